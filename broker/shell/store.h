@@ -1,0 +1,130 @@
+#ifndef BROKER_STORE_H
+#define BROKER_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/base/id.h"
+#include "proto/wire/frame.h"
+
+/* The hub's durable state: queues, cursors, agencies. One writer thread commits in groups; this interface is used from
+ * the loop thread only. It stays narrow, so that another engine can stand behind it: append to a queue, read from a
+ * cursor, trim up to a cursor, small keyed state, in batches, one completion per batch.
+ *
+ * Every change carries a ticket, growing by the caller's count. Changes go into the batch that is filling; the writer
+ * takes it when its last commit has ended (no timer), runs one transaction and one sync, and the loop gets
+ * on_committed(ticket): everything up to that ticket is durable. Any commit error is final: on_committed says so, the
+ * process must ack nothing more, stop and be restarted. */
+
+struct store;
+struct uv_loop_s;
+
+/* An owned body shared by the store and deliveries. Counted on the loop thread only; the writer reads it while the
+ * batch holds a reference. */
+struct store_box {
+	uint32_t refs;
+	uint32_t size;
+	uint8_t data[];
+};
+
+/* A box with one reference and uninitialised data; NULL when memory is out. */
+struct store_box *store_box_new(uint32_t size);
+void store_box_ref(struct store_box *box);
+/* Accepts NULL. */
+void store_box_unref(struct store_box *box);
+
+/* What the hub knows of one waiting message. Slots are small numbers for agencies, stable for the store's life. */
+#define STORE_SLOT_NONE UINT32_MAX
+#define STORE_SLOT_MAX 10000u /* slots are 0..STORE_SLOT_MAX - 1 */
+
+struct store_row {
+	uint32_t slot;                /* queue: the recipient */
+	enum kw_msg_class msg_class;  /* queue; KW_CONTROL rows hold an encoded Notice, others an Envelope */
+	uint64_t sequence;            /* place in the queue, from 1, only growing */
+	uint32_t owner_slot;          /* the agency that submitted it; STORE_SLOT_NONE for notices */
+	uint32_t expiry_hour;         /* hours since 1970; 0 = never */
+	struct kw_id envelope_id;
+	struct store_box *box;        /* the body */
+};
+
+struct store_options {
+	const char *path;      /* directory; made if it is missing, as TESTING's LMDB rules say */
+	uint64_t map_size;     /* bytes of address space, sparse */
+	bool new_epoch;        /* forget receive cursors and take a new epoch: after a restore from backup */
+	bool unsafe_no_sync;   /* positive control of the tests only: refused unless KW_UNSAFE_TEST=1 is in the environment */
+};
+
+struct store_hooks {
+	void *user;
+	void (*on_committed)(void *user, uint64_t ticket, enum kw_err err); /* on the loop thread */
+};
+
+/* Opens or creates, checks, and starts the writer. KW_EIO, KW_ENOSPACE, KW_ECORRUPT, KW_EVERSION, KW_ENOMEM. */
+KW_MUST_USE enum kw_err store_open(const struct store_options *options, struct uv_loop_s *loop,
+	const struct store_hooks *hooks, struct store **out);
+/* Commits what was handed over, ends the writer, frees. Accepts NULL. on_committed is not called any more. */
+void store_close(struct store *store);
+
+uint64_t store_epoch(const struct store *store);
+
+/* Calls back once for each agency, queue and cursor on disk, before any door opens. */
+struct store_recovery {
+	void *user;
+	void (*agency)(void *user, uint32_t slot, const struct kw_name *name);
+	/* first..last sequences on disk (first > last when empty; last is remembered), count and bytes of rows */
+	void (*queue)(void *user, uint32_t slot, enum kw_msg_class msg_class, const struct store_extent *extent);
+	/* what was received from that agency */
+	void (*cursor)(void *user, uint32_t slot, enum kw_msg_class msg_class, struct kw_cursor cursor);
+};
+
+struct store_extent {
+	uint64_t first;
+	uint64_t last;
+	uint64_t count;
+	uint64_t bytes;
+};
+
+KW_MUST_USE enum kw_err store_recover(struct store *store, const struct store_recovery *recovery);
+
+/* Changes. They cannot fail here: memory for the batch is bounded by the caller's credit; a failure comes with
+ * on_committed. The store takes its own reference of a box. */
+void store_put_agency(struct store *store, uint64_t ticket, uint32_t slot, const struct kw_name *name);
+void store_append(struct store *store, uint64_t ticket, const struct store_row *row);
+/* The receive cursor of (slot, class): commits with the append that has the same or an earlier ticket. */
+void store_put_cursor(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class,
+	struct kw_cursor cursor);
+/* Deletes all rows of the queue up to and including `sequence`. */
+void store_trim(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence);
+/* Deletes one row; no error if it is gone. */
+void store_remove(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence);
+/* Wakes the writer if a batch waits and it is idle; call at the end of each loop turn. */
+void store_kick(struct store *store);
+
+/* Reads committed rows of one queue from `from` on, at most count_max rows and about bytes_max bytes (at least one row).
+ * Each row has a new box that the callee owns. A damaged row is set aside, counted and skipped. */
+struct store_range {
+	uint32_t slot;
+	enum kw_msg_class msg_class;
+	uint64_t from;
+	uint32_t count_max;
+	uint32_t bytes_max;
+};
+KW_MUST_USE enum kw_err store_read(struct store *store, const struct store_range *range,
+	void (*each)(void *user, const struct store_row *row), void *user);
+
+/* Walks rows in slices, looking for expired ones: calls back for each row with 0 < expiry_hour <= hour (box is NULL),
+ * and returns true when the walk has wrapped to the start. rows_max bounds one slice. */
+bool store_sweep(struct store *store, uint32_t hour, uint32_t rows_max,
+	void (*each)(void *user, const struct store_row *row), void *user);
+
+struct store_stats {
+	uint64_t commits;        /* transactions synced */
+	uint64_t rows;           /* rows appended since start */
+	uint64_t used_bytes;     /* pages in use */
+	uint64_t map_bytes;      /* min(map size, used + free disk) */
+	uint64_t damaged_rows;   /* set aside since start */
+	uint64_t pending_ops;    /* handed over, not committed */
+};
+void store_stats_get(struct store *store, struct store_stats *out);
+
+#endif
