@@ -1,0 +1,232 @@
+#ifndef BROKER_CORE_H
+#define BROKER_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/id.h"
+#include "proto/wire/frame.h"
+
+/* The hub's pure core: admits, queues, delivers, acknowledges, refuses, expires. An event in, effects out; no clock, no
+ * I/O, no randomness, no allocation after init, and it cannot fail: overload and bad input are effects.
+ *
+ * Write first, promise later: every store effect has a ticket; BRK_EV_COMMITTED(ticket) says that all up to it are
+ * durable, and only then an ACK leaves. The backlog stays on disk; the core holds a bounded window of boxes that are
+ * about to be sent and asks for more with REFILL.
+ *
+ * Boxes are opaque numbers for bodies; 0 is none. A box that comes in an event is lent for the step; the core says KEEP
+ * when it holds on to it, and each kept one is consumed by exactly one SEND or DROP. Boxes in BRK_EV_ROWS are kept
+ * already. */
+
+struct brk;
+
+#define BRK_SLOT_NONE UINT32_MAX
+
+/* Connections are small numbers given by the shell, 0..conns_max - 1. */
+#define BRK_CONN_NONE UINT32_MAX
+
+struct brk_limits {
+	uint32_t slots_max;           /* agencies */
+	uint32_t conns_max;
+	uint32_t window_entries;      /* boxes held in total, waiting to be sent */
+	uint32_t pending_max;         /* messages taken and not yet durable, in total */
+	uint32_t queue_messages_max;  /* waiting for one agency, normal and bulk together */
+	uint64_t queue_bytes_max;
+	uint32_t urgent_messages_max; /* urgent ones waiting for one agency: their own quota */
+	uint32_t grant_messages;      /* credit window per agency and class */
+	uint32_t grant_bytes;
+	uint32_t out_bytes_max;       /* handed to a connection and not yet taken by the network */
+	uint32_t refused_retry_ms;    /* what a refused sender is told to wait */
+};
+extern const struct brk_limits BRK_LIMITS_DEFAULT;
+
+/* One waiting message, as the core sees it. */
+struct brk_entry {
+	uint64_t sequence;
+	uint64_t box;
+	uint32_t size;         /* bytes of the envelope or notice */
+	uint32_t expiry_hour;  /* 0 = never */
+	uint32_t owner_slot;   /* who sent it; BRK_SLOT_NONE for notices */
+	struct kw_id envelope_id;
+};
+
+enum brk_event_type {
+	BRK_EV_START,      /* epoch */
+	BRK_EV_AGENCY,     /* agency: known, or shut out, or let in again */
+	BRK_EV_QUEUE,      /* queue: recovered from disk */
+	BRK_EV_CURSOR,     /* cursor: recovered from disk */
+	BRK_EV_HELLO,      /* hello: the first frame of a session, on a connection that TLS has tied to an agency */
+	BRK_EV_CONN_DOWN,  /* conn */
+	BRK_EV_MESSAGE,    /* message */
+	BRK_EV_ACK,        /* ack */
+	BRK_EV_UNOPENED,   /* unopened */
+	BRK_EV_COMMITTED,  /* ticket */
+	BRK_EV_ROWS,       /* rows: the answer to REFILL */
+	BRK_EV_EXPIRED,    /* expired: a row on disk that is past its expiry */
+	BRK_EV_DRAINED,    /* conn: the network took what was handed over */
+	BRK_EV_SPACE,      /* space */
+	BRK_EV_CONTINUE    /* after a plan with `more` */
+};
+
+enum brk_space {
+	BRK_SPACE_OK,
+	BRK_SPACE_LOW,  /* take nothing new; acks and deletes go on */
+};
+
+struct brk_message {
+	uint32_t conn;
+	enum kw_msg_class msg_class;
+	uint64_t sequence;
+	uint64_t box;
+	uint32_t size;
+	uint32_t to_slot;      /* BRK_SLOT_NONE: nobody of that name */
+	uint32_t expiry_hour;
+	struct kw_id envelope_id;
+	struct kw_name to;     /* for the notice of a refusal */
+	enum kw_err err;       /* not KW_OK: the envelope cannot be carried; refuse with this */
+};
+
+struct brk_event {
+	enum brk_event_type type;
+	uint64_t wall_ms; /* since 1970 */
+	union {
+		uint64_t epoch;
+		uint64_t ticket;
+		uint32_t conn;
+		enum brk_space space;
+		struct {
+			uint32_t slot;
+			struct kw_name name;
+			bool revoked;
+		} agency;
+		struct {
+			uint32_t slot;
+			enum kw_msg_class msg_class;
+			uint64_t first; /* first > last: empty */
+			uint64_t last;
+			uint64_t count;
+			uint64_t bytes;
+		} queue;
+		struct {
+			uint32_t slot;
+			enum kw_msg_class msg_class;
+			struct kw_cursor cursor;
+		} cursor;
+		struct {
+			uint32_t conn;
+			uint32_t slot;
+			struct kw_frame_hello hello;
+		} hello;
+		struct brk_message message;
+		struct {
+			uint32_t conn;
+			struct kw_frame_ack ack;
+		} ack;
+		struct {
+			uint32_t conn;
+			struct kw_frame_unopened unopened;
+			uint32_t owner_slot; /* read from the row by the shell; BRK_SLOT_NONE if it is gone */
+		} unopened;
+		struct {
+			uint32_t slot;
+			enum kw_msg_class msg_class;
+			uint64_t from;
+			uint32_t count;
+			const struct brk_entry *entries; /* ordered; borrowed for the step */
+		} rows;
+		struct {
+			uint32_t slot;
+			enum kw_msg_class msg_class;
+			struct brk_entry entry; /* box is 0 */
+		} expired;
+	} u;
+};
+
+enum brk_effect_type {
+	BRK_FX_KEEP,     /* box: hold it until SEND or DROP */
+	BRK_FX_DROP,     /* box: release it */
+	BRK_FX_APPEND,   /* store append.entry in the queue (slot, class), and the cursor of (from_slot, from_class) */
+	BRK_FX_CURSOR,   /* store the cursor alone: the message became a notice, or nothing */
+	BRK_FX_NOTICE,   /* store notice in the control queue of slot as `sequence` */
+	BRK_FX_TRIM,     /* store: rows of (slot, class) up to sequence go */
+	BRK_FX_REMOVE,   /* store: one row goes */
+	BRK_FX_SEND,     /* write MESSAGE (class, sequence, box) to conn and release the box */
+	BRK_FX_ACK,      /* write ack to conn */
+	BRK_FX_WELCOME,  /* write welcome to conn */
+	BRK_FX_ERROR,    /* write error to conn */
+	BRK_FX_CLOSE,    /* close conn after what was written; err says why */
+	BRK_FX_REFILL,   /* read the queue (slot, class) from sequence on; answer with BRK_EV_ROWS */
+	BRK_FX_NOTE      /* tell the log */
+};
+
+enum brk_note {
+	BRK_NOTE_ONLINE,
+	BRK_NOTE_OFFLINE,
+	BRK_NOTE_REPLACED,  /* a second connection of the same agency took over */
+	BRK_NOTE_REFUSED,   /* a message was refused; err */
+	BRK_NOTE_EXPIRED,
+	BRK_NOTE_UNOPENED,
+	BRK_NOTE_SPACE_LOW,
+	BRK_NOTE_SPACE_OK
+};
+
+struct brk_effect {
+	enum brk_effect_type type;
+	uint32_t conn;
+	uint32_t slot;
+	enum kw_msg_class msg_class;
+	uint64_t ticket;   /* store effects; growing from 1 */
+	uint64_t sequence;
+	uint64_t box;
+	union {
+		struct {
+			struct brk_entry entry;
+			uint32_t from_slot;
+			enum kw_msg_class from_class;
+			struct kw_cursor from_cursor;
+		} append;
+		struct kw_cursor cursor;
+		struct kw_frame_notice notice;
+		struct kw_frame_ack ack;
+		struct kw_frame_hello welcome;
+		struct kw_frame_error error;
+		enum kw_err err;
+		struct {
+			uint32_t count_max;
+			uint32_t bytes_max;
+		} refill;
+		struct {
+			enum brk_note code;
+			enum kw_err err;
+		} note;
+	} u;
+};
+
+/* Effects of one step. With `more`, carry this plan out and step again with BRK_EV_CONTINUE. */
+#define BRK_PLAN_MAX 1024u
+struct brk_plan {
+	uint32_t count;
+	bool more;
+	struct brk_effect effects[BRK_PLAN_MAX];
+};
+
+/* Bytes that brk_init needs; the shell lends them, zeroed and aligned for any type, for the core's life. */
+size_t brk_size(const struct brk_limits *limits);
+struct brk *brk_init(void *memory, const struct brk_limits *limits);
+void brk_step(struct brk *brk, const struct brk_event *event, struct brk_plan *plan);
+
+/* Counters for the status port and the log. */
+struct brk_counts {
+	uint64_t taken;      /* messages made durable */
+	uint64_t delivered;  /* acknowledged by their recipient */
+	uint64_t repeats;    /* arrived again */
+	uint64_t refused;
+	uint64_t expired;
+	uint64_t unopened;
+	uint64_t waiting;    /* in all queues now */
+	uint32_t online;     /* agencies with a session */
+};
+void brk_counts_get(const struct brk *brk, struct brk_counts *out);
+
+#endif
