@@ -26,10 +26,15 @@ struct brk;
 /* Connections are small numbers given by the shell, 0..conns_max - 1. */
 #define BRK_CONN_NONE UINT32_MAX
 
+/* Boxes held for one queue, and the most rows that one REFILL asks for. */
+#define BRK_QUEUE_WINDOW 128u
+#define BRK_REFILL_COUNT 64u
+#define BRK_REFILL_BYTES (256u * 1024u)
+
 struct brk_limits {
 	uint32_t slots_max;           /* agencies */
 	uint32_t conns_max;
-	uint32_t window_entries;      /* boxes held in total, waiting to be sent */
+	uint32_t window_entries;      /* messages in total that wait in memory to be sent or acknowledged */
 	uint32_t pending_max;         /* messages taken and not yet durable, in total */
 	uint32_t queue_messages_max;  /* waiting for one agency, normal and bulk together */
 	uint64_t queue_bytes_max;
@@ -65,7 +70,7 @@ enum brk_event_type {
 	BRK_EV_ROWS,       /* rows: the answer to REFILL */
 	BRK_EV_EXPIRED,    /* expired: a row on disk that is past its expiry */
 	BRK_EV_DRAINED,    /* conn: the network took what was handed over */
-	BRK_EV_SPACE,      /* space */
+	BRK_EV_SPACE,      /* space; about once a second */
 	BRK_EV_CONTINUE    /* after a plan with `more` */
 };
 
@@ -131,8 +136,8 @@ struct brk_event {
 		struct {
 			uint32_t slot;
 			enum kw_msg_class msg_class;
-			uint64_t from;
-			uint32_t count;
+			bool end; /* there was nothing more on disk when it was read */
+			uint32_t count; /* at most BRK_REFILL_COUNT */
 			const struct brk_entry *entries; /* ordered; borrowed for the step */
 		} rows;
 		struct {

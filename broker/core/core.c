@@ -1,0 +1,291 @@
+#include "broker/core/core.h"
+
+#include <string.h>
+
+#include "broker/core/state.h"
+#include "proto/base/check.h"
+
+const struct brk_limits BRK_LIMITS_DEFAULT = {
+	.slots_max = 10000,
+	.conns_max = 16384,
+	.window_entries = 65536,
+	.pending_max = 131072,
+	.queue_messages_max = 1000000,
+	.queue_bytes_max = 2ull << 30,
+	.urgent_messages_max = 100000,
+	.grant_messages = 256,
+	.grant_bytes = 1u << 20,
+	.out_bytes_max = 256u << 10,
+	.refused_retry_ms = 60000,
+};
+
+/* A step always has room for one handler's own effects when it starts; the loops that can emit without bound stop so
+ * far from the end. */
+#define PLAN_RESERVE 16u
+
+static size_t aligned(size_t size)
+{
+	return (size + 63u) & ~(size_t)63u;
+}
+
+size_t brk_size(const struct brk_limits *limits)
+{
+	return aligned(sizeof(struct brk)) + aligned(limits->conns_max * sizeof(uint32_t)) +
+	       aligned(limits->slots_max * sizeof(struct brk_agency)) +
+	       aligned(limits->window_entries * sizeof(struct brk_node)) +
+	       aligned(limits->pending_max * sizeof(struct brk_pending));
+}
+
+static void agency_init(struct brk_agency *agency)
+{
+	static const struct brk_list EMPTY = {.head = BRK_NODE_NONE, .tail = BRK_NODE_NONE, .count = 0};
+	agency->conn = BRK_CONN_NONE;
+	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++) {
+		agency->queue[c].window = EMPTY;
+		agency->queue[c].flight = EMPTY;
+	}
+}
+
+struct brk *brk_init(void *memory, const struct brk_limits *limits)
+{
+	KW_ASSERT(limits->slots_max > 0 && limits->conns_max > 0 && limits->window_entries > 0 && limits->pending_max > 1);
+	uint8_t *at = memory;
+	struct brk *brk = memory;
+	at += aligned(sizeof(*brk));
+	brk->limits = *limits;
+	brk->conn_slot = (uint32_t *)(void *)at;
+	at += aligned(limits->conns_max * sizeof(uint32_t));
+	brk->agencies = (struct brk_agency *)(void *)at;
+	at += aligned(limits->slots_max * sizeof(struct brk_agency));
+	brk->nodes = (struct brk_node *)(void *)at;
+	at += aligned(limits->window_entries * sizeof(struct brk_node));
+	brk->pending = (struct brk_pending *)(void *)at;
+
+	for (uint32_t i = 0; i < limits->conns_max; i++)
+		brk->conn_slot[i] = BRK_SLOT_NONE;
+	for (uint32_t i = 0; i < limits->slots_max; i++)
+		agency_init(&brk->agencies[i]);
+	for (uint32_t i = 0; i < limits->window_entries; i++)
+		brk->nodes[i].next = i + 1 < limits->window_entries ? i + 1 : BRK_NODE_NONE;
+	brk->dirty_head = BRK_SLOT_NONE;
+	brk->dirty_tail = BRK_SLOT_NONE;
+	return brk;
+}
+
+struct brk_effect *brk_fx(struct brk *brk, enum brk_effect_type type)
+{
+	KW_ASSERT(brk->plan->count < BRK_PLAN_MAX);
+	struct brk_effect *fx = &brk->plan->effects[brk->plan->count++];
+	fx->type = type;
+	return fx;
+}
+
+uint64_t brk_fx_ticket(struct brk *brk)
+{
+	return ++brk->ticket;
+}
+
+void brk_fx_note(struct brk *brk, uint32_t slot, enum brk_note code, enum kw_err err)
+{
+	struct brk_effect *fx = brk_fx(brk, BRK_FX_NOTE);
+	fx->slot = slot;
+	fx->u.note.code = code;
+	fx->u.note.err = err;
+}
+
+void brk_fx_close(struct brk *brk, uint32_t conn, enum kw_err err, const char *field)
+{
+	struct brk_effect *fx = brk_fx(brk, BRK_FX_ERROR);
+	fx->conn = conn;
+	fx->u.error = (struct kw_frame_error){
+		.code = err,
+		.scope = 3,
+		.retryable = kw_err_class(err) == KW_CLASS_RETRY,
+		.retry_after_ms = kw_err_class(err) == KW_CLASS_RETRY ? brk->limits.refused_retry_ms : 0,
+	};
+	size_t size = strlen(field);
+	KW_ASSERT(size < sizeof(fx->u.error.field));
+	memcpy(fx->u.error.field, field, size);
+	fx = brk_fx(brk, BRK_FX_CLOSE);
+	fx->conn = conn;
+	fx->u.err = err;
+	brk_session_down(brk, conn);
+}
+
+void brk_dirty(struct brk *brk, uint32_t slot, uint8_t what)
+{
+	struct brk_agency *agency = &brk->agencies[slot];
+	agency->dirty |= what;
+	if (agency->listed)
+		return;
+	agency->listed = true;
+	agency->next_dirty = BRK_SLOT_NONE;
+	if (brk->dirty_tail == BRK_SLOT_NONE)
+		brk->dirty_head = slot;
+	else
+		brk->agencies[brk->dirty_tail].next_dirty = slot;
+	brk->dirty_tail = slot;
+}
+
+struct brk_agency *brk_agency_of(struct brk *brk, uint32_t conn, uint32_t *slot)
+{
+	KW_ASSERT(conn < brk->limits.conns_max);
+	*slot = brk->conn_slot[conn];
+	return *slot == BRK_SLOT_NONE ? NULL : &brk->agencies[*slot];
+}
+
+static void wake_all(struct brk *brk, uint8_t what)
+{
+	for (uint32_t slot = 0; slot < brk->limits.slots_max; slot++)
+		if (brk->agencies[slot].conn != BRK_CONN_NONE)
+			brk_dirty(brk, slot, what);
+}
+
+static void space_changed(struct brk *brk, enum brk_space space)
+{
+	if (brk->starved) {
+		brk->starved = false;
+		wake_all(brk, BRK_DIRTY_PUMP);
+	}
+	if (space == brk->space)
+		return;
+	brk->space = space;
+	brk_fx_note(brk, BRK_SLOT_NONE, space == BRK_SPACE_OK ? BRK_NOTE_SPACE_OK : BRK_NOTE_SPACE_LOW, KW_OK);
+	wake_all(brk, space == BRK_SPACE_OK ? BRK_DIRTY_ACK : BRK_DIRTY_SPACE);
+}
+
+static void agency_changed(struct brk *brk, const struct brk_event *event)
+{
+	KW_ASSERT(event->u.agency.slot < brk->limits.slots_max);
+	struct brk_agency *agency = &brk->agencies[event->u.agency.slot];
+	agency->known = true;
+	agency->name = event->u.agency.name;
+	agency->revoked = event->u.agency.revoked;
+	if (agency->revoked && agency->conn != BRK_CONN_NONE)
+		brk_fx_close(brk, agency->conn, KW_EDENIED, "agency");
+}
+
+static void queue_recovered(struct brk *brk, const struct brk_event *event)
+{
+	KW_ASSERT(event->u.queue.slot < brk->limits.slots_max);
+	struct brk_queue *queue = &brk->agencies[event->u.queue.slot].queue[event->u.queue.msg_class];
+	bool empty = event->u.queue.first > event->u.queue.last;
+	queue->last = event->u.queue.last;
+	queue->durable = queue->last;
+	queue->acked = empty ? queue->last : event->u.queue.first - 1;
+	queue->cover = queue->acked;
+	queue->count = event->u.queue.count;
+	queue->bytes = event->u.queue.bytes;
+	brk->counts.waiting += queue->count;
+}
+
+static void cursor_recovered(struct brk *brk, const struct brk_event *event)
+{
+	KW_ASSERT(event->u.cursor.slot < brk->limits.slots_max);
+	struct kw_rx_lane *rx = &brk->agencies[event->u.cursor.slot].rx[event->u.cursor.msg_class];
+	rx->durable = event->u.cursor.cursor;
+	rx->got = event->u.cursor.cursor;
+}
+
+static void drained(struct brk *brk, uint32_t conn)
+{
+	uint32_t slot;
+	struct brk_agency *agency = brk_agency_of(brk, conn, &slot);
+	if (agency == NULL)
+		return;
+	agency->out_bytes = 0;
+	brk_dirty(brk, slot, BRK_DIRTY_PUMP);
+}
+
+/* Turns what the step changed into acks and deliveries, as far as the plan has room. */
+static void flush(struct brk *brk)
+{
+	while (brk->dirty_head != BRK_SLOT_NONE) {
+		if (brk->plan->count + PLAN_RESERVE > BRK_PLAN_MAX) {
+			brk->plan->more = true;
+			return;
+		}
+		uint32_t slot = brk->dirty_head;
+		struct brk_agency *agency = &brk->agencies[slot];
+		uint8_t dirty = agency->dirty;
+		brk->dirty_head = agency->next_dirty;
+		if (brk->dirty_head == BRK_SLOT_NONE)
+			brk->dirty_tail = BRK_SLOT_NONE;
+		agency->dirty = 0;
+		agency->listed = false;
+		if (agency->conn == BRK_CONN_NONE)
+			continue;
+		if (dirty & BRK_DIRTY_SPACE)
+			brk_session_send_space(brk, agency);
+		if (dirty & BRK_DIRTY_ACK)
+			brk_session_send_ack(brk, agency);
+		if (dirty & BRK_DIRTY_PUMP)
+			brk_deliver_pump(brk, slot);
+	}
+}
+
+static void dispatch(struct brk *brk, const struct brk_event *event)
+{
+	switch (event->type) {
+	case BRK_EV_START:
+		brk->epoch = event->u.epoch;
+		break;
+	case BRK_EV_AGENCY:
+		agency_changed(brk, event);
+		break;
+	case BRK_EV_QUEUE:
+		queue_recovered(brk, event);
+		break;
+	case BRK_EV_CURSOR:
+		cursor_recovered(brk, event);
+		break;
+	case BRK_EV_HELLO:
+		brk_session_hello(brk, event);
+		break;
+	case BRK_EV_CONN_DOWN:
+		brk_session_down(brk, event->u.conn);
+		break;
+	case BRK_EV_MESSAGE:
+		brk_intake_message(brk, &event->u.message);
+		break;
+	case BRK_EV_ACK:
+		brk_session_ack(brk, event);
+		break;
+	case BRK_EV_UNOPENED:
+		brk_deliver_unopened(brk, event);
+		break;
+	case BRK_EV_COMMITTED:
+		brk_intake_committed(brk, event->u.ticket);
+		break;
+	case BRK_EV_ROWS:
+		brk_deliver_rows(brk, event);
+		break;
+	case BRK_EV_EXPIRED:
+		brk_deliver_expired(brk, event);
+		break;
+	case BRK_EV_DRAINED:
+		drained(brk, event->u.conn);
+		break;
+	case BRK_EV_SPACE:
+		space_changed(brk, event->u.space);
+		break;
+	case BRK_EV_CONTINUE:
+		break;
+	}
+}
+
+void brk_step(struct brk *brk, const struct brk_event *event, struct brk_plan *plan)
+{
+	plan->count = 0;
+	plan->more = false;
+	brk->plan = plan;
+	brk->wall_ms = event->wall_ms;
+	dispatch(brk, event);
+	flush(brk);
+	brk->plan = NULL;
+}
+
+void brk_counts_get(const struct brk *brk, struct brk_counts *out)
+{
+	*out = brk->counts;
+}

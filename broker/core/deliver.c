@@ -1,0 +1,271 @@
+#include "broker/core/state.h"
+#include "proto/base/check.h"
+
+static uint32_t node_take(struct brk *brk, const struct brk_entry *entry)
+{
+	uint32_t at = brk->free_node;
+	if (at == BRK_NODE_NONE) {
+		brk->starved = true;
+		return at;
+	}
+	brk->free_node = brk->nodes[at].next;
+	brk->nodes[at].entry = *entry;
+	return at;
+}
+
+static void node_give(struct brk *brk, uint32_t at)
+{
+	brk->nodes[at].next = brk->free_node;
+	brk->free_node = at;
+}
+
+static void list_push(struct brk *brk, struct brk_list *list, uint32_t at)
+{
+	brk->nodes[at].next = BRK_NODE_NONE;
+	if (list->tail == BRK_NODE_NONE)
+		list->head = at;
+	else
+		brk->nodes[list->tail].next = at;
+	list->tail = at;
+	list->count++;
+}
+
+static uint32_t list_pop(struct brk *brk, struct brk_list *list)
+{
+	uint32_t at = list->head;
+	list->head = brk->nodes[at].next;
+	if (list->head == BRK_NODE_NONE)
+		list->tail = BRK_NODE_NONE;
+	list->count--;
+	return at;
+}
+
+static void count_off(struct brk *brk, struct brk_queue *queue, uint32_t size)
+{
+	queue->count -= queue->count > 0 ? 1 : 0;
+	queue->bytes -= queue->bytes < size ? queue->bytes : size;
+	brk->counts.waiting -= brk->counts.waiting > 0 ? 1 : 0;
+}
+
+static void trim(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence)
+{
+	struct brk_queue *queue = &brk->agencies[slot].queue[msg_class];
+	if (sequence <= queue->acked)
+		return;
+	queue->acked = sequence;
+	struct brk_effect *fx = brk_fx(brk, BRK_FX_TRIM);
+	fx->ticket = brk_fx_ticket(brk);
+	fx->slot = slot;
+	fx->msg_class = msg_class;
+	fx->sequence = sequence;
+}
+
+static bool expired(const struct brk *brk, uint32_t expiry_hour)
+{
+	return expiry_hour != 0 && (uint64_t)expiry_hour * 3600000u <= brk->wall_ms;
+}
+
+static void tell_owner(struct brk *brk, uint32_t slot, const struct brk_entry *entry, enum kw_err reason)
+{
+	if (entry->owner_slot == BRK_SLOT_NONE || entry->owner_slot >= brk->limits.slots_max)
+		return;
+	struct kw_frame_notice notice = {
+		.envelope_id = entry->envelope_id,
+		.agency = brk->agencies[slot].name,
+		.reason = reason,
+	};
+	struct brk_pending pending = {.from_slot = slot};
+	brk_intake_notice(brk, entry->owner_slot, &notice, &pending);
+}
+
+static bool pending_room(const struct brk *brk)
+{
+	return brk->pending_count + 2 <= brk->limits.pending_max;
+}
+
+/* Takes the row off the disk and tells its owner, in one commit. */
+static void expire(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, const struct brk_entry *entry)
+{
+	struct brk_effect *fx = brk_fx(brk, BRK_FX_REMOVE);
+	fx->ticket = brk_fx_ticket(brk);
+	fx->slot = slot;
+	fx->msg_class = msg_class;
+	fx->sequence = entry->sequence;
+	tell_owner(brk, slot, entry, KW_EEXPIRED);
+	count_off(brk, &brk->agencies[slot].queue[msg_class], entry->size);
+	brk->counts.expired++;
+	brk_fx_note(brk, slot, BRK_NOTE_EXPIRED, KW_OK);
+}
+
+void brk_deliver_offer(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, const struct brk_entry *entry)
+{
+	struct brk_agency *agency = &brk->agencies[slot];
+	struct brk_queue *queue = &agency->queue[msg_class];
+	if (agency->conn == BRK_CONN_NONE || queue->refill || queue->cover != queue->last)
+		return;
+	if (queue->window.count >= BRK_QUEUE_WINDOW)
+		return;
+	uint32_t at = node_take(brk, entry);
+	if (at == BRK_NODE_NONE)
+		return;
+	brk_fx(brk, BRK_FX_KEEP)->box = entry->box;
+	list_push(brk, &queue->window, at);
+	queue->cover = entry->sequence;
+	brk_dirty(brk, slot, BRK_DIRTY_PUMP);
+}
+
+static void ask_refill(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class)
+{
+	struct brk_queue *queue = &brk->agencies[slot].queue[msg_class];
+	queue->refill = true;
+	struct brk_effect *fx = brk_fx(brk, BRK_FX_REFILL);
+	fx->slot = slot;
+	fx->msg_class = msg_class;
+	fx->sequence = queue->cover + 1;
+	fx->u.refill.count_max = BRK_REFILL_COUNT;
+	fx->u.refill.bytes_max = BRK_REFILL_BYTES;
+}
+
+/* Sends the head of the window. False: this class cannot go on now. */
+static bool send_next(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class)
+{
+	struct brk_agency *agency = &brk->agencies[slot];
+	struct brk_queue *queue = &agency->queue[msg_class];
+	if (queue->window.count == 0) {
+		if (!queue->refill && queue->cover < queue->durable)
+			ask_refill(brk, slot, msg_class);
+		return false;
+	}
+	struct brk_entry entry = brk->nodes[queue->window.head].entry;
+	if (expired(brk, entry.expiry_hour)) {
+		if (!pending_room(brk))
+			return false;
+		node_give(brk, list_pop(brk, &queue->window));
+		brk_fx(brk, BRK_FX_DROP)->box = entry.box;
+		expire(brk, slot, msg_class, &entry);
+		return true;
+	}
+	if (!kw_tx_may(&agency->tx[msg_class], entry.size))
+		return false;
+	kw_tx_sent(&agency->tx[msg_class], entry.size);
+	agency->out_bytes += entry.size;
+	list_push(brk, &queue->flight, list_pop(brk, &queue->window));
+	struct brk_effect *fx = brk_fx(brk, BRK_FX_SEND);
+	fx->conn = agency->conn;
+	fx->slot = slot;
+	fx->msg_class = msg_class;
+	fx->sequence = entry.sequence;
+	fx->box = entry.box;
+	return true;
+}
+
+void brk_deliver_pump(struct brk *brk, uint32_t slot)
+{
+	struct brk_agency *agency = &brk->agencies[slot];
+	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++) {
+		do {
+			if (agency->out_bytes >= brk->limits.out_bytes_max)
+				return;
+			if (brk->plan->count + 8 > BRK_PLAN_MAX) {
+				brk_dirty(brk, slot, BRK_DIRTY_PUMP);
+				return;
+			}
+		} while (send_next(brk, slot, (enum kw_msg_class)c));
+	}
+}
+
+void brk_deliver_rows(struct brk *brk, const struct brk_event *event)
+{
+	uint32_t slot = event->u.rows.slot;
+	enum kw_msg_class msg_class = event->u.rows.msg_class;
+	KW_ASSERT(slot < brk->limits.slots_max && event->u.rows.count <= BRK_REFILL_COUNT);
+	struct brk_agency *agency = &brk->agencies[slot];
+	struct brk_queue *queue = &agency->queue[msg_class];
+	bool wanted = queue->refill && agency->conn != BRK_CONN_NONE;
+	queue->refill = false;
+	bool full = false;
+	for (uint32_t i = 0; i < event->u.rows.count; i++) {
+		const struct brk_entry *entry = &event->u.rows.entries[i];
+		uint32_t at = BRK_NODE_NONE;
+		bool done = wanted && !full && entry->sequence <= queue->resumed;
+		if (wanted && !full && !done && entry->sequence > queue->cover)
+			at = node_take(brk, entry);
+		if (done && entry->sequence > queue->cover)
+			count_off(brk, queue, entry->size);
+		if (at != BRK_NODE_NONE)
+			list_push(brk, &queue->window, at);
+		else
+			brk_fx(brk, BRK_FX_DROP)->box = entry->box;
+		full = full || (at == BRK_NODE_NONE && !done);
+		if ((done || at != BRK_NODE_NONE) && entry->sequence > queue->cover)
+			queue->cover = entry->sequence;
+	}
+	if (wanted && !full && event->u.rows.end && queue->cover < queue->durable)
+		queue->cover = queue->durable;
+	if (wanted)
+		trim(brk, slot, msg_class, queue->resumed < queue->cover ? queue->resumed : queue->cover);
+	if (wanted && !(full && event->u.rows.count > 0 && queue->window.count == 0))
+		brk_dirty(brk, slot, BRK_DIRTY_PUMP);
+}
+
+void brk_deliver_acked(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence)
+{
+	struct brk_queue *queue = &brk->agencies[slot].queue[msg_class];
+	uint64_t upto = 0;
+	while (queue->flight.count > 0 && brk->nodes[queue->flight.head].entry.sequence <= sequence) {
+		uint32_t at = list_pop(brk, &queue->flight);
+		upto = brk->nodes[at].entry.sequence;
+		count_off(brk, queue, brk->nodes[at].entry.size);
+		node_give(brk, at);
+		brk->counts.delivered++;
+	}
+	if (upto != 0)
+		trim(brk, slot, msg_class, upto);
+}
+
+void brk_deliver_expired(struct brk *brk, const struct brk_event *event)
+{
+	uint32_t slot = event->u.expired.slot;
+	enum kw_msg_class msg_class = event->u.expired.msg_class;
+	KW_ASSERT(slot < brk->limits.slots_max);
+	const struct brk_queue *queue = &brk->agencies[slot].queue[msg_class];
+	const struct brk_entry *entry = &event->u.expired.entry;
+	/* A row in memory is under way, or will be judged when its turn to be sent comes. */
+	if (entry->sequence <= queue->cover || entry->sequence > queue->durable || queue->refill)
+		return;
+	if (!expired(brk, entry->expiry_hour) || !pending_room(brk))
+		return;
+	expire(brk, slot, msg_class, entry);
+}
+
+void brk_deliver_unopened(struct brk *brk, const struct brk_event *event)
+{
+	uint32_t slot;
+	if (brk_agency_of(brk, event->u.unopened.conn, &slot) == NULL || !pending_room(brk))
+		return;
+	struct brk_entry entry = {
+		.owner_slot = event->u.unopened.owner_slot,
+		.envelope_id = event->u.unopened.unopened.envelope_id,
+	};
+	if (entry.owner_slot == BRK_SLOT_NONE)
+		return;
+	tell_owner(brk, slot, &entry, KW_EOPEN);
+	brk->counts.unopened++;
+	brk_fx_note(brk, slot, BRK_NOTE_UNOPENED, KW_EOPEN);
+}
+
+void brk_deliver_reset(struct brk *brk, struct brk_agency *agency)
+{
+	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++) {
+		struct brk_queue *queue = &agency->queue[c];
+		while (queue->window.count > 0) {
+			uint32_t at = list_pop(brk, &queue->window);
+			brk_fx(brk, BRK_FX_DROP)->box = brk->nodes[at].entry.box;
+			node_give(brk, at);
+		}
+		while (queue->flight.count > 0)
+			node_give(brk, list_pop(brk, &queue->flight));
+		queue->cover = queue->acked;
+		queue->refill = false;
+	}
+}

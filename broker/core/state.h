@@ -1,0 +1,126 @@
+#ifndef BROKER_CORE_STATE_H
+#define BROKER_CORE_STATE_H
+
+#include "broker/core/core.h"
+#include "proto/wire/lane.h"
+
+/* The inside of the core, shared by its files and by nobody else.
+ *
+ * A queue's rows are on disk, or on the way there, with sequences acked+1..last (with gaps where rows expired). Of them,
+ * a prefix was sent in this session (`flight`, waiting for the recipient's ack) and the next ones wait in `window`.
+ * `cover` is the end of that: nothing in (.., cover] is left to be read from disk. New rows enter the window directly
+ * when cover == last, otherwise they are read back once there is room. */
+
+#define BRK_NODE_NONE UINT32_MAX
+
+struct brk_node {
+	struct brk_entry entry;
+	uint32_t next;
+};
+
+struct brk_list {
+	uint32_t head;
+	uint32_t tail;
+	uint32_t count;
+};
+
+struct brk_queue {
+	uint64_t acked;   /* rows up to here are gone */
+	uint64_t last;    /* last sequence given out */
+	uint64_t durable; /* rows up to here are committed */
+	uint64_t cover;
+	uint64_t resumed; /* the recipient's cursor at HELLO: rows up to here are read only to be counted off */
+	uint64_t count;
+	uint64_t bytes;
+	struct brk_list window;
+	struct brk_list flight;
+	bool refill; /* asked for and not answered */
+};
+
+enum {
+	BRK_DIRTY_ACK = 1,
+	BRK_DIRTY_PUMP = 2,
+	BRK_DIRTY_SPACE = 4
+};
+
+struct brk_agency {
+	bool known;
+	bool revoked;
+	uint8_t dirty;
+	bool listed; /* in the dirty list */
+	uint32_t next_dirty;
+	uint32_t conn;    /* BRK_CONN_NONE: offline */
+	uint32_t session; /* grows with each HELLO */
+	uint32_t out_bytes;
+	struct kw_name name;
+	struct kw_rx_lane rx[KW_MSG_CLASS_COUNT];
+	struct kw_tx_lane tx[KW_MSG_CLASS_COUNT];
+	struct brk_queue queue[KW_MSG_CLASS_COUNT];
+};
+
+/* Something handed to the store and not yet durable. */
+struct brk_pending {
+	uint64_t ticket;
+	struct kw_cursor from_cursor; /* epoch 0: none */
+	uint64_t to_sequence;         /* 0: none */
+	uint32_t from_slot;
+	uint32_t from_session;
+	uint32_t from_size;
+	uint32_t to_slot;
+	enum kw_msg_class from_class;
+	enum kw_msg_class to_class;
+};
+
+struct brk {
+	struct brk_limits limits;
+	uint64_t epoch;
+	uint64_t ticket;
+	uint64_t wall_ms;
+	enum brk_space space;
+	bool starved; /* a delivery found no free node; all are looked at again at the next BRK_EV_SPACE */
+	struct brk_counts counts;
+	uint32_t dirty_head;
+	uint32_t dirty_tail;
+	uint32_t free_node;
+	uint32_t pending_head;
+	uint32_t pending_count;
+	struct brk_plan *plan; /* of the step that runs */
+	uint32_t *conn_slot;   /* [conns_max], BRK_SLOT_NONE: no session */
+	struct brk_agency *agencies;
+	struct brk_node *nodes;
+	struct brk_pending *pending;
+};
+
+/* core.c: the shared small things */
+struct brk_effect *brk_fx(struct brk *brk, enum brk_effect_type type);
+uint64_t brk_fx_ticket(struct brk *brk);
+void brk_fx_note(struct brk *brk, uint32_t slot, enum brk_note code, enum kw_err err);
+void brk_fx_close(struct brk *brk, uint32_t conn, enum kw_err err, const char *field);
+void brk_dirty(struct brk *brk, uint32_t slot, uint8_t what);
+struct brk_agency *brk_agency_of(struct brk *brk, uint32_t conn, uint32_t *slot);
+
+/* intake.c */
+void brk_intake_message(struct brk *brk, const struct brk_message *message);
+void brk_intake_committed(struct brk *brk, uint64_t ticket);
+/* Puts a notice into the owner's control queue; `pending` rides on the same commit and may carry a cursor. */
+void brk_intake_notice(struct brk *brk, uint32_t owner, const struct kw_frame_notice *notice, struct brk_pending *pending);
+struct kw_credit brk_intake_grant(struct brk *brk, struct brk_agency *agency, enum kw_msg_class msg_class);
+
+/* deliver.c */
+void brk_deliver_offer(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, const struct brk_entry *entry);
+void brk_deliver_pump(struct brk *brk, uint32_t slot);
+void brk_deliver_rows(struct brk *brk, const struct brk_event *event);
+void brk_deliver_acked(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence);
+void brk_deliver_expired(struct brk *brk, const struct brk_event *event);
+void brk_deliver_unopened(struct brk *brk, const struct brk_event *event);
+/* Forgets what the session held in memory; the disk keeps it. */
+void brk_deliver_reset(struct brk *brk, struct brk_agency *agency);
+
+/* session.c */
+void brk_session_hello(struct brk *brk, const struct brk_event *event);
+void brk_session_down(struct brk *brk, uint32_t conn);
+void brk_session_ack(struct brk *brk, const struct brk_event *event);
+void brk_session_send_ack(struct brk *brk, struct brk_agency *agency);
+void brk_session_send_space(struct brk *brk, struct brk_agency *agency);
+
+#endif
