@@ -19,13 +19,8 @@ static bool fail(struct kw_pb *pb, enum kw_err err)
 	return false;
 }
 
-/* A varint in its shortest form: at most ten bytes, the last not zero unless it is alone. */
-static bool varint(struct kw_pb *pb, uint64_t *out)
+static bool varint_long(struct kw_pb *pb, uint64_t *out)
 {
-	if (pb->at < pb->end && *pb->at < 0x80) {
-		*out = *pb->at++;
-		return true;
-	}
 	uint64_t value = 0;
 	for (unsigned i = 0; i < VARINT_SIZE_MAX && pb->at < pb->end; i++) {
 		uint8_t byte = *pb->at++;
@@ -42,7 +37,17 @@ static bool varint(struct kw_pb *pb, uint64_t *out)
 	return fail(pb, KW_EFORMAT);
 }
 
-static bool take(struct kw_pb *pb, size_t size, const uint8_t **out)
+/* A varint in its shortest form: at most ten bytes, the last not zero unless it is alone. */
+static inline bool varint(struct kw_pb *pb, uint64_t *out)
+{
+	if (pb->at < pb->end && *pb->at < 0x80) {
+		*out = *pb->at++;
+		return true;
+	}
+	return varint_long(pb, out);
+}
+
+static inline bool take(struct kw_pb *pb, size_t size, const uint8_t **out)
 {
 	if (size > (size_t)(pb->end - pb->at))
 		return fail(pb, KW_EFORMAT);
@@ -104,26 +109,32 @@ enum kw_err kw_pb_end(const struct kw_pb *pb)
 	return pb->at == pb->end ? KW_OK : KW_EFIELD;
 }
 
-/* The next field if it has this number and type; else KW_EFIELD. */
-static bool need(struct kw_pb *pb, uint32_t number, enum kw_pb_type type, struct kw_pb_field *out)
+/* Steps over the tag of the next field if it is this one; else KW_EFIELD. */
+static inline bool need(struct kw_pb *pb, uint32_t number, enum kw_pb_type type)
 {
-	if (!kw_pb_next(pb, out))
+	uint64_t wanted = (uint64_t)number << 3 | (uint64_t)type;
+	uint64_t tag;
+	if (pb->err != KW_OK)
+		return false;
+	if (wanted < 0x80 && pb->at < pb->end && *pb->at == wanted) { /* numbers up to 15: all that a hub reads */
+		pb->at++;
+		return true;
+	}
+	if (pb->at == pb->end)
 		return fail(pb, KW_EFIELD);
-	if (out->number != number || out->type != type)
-		return fail(pb, KW_EFIELD);
-	return true;
+	return varint(pb, &tag) && (tag == wanted || fail(pb, KW_EFIELD));
 }
 
 uint64_t kw_pb_need_uint(struct kw_pb *pb, uint32_t number, uint64_t max)
 {
-	struct kw_pb_field field;
-	if (!need(pb, number, KW_PB_VARINT, &field))
+	uint64_t value;
+	if (!need(pb, number, KW_PB_VARINT) || !varint(pb, &value))
 		return 0;
-	if (field.value < 1 || field.value > max) {
+	if (value < 1 || value > max) {
 		(void)fail(pb, KW_EFIELD); /* sticky; the caller looks at the end */
 		return 0;
 	}
-	return field.value;
+	return value;
 }
 
 uint64_t kw_pb_may_uint(struct kw_pb *pb, uint32_t number, uint64_t max)
@@ -133,21 +144,24 @@ uint64_t kw_pb_may_uint(struct kw_pb *pb, uint32_t number, uint64_t max)
 
 struct kw_view kw_pb_need_bytes(struct kw_pb *pb, uint32_t number, size_t size_min, size_t size_max)
 {
-	struct kw_pb_field field;
-	if (!need(pb, number, KW_PB_BYTES, &field))
+	const uint8_t *at;
+	uint64_t size;
+	if (!need(pb, number, KW_PB_BYTES) || !varint(pb, &size) || !take(pb, (size_t)size, &at))
 		return KW_VIEW(NULL, 0);
-	if (field.bytes.size < size_min || field.bytes.size > size_max) {
+	if (size < size_min || size > size_max) {
 		(void)fail(pb, KW_EFIELD); /* as above */
 		return KW_VIEW(NULL, 0);
 	}
-	return field.bytes;
+	return KW_VIEW(at, (size_t)size);
 }
 
 bool kw_pb_is_next(const struct kw_pb *pb, uint32_t number)
 {
 	struct kw_pb ahead = *pb;
 	uint64_t tag;
-	return pb->err == KW_OK && pb->at < pb->end && varint(&ahead, &tag) && tag >> 3 == number;
+	if (pb->err != KW_OK || pb->at == pb->end)
+		return false;
+	return varint(&ahead, &tag) && tag >> 3 == number;
 }
 
 static enum kw_err add_varint(struct kw_buf *buf, uint64_t value)
