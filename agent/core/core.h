@@ -13,8 +13,14 @@
  *
  * The shell's promises: store effects (those with a ticket) are handed to the store in plan order and
  * AGT_EV_COMMITTED(ticket) comes once everything up to the ticket is durable. Messages are boxes to the core: opaque
- * numbers that the shell resolves to bytes. A box that comes in an event belongs to the core until a SEND (which
- * consumes it), or a DROP. Rows come back from the disk with AGT_EV_ROWS. */
+ * numbers that the shell resolves to bytes. A box that comes in an event belongs to the core until a SEND, IN_STORE or
+ * IN_NOTICE (which consume it), or a DROP; OUT_APPEND only looks at it. Rows come back from the disk with AGT_EV_ROWS.
+ *
+ * Each CONNECT is answered by CONN_UP or CONN_DOWN, and each CONN_UP is followed by one CONN_DOWN, also after a
+ * DISCONNECT of ours. In between no event of an older connection arrives.
+ *
+ * A message that the hub refused for now is not the core's to keep: the shell remembers it and submits it again when
+ * its time has come, so a lane never waits behind a row that must wait. */
 
 struct agt;
 
@@ -28,8 +34,12 @@ struct agt;
 /* Reconnect: full jitter between 0 and min(cap, base * 2^tries), RETRY base and cap. */
 #define AGT_RETRY_BASE_MS 1000u
 #define AGT_RETRY_CAP_MS 600000u
-/* A silent link: ping after this much silence, give up after twice that. */
+/* A silent link: ping after this much silence, doubled by each answer up to the maximum, and give up when nothing is
+ * heard for PING_MS after a ping. A link that died starts again at PING_MS. */
 #define AGT_PING_MS 30000u
+#define AGT_PING_MAX_MS 900000u
+/* From CONN_UP to WELCOME. */
+#define AGT_WELCOME_MS 20000u
 
 struct agt_row {
 	uint64_t sequence;     /* place in the outbox log of the class */
@@ -37,7 +47,6 @@ struct agt_row {
 	uint32_t size;         /* bytes of the envelope */
 	uint32_t expiry_hour;  /* hours since 1970; 0 = never */
 	bool wants_receipt;    /* false for receipts: they leave the outbox once the hub holds them */
-	uint64_t not_before_ms; /* wall clock; a refused message waits until then; 0 = now */
 	uint64_t box;          /* shell's handle; 0 = none */
 };
 
@@ -69,7 +78,7 @@ enum agt_event_type {
 	AGT_EV_PONG,       /* any sign of life; the shell sends it for any frame at most once a second */
 	AGT_EV_DRAINED,    /* the network took what was handed over */
 	AGT_EV_ROWS,       /* rows: the answer to REFILL; may be empty */
-	AGT_EV_RECEIPTED,  /* receipted: R1/R2 for a row has been verified and its row's state is stored */
+	AGT_EV_RECEIPTED,  /* receipted: the row has left the outbox: R1 is stored, or it is a dead letter */
 	AGT_EV_TICK        /* about once a second */
 };
 
@@ -98,7 +107,11 @@ struct agt_event {
 		uint32_t delay_ms;
 		struct {
 			enum kw_msg_class msg_class;
-			uint32_t count;
+			uint64_t sequence;
+		} receipted;
+		struct {
+			enum kw_msg_class msg_class;
+			uint32_t count; /* at most the count_max of the REFILL */
 			const struct agt_row *rows; /* in order; borrowed for this call; each box becomes the core's */
 			bool end;                   /* nothing more on disk at the time of reading */
 			uint64_t from;              /* as asked */
@@ -109,7 +122,7 @@ struct agt_event {
 enum agt_effect_type {
 	AGT_FX_CONNECT,    /* dial the hub */
 	AGT_FX_DISCONNECT, /* close the connection; err says why */
-	AGT_FX_HELLO,      /* send hello */
+	AGT_FX_HELLO,      /* send hello; the shell puts its newest directory version in */
 	AGT_FX_SEND,       /* send box as message (class, sequence) and release it */
 	AGT_FX_ACK,        /* send ack */
 	AGT_FX_PING,       /* send PING */
@@ -117,11 +130,15 @@ enum agt_effect_type {
 	AGT_FX_OUT_APPEND, /* store: row in the outbox (class); keep box's bytes. The local reply waits for its commit */
 	AGT_FX_OUT_HELD,   /* store: the hub has everything up to sequence (class): R0; rows that want no receipt go */
 	AGT_FX_IN_STORE,   /* store: open the message, write inbox, seen-set, receipt due and the cursor (class, sequence,
-	                      hub epoch) in one transaction; a repeat by digest writes the cursor alone */
-	AGT_FX_IN_NOTICE,  /* store: a notice of the hub about our message, with the cursor, in one transaction: a retryable
-	                      one puts the row again at the outbox' end, a final one moves it to the dead letters */
+	                      hub epoch in u.epoch) in one transaction; a repeat by digest writes the cursor and the
+	                      receipt alone, because its sender would not repeat what it has a receipt for */
+	AGT_FX_IN_NOTICE,  /* store: a notice of the hub about our message, with the cursor (as IN_STORE), in one transaction:
+	                      a retryable one moves the row aside, to be submitted again when due, a final one to the dead
+	                      letters */
 	AGT_FX_REFILL,     /* read outbox rows of class from sequence on, count_max rows; answer with AGT_EV_ROWS */
 	AGT_FX_EPOCH,      /* store: the hub's epoch is now `epoch`; what was held and has no receipt counts as unsent */
+	AGT_FX_OWN_EPOCH,  /* store: our outbox epoch is now `epoch`, because the hub has more of the old one than we do: our
+	                      disk went back in time. What has no receipt counts as unsent */
 	AGT_FX_NOTE        /* tell the log: code and numbers */
 };
 
@@ -130,6 +147,7 @@ enum agt_note {
 	AGT_NOTE_OFFLINE,
 	AGT_NOTE_HUB_NEW_EPOCH,
 	AGT_NOTE_HUB_REFUSES,   /* err: what the hub complains of */
+	AGT_NOTE_OWN_NEW_EPOCH,
 	AGT_NOTE_PEER_BROKE_RULES,
 	AGT_NOTE_SILENT_LINK
 };
