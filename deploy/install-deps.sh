@@ -21,6 +21,7 @@ build_packages=(
 	"liblmdb-dev:the store"
 	"libicu-dev:names in every script, for reconciliation"
 	"libcyaml-dev:configuration files"
+	"libyaml-dev:libcyaml links it, and its package does not bring it"
 	"libjansson-dev:JSON importers and the webhook"
 	"libcsv-dev:spreadsheet importer"
 	"uthash-dev:hash tables"
