@@ -1,0 +1,338 @@
+/* The engine: walks a message by its descriptor and applies the rule of each field. It knows no message by name. */
+
+#include "proto/wire/validate.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/base/check.h"
+#include "proto/base/id.h"
+
+#define TIME_MAX_UNIX_MS INT64_C(253402300799999)
+
+/* One value and where it stands. index is -1 unless the field repeats. */
+struct place {
+	const ProtobufCFieldDescriptor *field;
+	const struct kw_rule *rule;
+	const void *at;
+	long index;
+};
+
+static enum kw_err check_message(struct kw_walk *walk, const ProtobufCMessage *message);
+
+/* Goes one step down the path and gives the size to go back to. A path that is too long is cut, never overrun. */
+static size_t enter(struct kw_walk *walk, const char *field, long index)
+{
+	size_t before = walk->path_size;
+	size_t room = sizeof(walk->path) - before;
+	const char *dot = before > 0 && field[0] != '\0' ? "." : "";
+	int size = index < 0 ? snprintf(walk->path + before, room, "%s%s", dot, field) :
+		snprintf(walk->path + before, room, "%s%s[%ld]", dot, field, index);
+	if (size > 0)
+		walk->path_size = before + ((size_t)size < room ? (size_t)size : room - 1);
+	return before;
+}
+
+static void leave(struct kw_walk *walk, size_t before)
+{
+	walk->path_size = before;
+	walk->path[before] = '\0';
+}
+
+enum kw_err kw_validate_refuse(struct kw_walk *walk, enum kw_err code, const char *field, const char *rule)
+{
+	size_t before = enter(walk, field, -1);
+	*walk->fault = (struct kw_fault){.code = code};
+	memcpy(walk->fault->field, walk->path, walk->path_size + 1);
+	(void)snprintf(walk->fault->rule, sizeof(walk->fault->rule), "%s", rule); /* cut if need be */
+	leave(walk, before);
+	return code;
+}
+
+static enum kw_err refuse_at(struct kw_walk *walk, const struct place *place, const char *rule)
+{
+	size_t before = enter(walk, place->field->name, place->index);
+	enum kw_err err = kw_validate_refuse(walk, KW_EFIELD, "", rule);
+	leave(walk, before);
+	return err;
+}
+
+static enum kw_err refuse_range(struct kw_walk *walk, const struct place *place, const char *unit)
+{
+	char rule[96];
+	uint32_t min = place->rule->min;
+	if (place->rule->required && min == 0 && !(place->field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
+		min = 1;
+	(void)snprintf(rule, sizeof(rule), "must be %" PRIu32 " to %" PRIu32 "%s; correct it", min, place->rule->max,
+		unit); /* fits */
+	return refuse_at(walk, place, rule);
+}
+
+/* Length of the UTF-8 sequence at `in` (RFC 3629 §4), 0 if there is none. The terminator ends every attempt early. */
+static size_t utf8_step(const uint8_t *in)
+{
+	uint8_t low = 0x80;
+	uint8_t high = 0xbf;
+	size_t size = in[0] >= 0xc2 && in[0] <= 0xdf ? 2 : in[0] >= 0xe0 && in[0] <= 0xef ? 3 :
+		in[0] >= 0xf0 && in[0] <= 0xf4 ? 4 : 0;
+	if (size == 0)
+		return 0;
+	/* Overlong forms, surrogates, C1 control characters, and what lies beyond U+10FFFF. */
+	if (in[0] == 0xe0 || in[0] == 0xc2)
+		low = 0xa0;
+	else if (in[0] == 0xed)
+		high = 0x9f;
+	else if (in[0] == 0xf0)
+		low = 0x90;
+	else if (in[0] == 0xf4)
+		high = 0x8f;
+	if (in[1] < low || in[1] > high)
+		return 0;
+	for (size_t i = 2; i < size; i++)
+		if ((in[i] & 0xc0) != 0x80)
+			return 0;
+	return size;
+}
+
+static bool text_ok(const char *text, bool lines)
+{
+	const uint8_t *at = (const uint8_t *)text;
+	while (*at != 0) {
+		size_t step = 1;
+		if (*at >= 0x80)
+			step = utf8_step(at);
+		else if ((*at < 0x20 && !(lines && *at == '\n')) || *at == 0x7f)
+			step = 0;
+		if (step == 0)
+			return false;
+		at += step;
+	}
+	return true;
+}
+
+/* True when the text is min..max characters, all of them in the set; "a-z" is written out by the caller. */
+static bool all_in(const char *text, const char *set, size_t min, size_t max)
+{
+	size_t size = strlen(text);
+	return size >= min && size <= max && strspn(text, set) == size;
+}
+
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+/* NULL when the code is well formed, else the rule. */
+static const char *code_rule(enum kw_rule_kind kind, const char *text, uint32_t max)
+{
+	struct kw_name name;
+	switch (kind) {
+	case KW_RULE_NAME:
+		return kw_name_from(kw_view_str(text), &name) == KW_OK ? NULL :
+			"must be an agency's name, 1 to 63 of a-z, 0-9 and '-'; correct it";
+	case KW_RULE_LANGUAGE:
+		return all_in(text, LOWER, 3, 3) ? NULL : "must be an ISO 639-3 code, three of a-z; correct it";
+	case KW_RULE_COUNTRY:
+		return all_in(text, UPPER, 2, 2) ? NULL : "must be an ISO 3166-1 alpha-2 code, two of A-Z; correct it";
+	case KW_RULE_PCODE:
+		return all_in(text, UPPER DIGITS, 2, 20) ? NULL : "must be a P-code, 2 to 20 of A-Z and 0-9; correct it";
+	case KW_RULE_SCRIPT:
+		return text[0] >= 'A' && text[0] <= 'Z' && all_in(text + 1, LOWER, 3, 3) ? NULL :
+			"must be an ISO 15924 code such as Arab; correct it";
+	case KW_RULE_PHONE:
+		return all_in(text, DIGITS "+-() ", 1, max) ? NULL : "must be 1 to 32 of 0-9, +, -, ( ) and space; correct it";
+	case KW_RULE_WIRE_NAME:
+		return all_in(text, LOWER "_", 1, max) ? NULL : "must be the wire name of an error; correct it";
+	default:
+		return NULL;
+	}
+}
+
+static enum kw_err check_text(struct kw_walk *walk, const struct place *place, const char *text)
+{
+	const struct kw_rule *rule = place->rule;
+	size_t size = text == NULL ? 0 : strlen(text);
+	if (size == 0 && (rule->required || place->index >= 0))
+		return refuse_at(walk, place, "is required; fill it in");
+	if (size == 0)
+		return KW_OK;
+	if (rule->kind != KW_RULE_LINE && rule->kind != KW_RULE_LINES) {
+		const char *broken = code_rule(rule->kind, text, rule->max);
+		return broken == NULL ? KW_OK : refuse_at(walk, place, broken);
+	}
+	if (size > rule->max)
+		return refuse_range(walk, place, " bytes of text");
+	if (!text_ok(text, rule->kind == KW_RULE_LINES))
+		return refuse_at(walk, place, rule->kind == KW_RULE_LINES ?
+			"must be UTF-8 without control characters other than line feeds; remove them" :
+			"must be UTF-8 without control characters; remove them");
+	return KW_OK;
+}
+
+static enum kw_err check_bytes(struct kw_walk *walk, const struct place *place, const ProtobufCBinaryData *bytes)
+{
+	if (bytes->len == 0 && !place->rule->required && place->index < 0)
+		return KW_OK;
+	if (bytes->len < place->rule->min || bytes->len > place->rule->max)
+		return refuse_range(walk, place, " bytes");
+	return KW_OK;
+}
+
+static enum kw_err check_enum(struct kw_walk *walk, const struct place *place, int value)
+{
+	char rule[96];
+	if (value == 0 && !place->rule->required && place->index < 0)
+		return KW_OK;
+	if (value == 0)
+		return refuse_at(walk, place, "is required; choose one of its codes");
+	if (protobuf_c_enum_descriptor_get_value(place->field->descriptor, value) == NULL) {
+		(void)snprintf(rule, sizeof(rule), "has the unknown code %d; correct it, or upgrade this agent",
+			value); /* fits */
+		return refuse_at(walk, place, rule);
+	}
+	if (value < 0 || (uint32_t)value < place->rule->min)
+		return refuse_at(walk, place, "is a code that is never sent; choose another");
+	return KW_OK;
+}
+
+static enum kw_err check_uint(struct kw_walk *walk, const struct place *place, uint32_t value)
+{
+	bool in_oneof = place->field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
+	if (value == 0 && !place->rule->required)
+		return KW_OK;
+	/* In a oneof the member was chosen, so 0 is a value; elsewhere it is absence. */
+	if (value < place->rule->min || value > place->rule->max || (value == 0 && !in_oneof))
+		return refuse_range(walk, place, "");
+	return KW_OK;
+}
+
+static enum kw_err check_time(struct kw_walk *walk, const struct place *place, int64_t value)
+{
+	if (value == 0 && !place->rule->required)
+		return KW_OK;
+	if (value <= 0 || value > TIME_MAX_UNIX_MS)
+		return refuse_at(walk, place, "must be milliseconds since 1970, before the year 10000; correct it");
+	return KW_OK;
+}
+
+static enum kw_err check_value(struct kw_walk *walk, const struct place *place)
+{
+	const ProtobufCMessage *message;
+	size_t before;
+	enum kw_err err;
+	switch (place->rule->kind) {
+	case KW_RULE_MESSAGE:
+		message = *(ProtobufCMessage *const *)place->at;
+		if (message == NULL)
+			return place->rule->required ? refuse_at(walk, place, "is required; fill it in") : KW_OK;
+		before = enter(walk, place->field->name, place->index);
+		err = check_message(walk, message);
+		leave(walk, before);
+		return err;
+	case KW_RULE_ENUM:
+		return check_enum(walk, place, *(const int *)place->at);
+	case KW_RULE_UINT:
+		return check_uint(walk, place, *(const uint32_t *)place->at);
+	case KW_RULE_TIME:
+		return check_time(walk, place, *(const int64_t *)place->at);
+	case KW_RULE_BYTES:
+		return check_bytes(walk, place, place->at);
+	case KW_RULE_BOOL:
+		return KW_OK;
+	default:
+		return check_text(walk, place, *(char *const *)place->at);
+	}
+}
+
+/* Bytes from one element of a repeated field to the next. */
+static size_t stride(ProtobufCType type)
+{
+	switch (type) {
+	case PROTOBUF_C_TYPE_MESSAGE:
+	case PROTOBUF_C_TYPE_STRING:
+		return sizeof(void *);
+	case PROTOBUF_C_TYPE_BYTES:
+		return sizeof(ProtobufCBinaryData);
+	case PROTOBUF_C_TYPE_INT64:
+	case PROTOBUF_C_TYPE_UINT64:
+		return sizeof(int64_t);
+	default:
+		return sizeof(uint32_t);
+	}
+}
+
+static enum kw_err check_repeated(struct kw_walk *walk, struct place *place, const uint8_t *base)
+{
+	char rule[64];
+	size_t count = *(const size_t *)(const void *)(base + place->field->quantifier_offset);
+	const uint8_t *items = *(uint8_t *const *)(const void *)(base + place->field->offset);
+	if (count > place->rule->count_max || (count == 0 && place->rule->required)) {
+		(void)snprintf(rule, sizeof(rule), "must be given %d to %" PRIu32 " times; correct the number",
+			place->rule->required ? 1 : 0, place->rule->count_max); /* fits */
+		return refuse_at(walk, place, rule);
+	}
+	for (size_t i = 0; i < count; i++) {
+		place->at = items + i * stride(place->field->type);
+		place->index = (long)i;
+		enum kw_err err = check_value(walk, place);
+		if (err != KW_OK)
+			return err;
+	}
+	return KW_OK;
+}
+
+/* No member of a oneof that must have one is set: names them all. */
+static enum kw_err refuse_oneof(struct kw_walk *walk, const ProtobufCMessage *message, unsigned offset)
+{
+	char rule[sizeof(walk->fault->rule)] = "one of these is required:";
+	size_t used = strlen(rule);
+	const ProtobufCMessageDescriptor *descriptor = message->descriptor;
+	if (message->n_unknown_fields > 0)
+		return kw_validate_refuse(walk, KW_EVERSION, "", "is of a kind that is not known here; upgrade this agent");
+	for (unsigned i = 0; i < descriptor->n_fields && used < sizeof(rule); i++) {
+		const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
+		if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) && field->quantifier_offset == offset) {
+			int size = snprintf(rule + used, sizeof(rule) - used, " %s", field->name);
+			used += size > 0 ? (size_t)size : 0;
+		}
+	}
+	return kw_validate_refuse(walk, KW_EFIELD, "", rule);
+}
+
+static enum kw_err check_field(struct kw_walk *walk, const ProtobufCMessage *message, unsigned i,
+	const struct kw_rule *rule)
+{
+	const uint8_t *base = (const uint8_t *)message;
+	struct place place = {.field = &message->descriptor->fields[i], .rule = rule, .index = -1};
+	if (place.field->label == PROTOBUF_C_LABEL_REPEATED)
+		return check_repeated(walk, &place, base);
+	if (place.field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
+		uint32_t chosen = *(const uint32_t *)(const void *)(base + place.field->quantifier_offset);
+		if (chosen == 0 && rule->required)
+			return refuse_oneof(walk, message, place.field->quantifier_offset);
+		if (chosen != place.field->id)
+			return KW_OK;
+	}
+	place.at = base + place.field->offset;
+	return check_value(walk, &place);
+}
+
+/* Recursion ends with the schema's depth: no type contains itself, and kw_pb_prescan bounds what is unpacked. */
+static enum kw_err check_message(struct kw_walk *walk, const ProtobufCMessage *message)
+{
+	const struct kw_rule_set *set = kw_validate_rules(message->descriptor);
+	KW_ASSERT(set != NULL && set->count == message->descriptor->n_fields);
+	for (unsigned i = 0; i < set->count; i++) {
+		enum kw_err err = check_field(walk, message, i, &set->rules[i]);
+		if (err != KW_OK)
+			return err;
+	}
+	return set->across != NULL ? set->across(walk, message) : KW_OK;
+}
+
+enum kw_err kw_message_validate(const ProtobufCMessage *message, const char *root, struct kw_fault *fault)
+{
+	struct kw_walk walk = {.fault = fault};
+	(void)enter(&walk, root, -1); /* never left: the root stays */
+	return check_message(&walk, message);
+}
