@@ -4,7 +4,8 @@
 #   tests/run.sh
 #
 # It installs what is missing, then: dev build with rules, unit, shell, sim and e2e; asan build with unit and shell;
-# every fuzz target for a while; the schema linter. Results land in build/. The last line is 'N passed, N failed'.
+# every fuzz target for a while, from the seeds in tests/fuzz/corpus/TARGET/ and the words in tests/fuzz/TARGET.dict; the
+# schema linter. Results land in build/. The last line is 'N passed, N failed'.
 #
 #   KW_FUZZ_SECONDS=60   seconds for each fuzz target; 0 skips fuzzing
 #   KW_JOBS=<cores>      compilers and tests at a time
@@ -27,7 +28,7 @@ bad() {
 	failures+=("$1")
 }
 
-# build PROFILE: configures and compiles; a build that fails counts as one failure.
+# build PROFILE: configures and compiles. A build that fails counts as one failure; what did build is tested all the same.
 build() {
 	step "build $1"
 	local log=build/$1/configure.log
@@ -37,10 +38,7 @@ build() {
 		bad "configure $1"
 		return 1
 	fi
-	if ! ninja -C "build/$1" -j "$jobs" --quiet; then
-		bad "build $1"
-		return 1
-	fi
+	ninja -C "build/$1" -j "$jobs" -k 0 --quiet || bad "build $1"
 }
 
 # suite PROFILE LABELS: runs ctest and adds its counts.
@@ -67,8 +65,11 @@ fuzz_one() {
 	seeds=tests/fuzz/corpus/$name
 	mkdir -p "build/fuzz/corpus/$name" "build/fuzz/crashes/$name"
 	[ -d "$seeds" ] || seeds=
+	local dict=tests/fuzz/$name.dict
+	[ -f "$dict" ] || dict=
 	ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 timeout $((fuzz_seconds + 120)) "$target" \
 		-max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -use_value_profile=1 \
+		${dict:+"-dict=$dict"} \
 		-artifact_prefix="build/fuzz/crashes/$name/" "build/fuzz/corpus/$name" ${seeds:+"$seeds"} \
 		>"build/fuzz/$name.log" 2>&1
 }

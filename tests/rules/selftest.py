@@ -13,6 +13,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 CLEAN = {
     "CMakeLists.txt": "project(fake)\n",
     "README.md": "# Fake\n",
+    "CONVENTIONS.md": "# Fake\n",
+    "LICENSE": "fake\n",
+    "deploy/run.sh": "exit 0\n",
     "proto/base/err.h": "#include <stdint.h>\nint kw_base(int a);\nint kw_alloc(int a);\nint kw_deep(int a);\n",
     "proto/base/err.c": ("#include \"proto/base/err.h\"\n#include <stdlib.h>\n"
                          "int kw_base(int a)\n{\n\treturn a; /* rand() in a comment, \"strcpy(\" in words */\n}\n"
@@ -78,6 +81,7 @@ PLANTED = [
      append("proto/base/err.h", "KW_MUST_USE __attribute__((nonnull(1, 2))) int kw_six(int, int, int, int, int, int);\n")),
     ("sizes", "a test of 121 lines",
      ("tests/unit/test_long.c", "static void test_long(void **s)\n{\n" + "\tx();\n" * 118 + "}\n")),
+    ("toplevel", "a missing README", ("README.md", None)),
     ("toplevel", "a stray file at the top", ("notes.txt", "hello\n")),
     ("toplevel", "a stray folder at the top", ("tools/x.py", "pass\n")),
     ("toplevel", "generated C", ("proto/wire/frame.pb-c.c", "int x;\n")),
@@ -111,6 +115,8 @@ INNOCENT = [
 
 def plant(root, tree):
     for name, text in tree.items():
+        if text is None:
+            continue  # planted as missing
         path = os.path.join(root, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as handle:

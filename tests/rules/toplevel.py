@@ -31,7 +31,10 @@ def main():
     root = root_from_argv()
     report = Report("toplevel")
     here = machine_paths(os.path.realpath(root))
-    for name in files(root):
+    names = files(root)
+    for top in sorted((FOLDERS | FILES) - {name.partition("/")[0] for name in names}):
+        report.breach(top, 1, "it belongs at the top and is missing")
+    for name in names:
         report.looked_at += 1
         top, _, rest = name.partition("/")
         if not top.startswith(".") and top not in (FOLDERS if rest else FILES):
