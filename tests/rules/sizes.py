@@ -12,8 +12,9 @@ LIMITS = [
     (["tests"], (120, 900, 7)),
 ]
 
-# (file, function or "" for the file itself): why this one may be larger. Empty is the aim.
+# (file, function or "" for the file itself): why this one may be larger. Few is the aim.
 ALLOWED = {
+    ("proto/link/tls_context.c", "choose_alpn"): "OpenSSL gives its ALPN callback these six parameters",
 }
 
 NOT_FUNCTIONS = {"if", "for", "while", "switch", "return", "sizeof", "__attribute__", "_Static_assert", "do", "else",
