@@ -1,0 +1,163 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+#include "proto/link/tls_inner.h"
+
+/* Policy, from the settings page of the protocol: everything not needed is off. */
+
+#define SESSION_CACHE_MAX 20000
+#define SESSION_LIFE_S 86400
+#define CERT_LIST_MAX 16384
+
+static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_size, const unsigned char *in,
+	unsigned int in_size, void *user)
+{
+	(void)user;
+	static const unsigned char OURS[] = KW_TLS_ALPN_MAIN KW_TLS_ALPN_ENROL;
+	unsigned char *chosen = NULL;
+	if (SSL_select_next_proto(&chosen, out_size, OURS, sizeof(OURS) - 1, in, in_size) != OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	*out = chosen;
+	/* Who enrols has no certificate yet; the code that it brings is checked instead, and nothing else is served. */
+	if (*out_size == sizeof(KW_TLS_ALPN_ENROL) - 2)
+		SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+	return SSL_TLSEXT_ERR_OK;
+}
+
+static int keep_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct kw_tls_context *context = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+	SSL_SESSION_free(context->session);
+	context->session = session;
+	return 1;
+}
+
+/* Enrolment: no root is known, only its fingerprint. The hub sends its whole chain; the certificate in it whose key has
+ * that fingerprint becomes the one trust anchor, and the chain is verified as always. */
+static int verify_pinned(X509_STORE_CTX *given, void *user)
+{
+	const struct kw_tls_context *context = user;
+	STACK_OF(X509) *chain = X509_STORE_CTX_get0_untrusted(given);
+	X509 *root = NULL;
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		struct kw_digest digest;
+		if (kw_tls_key_digest(sk_X509_value(chain, i), &digest) == KW_OK &&
+			memcmp(&digest, &context->root_fingerprint, sizeof(digest)) == 0)
+			root = sk_X509_value(chain, i);
+	}
+	X509_STORE *store = X509_STORE_new();
+	X509_STORE_CTX *fresh = X509_STORE_CTX_new();
+	int ok = 0;
+	if (root != NULL && store != NULL && fresh != NULL && X509_STORE_add_cert(store, root) == 1 &&
+		X509_STORE_CTX_init(fresh, store, X509_STORE_CTX_get0_cert(given), chain) == 1) {
+		X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(fresh);
+		X509_VERIFY_PARAM_set_depth(param, 2);
+		X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_SERVER);
+		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_X509_STRICT);
+		ok = X509_verify_cert(fresh) == 1;
+		X509_STORE_CTX_set_error(given, X509_STORE_CTX_get_error(fresh));
+	} else {
+		X509_STORE_CTX_set_error(given, X509_V_ERR_CERT_UNTRUSTED);
+	}
+	X509_STORE_CTX_free(fresh);
+	X509_STORE_free(store);
+	return ok;
+}
+
+static int set_groups(SSL_CTX *ssl)
+{
+	if (SSL_CTX_set1_groups_list(ssl, "X25519MLKEM768:X25519") == 1)
+		return 1;
+	ERR_clear_error();
+	return SSL_CTX_set1_groups_list(ssl, "X25519") == 1;
+}
+
+static int set_policy(SSL_CTX *ssl)
+{
+	SSL_CTX_set_security_level(ssl, 3);
+	SSL_CTX_set_options(ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
+		SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
+	SSL_CTX_set_max_cert_list(ssl, CERT_LIST_MAX);
+	X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl), X509_V_FLAG_X509_STRICT);
+	SSL_CTX_set_verify_depth(ssl, 2);
+	return SSL_CTX_set_min_proto_version(ssl, TLS1_3_VERSION) == 1 &&
+	       SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) == 1 &&
+	       SSL_CTX_set_ciphersuites(ssl, "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") == 1 &&
+	       SSL_CTX_set1_sigalgs_list(ssl, "ed25519:ECDSA+SHA256") == 1 && set_groups(ssl) == 1;
+}
+
+static int set_role(struct kw_tls_context *context)
+{
+	static const unsigned char ENROL[] = KW_TLS_ALPN_ENROL;
+	static const unsigned char MAIN[] = KW_TLS_ALPN_MAIN;
+	SSL_CTX *ssl = context->ssl;
+	SSL_CTX_set_app_data(ssl, context);
+	if (context->role == KW_TLS_HUB) {
+		SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+		SSL_CTX_set_alpn_select_cb(ssl, choose_alpn, NULL);
+		SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_SERVER);
+		SSL_CTX_sess_set_cache_size(ssl, SESSION_CACHE_MAX);
+		SSL_CTX_set_timeout(ssl, SESSION_LIFE_S);
+		return SSL_CTX_set_num_tickets(ssl, 1) == 1 &&
+		       SSL_CTX_set_session_id_context(ssl, (const unsigned char *)"kinward", 7) == 1;
+	}
+	SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+	if (context->role == KW_TLS_ENROL) {
+		SSL_CTX_set_cert_verify_callback(ssl, verify_pinned, context);
+		return SSL_CTX_set_alpn_protos(ssl, ENROL, sizeof(ENROL) - 1) == 0;
+	}
+	SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(ssl, keep_session);
+	return SSL_CTX_set_alpn_protos(ssl, MAIN, sizeof(MAIN) - 1) == 0;
+}
+
+static int set_identity(SSL_CTX *ssl, const struct kw_tls_files *files)
+{
+	if (files->chain != NULL &&
+		(SSL_CTX_use_certificate_chain_file(ssl, files->chain) != 1 ||
+			SSL_CTX_use_PrivateKey(ssl, files->key) != 1 || SSL_CTX_check_private_key(ssl) != 1))
+		return 0;
+	if (files->root != NULL)
+		return X509_STORE_add_cert(SSL_CTX_get_cert_store(ssl), files->root);
+	return 1;
+}
+
+enum kw_err kw_tls_context_new(enum kw_tls_role role, const struct kw_tls_files *files, struct kw_tls_context **out)
+{
+	enum kw_err err = KW_ENOMEM;
+	struct kw_tls_context *context = calloc(1, sizeof(*context));
+	if (context == NULL)
+		return KW_ENOMEM;
+	context->role = role;
+	context->root_fingerprint = files->root_fingerprint;
+	context->bio = kw_tls_bio_method();
+	context->ssl = SSL_CTX_new(role == KW_TLS_HUB ? TLS_server_method() : TLS_client_method());
+	if (context->bio == NULL || context->ssl == NULL)
+		goto fail;
+	err = KW_ECRYPTO;
+	if (set_policy(context->ssl) != 1 || set_role(context) != 1)
+		goto fail;
+	err = KW_EAUTH;
+	if (set_identity(context->ssl, files) != 1)
+		goto fail;
+	*out = context;
+	return KW_OK;
+fail:
+	ERR_clear_error();
+	kw_tls_context_free(context);
+	return err;
+}
+
+void kw_tls_context_free(struct kw_tls_context *context)
+{
+	if (context == NULL)
+		return;
+	SSL_SESSION_free(context->session);
+	SSL_CTX_free(context->ssl);
+	BIO_meth_free(context->bio);
+	free(context);
+}

@@ -1,0 +1,34 @@
+#ifndef KW_LINK_TLS_INNER_H
+#define KW_LINK_TLS_INNER_H
+
+#include "proto/link/tls.h"
+
+/* Shared by tls.c (engine) and tls_context.c (policy). */
+
+#define KW_TLS_OUT_SIZE_MAX (4u << 20) /* ciphertext that waits for the network, per connection */
+#define KW_TLS_RECORD_SIZE_MAX 16384u
+
+struct kw_tls_context {
+	SSL_CTX *ssl;
+	BIO_METHOD *bio;
+	enum kw_tls_role role;
+	struct kw_digest root_fingerprint;
+	SSL_SESSION *session; /* agent: the last one, for resumption */
+};
+
+struct kw_tls {
+	SSL *ssl;
+	struct kw_tls_context *context;
+	struct kw_view in; /* lent for one call */
+	struct kw_buf out;
+	bool ready;
+};
+
+#define KW_TLS_ALPN_MAIN "\x09kinward/1"
+#define KW_TLS_ALPN_ENROL "\x0fkinward-enrol/1"
+
+/* SHA-256 of a certificate's SubjectPublicKeyInfo. KW_ECRYPTO. */
+KW_MUST_USE enum kw_err kw_tls_key_digest(X509 *certificate, struct kw_digest *out);
+BIO_METHOD *kw_tls_bio_method(void);
+
+#endif
