@@ -39,7 +39,8 @@ void kw_suite_keys_fini(struct kw_suite_keys *keys)
 
 static uint8_t *put(uint8_t *at, const void *data, size_t size)
 {
-	memcpy(at, data, size);
+	if (size > 0) /* an empty view may hold NULL */
+		memcpy(at, data, size);
 	return at + size;
 }
 
