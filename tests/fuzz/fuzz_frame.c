@@ -1,0 +1,61 @@
+/* A stream of frames, each body read by every parser; what parses must write, and write the same again. */
+
+#include <stdlib.h>
+
+#include "proto/base/check.h"
+#include "proto/wire/frame.h"
+
+/* Writes what was parsed twice over: once now, once after parsing what was written. */
+#define STABLE(what, type, head_size) \
+	static void stable_##what(struct kw_view body) \
+	{ \
+		type value; \
+		struct kw_buf first, second; \
+		if (kw_frame_##what##_parse(body, &value) != KW_OK) \
+			return; \
+		kw_buf_init(&first, 2 * KW_FRAME_SIZE_MAX); \
+		kw_buf_init(&second, 2 * KW_FRAME_SIZE_MAX); \
+		KW_ASSERT(kw_frame_##what##_add(&first, &value) == KW_OK); \
+		struct kw_view again = KW_VIEW(first.data + (head_size), first.size - (head_size)); \
+		KW_ASSERT(kw_frame_##what##_parse(again, &value) == KW_OK); \
+		KW_ASSERT(kw_frame_##what##_add(&second, &value) == KW_OK); \
+		KW_ASSERT(kw_view_equal(kw_buf_view(&first), kw_buf_view(&second))); \
+		kw_buf_fini(&first); \
+		kw_buf_fini(&second); \
+	}
+
+STABLE(message, struct kw_frame_message, KW_FRAME_HEAD_SIZE)
+STABLE(ack, struct kw_frame_ack, KW_FRAME_HEAD_SIZE)
+STABLE(hello, struct kw_frame_hello, KW_FRAME_HEAD_SIZE)
+STABLE(welcome, struct kw_frame_hello, KW_FRAME_HEAD_SIZE)
+STABLE(notice, struct kw_frame_notice, 0)
+STABLE(error, struct kw_frame_error, KW_FRAME_HEAD_SIZE)
+STABLE(unopened, struct kw_frame_unopened, KW_FRAME_HEAD_SIZE)
+
+static void every_parser(struct kw_view body)
+{
+	uint64_t nonce;
+	uint32_t delay;
+	stable_message(body);
+	stable_ack(body);
+	stable_hello(body);
+	stable_welcome(body);
+	stable_notice(body);
+	stable_error(body);
+	stable_unopened(body);
+	(void)kw_frame_ping_parse(body, &nonce);     /* any answer is right, as long as it is one */
+	(void)kw_frame_goaway_parse(body, &delay);   /* as above */
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct kw_view rest = KW_VIEW(data, size);
+	struct kw_frame frame;
+	size_t used;
+	while (kw_frame_next(rest, KW_FRAME_SIZE_MAX, &frame, &used) == KW_OK && used > 0) {
+		KW_ASSERT(used <= rest.size && frame.body.size == used - KW_FRAME_HEAD_SIZE);
+		every_parser(frame.body);
+		rest = KW_VIEW(rest.data + used, rest.size - used);
+	}
+	return 0;
+}
