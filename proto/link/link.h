@@ -42,8 +42,9 @@ struct kw_link_limits {
 	uint32_t half_open_per_address_max;
 	uint32_t handshake_ms;
 	uint32_t first_frame_ms;
+	uint32_t handshakes_per_s_max;      /* more wait in the listen queue; 0 means no limit */
 };
-/* 16384; 256; 8; 20 s; 10 s */
+/* 16384; 256; 8; 20 s; 10 s; 50 a second */
 extern const struct kw_link_limits KW_LINK_LIMITS_DEFAULT;
 
 /* KW_ENOMEM. */
@@ -76,13 +77,24 @@ struct kw_buf *kw_link_out(struct kw_link *link);
 void kw_link_ready(struct kw_link *link);
 /* Closes once what was appended has left. Repeats are ignored. */
 void kw_link_close(struct kw_link *link, enum kw_err err);
+/* Stops reading from the network, so that TCP pushes back; frames already read are still handed out. */
 void kw_link_pause(struct kw_link *link);
 void kw_link_resume(struct kw_link *link);
+/* Bytes that wait to leave: appended frames and ciphertext that the network has not taken. Push back above a limit, go on
+ * at on_drained. */
+size_t kw_link_pending_bytes(const struct kw_link *link);
+/* TCP payload of this link since its start. */
+struct kw_link_stats {
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+};
+void kw_link_stats_get(const struct kw_link *link, struct kw_link_stats *out);
 
 void kw_link_user_set(struct kw_link *link, void *user);
 void *kw_link_user(const struct kw_link *link);
 /* Numeric peer address for the log; at most 64 characters, valid as long as the link. */
 const char *kw_link_address(const struct kw_link *link);
+/* Key exchange group, for the log; static storage. */
 const char *kw_link_group(const struct kw_link *link);
 
 #endif

@@ -33,6 +33,10 @@ KW_MUST_USE enum kw_err kw_tls_context_new(enum kw_tls_role role, const struct k
 /* Accepts NULL. Its engines must be freed before. */
 void kw_tls_context_free(struct kw_tls_context *context);
 
+/* KW_TLS_ENROL: the root that the last successful handshake found by its fingerprint, to be stored; borrowed, valid until
+ * the next handshake or free. NULL before. */
+X509 *kw_tls_context_root(const struct kw_tls_context *context);
+
 struct kw_tls;
 
 enum kw_tls_peer_kind {
@@ -70,8 +74,9 @@ void kw_tls_close(struct kw_tls *tls);
 struct kw_view kw_tls_pending(struct kw_tls *tls);
 void kw_tls_sent(struct kw_tls *tls, size_t size);
 
-/* Who the peer is; only when ready. KW_EAUTH when its certificate names nobody we know of. Drops the peer's chain from
- * memory. */
+/* Who the peer is; only when ready, and once. KW_EAUTH when its certificate names nobody. The leaf's hub is the hub of the
+ * authority that issued it. Whether that is the right hub, and the agency in the directory, is the caller's to check. A
+ * server drops the peer's certificate from memory here. */
 KW_MUST_USE enum kw_err kw_tls_peer(struct kw_tls *tls, struct kw_tls_peer *out);
 /* The key exchange group in use, for the log; static storage. */
 const char *kw_tls_group(const struct kw_tls *tls);

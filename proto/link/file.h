@@ -1,0 +1,26 @@
+#ifndef KW_LINK_FILE_H
+#define KW_LINK_FILE_H
+
+#include <sys/types.h>
+
+#include "proto/base/bytes.h"
+
+/* Small files: keys, certificates, configuration. Symbolic links are refused in the last part of a path. */
+
+enum kw_file_kind {
+	KW_FILE_PUBLIC, /* not writable by group or others */
+	KW_FILE_SECRET  /* no access at all for group and others: mode 0400 or 0600 */
+};
+
+/* Appends the whole file to out, which bounds it (kw_buf_init's size_max) and wipes it.
+ * KW_ENOTFOUND  there is none
+ * KW_EDENIED    not ours to open, a symbolic link, not a regular file, owned by another user, or a mode looser than its kind
+ * KW_ETOOBIG, KW_ENOMEM, KW_EIO */
+KW_MUST_USE enum kw_err kw_file_read(const char *path, enum kw_file_kind kind, struct kw_buf *out);
+
+/* Replaces the file in one step, or leaves the old one: a temporary file beside it, fsync, rename, fsync of the folder.
+ * mode: permission bits, whatever the umask.
+ * KW_ENOTFOUND (no such folder), KW_EDENIED, KW_ENOSPACE, KW_EIO */
+KW_MUST_USE enum kw_err kw_file_write_atomic(const char *path, struct kw_view bytes, mode_t mode);
+
+#endif
