@@ -206,7 +206,7 @@ static void add_line(json_t *setup, json_t **row, char *line)
 	bool number = false;
 	for (size_t i = 0; i < sizeof(NUMBERS) / sizeof(NUMBERS[0]); i++)
 		number = number || strcmp(line, NUMBERS[i]) == 0;
-	json_object_set_new(*row, line, number ? json_integer(atoi(value)) : json_string(value));
+	json_object_set_new(*row, line, number ? json_integer(strtol(value, NULL, 10)) : json_string(value));
 }
 
 static json_t *load_text(const char *path)

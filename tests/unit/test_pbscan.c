@@ -300,6 +300,15 @@ static void test_prescan_counts_packed_elements(void **state)
 		assert_int_equal(scan(kw_buf_view(&buf)), expected);
 		kw_buf_fini(&buf);
 	}
+	/* Two packed fields that each fit, but not together. */
+	struct kw_buf two;
+	kw_buf_init(&two, 65536);
+	memset(bytes, 1, sizeof(bytes));
+	assert_int_equal(kw_pb_add_bytes(&two, 3, KW_VIEW(bytes, KW_PB_FIELDS_MAX / 2)), KW_OK);
+	assert_int_equal(scan(kw_buf_view(&two)), KW_OK);
+	assert_int_equal(kw_pb_add_bytes(&two, 3, KW_VIEW(bytes, KW_PB_FIELDS_MAX / 2)), KW_OK);
+	assert_int_equal(scan(kw_buf_view(&two)), KW_ETOOBIG);
+	kw_buf_fini(&two);
 	assert_int_equal(scan(BYTES("\x1a\2\x80\x01")), KW_OK);
 	assert_int_equal(scan(BYTES("\x1a\1\x80")), KW_EFORMAT);      /* element cut short */
 	assert_int_equal(scan(BYTES("\x1a\2\x80\x00")), KW_EFORMAT);  /* not shortest */

@@ -1,5 +1,6 @@
 /* proto/wire/crypt.h and curve.h against Project Wycheproof's vectors, which hold the inputs that broke others. */
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -316,6 +317,44 @@ static void test_sha256_joins_parts(void **state)
 	assert_memory_equal(digest.bytes, expected, sizeof(expected));
 }
 
+/* Seals and opens under keys of its own; gives the number of wrong results. */
+static void *work(void *data)
+{
+	uint8_t key[KW_AEAD_KEY_SIZE_MAX] = {*(const uint8_t *)data};
+	uint8_t nonce[KW_AEAD_NONCE_SIZE] = {0};
+	uint8_t bytes[100 + KW_AEAD_TAG_SIZE] = {0};
+	uintptr_t wrong = 0;
+	for (int round = 0; round < 2000; round++) {
+		struct kw_aead aead = {round % 2 ? KW_AEAD_AES_256_GCM : KW_AEAD_CHACHA20_POLY1305, key, nonce};
+		struct kw_digest before;
+		struct kw_digest after;
+		struct kw_view plain = KW_VIEW(bytes, 100);
+		kw_put_u32(nonce, (uint32_t)round);
+		wrong += kw_sha256(&plain, 1, &before) != KW_OK;
+		wrong += kw_aead_seal(&aead, KW_VIEW(NULL, 0), plain, bytes) != KW_OK;
+		wrong += kw_aead_open(&aead, KW_VIEW(NULL, 0), KW_VIEW_OF(bytes), bytes) != KW_OK;
+		wrong += kw_sha256(&plain, 1, &after) != KW_OK;
+		wrong += memcmp(&before, &after, sizeof(before)) != 0;
+		memcpy(bytes, after.bytes, sizeof(after.bytes));
+	}
+	return (void *)wrong;
+}
+
+/* The kept contexts belong to a thread and go with it: a sanitizer sees it if not. */
+static void test_crypt_works_in_threads(void **state)
+{
+	(void)state;
+	static const uint8_t SEEDS[4] = {1, 2, 3, 4};
+	pthread_t threads[4];
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, work, (void *)(uintptr_t)&SEEDS[i]), 0);
+	for (size_t i = 0; i < 4; i++) {
+		void *wrong;
+		assert_int_equal(pthread_join(threads[i], &wrong), 0);
+		assert_null(wrong);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -328,6 +367,7 @@ int main(void)
 		cmocka_unit_test(test_ed25519_signs_as_rfc8032),
 		cmocka_unit_test(test_scrypt_as_rfc7914),
 		cmocka_unit_test(test_sha256_joins_parts),
+		cmocka_unit_test(test_crypt_works_in_threads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
