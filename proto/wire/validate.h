@@ -5,8 +5,8 @@
 
 #include "proto/wire/message.h"
 
-/* The inside of kw_message_validate: rules as tables (validate_rules.c) and the engine that applies them (validate.c). A
- * message type has one rule per field, in the order of field numbers, and perhaps a check over several fields. */
+/* The inside of kw_message_validate: rules as tables (validate_rules.c), and the engine that applies them (validate.c).
+ * A message type has one rule per field, in the order of field numbers, and perhaps a check over several fields. */
 
 enum kw_rule_kind {
 	KW_RULE_MESSAGE,
