@@ -4,10 +4,10 @@
 #include "proto/base/bytes.h"
 #include "proto/wire/arena.h"
 
-/* From bytes of outside to structs that may be trusted, and back. What a message may contain is decided here and nowhere
+/* From outside bytes to structs that may be trusted, and back. What a message may contain is decided here and nowhere
  * else: presence, lengths, ranges, known codes, text. The schema's comments state the same rules for people.
  *
- * A field that a newer sender knows and we do not is kept and does no harm; an enum code that we do not know is refused,
+ * A field that a newer sender knows and we do not is kept and does no harm; an enum code we do not know is refused,
  * because it would be mapped to a wrong meaning. */
 
 struct Kinward__V1__Content; /* kinward/v1/content.pb-c.h */
