@@ -146,6 +146,7 @@ void link_flush(struct kw_link *link)
 	}
 	struct kw_view pending = kw_tls_pending(link->tls);
 	link->net->stats.bytes_out += pending.size;
+	link->stats.bytes_out += pending.size;
 	while (pending.size > 0) {
 		uv_buf_t buf = uv_buf_init((char *)(uintptr_t)pending.data, (unsigned int)pending.size);
 		int sent = uv_try_write((uv_stream_t *)&link->tcp, &buf, 1);
@@ -246,6 +247,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 	if (link->state == LINK_CLOSING)
 		return;
 	link->net->stats.bytes_in += (uint64_t)size;
+	link->stats.bytes_in += (uint64_t)size;
 	struct kw_buf *plain = link->partial.size > 0 ? &link->partial : &link->net->plain;
 	if (plain == &link->net->plain)
 		kw_buf_clear(plain);
@@ -318,6 +320,16 @@ void kw_link_resume(struct kw_link *link)
 	link->is_paused = false;
 	if (uv_read_start((uv_stream_t *)&link->tcp, on_alloc, on_read) != 0)
 		link_drop(link, KW_ECLOSED);
+}
+
+size_t kw_link_pending_bytes(const struct kw_link *link)
+{
+	return link->out.size + kw_tls_pending(link->tls).size + link->writing.size;
+}
+
+void kw_link_stats_get(const struct kw_link *link, struct kw_link_stats *out)
+{
+	*out = link->stats;
 }
 
 void kw_link_user_set(struct kw_link *link, void *user)

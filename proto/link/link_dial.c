@@ -9,6 +9,7 @@ const struct kw_link_limits KW_LINK_LIMITS_DEFAULT = {
 	.half_open_per_address_max = 8,
 	.handshake_ms = 20000,
 	.first_frame_ms = 10000,
+	.handshakes_per_s_max = 50,
 };
 
 #define LISTEN_BACKLOG 512
@@ -50,11 +51,30 @@ static bool too_many_from(const struct kw_link_server *server, const char *addre
 	return count > server->limits.half_open_per_address_max;
 }
 
-static void on_connection(uv_stream_t *stream, int status)
+/* A handshake costs a core a millisecond: a storm of them, after an outage, must not starve who is in already. libuv does
+ * not accept the next connection before this one is taken, so not taking it leaves the rest in the listen queue. */
+static bool over_rate(struct kw_link_server *server)
 {
-	struct kw_link_server *server = stream->data;
-	if (status != 0)
-		return; /* out of descriptors: libuv sheds the connection, live ones go on */
+	uint64_t now = uv_now(server->net->loop);
+	if (now - server->second_ms >= 1000) {
+		server->second_ms = now;
+		server->accepted = 0;
+	}
+	if (server->limits.handshakes_per_s_max == 0 || server->accepted < server->limits.handshakes_per_s_max) {
+		server->accepted++;
+		return false;
+	}
+	if (!server->waiting) {
+		server->waiting = true;
+		server->next_waiting = server->net->waiting;
+		server->net->waiting = server;
+	}
+	return true;
+}
+
+static void take(struct kw_link_server *server)
+{
+	uv_stream_t *stream = (uv_stream_t *)&server->tcp;
 	struct kw_link *link = link_new(server->net, server->context, &server->hooks);
 	if (link == NULL)
 		return;
@@ -71,6 +91,28 @@ static void on_connection(uv_stream_t *stream, int status)
 	if (server->links > server->limits.connections_max || server->net->half_open > server->limits.half_open_max ||
 		too_many_from(server, link->address))
 		link_drop(link, KW_EBUSY);
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+	struct kw_link_server *server = stream->data;
+	if (status != 0)
+		return; /* out of descriptors: libuv sheds the connection, live ones go on */
+	if (!over_rate(server))
+		take(server);
+}
+
+void server_resume_all(struct kw_net *net)
+{
+	struct kw_link_server *server = net->waiting;
+	net->waiting = NULL;
+	while (server != NULL) {
+		struct kw_link_server *next = server->next_waiting;
+		server->waiting = false;
+		if (!server->closed && !over_rate(server))
+			take(server);
+		server = next;
+	}
 }
 
 static void free_server(struct kw_link_server *server)
@@ -153,6 +195,11 @@ void kw_link_server_close(struct kw_link_server *server)
 	if (server == NULL || server->closed)
 		return;
 	server->closed = true;
+	struct kw_link_server **at = &server->net->waiting;
+	while (*at != NULL && *at != server)
+		at = &(*at)->next_waiting;
+	if (*at == server)
+		*at = server->next_waiting;
 	uv_close((uv_handle_t *)&server->tcp, on_server_closed);
 }
 

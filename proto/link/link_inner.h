@@ -20,6 +20,7 @@ struct kw_net {
 	uv_timer_t clock;
 	struct kw_link *dirty;
 	struct kw_link *watched; /* with a deadline */
+	struct kw_link_server *waiting; /* servers that accepted their share of this second */
 	struct kw_net_stats stats;
 	struct kw_buf plain;
 	uint32_t half_open;
@@ -44,6 +45,7 @@ struct kw_link {
 	uint64_t deadline_ms;
 	enum link_state state;
 	enum kw_err err;
+	struct kw_link_stats stats;
 	bool is_dirty;
 	bool is_writing;
 	bool is_paused;
@@ -61,6 +63,10 @@ struct kw_link_server {
 	struct kw_link_hooks hooks;
 	struct kw_link_limits limits;
 	uint32_t links;
+	uint64_t second_ms;       /* start of the second that accepted counts */
+	uint32_t accepted;
+	bool waiting;             /* the listen queue waits for the next second */
+	struct kw_link_server *next_waiting;
 	bool closed; /* freed once its links are gone too */
 	bool handle_closed;
 };
@@ -83,5 +89,7 @@ void net_unwatch(struct kw_link *link);
 
 /* link_dial.c */
 void server_link_gone(struct kw_link_server *server);
+/* Accepts what waits in the listen queues, a new second having begun. */
+void server_resume_all(struct kw_net *net);
 
 #endif

@@ -30,6 +30,7 @@ static void on_clock(uv_timer_t *timer)
 {
 	struct kw_net *net = timer->data;
 	uint64_t now = uv_now(net->loop);
+	server_resume_all(net);
 	struct kw_link *link = net->watched;
 	while (link != NULL) {
 		struct kw_link *next = link->next_watched;

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 
 #include "proto/base/check.h"
 #include "proto/link/tls_inner.h"
+#include "proto/wire/spki.h"
 
 /* A BIO over the engine's two buffers: reads take from the lent view, writes append to `out`. Memory BIOs would keep
  * their largest size for the life of each connection. */
@@ -188,55 +188,6 @@ void kw_tls_sent(struct kw_tls *tls, size_t size)
 		kw_buf_drop(&tls->out, size);
 }
 
-enum kw_err kw_tls_key_digest(X509 *certificate, struct kw_digest *out)
-{
-	unsigned char *der = NULL;
-	int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
-	if (size <= 0)
-		return KW_ECRYPTO;
-	int ok = EVP_Digest(der, (size_t)size, out->bytes, NULL, EVP_sha256(), NULL);
-	OPENSSL_free(der);
-	return ok == 1 ? KW_OK : KW_ECRYPTO;
-}
-
-static enum kw_err split_agency(struct kw_view text, struct kw_tls_peer *peer)
-{
-	const uint8_t *at = memchr(text.data, '@', text.size);
-	if (at == NULL)
-		return KW_EAUTH;
-	size_t size = (size_t)(at - text.data);
-	struct kw_view hub = KW_VIEW(at + 1, text.size - size - 1);
-	if (kw_name_from(KW_VIEW(text.data, size), &peer->agency) != KW_OK || kw_name_from(hub, &peer->hub) != KW_OK)
-		return KW_EAUTH;
-	peer->kind = KW_PEER_AGENCY;
-	return KW_OK;
-}
-
-/* Exactly one URI names the peer; anything else in the certificate is not looked at. */
-static enum kw_err name_peer(X509 *certificate, struct kw_tls_peer *peer)
-{
-	static const char AGENCY[] = "kinward:agency:";
-	static const char HUB[] = "kinward:hub:";
-	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-	enum kw_err err = KW_EAUTH;
-	int found = 0;
-	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-		if (name->type != GEN_URI)
-			continue;
-		found++;
-		struct kw_view uri = KW_VIEW(ASN1_STRING_get0_data(name->d.ia5), (size_t)ASN1_STRING_length(name->d.ia5));
-		if (uri.size > sizeof(AGENCY) - 1 && memcmp(uri.data, AGENCY, sizeof(AGENCY) - 1) == 0) {
-			err = split_agency(KW_VIEW(uri.data + sizeof(AGENCY) - 1, uri.size - sizeof(AGENCY) + 1), peer);
-		} else if (uri.size > sizeof(HUB) - 1 && memcmp(uri.data, HUB, sizeof(HUB) - 1) == 0) {
-			err = kw_name_from(KW_VIEW(uri.data + sizeof(HUB) - 1, uri.size - sizeof(HUB) + 1), &peer->hub);
-			peer->kind = KW_PEER_HUB;
-		}
-	}
-	GENERAL_NAMES_free(names);
-	return found == 1 && err == KW_OK ? KW_OK : KW_EAUTH;
-}
-
 enum kw_err kw_tls_peer(struct kw_tls *tls, struct kw_tls_peer *out)
 {
 	KW_ASSERT(tls->ready);
@@ -248,9 +199,15 @@ enum kw_err kw_tls_peer(struct kw_tls *tls, struct kw_tls_peer *out)
 	X509 *certificate = SSL_get1_peer_certificate(tls->ssl);
 	enum kw_err err = KW_OK;
 	if (certificate != NULL) {
-		err = name_peer(certificate, &peer);
+		struct kw_spki_name name;
+		err = kw_spki_name_of(certificate, &name);
 		if (err == KW_OK)
-			err = kw_tls_key_digest(certificate, &peer.key);
+			err = kw_spki_digest(certificate, &peer.key);
+		if (err == KW_OK) {
+			peer.kind = name.kind == KW_SPKI_AGENCY ? KW_PEER_AGENCY : KW_PEER_HUB;
+			peer.agency = name.agency;
+			peer.hub = name.hub;
+		}
 	} else if (!peer.enrolling) {
 		err = KW_EAUTH;
 	}

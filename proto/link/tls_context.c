@@ -5,6 +5,7 @@
 #include <openssl/x509v3.h>
 
 #include "proto/link/tls_inner.h"
+#include "proto/wire/spki.h"
 
 /* Policy, from the settings page of the protocol: everything not needed is off. */
 
@@ -39,12 +40,12 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
  * that fingerprint becomes the one trust anchor, and the chain is verified as always. */
 static int verify_pinned(X509_STORE_CTX *given, void *user)
 {
-	const struct kw_tls_context *context = user;
+	struct kw_tls_context *context = user;
 	STACK_OF(X509) *chain = X509_STORE_CTX_get0_untrusted(given);
 	X509 *root = NULL;
 	for (int i = 0; i < sk_X509_num(chain); i++) {
 		struct kw_digest digest;
-		if (kw_tls_key_digest(sk_X509_value(chain, i), &digest) == KW_OK &&
+		if (kw_spki_digest(sk_X509_value(chain, i), &digest) == KW_OK &&
 			memcmp(&digest, &context->root_fingerprint, sizeof(digest)) == 0)
 			root = sk_X509_value(chain, i);
 	}
@@ -61,6 +62,10 @@ static int verify_pinned(X509_STORE_CTX *given, void *user)
 		X509_STORE_CTX_set_error(given, X509_STORE_CTX_get_error(fresh));
 	} else {
 		X509_STORE_CTX_set_error(given, X509_V_ERR_CERT_UNTRUSTED);
+	}
+	if (ok && X509_up_ref(root) == 1) {
+		X509_free(context->root);
+		context->root = root;
 	}
 	X509_STORE_CTX_free(fresh);
 	X509_STORE_free(store);
@@ -156,8 +161,14 @@ void kw_tls_context_free(struct kw_tls_context *context)
 {
 	if (context == NULL)
 		return;
+	X509_free(context->root);
 	SSL_SESSION_free(context->session);
 	SSL_CTX_free(context->ssl);
 	BIO_meth_free(context->bio);
 	free(context);
+}
+
+X509 *kw_tls_context_root(const struct kw_tls_context *context)
+{
+	return context->root;
 }

@@ -13,6 +13,7 @@ struct kw_tls_context {
 	BIO_METHOD *bio;
 	enum kw_tls_role role;
 	struct kw_digest root_fingerprint;
+	X509 *root;           /* enrolment: found by its fingerprint */
 	SSL_SESSION *session; /* agent: the last one, for resumption */
 };
 
@@ -27,8 +28,6 @@ struct kw_tls {
 #define KW_TLS_ALPN_MAIN "\x09kinward/1"
 #define KW_TLS_ALPN_ENROL "\x0fkinward-enrol/1"
 
-/* SHA-256 of a certificate's SubjectPublicKeyInfo. KW_ECRYPTO. */
-KW_MUST_USE enum kw_err kw_tls_key_digest(X509 *certificate, struct kw_digest *out);
 BIO_METHOD *kw_tls_bio_method(void);
 
 #endif
