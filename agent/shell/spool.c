@@ -1,0 +1,321 @@
+#include "agent/shell/spool_inner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "proto/base/check.h"
+#include "proto/wire/crypt.h"
+
+/* The writer: takes what waits, runs it in one transaction, syncs once, tells the loop. The next batch fills meanwhile,
+ * so the batch size follows the load and there is no timer. Opening is in spool_open.c.
+ *
+ * What can fail: any error of a transaction ends the spool (failed), because a failed commit may still be durable and
+ * LMDB's state in memory is then not to be trusted. done() carries the error; the process stops and is restarted. */
+
+#define BATCH_OPS_MAX 256u
+#define BATCH_BYTES_MAX (1024u * 1024u)
+#define FULL_PERCENT 70u
+
+struct spool_box *spool_box_new(struct kw_view bytes)
+{
+	struct spool_box *box = malloc(sizeof(*box) + bytes.size);
+
+	if (box == NULL)
+		return NULL;
+	box->refs = 1;
+	box->size = (uint32_t)bytes.size;
+	if (bytes.size > 0)
+		memcpy(box->data, bytes.data, bytes.size);
+	return box;
+}
+
+void spool_box_ref(struct spool_box *box)
+{
+	box->refs++;
+}
+
+void spool_box_unref(struct spool_box *box)
+{
+	if (box != NULL && --box->refs == 0)
+		free(box);
+}
+
+struct spool_op *spool_op_new(enum spool_op_type type)
+{
+	struct spool_op *op = calloc(1, sizeof(*op));
+
+	if (op == NULL)
+		return NULL;
+	op->type = type;
+	kw_buf_init(&op->content, KW_FRAME_SIZE_MAX * 2);
+	return op;
+}
+
+void spool_op_free(struct spool_op *op)
+{
+	if (op == NULL)
+		return;
+	kw_buf_fini(&op->content);
+	spool_box_unref(op->box);
+	free(op->gone);
+	if (op->type == SPOOL_OP_APPEND)
+		free(op->u.append.due_keys);
+	else if (op->type == SPOOL_OP_RECEIVE)
+		free(op->u.receive.receipts);
+	else if (op->type == SPOOL_OP_ACK)
+		free(op->u.ack.ids);
+	kw_wipe(op, sizeof(*op));
+	free(op);
+}
+
+void spool_do(struct spool *spool, struct spool_op *op)
+{
+	op->next = NULL;
+	spool->pending++;
+	pthread_mutex_lock(&spool->lock);
+	*spool->queue_tail = op;
+	spool->queue_tail = &op->next;
+	pthread_cond_signal(&spool->wake);
+	pthread_mutex_unlock(&spool->lock);
+}
+
+uint64_t spool_pending(const struct spool *spool)
+{
+	return spool->pending;
+}
+
+bool spool_is_full(const struct spool *spool)
+{
+	return spool->full;
+}
+
+uint64_t spool_count(const struct spool *spool, enum spool_count count)
+{
+	return spool->told[N_COUNTS + count] + (count == SPOOL_COUNT_DAMAGED ? spool->damaged_reads : 0);
+}
+
+void spool_recover(const struct spool *spool, struct agt_start *out)
+{
+	const uint64_t *n = spool->told;
+
+	memset(out, 0, sizeof(*out));
+	out->epoch = n[N_EPOCH];
+	out->hub_epoch = n[N_HUB_EPOCH];
+	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++) {
+		out->lanes[c].next_sequence = n[N_NEXT_SEQ + c];
+		out->lanes[c].held_sequence = n[N_HELD_SEQ + c];
+		out->lanes[c].received = (struct kw_cursor){.epoch = n[N_CURSOR_EPOCH + c], .sequence = n[N_CURSOR_SEQ + c]};
+	}
+}
+
+static enum kw_err run_one(struct spool *spool, MDB_txn *txn, struct spool_op *op)
+{
+	switch (op->type) {
+	case SPOOL_OP_APPEND:
+		return spool_run_append(spool, txn, op);
+	case SPOOL_OP_HELD:
+		return spool_run_held(spool, txn, op);
+	case SPOOL_OP_EPOCH:
+	case SPOOL_OP_OWN_EPOCH:
+		return spool_run_epoch(spool, txn, op);
+	case SPOOL_OP_RECEIVE:
+		return spool_run_receive(spool, txn, op);
+	case SPOOL_OP_NOTICE:
+		return spool_run_notice(spool, txn, op);
+	case SPOOL_OP_ACK:
+		return spool_run_ack(spool, txn, op);
+	case SPOOL_OP_REGISTER:
+		return spool_run_register(spool, txn, op);
+	case SPOOL_OP_SWEEP:
+		return spool_run_sweep(spool, txn, op);
+	}
+	return KW_ESTATE;
+}
+
+/* Pages in use against what the map and the disk allow. Free pages inside the file count as free. */
+static bool measure_full(struct spool *spool)
+{
+	MDB_txn *txn;
+	MDB_stat stat;
+	struct statvfs disk;
+	uint64_t used = 0;
+	uint64_t limit = spool->map_size;
+
+	if (mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn) != 0)
+		return true;
+	for (int t = 0; t < T_COUNT; t++) {
+		if (mdb_stat(txn, spool->tables[t], &stat) == 0)
+			used += (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) * (uint64_t)stat.ms_psize;
+	}
+	mdb_txn_abort(txn);
+	if (statvfs(spool->path, &disk) == 0) {
+		uint64_t room = used + (uint64_t)disk.f_bavail * disk.f_frsize;
+		limit = room < limit ? room : limit;
+	}
+	return used > limit / 100 * FULL_PERCENT;
+}
+
+static enum kw_err commit_batch(struct spool *spool, struct spool_op *ops)
+{
+	static const char key[] = "state";
+	uint8_t bytes[N_COUNT * 8];
+	MDB_txn *txn;
+	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, 0, &txn));
+
+	if (err != KW_OK)
+		return err;
+	for (struct spool_op *op = ops; err == KW_OK && op != NULL; op = op->next)
+		err = run_one(spool, txn, op);
+	for (int i = 0; i < N_COUNT; i++)
+		kw_put_u64(bytes + i * 8, spool->numbers[i]);
+	if (err == KW_OK)
+		err = spool_put(spool, txn, T_META, kw_view_str(key), KW_VIEW_OF(bytes));
+	if (err != KW_OK) {
+		mdb_txn_abort(txn);
+		return err;
+	}
+	return spool_mdb(mdb_txn_commit(txn));
+}
+
+/* Takes a batch off the queue; called with the lock held. */
+static struct spool_op *take_batch(struct spool *spool)
+{
+	struct spool_op *head = spool->queue_head;
+	struct spool_op *last = head;
+	size_t bytes = 0;
+
+	for (uint32_t i = 0; last->next != NULL && i + 1 < BATCH_OPS_MAX && bytes < BATCH_BYTES_MAX; i++) {
+		bytes += last->content.size + (last->box != NULL ? last->box->size : 0);
+		last = last->next;
+	}
+	spool->queue_head = last->next;
+	if (spool->queue_head == NULL)
+		spool->queue_tail = &spool->queue_head;
+	last->next = NULL;
+	return head;
+}
+
+static void hand_back(struct spool *spool, struct spool_op *ops, bool full)
+{
+	*spool->done_tail = ops;
+	while (ops->next != NULL)
+		ops = ops->next;
+	spool->done_tail = &ops->next;
+	memcpy(spool->published, spool->numbers, sizeof(spool->published));
+	spool->published_full = full;
+	uv_async_send(spool->async);
+}
+
+static void *write_loop(void *arg)
+{
+	struct spool *spool = arg;
+	bool full = measure_full(spool);
+	uint32_t commits = 0;
+
+	pthread_mutex_lock(&spool->lock);
+	for (;;) {
+		while (spool->queue_head == NULL && !spool->stop)
+			pthread_cond_wait(&spool->wake, &spool->lock);
+		if (spool->queue_head == NULL)
+			break;
+		struct spool_op *ops = take_batch(spool);
+		enum kw_err err = spool->failed;
+
+		pthread_mutex_unlock(&spool->lock);
+		if (err == KW_OK)
+			err = commit_batch(spool, ops);
+		if (err == KW_OK && commits++ % 16 == 0)
+			full = measure_full(spool);
+		pthread_mutex_lock(&spool->lock);
+		if (err != KW_OK && spool->failed == KW_OK)
+			spool->failed = err;
+		hand_back(spool, ops, full);
+	}
+	pthread_mutex_unlock(&spool->lock);
+	return NULL;
+}
+
+static void finish(struct spool *spool)
+{
+	pthread_mutex_lock(&spool->lock);
+	struct spool_op *ops = spool->done_head;
+	enum kw_err err = spool->failed;
+
+	spool->done_head = NULL;
+	spool->done_tail = &spool->done_head;
+	memcpy(spool->told, spool->published, sizeof(spool->told));
+	spool->full = spool->published_full;
+	pthread_mutex_unlock(&spool->lock);
+	while (ops != NULL) {
+		struct spool_op *op = ops;
+
+		ops = op->next;
+		spool->pending--;
+		if (op->done != NULL)
+			op->done(op, err);
+		spool_op_free(op);
+	}
+}
+
+static void on_async(uv_async_t *async)
+{
+	if (async->data != NULL)
+		finish(async->data);
+}
+
+static void free_async(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+enum kw_err spool_start(struct spool *spool, uv_loop_t *loop)
+{
+	spool->queue_tail = &spool->queue_head;
+	spool->done_tail = &spool->done_head;
+	memcpy(spool->told, spool->numbers, sizeof(spool->told));
+	memcpy(spool->published, spool->numbers, sizeof(spool->published));
+	spool->async = calloc(1, sizeof(*spool->async));
+	if (spool->async == NULL)
+		return KW_ENOMEM;
+	if (uv_async_init(loop, spool->async, on_async) != 0) {
+		free(spool->async);
+		spool->async = NULL;
+		return KW_ENOMEM;
+	}
+	spool->async->data = spool;
+	if (pthread_create(&spool->writer, NULL, write_loop, spool) != 0)
+		return KW_ENOMEM;
+	spool->writer_runs = true;
+	return KW_OK;
+}
+
+void spool_close(struct spool *spool)
+{
+	if (spool == NULL)
+		return;
+	if (spool->writer_runs) {
+		pthread_mutex_lock(&spool->lock);
+		spool->stop = true;
+		pthread_cond_signal(&spool->wake);
+		pthread_mutex_unlock(&spool->lock);
+		pthread_join(spool->writer, NULL);
+		finish(spool);
+		KW_ASSERT(spool->queue_head == NULL);
+	}
+	if (spool->async != NULL) {
+		spool->async->data = NULL;
+		uv_close((uv_handle_t *)spool->async, free_async);
+	}
+	if (spool->env != NULL)
+		mdb_env_close(spool->env);
+	pthread_mutex_destroy(&spool->lock);
+	pthread_cond_destroy(&spool->wake);
+	free(spool->path);
+	kw_wipe(spool, sizeof(*spool));
+	free(spool);
+}

@@ -1,0 +1,274 @@
+#ifndef AGENT_SHELL_SPOOL_H
+#define AGENT_SHELL_SPOOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/core/core.h"
+#include "proto/base/id.h"
+#include "proto/wire/frame.h"
+
+/* The agency's durable state: what is to be sent, what was sent, what was received. LMDB, one writer thread with group
+ * commit; this interface is used from the loop thread only.
+ *
+ * A change is an operation: allocated by spool_op_new, filled in, handed over with spool_do. The writer runs operations in
+ * order, many in one transaction and one sync; then each one's done() is called on the loop thread, with its results
+ * filled in, and the operation is freed. Any commit error is final: done() says so, and the process must promise nothing
+ * more, stop and be restarted.
+ *
+ * Whatever says who writes to whom, and every content, is encrypted under the store key (AES-256-GCM), because freed pages
+ * keep bytes. Each row carries a CRC32C over its key and value; a damaged row is skipped and counted. */
+
+struct spool;
+struct uv_loop_s;
+
+#define SPOOL_KEY_SIZE 32u
+#define SPOOL_LIST_MAX 500u
+#define SPOOL_RECEIPTS_MAX 128u /* entries of one Receipt message */
+#define SPOOL_LOCAL_ID_SIZE_MAX 64u
+#define SPOOL_ASIDE_MAX 1000u   /* messages kept that could not be opened; older ones go */
+
+struct spool_options {
+	const char *path;         /* directory; made if it is missing */
+	uint64_t map_size;        /* bytes of address space, sparse; 0 = 4 GiB */
+	const uint8_t *store_key; /* SPOOL_KEY_SIZE bytes; copied */
+	bool new_epoch;           /* take a new outbox epoch: after a restore from backup */
+	bool unsafe_no_sync;      /* positive control of the tests only: refused unless KW_UNSAFE_TEST=1 */
+};
+
+/* KW_EIO, KW_ENOSPACE, KW_ECORRUPT, KW_EVERSION, KW_ENOMEM; KW_EAUTH when the store was made with another key. */
+KW_MUST_USE enum kw_err spool_open(const struct spool_options *options, struct uv_loop_s *loop, struct spool **out);
+/* Commits what was handed over, ends the writer, calls what is done, frees. Accepts NULL. */
+void spool_close(struct spool *spool);
+
+/* Fills START for the core: all but directory_version. */
+void spool_recover(const struct spool *spool, struct agt_start *out);
+
+/* Bytes of an envelope, counted on the loop thread only. */
+struct spool_box {
+	uint32_t refs;
+	uint32_t size;
+	uint8_t data[];
+};
+/* One reference, a copy of the bytes; NULL when memory is out. */
+struct spool_box *spool_box_new(struct kw_view bytes);
+void spool_box_ref(struct spool_box *box);
+void spool_box_unref(struct spool_box *box); /* accepts NULL */
+
+/* What has become of a message of ours; the numbers of OutState in local.proto. */
+enum spool_state {
+	SPOOL_QUEUED = 1,
+	SPOOL_HELD = 2,
+	SPOOL_DELIVERED = 3,
+	SPOOL_OPENED = 4,
+	SPOOL_DEAD = 5
+};
+
+/* One message of ours or for us. Times are milliseconds since 1970, 0 = not yet. */
+struct spool_item {
+	uint64_t number;
+	struct kw_id message_id;
+	struct kw_id thread_id;
+	uint64_t thread_sequence;
+	struct kw_name agency; /* the other one */
+	int64_t at_ms;
+	enum spool_state state; /* sent ones */
+	enum kw_err reason;     /* dead ones */
+	bool acked;
+	int64_t held_ms;
+	int64_t delivered_ms;
+	int64_t opened_ms;
+	struct kw_id envelope_id;
+	struct kw_digest digest;         /* T */
+	struct kw_digest request_digest; /* sent ones: of what the caller asked for, to tell a repeat from another message */
+};
+
+/* A row that left the outbox. */
+struct spool_gone {
+	enum kw_msg_class msg_class;
+	uint64_t sequence;
+};
+#define SPOOL_GONE_MAX 512u
+
+/* One entry of a Receipt, received or due. */
+struct spool_receipt {
+	uint64_t key; /* due ones: place in the table */
+	struct kw_name agency;
+	struct kw_digest digest;
+	struct kw_id envelope_id;
+	enum kw_err failure; /* KW_OK: opened and verified */
+	bool opened;         /* false: R1 only */
+	int64_t at_ms;
+};
+
+enum spool_op_type {
+	SPOOL_OP_APPEND,    /* append: a row at the outbox' end */
+	SPOOL_OP_HELD,      /* held: R0 */
+	SPOOL_OP_EPOCH,     /* epoch: the hub's */
+	SPOOL_OP_OWN_EPOCH, /* epoch: ours */
+	SPOOL_OP_RECEIVE,   /* receive: a message from the hub, opened or not */
+	SPOOL_OP_NOTICE,    /* notice: from the hub about a message of ours */
+	SPOOL_OP_ACK,       /* ack: the caller has seen these */
+	SPOOL_OP_REGISTER,  /* registration */
+	SPOOL_OP_SWEEP      /* sweep: expire, forget */
+};
+
+enum spool_arrival {
+	SPOOL_MESSAGE,  /* item and content go into the inbox */
+	SPOOL_RECEIPT,  /* receipts are applied */
+	SPOOL_REFUSED,  /* opened and signed, but the content is not usable: only a receipt with the failure is due */
+	SPOOL_UNOPENED  /* set aside */
+};
+
+struct spool_op {
+	enum spool_op_type type;
+	uint64_t ticket; /* 0: not the core's */
+	void (*done)(struct spool_op *op, enum kw_err err);
+	void *user;
+	struct spool_op *next; /* the spool's */
+	struct kw_buf content; /* append: content of a new message; receive: content; register: the record. Wiped and freed
+	                          with the operation */
+	struct spool_box *box; /* append: envelope; receive: envelope of an unopened one. Released with the operation */
+	/* Results */
+	uint32_t gone_count;
+	struct spool_gone *gone; /* rows that left the outbox: tell the core. Freed with the operation */
+	bool repeat;             /* receive, register: it was there already */
+	uint32_t count;          /* ack: how many changed */
+	uint64_t number;         /* append, receive: the item's number */
+	union {
+		struct {
+			enum kw_msg_class msg_class;
+			uint64_t sequence;
+			struct kw_id envelope_id;
+			uint32_t expiry_hour;
+			bool wants_receipt;
+			int64_t now_ms;
+			bool fresh;              /* a new message of a caller: item and content are stored as sent */
+			struct spool_item item;  /* number is given by the spool */
+			uint64_t retry_ms;       /* not 0: it comes from the retry table, where it stood under ... */
+			uint64_t retry_number;   /* ... these two */
+			uint32_t due_count;      /* receipts that it carries */
+			uint64_t *due_keys;      /* freed with the operation */
+		} append;
+		struct {
+			enum kw_msg_class msg_class;
+			uint64_t sequence;
+			int64_t now_ms;
+		} held;
+		uint64_t epoch;
+		struct {
+			enum kw_msg_class msg_class;
+			struct kw_cursor cursor;
+			enum spool_arrival arrival;
+			struct spool_item item;
+			uint32_t expiry_hour;
+			enum kw_err failure; /* SPOOL_REFUSED */
+			uint32_t receipts_count;
+			struct spool_receipt *receipts; /* freed with the operation */
+		} receive;
+		struct {
+			struct kw_cursor cursor;
+			struct kw_frame_notice notice;
+			int64_t now_ms;
+		} notice;
+		struct {
+			uint32_t ids_count;
+			struct kw_id *ids; /* freed with the operation */
+		} ack;
+		struct {
+			uint8_t local_id[SPOOL_LOCAL_ID_SIZE_MAX];
+			size_t local_id_size;
+			int64_t now_ms;
+		} registration;
+		struct {
+			int64_t now_ms;
+			uint32_t rows_max;
+		} sweep;
+	} u;
+};
+
+/* A zeroed operation with its content buffer ready; NULL when memory is out. */
+struct spool_op *spool_op_new(enum spool_op_type type);
+/* For an operation that was not handed over. Accepts NULL. */
+void spool_op_free(struct spool_op *op);
+/* Hands over. The spool owns the operation from now on. */
+void spool_do(struct spool *spool, struct spool_op *op);
+/* Operations handed over and not done. */
+uint64_t spool_pending(const struct spool *spool);
+
+/* True while new messages are refused: the map or the disk is more than 70% full. */
+bool spool_is_full(const struct spool *spool);
+
+enum spool_count {
+	SPOOL_COUNT_SENT,
+	SPOOL_COUNT_QUEUED,
+	SPOOL_COUNT_HELD,
+	SPOOL_COUNT_DELIVERED,
+	SPOOL_COUNT_OPENED,
+	SPOOL_COUNT_DEAD,
+	SPOOL_COUNT_RECEIVED,
+	SPOOL_COUNT_REPEATS,
+	SPOOL_COUNT_UNOPENED,
+	SPOOL_COUNT_NEW,
+	SPOOL_COUNT_REGISTRATIONS,
+	SPOOL_COUNT_DAMAGED,
+	SPOOL_COUNT_COUNT
+};
+/* As of the last commit. */
+uint64_t spool_count(const struct spool *spool, enum spool_count count);
+
+/* Reading, as of the last commit. Callbacks get copies that live for the call. */
+
+struct spool_rows {
+	uint32_t count_max; /* set by the caller, at most AGT_WINDOW_BOXES */
+	uint32_t count;
+	bool end;
+	struct agt_row rows[AGT_WINDOW_BOXES];
+};
+/* Outbox rows of a class from `from` on, for the core's REFILL: fills rows (box: a struct spool_box with one reference
+ * that the caller owns), at most count_max. *end: no more on disk. */
+KW_MUST_USE enum kw_err spool_rows(struct spool *spool, enum kw_msg_class msg_class, uint64_t from,
+	struct spool_rows *out);
+
+enum spool_list {
+	SPOOL_LIST_INBOX,
+	SPOOL_LIST_SENT,
+	SPOOL_LIST_DEAD
+};
+struct spool_query {
+	enum spool_list list;
+	uint64_t after;
+	uint32_t limit; /* 1..SPOOL_LIST_MAX */
+	bool all;       /* inbox and dead letters: the acknowledged ones too */
+	bool content;   /* hand the content over */
+};
+/* Calls `each` in order until it returns false. *next_after: number to go on from, 0 when the end was reached. */
+KW_MUST_USE enum kw_err spool_list(struct spool *spool, const struct spool_query *query,
+	bool (*each)(void *user, const struct spool_item *item, struct kw_view content), void *user, uint64_t *next_after);
+
+/* One message by message id or envelope id, inbox first. KW_ENOTFOUND. */
+KW_MUST_USE enum kw_err spool_show(struct spool *spool, const struct kw_id *id, struct spool_item *out,
+	bool *received, struct kw_buf *content);
+
+/* A message of ours by id and destination. KW_ENOTFOUND. */
+KW_MUST_USE enum kw_err spool_find_sent(struct spool *spool, const struct kw_id *message_id,
+	const struct kw_name *agency, struct spool_item *out);
+/* The next place in a thread for us, from 1. */
+KW_MUST_USE enum kw_err spool_thread_next(struct spool *spool, const struct kw_id *thread_id, uint64_t *out);
+
+/* Receipts due from `from` on (a key), at most SPOOL_RECEIPTS_MAX * 4 of them. */
+KW_MUST_USE enum kw_err spool_due(struct spool *spool, uint64_t from,
+	void (*each)(void *user, const struct spool_receipt *receipt), void *user);
+
+/* Rows of the retry table that are due at now_ms: place, class, row and envelope (one reference, the callee's). Returns
+ * when `each` says false. */
+struct spool_retry {
+	uint64_t due_ms;
+	uint64_t number;
+	enum kw_msg_class msg_class;
+	struct agt_row row; /* box: struct spool_box */
+};
+KW_MUST_USE enum kw_err spool_retries(struct spool *spool, uint64_t now_ms,
+	bool (*each)(void *user, const struct spool_retry *retry), void *user);
+
+#endif

@@ -1,0 +1,312 @@
+#include <string.h>
+
+#include "agent/shell/spool_inner.h"
+
+/* What arrives, run by the writer: messages, receipts, notices; and what the caller has seen.
+ *
+ * The cursor, the effect and the receipt that is due are one transaction, so a crash anywhere leaves all or nothing, and
+ * the digest in the seen-set makes the effect exactly one however often the message comes. */
+
+#define HOUR_MS 3600000
+#define SEEN_KEEP_HOURS 48u
+#define RETRY_MIN_MS 1000u
+
+static enum kw_err put_cursor(struct spool *spool, enum kw_msg_class msg_class, struct kw_cursor cursor)
+{
+	spool->numbers[N_CURSOR_EPOCH + msg_class] = cursor.epoch;
+	spool->numbers[N_CURSOR_SEQ + msg_class] = cursor.sequence;
+	return KW_OK;
+}
+
+/* A receipt that we owe: agency ‖ digest ‖ envelope id ‖ failure ‖ opened ‖ at, sealed. */
+#define DUE_SIZE (64u + KW_DIGEST_SIZE + KW_ID_SIZE + 1 + 1 + 8)
+
+static enum kw_err put_due(struct spool *spool, MDB_txn *txn, const struct spool_op *op)
+{
+	const struct spool_item *item = &op->u.receive.item;
+	uint8_t plain[DUE_SIZE];
+	uint8_t key[8];
+
+	memcpy(plain, item->agency.text, 64);
+	memcpy(plain + 64, item->digest.bytes, KW_DIGEST_SIZE);
+	memcpy(plain + 96, item->envelope_id.bytes, KW_ID_SIZE);
+	plain[112] = (uint8_t)op->u.receive.failure;
+	plain[113] = op->u.receive.failure == KW_OK;
+	kw_put_u64(plain + 114, (uint64_t)item->at_ms);
+	kw_put_u64(key, spool->numbers[N_NEXT_DUE]++);
+	return spool_put_sealed(spool, txn, T_DUE, KW_VIEW_OF(key), KW_VIEW_OF(plain));
+}
+
+static enum kw_err put_seen(struct spool *spool, MDB_txn *txn, const struct spool_op *op)
+{
+	uint8_t until[4];
+	uint8_t key[4 + KW_DIGEST_SIZE];
+	uint32_t hour = op->u.receive.expiry_hour;
+	enum kw_err err;
+
+	hour = hour > UINT32_MAX - SEEN_KEEP_HOURS ? UINT32_MAX : hour + SEEN_KEEP_HOURS;
+	kw_put_u32(until, hour);
+	err = spool_put(spool, txn, T_SEEN, KW_VIEW_OF(op->u.receive.item.digest.bytes), KW_VIEW_OF(until));
+	if (err != KW_OK)
+		return err;
+	kw_put_u32(key, hour);
+	memcpy(key + 4, op->u.receive.item.digest.bytes, KW_DIGEST_SIZE);
+	return spool_put(spool, txn, T_SEENEXP, KW_VIEW_OF(key), KW_VIEW(NULL, 0));
+}
+
+static enum kw_err put_inbox(struct spool *spool, MDB_txn *txn, struct spool_op *op, const uint8_t *id, size_t id_size)
+{
+	struct kw_buf plain;
+	uint8_t head[SPOOL_ITEM_SIZE];
+	uint8_t number[8];
+	enum kw_err err;
+
+	op->number = spool->numbers[N_NEXT_INBOX]++;
+	kw_put_u64(number, op->number);
+	spool_item_encode(&op->u.receive.item, head);
+	kw_buf_init(&plain, SPOOL_ITEM_SIZE + op->content.size);
+	err = kw_buf_add(&plain, KW_VIEW_OF(head));
+	if (err == KW_OK)
+		err = kw_buf_add(&plain, kw_buf_view(&op->content));
+	if (err == KW_OK)
+		err = spool_put_sealed(spool, txn, T_INBOX, KW_VIEW_OF(number), kw_buf_view(&plain));
+	kw_buf_fini(&plain);
+	if (err == KW_OK)
+		err = spool_put(spool, txn, T_INID, KW_VIEW(id, id_size), KW_VIEW_OF(number));
+	if (err == KW_OK)
+		err = spool_put(spool, txn, T_INNEW, KW_VIEW_OF(number), KW_VIEW(NULL, 0));
+	spool->numbers[N_COUNTS + SPOOL_COUNT_RECEIVED]++;
+	spool->numbers[N_COUNTS + SPOOL_COUNT_NEW]++;
+	return err;
+}
+
+/* One entry of a receipt about a message of ours. It counts only from the agency that the message was for, and only for
+ * the very envelope. */
+static enum kw_err apply_receipt(struct spool *spool, MDB_txn *txn, struct spool_op *op,
+	const struct spool_receipt *receipt)
+{
+	struct spool_place place;
+	struct spool_item item;
+	enum kw_err err = spool_place_get(spool, txn, &receipt->envelope_id, &place);
+
+	if (err == KW_OK && place.number == 0)
+		return KW_OK;
+	if (err == KW_OK)
+		err = spool_item_get(spool, txn, place.number, &item);
+	if (err == KW_ENOTFOUND || err == KW_ECORRUPT)
+		return KW_OK;
+	if (err != KW_OK)
+		return err;
+	if (!kw_name_equal(&item.agency, &op->u.receive.item.agency) ||
+		memcmp(item.digest.bytes, receipt->digest.bytes, KW_DIGEST_SIZE) != 0)
+		return KW_OK;
+	err = spool_leave(spool, txn, &place, op);
+	if (err != KW_OK)
+		return err;
+	if (receipt->failure != KW_OK)
+		return spool_bury(spool, txn, place.number, receipt->failure);
+	if (item.state == SPOOL_OPENED || item.state == SPOOL_DEAD)
+		return KW_OK;
+	if (item.held_ms == 0)
+		item.held_ms = op->u.receive.item.at_ms; /* the receipt overtook the hub's ack */
+	if (item.delivered_ms == 0)
+		item.delivered_ms = receipt->at_ms;
+	if (receipt->opened)
+		item.opened_ms = receipt->at_ms;
+	else if (item.state == SPOOL_DELIVERED)
+		return KW_OK;
+	return spool_turn(spool, txn, &item, receipt->opened ? SPOOL_OPENED : SPOOL_DELIVERED);
+}
+
+static enum kw_err set_aside(struct spool *spool, MDB_txn *txn, const struct spool_op *op)
+{
+	uint8_t key[8];
+	enum kw_err err;
+
+	spool->numbers[N_COUNTS + SPOOL_COUNT_UNOPENED]++;
+	kw_put_u64(key, spool->numbers[N_NEXT_ASIDE]++);
+	err = spool_put(spool, txn, T_ASIDE, KW_VIEW_OF(key), KW_VIEW(op->box->data, op->box->size));
+	if (err != KW_OK || spool->numbers[N_NEXT_ASIDE] - spool->numbers[N_FIRST_ASIDE] <= SPOOL_ASIDE_MAX)
+		return err;
+	kw_put_u64(key, spool->numbers[N_FIRST_ASIDE]++);
+	return spool_del(spool, txn, T_ASIDE, KW_VIEW_OF(key), NULL);
+}
+
+/* True in *repeat when the envelope, or the message in another envelope, has been here. id: message id ‖ tag(agency). */
+static enum kw_err seen_before(struct spool *spool, MDB_txn *txn, const struct spool_op *op, struct kw_view id,
+	bool *repeat)
+{
+	struct kw_view payload;
+	enum kw_err err = spool_get(spool, txn, T_SEEN, KW_VIEW_OF(op->u.receive.item.digest.bytes), &payload);
+
+	if (err == KW_ENOTFOUND && op->u.receive.arrival == SPOOL_MESSAGE)
+		err = spool_get(spool, txn, T_INID, id, &payload);
+	*repeat = err == KW_OK || err == KW_ECORRUPT; /* a damaged row was a row */
+	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
+}
+
+enum kw_err spool_run_receive(struct spool *spool, MDB_txn *txn, struct spool_op *op)
+{
+	uint8_t id[KW_ID_SIZE + SPOOL_TAG_SIZE];
+	enum spool_arrival arrival = op->u.receive.arrival;
+	enum kw_err err = put_cursor(spool, op->u.receive.msg_class, op->u.receive.cursor);
+
+	if (err != KW_OK || arrival == SPOOL_UNOPENED)
+		return err != KW_OK ? err : set_aside(spool, txn, op);
+	memcpy(id, op->u.receive.item.message_id.bytes, KW_ID_SIZE);
+	err = spool_tag(spool, spool_name_view(&op->u.receive.item.agency), id + KW_ID_SIZE);
+	if (err == KW_OK)
+		err = seen_before(spool, txn, op, KW_VIEW_OF(id), &op->repeat);
+	if (err != KW_OK)
+		return err;
+	if (op->repeat)
+		spool->numbers[N_COUNTS + SPOOL_COUNT_REPEATS]++;
+	else
+		err = put_seen(spool, txn, op);
+	for (uint32_t i = 0; err == KW_OK && !op->repeat && i < op->u.receive.receipts_count; i++)
+		err = apply_receipt(spool, txn, op, &op->u.receive.receipts[i]);
+	if (err == KW_OK && !op->repeat && arrival == SPOOL_MESSAGE)
+		err = put_inbox(spool, txn, op, id, sizeof(id));
+	/* Also for a repeat: who repeats has no receipt yet. */
+	if (err == KW_OK && arrival != SPOOL_RECEIPT)
+		err = put_due(spool, txn, op);
+	return err;
+}
+
+/* The hub could not take the row now: it waits in the retry table, and its lane does not. */
+static enum kw_err put_off(struct spool *spool, MDB_txn *txn, struct spool_op *op, struct spool_place *place)
+{
+	uint8_t key[16];
+	uint8_t out_key[9];
+	struct kw_view payload;
+	struct kw_buf bytes;
+	uint32_t wait = op->u.notice.notice.retry_after_ms;
+	uint64_t number = place->number;
+	enum kw_err err;
+
+	spool_out_key(place->msg_class, place->sequence, out_key);
+	err = spool_get(spool, txn, T_OUT, KW_VIEW_OF(out_key), &payload);
+	if (err != KW_OK)
+		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
+	kw_put_u64(key, (uint64_t)op->u.notice.now_ms + (wait < RETRY_MIN_MS ? RETRY_MIN_MS : wait));
+	/* A receipt has no number; any that is free keeps its key apart. */
+	kw_put_u64(key + 8, number != 0 ? number : spool->numbers[N_NEXT_ITEM]++);
+	kw_buf_init(&bytes, payload.size + 1);
+	err = kw_buf_add_u8(&bytes, (uint8_t)place->msg_class);
+	if (err == KW_OK)
+		err = kw_buf_add(&bytes, payload);
+	if (err == KW_OK)
+		err = spool_put(spool, txn, T_RETRY, KW_VIEW_OF(key), kw_buf_view(&bytes));
+	kw_buf_fini(&bytes);
+	if (err == KW_OK)
+		err = spool_leave(spool, txn, place, op);
+	if (err != KW_OK || number == 0)
+		return err;
+	struct spool_item item;
+	err = spool_item_get(spool, txn, number, &item);
+	if (err == KW_OK && item.state == SPOOL_HELD)
+		return spool_turn(spool, txn, &item, SPOOL_QUEUED);
+	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
+}
+
+enum kw_err spool_run_notice(struct spool *spool, MDB_txn *txn, struct spool_op *op)
+{
+	const struct kw_frame_notice *notice = &op->u.notice.notice;
+	struct spool_place place;
+	enum kw_err err = put_cursor(spool, KW_CONTROL, op->u.notice.cursor);
+
+	if (err == KW_OK)
+		err = spool_place_get(spool, txn, &notice->envelope_id, &place);
+	if (err != KW_OK)
+		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
+	if (notice->retry_after_ms != 0)
+		return put_off(spool, txn, op, &place);
+	err = spool_leave(spool, txn, &place, op);
+	if (err == KW_OK && place.number != 0)
+		return spool_bury(spool, txn, place.number, notice->reason);
+	return err != KW_OK ? err : spool_del(spool, txn, T_ENV, KW_VIEW_OF(notice->envelope_id.bytes), NULL);
+}
+
+/* Takes all items of a message id off a list. */
+static enum kw_err ack_list(struct spool *spool, MDB_txn *txn, enum spool_table index, const struct kw_id *id,
+	uint32_t *changed)
+{
+	enum spool_table list = index == T_INID ? T_INNEW : T_DEAD;
+	MDB_cursor *cursor;
+	MDB_val k = {.mv_size = KW_ID_SIZE, .mv_data = (void *)(uintptr_t)id->bytes};
+	MDB_val v;
+	enum kw_err err = spool_mdb(mdb_cursor_open(txn, spool->tables[index], &cursor));
+
+	if (err != KW_OK)
+		return err;
+	int rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+	while (err == KW_OK && rc == 0 && k.mv_size >= KW_ID_SIZE && memcmp(k.mv_data, id->bytes, KW_ID_SIZE) == 0) {
+		struct kw_view number;
+		bool had = false;
+
+		if (spool_check(index, KW_VIEW(k.mv_data, k.mv_size), &v, &number) == KW_OK)
+			err = spool_del(spool, txn, list, number, &had);
+		*changed += had;
+		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+	}
+	mdb_cursor_close(cursor);
+	return err != KW_OK || rc == 0 || rc == MDB_NOTFOUND ? err : spool_mdb(rc);
+}
+
+static void lower(uint64_t *count, uint32_t by)
+{
+	*count = *count > by ? *count - by : 0;
+}
+
+enum kw_err spool_run_ack(struct spool *spool, MDB_txn *txn, struct spool_op *op)
+{
+	uint32_t fresh = 0;
+	uint32_t dead = 0;
+	enum kw_err err = KW_OK;
+
+	for (uint32_t i = 0; err == KW_OK && i < op->u.ack.ids_count; i++) {
+		err = ack_list(spool, txn, T_INID, &op->u.ack.ids[i], &fresh);
+		if (err == KW_OK)
+			err = ack_list(spool, txn, T_SENTID, &op->u.ack.ids[i], &dead);
+	}
+	lower(&spool->numbers[N_COUNTS + SPOOL_COUNT_NEW], fresh);
+	lower(&spool->numbers[N_COUNTS + SPOOL_COUNT_DEAD], dead);
+	op->count = fresh + dead;
+	return err;
+}
+
+enum kw_err spool_run_register(struct spool *spool, MDB_txn *txn, struct spool_op *op)
+{
+	struct kw_view local_id = KW_VIEW(op->u.registration.local_id, op->u.registration.local_id_size);
+	uint8_t key[SPOOL_TAG_SIZE];
+	struct kw_buf old;
+	struct kw_buf record;
+	enum kw_err err = spool_tag(spool, local_id, key);
+
+	if (err != KW_OK)
+		return err;
+	kw_buf_init(&old, KW_FRAME_SIZE_MAX * 2);
+	kw_buf_init(&record, KW_FRAME_SIZE_MAX * 2);
+	/* u8 size ‖ local id ‖ registration */
+	err = kw_buf_add_u8(&record, (uint8_t)local_id.size);
+	if (err == KW_OK)
+		err = kw_buf_add(&record, local_id);
+	if (err == KW_OK)
+		err = kw_buf_add(&record, kw_buf_view(&op->content));
+	if (err != KW_OK)
+		goto out;
+	err = spool_get_sealed(spool, txn, T_REG, KW_VIEW_OF(key), &old);
+	if (err == KW_OK && kw_view_equal(kw_buf_view(&old), kw_buf_view(&record))) {
+		op->repeat = true;
+		goto out;
+	}
+	if (err == KW_ENOTFOUND)
+		spool->numbers[N_COUNTS + SPOOL_COUNT_REGISTRATIONS]++;
+	else if (err != KW_OK && err != KW_ECORRUPT)
+		goto out;
+	err = spool_put_sealed(spool, txn, T_REG, KW_VIEW_OF(key), kw_buf_view(&record));
+out:
+	kw_buf_fini(&old);
+	kw_buf_fini(&record);
+	return err;
+}

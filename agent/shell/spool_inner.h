@@ -1,0 +1,151 @@
+#ifndef AGENT_SHELL_SPOOL_INNER_H
+#define AGENT_SHELL_SPOOL_INNER_H
+
+#include <lmdb.h>
+#include <pthread.h>
+#include <uv.h>
+
+#include "agent/shell/spool.h"
+
+/* Shared by the spool's own files; nobody else includes it.
+ *
+ * Tables (all keys big-endian):
+ *   meta    "state" → spool_numbers; "check" → a sealed constant that proves the store key
+ *   out     class ‖ sequence → number ‖ at ‖ envelope id ‖ expiry ‖ wants ‖ envelope       (ciphertext already)
+ *   retry   due ms ‖ number → class ‖ an out row
+ *   env     envelope id → number ‖ class ‖ sequence                                        (0 in place of a retried row)
+ *   sent    number → sealed item          sentbody  number → sealed content
+ *   sentid  message id ‖ tag(agency) → number
+ *   inbox   number → sealed item ‖ content      inid  message id ‖ tag(agency) → number
+ *   innew   number → "", not acknowledged      dead  number of a sent one → "", not acknowledged
+ *   seen    digest → expiry hour          seenexp  expiry hour ‖ digest → ""
+ *   due     key → sealed receipt          thread   thread id → last place given
+ *   reg     tag(local id) → sealed record aside    key → envelope that could not be opened */
+
+enum spool_table {
+	T_META, T_OUT, T_RETRY, T_ENV, T_SENT, T_SENTBODY, T_SENTID, T_INBOX, T_INID, T_INNEW, T_DEAD, T_SEEN, T_SEENEXP,
+	T_DUE, T_THREAD, T_REG, T_ASIDE, T_COUNT
+};
+
+#define SPOOL_SCHEMA 1u
+#define SPOOL_TAG_SIZE 8u
+#define SPOOL_ENV_SIZE 17u
+
+/* What meta/state holds, in this order; only grows at the end. */
+enum spool_number {
+	N_SCHEMA, N_EPOCH, N_HUB_EPOCH, N_NEXT_ITEM, N_NEXT_INBOX, N_NEXT_DUE, N_NEXT_ASIDE, N_FIRST_ASIDE,
+	N_NEXT_SEQ,                                 /* one per class */
+	N_HELD_SEQ = N_NEXT_SEQ + KW_MSG_CLASS_COUNT,
+	N_CURSOR_EPOCH = N_HELD_SEQ + KW_MSG_CLASS_COUNT,
+	N_CURSOR_SEQ = N_CURSOR_EPOCH + KW_MSG_CLASS_COUNT,
+	N_COUNTS = N_CURSOR_SEQ + KW_MSG_CLASS_COUNT, /* enum spool_count */
+	N_COUNT = N_COUNTS + SPOOL_COUNT_COUNT
+};
+
+struct spool {
+	MDB_env *env;
+	MDB_dbi tables[T_COUNT];
+	uint8_t row_key[SPOOL_KEY_SIZE];
+	uint8_t tag_key[SPOOL_KEY_SIZE];
+	char *path;
+	uint64_t map_size;
+
+	uint64_t numbers[N_COUNT]; /* the writer's */
+	uint8_t sweep_key[9];      /* the writer's: where the expiry walk goes on */
+
+	uint64_t told[N_COUNT];    /* the loop's copy, as of the last commit seen */
+	bool full;                 /* the loop's copy */
+	uint64_t pending;          /* the loop's */
+	uint64_t damaged_reads;    /* the loop's */
+
+	uv_async_t *async;
+	pthread_t writer;
+	bool writer_runs;
+	pthread_mutex_t lock;      /* over all below */
+	pthread_cond_t wake;
+	bool stop;
+	enum kw_err failed;        /* the first commit error: nothing runs after it */
+	struct spool_op *queue_head, **queue_tail;
+	struct spool_op *done_head, **done_tail;
+	uint64_t published[N_COUNT];
+	bool published_full;
+};
+
+/* spool_row.c: rows with checksums, and sealing under the store key. Views from get are valid until the next write of the
+ * transaction. KW_ENOTFOUND, KW_ECORRUPT, KW_ENOSPACE, KW_EIO. */
+KW_MUST_USE enum kw_err spool_keys(struct spool *spool, const uint8_t *store_key);
+enum kw_err spool_mdb(int rc);
+KW_MUST_USE enum kw_err spool_put(struct spool *spool, MDB_txn *txn, enum spool_table table, struct kw_view key,
+	struct kw_view payload);
+KW_MUST_USE enum kw_err spool_get(struct spool *spool, MDB_txn *txn, enum spool_table table, struct kw_view key,
+	struct kw_view *payload);
+/* KW_OK also when there is none; *had may be NULL. */
+KW_MUST_USE enum kw_err spool_del(struct spool *spool, MDB_txn *txn, enum spool_table table, struct kw_view key, bool *had);
+/* The payload of a value met by a cursor. */
+KW_MUST_USE enum kw_err spool_check(enum spool_table table, struct kw_view key, const MDB_val *value,
+	struct kw_view *payload);
+KW_MUST_USE enum kw_err spool_put_sealed(struct spool *spool, MDB_txn *txn, enum spool_table table, struct kw_view key,
+	struct kw_view plain);
+/* Appends the plain bytes to out. */
+KW_MUST_USE enum kw_err spool_unseal(struct spool *spool, enum spool_table table, struct kw_view key,
+	struct kw_view sealed, struct kw_buf *out);
+KW_MUST_USE enum kw_err spool_get_sealed(struct spool *spool, MDB_txn *txn, enum spool_table table, struct kw_view key,
+	struct kw_buf *out);
+/* SPOOL_TAG_SIZE bytes: a keyed hash, so that the disk does not show which agency or local id. */
+KW_MUST_USE enum kw_err spool_tag(const struct spool *spool, struct kw_view text, uint8_t *out);
+struct kw_view spool_name_view(const struct kw_name *name);
+
+#define SPOOL_ITEM_SIZE 288u
+void spool_item_encode(const struct spool_item *item, uint8_t *out);
+/* number and acked are not in the bytes. */
+KW_MUST_USE enum kw_err spool_item_decode(struct kw_view bytes, struct spool_item *out);
+KW_MUST_USE enum kw_err spool_item_get(struct spool *spool, MDB_txn *txn, uint64_t number, struct spool_item *out);
+KW_MUST_USE enum kw_err spool_item_put(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
+
+struct spool_out_row {
+	uint64_t number; /* 0: no message of a caller, a receipt */
+	int64_t at_ms;
+	struct kw_id envelope_id;
+	uint32_t expiry_hour;
+	bool wants_receipt;
+	struct kw_view envelope;
+};
+#define SPOOL_OUT_HEAD_SIZE 37u
+KW_MUST_USE enum kw_err spool_out_encode(const struct spool_out_row *row, struct kw_buf *out);
+KW_MUST_USE enum kw_err spool_out_decode(struct kw_view bytes, struct spool_out_row *out);
+void spool_out_key(enum kw_msg_class msg_class, uint64_t sequence, uint8_t *out);
+
+/* Where a row of ours is. */
+struct spool_place {
+	uint64_t number;
+	enum kw_msg_class msg_class;
+	uint64_t sequence;
+};
+KW_MUST_USE enum kw_err spool_place_get(struct spool *spool, MDB_txn *txn, const struct kw_id *envelope_id,
+	struct spool_place *out);
+KW_MUST_USE enum kw_err spool_place_put(struct spool *spool, MDB_txn *txn, const struct kw_id *envelope_id,
+	const struct spool_place *place);
+
+/* spool.c: the writer thread begins; all is read. */
+KW_MUST_USE enum kw_err spool_start(struct spool *spool, uv_loop_t *loop);
+
+/* spool_out.c, spool_in.c: operations, run by the writer in its transaction. */
+KW_MUST_USE enum kw_err spool_run_append(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+KW_MUST_USE enum kw_err spool_run_held(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+KW_MUST_USE enum kw_err spool_run_epoch(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+KW_MUST_USE enum kw_err spool_run_receive(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+KW_MUST_USE enum kw_err spool_run_notice(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+KW_MUST_USE enum kw_err spool_run_ack(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+KW_MUST_USE enum kw_err spool_run_register(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+KW_MUST_USE enum kw_err spool_run_sweep(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+/* All rows count as unsent again. */
+KW_MUST_USE enum kw_err spool_unhold(struct spool *spool, MDB_txn *txn);
+/* Moves an item to another state and keeps the counts. */
+KW_MUST_USE enum kw_err spool_turn(struct spool *spool, MDB_txn *txn, struct spool_item *item, enum spool_state state);
+/* The row leaves the outbox; told with the operation. */
+KW_MUST_USE enum kw_err spool_leave(struct spool *spool, MDB_txn *txn, const struct spool_place *place,
+	struct spool_op *op);
+/* A message of ours is dead for a reason. */
+KW_MUST_USE enum kw_err spool_bury(struct spool *spool, MDB_txn *txn, uint64_t number, enum kw_err reason);
+
+#endif

@@ -1,0 +1,648 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <uv.h>
+
+#include "agent/shell/spool.h"
+
+/* A spool in a folder of its own, and what its operations gave. */
+struct rig {
+	uv_loop_t loop;
+	struct spool *spool;
+	char folder[64];
+	char path[96];
+	uint8_t key[SPOOL_KEY_SIZE];
+	uint64_t sequence[KW_MSG_CLASS_COUNT];
+	/* Of the last operation done: */
+	enum kw_err err;
+	bool repeat;
+	uint64_t number;
+	uint32_t count;
+	uint32_t gone_count;
+	struct spool_gone gone[8];
+};
+
+#define NOW 1700000000000
+#define HOUR 3600000
+
+static void on_done(struct spool_op *op, enum kw_err err)
+{
+	struct rig *rig = op->user;
+	rig->err = err;
+	rig->repeat = op->repeat;
+	rig->number = op->number;
+	rig->count = op->count;
+	rig->gone_count = op->gone_count;
+	for (uint32_t i = 0; i < op->gone_count && i < 8; i++)
+		rig->gone[i] = op->gone[i];
+}
+
+static void wait_done(struct rig *rig)
+{
+	while (spool_pending(rig->spool) > 0)
+		uv_run(&rig->loop, UV_RUN_ONCE);
+}
+
+static void open_spool(struct rig *rig)
+{
+	struct spool_options options = {.path = rig->path, .store_key = rig->key, .map_size = 64u << 20};
+	assert_int_equal(spool_open(&options, &rig->loop, &rig->spool), KW_OK);
+}
+
+static void close_spool(struct rig *rig)
+{
+	spool_close(rig->spool);
+	rig->spool = NULL;
+	uv_run(&rig->loop, UV_RUN_DEFAULT);
+}
+
+static int setup(void **state)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+	strcpy(rig->folder, "/tmp/kinward-spool-XXXXXX");
+	assert_non_null(mkdtemp(rig->folder));
+	snprintf(rig->path, sizeof(rig->path), "%s/spool", rig->folder);
+	memset(rig->key, 7, sizeof(rig->key));
+	uv_loop_init(&rig->loop);
+	open_spool(rig);
+	*state = rig;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct rig *rig = *state;
+	char command[160];
+	if (rig->spool != NULL)
+		close_spool(rig);
+	uv_loop_close(&rig->loop);
+	snprintf(command, sizeof(command), "rm -rf %s", rig->folder);
+	assert_int_equal(system(command), 0);
+	free(rig);
+	return 0;
+}
+
+static struct kw_name name(const char *text)
+{
+	struct kw_name out = {0};
+	strcpy(out.text, text);
+	return out;
+}
+
+static struct kw_id id(uint8_t n)
+{
+	struct kw_id out;
+	memset(out.bytes, n, sizeof(out.bytes));
+	return out;
+}
+
+static struct kw_digest digest(uint8_t n)
+{
+	struct kw_digest out;
+	memset(out.bytes, n, sizeof(out.bytes));
+	return out;
+}
+
+static void run(struct rig *rig, struct spool_op *op)
+{
+	op->user = rig;
+	op->done = on_done;
+	spool_do(rig->spool, op);
+	wait_done(rig);
+}
+
+static struct spool_op *append_op(struct rig *rig, uint8_t n, enum kw_msg_class msg_class)
+{
+	struct spool_op *op = spool_op_new(SPOOL_OP_APPEND);
+	op->box = spool_box_new(kw_view_str("sealed envelope"));
+	op->u.append.msg_class = msg_class;
+	op->u.append.sequence = ++rig->sequence[msg_class];
+	op->u.append.envelope_id = id(n);
+	op->u.append.expiry_hour = NOW / HOUR + 24;
+	op->u.append.wants_receipt = true;
+	op->u.append.now_ms = NOW;
+	op->u.append.fresh = true;
+	op->u.append.item = (struct spool_item){.message_id = id((uint8_t)(n + 100)),
+		.thread_id = id(200),
+		.thread_sequence = rig->sequence[msg_class],
+		.agency = name("agency-b"),
+		.at_ms = NOW,
+		.envelope_id = id(n),
+		.digest = digest(n)};
+	assert_int_equal(kw_buf_add(&op->content, kw_view_str("a secret sentence")), KW_OK);
+	return op;
+}
+
+static void append(struct rig *rig, uint8_t n, enum kw_msg_class msg_class)
+{
+	run(rig, append_op(rig, n, msg_class));
+	assert_int_equal(rig->err, KW_OK);
+}
+
+static void held(struct rig *rig, enum kw_msg_class msg_class, uint64_t sequence)
+{
+	struct spool_op *op = spool_op_new(SPOOL_OP_HELD);
+	op->u.held.msg_class = msg_class;
+	op->u.held.sequence = sequence;
+	op->u.held.now_ms = NOW + 1;
+	run(rig, op);
+	assert_int_equal(rig->err, KW_OK);
+}
+
+static void receive(struct rig *rig, uint8_t n, uint8_t message, uint64_t sequence)
+{
+	struct spool_op *op = spool_op_new(SPOOL_OP_RECEIVE);
+	op->u.receive.msg_class = KW_NORMAL;
+	op->u.receive.cursor = (struct kw_cursor){.epoch = 9, .sequence = sequence};
+	op->u.receive.arrival = SPOOL_MESSAGE;
+	op->u.receive.expiry_hour = NOW / HOUR + 24;
+	op->u.receive.item = (struct spool_item){.message_id = id(message),
+		.agency = name("agency-b"),
+		.at_ms = NOW,
+		.envelope_id = id(n),
+		.digest = digest(n)};
+	assert_int_equal(kw_buf_add(&op->content, kw_view_str("their words")), KW_OK);
+	run(rig, op);
+	assert_int_equal(rig->err, KW_OK);
+}
+
+static void receipt(struct rig *rig, uint8_t n, const char *from, enum kw_err failure)
+{
+	static uint8_t fresh = 0;
+	struct spool_op *op = spool_op_new(SPOOL_OP_RECEIVE);
+	op->u.receive.msg_class = KW_NORMAL;
+	op->u.receive.cursor = (struct kw_cursor){.epoch = 9, .sequence = 1};
+	op->u.receive.arrival = SPOOL_RECEIPT;
+	op->u.receive.item.agency = name(from);
+	op->u.receive.item.digest = digest(fresh++);
+	op->u.receive.item.digest.bytes[0] = 0xee;
+	op->u.receive.receipts_count = 1;
+	op->u.receive.receipts = calloc(1, sizeof(*op->u.receive.receipts));
+	op->u.receive.receipts[0] = (struct spool_receipt){.digest = digest(n),
+		.envelope_id = id(n),
+		.failure = failure,
+		.opened = failure == KW_OK,
+		.at_ms = NOW + 2};
+	run(rig, op);
+	assert_int_equal(rig->err, KW_OK);
+}
+
+static void notice(struct rig *rig, uint8_t n, enum kw_err reason, uint32_t retry_after_ms)
+{
+	struct spool_op *op = spool_op_new(SPOOL_OP_NOTICE);
+	op->u.notice.cursor = (struct kw_cursor){.epoch = 9, .sequence = 1};
+	op->u.notice.notice = (struct kw_frame_notice){.envelope_id = id(n), .reason = reason, .retry_after_ms = retry_after_ms};
+	op->u.notice.now_ms = NOW;
+	run(rig, op);
+	assert_int_equal(rig->err, KW_OK);
+}
+
+static struct spool_item sent(struct rig *rig, uint8_t n)
+{
+	struct kw_id message = id((uint8_t)(n + 100));
+	struct kw_name agency = name("agency-b");
+	struct spool_item item;
+	assert_int_equal(spool_find_sent(rig->spool, &message, &agency, &item), KW_OK);
+	return item;
+}
+
+static uint32_t rows(struct rig *rig, enum kw_msg_class msg_class, uint64_t from)
+{
+	struct spool_rows out = {.count_max = AGT_WINDOW_BOXES};
+	assert_int_equal(spool_rows(rig->spool, msg_class, from, &out), KW_OK);
+	for (uint32_t i = 0; i < out.count; i++)
+		spool_box_unref((struct spool_box *)(uintptr_t)out.rows[i].box);
+	return out.count;
+}
+
+static bool count_item(void *user, const struct spool_item *item, struct kw_view content)
+{
+	uint32_t *count = user;
+	(void)item;
+	(void)content;
+	(*count)++;
+	return true;
+}
+
+static uint32_t list(struct rig *rig, enum spool_list which, bool all)
+{
+	struct spool_query query = {.list = which, .limit = SPOOL_LIST_MAX, .all = all, .content = true};
+	uint32_t count = 0;
+	uint64_t next = 1;
+	assert_int_equal(spool_list(rig->spool, &query, count_item, &count, &next), KW_OK);
+	assert_int_equal(next, 0);
+	return count;
+}
+
+static void test_spool_append_survives_reopening(void **state)
+{
+	struct rig *rig = *state;
+	struct agt_start start;
+	append(rig, 1, KW_NORMAL);
+	append(rig, 2, KW_URGENT);
+	assert_int_equal(rows(rig, KW_NORMAL, 1), 1);
+	assert_int_equal(rows(rig, KW_NORMAL, 2), 0);
+	close_spool(rig);
+	open_spool(rig);
+	spool_recover(rig->spool, &start);
+	assert_int_not_equal(start.epoch, 0);
+	assert_int_equal(start.lanes[KW_NORMAL].next_sequence, 2);
+	assert_int_equal(start.lanes[KW_BULK].next_sequence, 1);
+	assert_int_equal(rows(rig, KW_URGENT, 1), 1);
+	assert_int_equal(list(rig, SPOOL_LIST_SENT, true), 2);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_QUEUED), 2);
+
+	struct kw_buf content;
+	struct spool_item item;
+	struct kw_id by_envelope = id(2);
+	bool received = true;
+	kw_buf_init(&content, 1000);
+	assert_int_equal(spool_show(rig->spool, &by_envelope, &item, &received, &content), KW_OK);
+	assert_false(received);
+	assert_true(kw_view_equal(kw_buf_view(&content), kw_view_str("a secret sentence")));
+	kw_buf_fini(&content);
+}
+
+static void test_spool_other_key_is_refused(void **state)
+{
+	struct rig *rig = *state;
+	struct spool *spool = NULL;
+	close_spool(rig);
+	rig->key[0] ^= 1;
+	struct spool_options options = {.path = rig->path, .store_key = rig->key, .map_size = 64u << 20};
+	assert_int_equal(spool_open(&options, &rig->loop, &spool), KW_EAUTH);
+	uv_run(&rig->loop, UV_RUN_DEFAULT);
+	options.unsafe_no_sync = true;
+	assert_int_equal(spool_open(&options, &rig->loop, &spool), KW_EDENIED);
+	assert_null(spool);
+}
+
+static void test_spool_pages_hold_no_plain_text(void **state)
+{
+	struct rig *rig = *state;
+	char command[200];
+	append(rig, 1, KW_NORMAL);
+	receive(rig, 50, 51, 1);
+	close_spool(rig);
+	snprintf(command, sizeof(command), "grep -q -a -e 'secret sentence' -e 'their words' -e 'agency-b' %s/data.mdb", rig->path);
+	assert_int_not_equal(system(command), 0);
+	snprintf(command, sizeof(command), "grep -q -a -e 'sealed envelope' %s/data.mdb", rig->path);
+	assert_int_equal(system(command), 0);
+}
+
+static void test_spool_receipt_moves_the_state_and_frees_the_row(void **state)
+{
+	struct rig *rig = *state;
+	append(rig, 1, KW_NORMAL);
+	held(rig, KW_NORMAL, 1);
+	assert_int_equal(sent(rig, 1).state, SPOOL_HELD);
+	assert_int_equal(sent(rig, 1).held_ms, NOW + 1);
+	assert_int_equal(rows(rig, KW_NORMAL, 1), 1); /* kept until the receipt */
+
+	receipt(rig, 1, "agency-c", KW_OK); /* not from the addressed agency */
+	assert_int_equal(sent(rig, 1).state, SPOOL_HELD);
+	receipt(rig, 1, "agency-b", KW_OK);
+	assert_int_equal(sent(rig, 1).state, SPOOL_OPENED);
+	assert_int_equal(sent(rig, 1).delivered_ms, NOW + 2);
+	assert_int_equal(rig->gone_count, 1);
+	assert_int_equal(rig->gone[0].sequence, 1);
+	assert_int_equal(rows(rig, KW_NORMAL, 1), 0);
+	receipt(rig, 1, "agency-b", KW_OK); /* again: nothing */
+	assert_int_equal(rig->gone_count, 0);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_OPENED), 1);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_HELD), 0);
+}
+
+static void test_spool_failed_receipt_is_a_dead_letter(void **state)
+{
+	struct rig *rig = *state;
+	append(rig, 1, KW_NORMAL);
+	receipt(rig, 1, "agency-b", KW_EFIELD);
+	assert_int_equal(sent(rig, 1).state, SPOOL_DEAD);
+	assert_int_equal(sent(rig, 1).reason, KW_EFIELD);
+	assert_int_equal(list(rig, SPOOL_LIST_DEAD, false), 1);
+
+	struct spool_op *op = spool_op_new(SPOOL_OP_ACK);
+	op->u.ack.ids_count = 2;
+	op->u.ack.ids = calloc(2, sizeof(struct kw_id));
+	op->u.ack.ids[0] = id(101);
+	op->u.ack.ids[1] = id(250); /* nobody's */
+	run(rig, op);
+	assert_int_equal(rig->count, 1);
+	assert_int_equal(list(rig, SPOOL_LIST_DEAD, false), 0);
+	assert_int_equal(list(rig, SPOOL_LIST_DEAD, true), 1);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_DEAD), 0);
+}
+
+static uint32_t due_count;
+static void on_due(void *user, const struct spool_receipt *due)
+{
+	struct rig *rig = user;
+	(void)rig;
+	assert_string_equal(due->agency.text, "agency-b");
+	due_count++;
+}
+
+static void test_spool_receives_once(void **state)
+{
+	struct rig *rig = *state;
+	receive(rig, 50, 51, 4);
+	assert_false(rig->repeat);
+	receive(rig, 50, 51, 5); /* the envelope again */
+	assert_true(rig->repeat);
+	receive(rig, 60, 51, 6); /* the message in another envelope */
+	assert_true(rig->repeat);
+	assert_int_equal(list(rig, SPOOL_LIST_INBOX, false), 1);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_REPEATS), 2);
+	due_count = 0;
+	assert_int_equal(spool_due(rig->spool, 0, on_due, rig), KW_OK);
+	assert_int_equal(due_count, 3); /* who repeats has no receipt */
+
+	struct agt_start start;
+	close_spool(rig);
+	open_spool(rig);
+	spool_recover(rig->spool, &start);
+	assert_int_equal(start.lanes[KW_NORMAL].received.sequence, 6);
+	assert_int_equal(start.lanes[KW_NORMAL].received.epoch, 9);
+	receive(rig, 50, 51, 7);
+	assert_true(rig->repeat);
+}
+
+static void test_spool_due_goes_with_the_append(void **state)
+{
+	struct rig *rig = *state;
+	receive(rig, 50, 51, 4);
+	struct spool_op *op = append_op(rig, 3, KW_NORMAL);
+	op->u.append.fresh = false;
+	op->u.append.wants_receipt = false;
+	op->u.append.due_count = 1;
+	op->u.append.due_keys = calloc(1, sizeof(uint64_t));
+	op->u.append.due_keys[0] = 1;
+	run(rig, op);
+	due_count = 0;
+	assert_int_equal(spool_due(rig->spool, 0, on_due, rig), KW_OK);
+	assert_int_equal(due_count, 0);
+	assert_int_equal(list(rig, SPOOL_LIST_SENT, true), 0);
+	assert_int_equal(rows(rig, KW_NORMAL, 1), 1);
+}
+
+static uint32_t retry_count;
+static struct spool_retry last_retry;
+static bool on_retry(void *user, const struct spool_retry *retry)
+{
+	(void)user;
+	retry_count++;
+	last_retry = *retry;
+	spool_box_unref((struct spool_box *)(uintptr_t)retry->row.box);
+	return true;
+}
+
+static void test_spool_notice_puts_off_or_buries(void **state)
+{
+	struct rig *rig = *state;
+	append(rig, 1, KW_NORMAL);
+	append(rig, 2, KW_NORMAL);
+	held(rig, KW_NORMAL, 2);
+	notice(rig, 1, KW_EFULL, 5000);
+	assert_int_equal(rig->gone_count, 1);
+	assert_int_equal(sent(rig, 1).state, SPOOL_QUEUED);
+	retry_count = 0;
+	assert_int_equal(spool_retries(rig->spool, NOW + 4999, on_retry, NULL), KW_OK);
+	assert_int_equal(retry_count, 0);
+	assert_int_equal(spool_retries(rig->spool, NOW + 5000, on_retry, NULL), KW_OK);
+	assert_int_equal(retry_count, 1);
+
+	struct spool_op *op = append_op(rig, 1, KW_NORMAL); /* again, with a new place */
+	op->u.append.fresh = false;
+	op->u.append.retry_ms = last_retry.due_ms;
+	op->u.append.retry_number = last_retry.number;
+	run(rig, op);
+	retry_count = 0;
+	assert_int_equal(spool_retries(rig->spool, NOW + 5000, on_retry, NULL), KW_OK);
+	assert_int_equal(retry_count, 0);
+	assert_int_equal(rows(rig, KW_NORMAL, 3), 1);
+	held(rig, KW_NORMAL, 3);
+	assert_int_equal(sent(rig, 1).state, SPOOL_HELD);
+
+	notice(rig, 2, KW_EOPEN, 0);
+	assert_int_equal(sent(rig, 2).state, SPOOL_DEAD);
+	assert_int_equal(sent(rig, 2).reason, KW_EOPEN);
+	notice(rig, 77, KW_EOPEN, 0); /* about nothing of ours */
+}
+
+static void sweep(struct rig *rig, int64_t now_ms)
+{
+	struct spool_op *op = spool_op_new(SPOOL_OP_SWEEP);
+	op->u.sweep.now_ms = now_ms;
+	op->u.sweep.rows_max = 100;
+	run(rig, op);
+	assert_int_equal(rig->err, KW_OK);
+}
+
+static void test_spool_expired_is_buried_and_digests_are_forgotten(void **state)
+{
+	struct rig *rig = *state;
+	append(rig, 1, KW_NORMAL);
+	append(rig, 2, KW_BULK);
+	receive(rig, 50, 51, 4);
+	sweep(rig, NOW);
+	assert_int_equal(rig->gone_count, 0);
+	sweep(rig, NOW + (int64_t)25 * HOUR);
+	assert_int_equal(rig->gone_count, 2);
+	assert_int_equal(sent(rig, 1).reason, KW_EEXPIRED);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_DEAD), 2);
+	receive(rig, 50, 99, 5); /* still remembered */
+	assert_true(rig->repeat);
+	sweep(rig, NOW + (int64_t)73 * HOUR);
+	receive(rig, 50, 99, 6);
+	assert_false(rig->repeat);
+}
+
+static void test_spool_new_epochs_unhold(void **state)
+{
+	struct rig *rig = *state;
+	struct agt_start start;
+	struct spool_op *op = spool_op_new(SPOOL_OP_EPOCH);
+	op->u.epoch = 5;
+	run(rig, op);
+	append(rig, 1, KW_NORMAL);
+	held(rig, KW_NORMAL, 1);
+	op = spool_op_new(SPOOL_OP_EPOCH);
+	op->u.epoch = 6;
+	run(rig, op);
+	assert_int_equal(sent(rig, 1).state, SPOOL_QUEUED);
+	close_spool(rig);
+	open_spool(rig);
+	spool_recover(rig->spool, &start);
+	assert_int_equal(start.hub_epoch, 6);
+	assert_int_equal(start.lanes[KW_NORMAL].held_sequence, 0);
+
+	uint64_t epoch = start.epoch;
+	close_spool(rig);
+	struct spool_options options = {.path = rig->path, .store_key = rig->key, .map_size = 64u << 20, .new_epoch = true};
+	assert_int_equal(spool_open(&options, &rig->loop, &rig->spool), KW_OK);
+	spool_recover(rig->spool, &start);
+	assert_int_not_equal(start.epoch, epoch);
+	assert_int_equal(start.lanes[KW_NORMAL].next_sequence, 2);
+}
+
+static void enrol_record(struct rig *rig, const char *local_id, const char *text)
+{
+	struct spool_op *op = spool_op_new(SPOOL_OP_REGISTER);
+	memcpy(op->u.registration.local_id, local_id, strlen(local_id));
+	op->u.registration.local_id_size = strlen(local_id);
+	assert_int_equal(kw_buf_add(&op->content, kw_view_str(text)), KW_OK);
+	run(rig, op);
+	assert_int_equal(rig->err, KW_OK);
+}
+
+static void test_spool_registers_once(void **state)
+{
+	struct rig *rig = *state;
+	enrol_record(rig, "A1", "one");
+	assert_false(rig->repeat);
+	enrol_record(rig, "A1", "one");
+	assert_true(rig->repeat);
+	enrol_record(rig, "A1", "changed");
+	assert_false(rig->repeat);
+	enrol_record(rig, "A2", "one");
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_REGISTRATIONS), 2);
+}
+
+static void test_spool_damaged_row_is_skipped_and_counted(void **state)
+{
+	struct rig *rig = *state;
+	append(rig, 1, KW_NORMAL);
+	append(rig, 2, KW_NORMAL);
+	close_spool(rig);
+	/* Flip the first envelope's last bytes wherever they lie. */
+	char path[128];
+	snprintf(path, sizeof(path), "%s/data.mdb", rig->path);
+	int fd = open(path, O_RDWR);
+	struct stat file;
+	assert_int_equal(fstat(fd, &file), 0);
+	char *bytes = malloc((size_t)file.st_size);
+	assert_int_equal(pread(fd, bytes, (size_t)file.st_size, 0), file.st_size);
+	uint8_t wanted[KW_ID_SIZE];
+	memset(wanted, 1, sizeof(wanted));
+	uint32_t flipped = 0;
+	for (off_t i = 0; i + 64 < file.st_size; i++) {
+		if (memcmp(bytes + i, "sealed envelope", 15) == 0 && memcmp(bytes + i - 21, wanted, 16) == 0) {
+			assert_int_equal(pwrite(fd, "S", 1, i), 1);
+			flipped++;
+		}
+	}
+	free(bytes);
+	close(fd);
+	assert_true(flipped > 0);
+	open_spool(rig);
+	assert_int_equal(rows(rig, KW_NORMAL, 1), 1);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_DAMAGED), 1);
+	held(rig, KW_NORMAL, 2);
+	assert_int_equal(sent(rig, 2).state, SPOOL_HELD);
+}
+
+static void test_spool_truncated_file_is_refused(void **state)
+{
+	struct rig *rig = *state;
+	char path[128];
+	append(rig, 1, KW_NORMAL);
+	close_spool(rig);
+	snprintf(path, sizeof(path), "%s/data.mdb", rig->path);
+	assert_int_equal(truncate(path, 16384), 0);
+	struct spool_options options = {.path = rig->path, .store_key = rig->key, .map_size = 64u << 20};
+	assert_int_equal(spool_open(&options, &rig->loop, &rig->spool), KW_ECORRUPT);
+	rig->spool = NULL;
+	uv_run(&rig->loop, UV_RUN_DEFAULT);
+}
+
+/* The child appends and writes each number to a pipe once it is durable, until it is killed. */
+static void child(struct rig *rig, int pipe_fd)
+{
+	struct spool_options options = {.path = rig->path, .store_key = rig->key, .map_size = 64u << 20};
+	struct agt_start start;
+	uv_loop_init(&rig->loop);
+	if (spool_open(&options, &rig->loop, &rig->spool) != KW_OK)
+		_exit(1);
+	spool_recover(rig->spool, &start);
+	rig->sequence[KW_NORMAL] = start.lanes[KW_NORMAL].next_sequence - 1;
+	for (;;) {
+		struct spool_op *op = append_op(rig, 1, KW_NORMAL);
+		kw_put_u64(op->u.append.item.message_id.bytes, rig->sequence[KW_NORMAL]);
+		kw_put_u64(op->u.append.envelope_id.bytes, rig->sequence[KW_NORMAL]);
+		run(rig, op);
+		if (rig->err != KW_OK || write(pipe_fd, &rig->sequence[KW_NORMAL], 8) != 8)
+			_exit(1);
+	}
+}
+
+static void test_spool_loses_nothing_acked_when_killed(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t acked = 0;
+	close_spool(rig);
+	for (int round = 0; round < 10; round++) {
+		int fds[2];
+		assert_int_equal(pipe(fds), 0);
+		pid_t pid = fork();
+		if (pid == 0)
+			child(rig, fds[1]);
+		close(fds[1]);
+		uint64_t got;
+		for (int i = 0; i < 5 + round && read(fds[0], &got, 8) == 8; i++)
+			acked = got;
+		usleep((useconds_t)(round * 700));
+		kill(pid, SIGKILL);
+		while (read(fds[0], &got, 8) == 8)
+			acked = got;
+		close(fds[0]);
+		int status;
+		waitpid(pid, &status, 0);
+		assert_true(WIFSIGNALED(status));
+
+		open_spool(rig);
+		struct agt_start start;
+		spool_recover(rig->spool, &start);
+		assert_true(start.lanes[KW_NORMAL].next_sequence > acked);
+		struct spool_rows last = {.count_max = 1};
+		assert_int_equal(spool_rows(rig->spool, KW_NORMAL, acked, &last), KW_OK);
+		assert_int_equal(last.count, 1);
+		assert_int_equal(last.rows[0].sequence, acked);
+		spool_box_unref((struct spool_box *)(uintptr_t)last.rows[0].box);
+		assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_QUEUED), start.lanes[KW_NORMAL].next_sequence - 1);
+		close_spool(rig);
+	}
+	assert_true(acked > 50);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		CASE(test_spool_append_survives_reopening),
+		CASE(test_spool_other_key_is_refused),
+		CASE(test_spool_pages_hold_no_plain_text),
+		CASE(test_spool_receipt_moves_the_state_and_frees_the_row),
+		CASE(test_spool_failed_receipt_is_a_dead_letter),
+		CASE(test_spool_receives_once),
+		CASE(test_spool_due_goes_with_the_append),
+		CASE(test_spool_notice_puts_off_or_buries),
+		CASE(test_spool_expired_is_buried_and_digests_are_forgotten),
+		CASE(test_spool_new_epochs_unhold),
+		CASE(test_spool_registers_once),
+		CASE(test_spool_damaged_row_is_skipped_and_counted),
+		CASE(test_spool_truncated_file_is_refused),
+		CASE(test_spool_loses_nothing_acked_when_killed),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
