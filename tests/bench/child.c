@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <lmdb.h>
 #include <signal.h>
 #include <stdio.h>
@@ -158,22 +157,35 @@ void child_kill(struct child *child)
 	child->pid = 0;
 }
 
+/* The start of the field that is `skip` fields after the next; the end of the text when there are fewer. */
+static const char *field_of(const char *text, uint32_t skip)
+{
+	text += strspn(text, " ");
+	for (; skip > 0; skip--) {
+		text += strcspn(text, " ");
+		text += strspn(text, " ");
+	}
+	return text;
+}
+
 double child_cpu_s(const struct child *child)
 {
 	char path[64];
 	char text[1024];
-	unsigned long user = 0;
-	unsigned long system = 0;
+	unsigned long long ticks = 0;
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)child->broker);
 	FILE *file = fopen(path, "r");
 	size_t size = file == NULL ? 0 : fread(text, 1, sizeof(text) - 1, file);
 	text[size] = '\0';
 	if (file != NULL)
 		(void)fclose(file);
-	const char *at = strrchr(text, ')'); /* a program's name may hold blanks */
-	if (at == NULL || sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+	/* Fields 14 and 15, utime and stime; the name before field 3 may hold blanks. */
+	const char *at = strrchr(text, ')');
+	if (at == NULL)
 		bench_die("cannot read %s", path);
-	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+	at = field_of(at + 1, 11);
+	ticks = strtoull(at, NULL, 10) + strtoull(field_of(at, 1), NULL, 10);
+	return (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
 void child_memory(const struct child *child, struct child_memory *out)
@@ -221,11 +233,10 @@ bool child_syncs(const struct child *child, uint64_t *out)
 	FILE *file = fopen(path, "r");
 	if (file == NULL)
 		return false;
-	while (fgets(line, sizeof(line), file) != NULL) {
-		uint64_t calls;
-		if (strstr(line, "sync") != NULL && sscanf(line, "%*f %*f %*u %" SCNu64, &calls) == 1)
-			total += calls;
-	}
+	/* % time, seconds, usecs/call, calls, errors, syscall */
+	while (fgets(line, sizeof(line), file) != NULL)
+		if (strstr(line, "sync") != NULL)
+			total += strtoull(field_of(line, 3), NULL, 10);
 	(void)fclose(file);
 	*out = total;
 	return true;

@@ -85,10 +85,10 @@ void bench_json_int(const char *key, uint64_t value)
 void bench_json_real(const char *key, double value)
 {
 	key_out(key);
-	if (isfinite(value))
-		(void)printf("%.4g", value >= 10000 ? (double)(uint64_t)value : value);
-	else
+	if (!isfinite(value))
 		(void)printf("null");
+	else
+		(void)printf(value < 1000 ? "%.4g" : "%.0f", value);
 }
 
 void bench_json_bool(const char *key, bool value)
