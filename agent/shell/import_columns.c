@@ -107,6 +107,7 @@ static const struct import_column REFERRAL[] = {
 	PART("name_father", "", "children.0.name.parts", "NAME_ROLE_FATHER"),
 	PART("name_middle", "middle_name", "children.0.name.parts", "NAME_ROLE_OTHER"),
 	PART("name_last", "surname|last_name|family_name", "children.0.name.parts", "NAME_ROLE_FAMILY"),
+	NAME("name", "full_name", "children.0.name"),
 	TEXT("name_nickname", "nickname", "children.0.name.nickname"),
 	TEXT("child_code", "code", "children.0.code"),
 	NUMBER("age", "", "children.0.age.years"),

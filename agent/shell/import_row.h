@@ -5,7 +5,7 @@
 
 #include "agent/shell/import.h"
 
-/* What both readers share: one row of named cells becomes one checked record. Nobody else includes this.
+/* What both readers share, and the options of `kinward send`: one row of named cells becomes one checked record.
  *
  * A row is first built as the JSON of its message, cell by cell, because paths are easy to write in a table and JSON is
  * easy to build piecemeal; json_map_read then turns it into the message. Members of repeated fields are built in objects

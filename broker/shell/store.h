@@ -59,29 +59,31 @@ struct store_hooks {
 	void (*on_committed)(void *user, uint64_t ticket, enum kw_err err); /* on the loop thread */
 };
 
-/* Opens or creates, checks, and starts the writer. KW_EIO, KW_ENOSPACE, KW_ECORRUPT, KW_EVERSION, KW_ENOMEM. */
+/* Opens or creates, checks, and starts the writer. KW_EIO, KW_ENOSPACE, KW_ECORRUPT, KW_EVERSION, KW_ENOMEM; KW_EBUSY when
+ * another process has the store open; KW_EDENIED for unsafe_no_sync without the environment. */
 KW_MUST_USE enum kw_err store_open(const struct store_options *options, struct uv_loop_s *loop,
 	const struct store_hooks *hooks, struct store **out);
-/* Commits what was handed over, ends the writer, frees. Accepts NULL. on_committed is not called any more. */
+/* Commits what was handed over, ends the writer, closes the files. Accepts NULL. on_committed is not called any more. The
+ * memory goes in a close callback: run the loop once more before closing it. */
 void store_close(struct store *store);
 
 uint64_t store_epoch(const struct store *store);
 
-/* Calls back once for each agency, queue and cursor on disk, before any door opens. */
-struct store_recovery {
-	void *user;
-	void (*agency)(void *user, uint32_t slot, const struct kw_name *name);
-	/* first..last sequences on disk (first > last when empty; last is remembered), count and bytes of rows */
-	void (*queue)(void *user, uint32_t slot, enum kw_msg_class msg_class, const struct store_extent *extent);
-	/* what was received from that agency */
-	void (*cursor)(void *user, uint32_t slot, enum kw_msg_class msg_class, struct kw_cursor cursor);
-};
-
+/* The rows of one queue on disk: first..last sequences (first = last + 1 when empty; last is remembered). */
 struct store_extent {
 	uint64_t first;
 	uint64_t last;
 	uint64_t count;
 	uint64_t bytes;
+};
+
+/* Calls back once for each agency, queue and cursor on disk, before any door opens. */
+struct store_recovery {
+	void *user;
+	void (*agency)(void *user, uint32_t slot, const struct kw_name *name);
+	void (*queue)(void *user, uint32_t slot, enum kw_msg_class msg_class, const struct store_extent *extent);
+	/* what was received from that agency */
+	void (*cursor)(void *user, uint32_t slot, enum kw_msg_class msg_class, struct kw_cursor cursor);
 };
 
 KW_MUST_USE enum kw_err store_recover(struct store *store, const struct store_recovery *recovery);
@@ -90,10 +92,12 @@ KW_MUST_USE enum kw_err store_recover(struct store *store, const struct store_re
  * on_committed. The store takes its own reference of a box. */
 void store_put_agency(struct store *store, uint64_t ticket, uint32_t slot, const struct kw_name *name);
 void store_append(struct store *store, uint64_t ticket, const struct store_row *row);
-/* The receive cursor of (slot, class): commits with the append that has the same or an earlier ticket. */
+/* The receive cursor of (slot, class): commits with the append that has the same ticket, or after an earlier one. */
 void store_put_cursor(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class,
 	struct kw_cursor cursor);
-/* Deletes all rows of the queue up to and including `sequence`. */
+/* Deletes all rows of the queue up to and including `sequence`. They are never read again from this call on, and after
+ * the commit not by a later start either; the pages come back in slices. A row that is still in the same batch never
+ * reaches the disk. */
 void store_trim(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence);
 /* Deletes one row; no error if it is gone. */
 void store_remove(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence);
@@ -101,7 +105,8 @@ void store_remove(struct store *store, uint64_t ticket, uint32_t slot, enum kw_m
 void store_kick(struct store *store);
 
 /* Reads committed rows of one queue from `from` on, at most count_max rows and about bytes_max bytes (at least one row).
- * Each row has a new box that the callee owns. A damaged row is set aside, counted and skipped. */
+ * Each row has a new box that the callee owns. A damaged row is set aside, counted and skipped. KW_ENOMEM, KW_EIO,
+ * KW_ECORRUPT (the tree itself): rows already handed over stay the callee's. */
 struct store_range {
 	uint32_t slot;
 	enum kw_msg_class msg_class;
@@ -121,7 +126,7 @@ struct store_stats {
 	uint64_t commits;        /* transactions synced */
 	uint64_t rows;           /* rows appended since start */
 	uint64_t used_bytes;     /* pages in use */
-	uint64_t map_bytes;      /* min(map size, used + free disk) */
+	uint64_t map_bytes;      /* min(map size, size of the file + free disk) */
 	uint64_t damaged_rows;   /* set aside since start */
 	uint64_t pending_ops;    /* handed over, not committed */
 };

@@ -35,7 +35,7 @@ TABLE = [
     (r"proto/base/", [r"proto/base/"], [LIBC]),
     (r"proto/wire/", [r"proto/base/", r"proto/wire/", GENERATED],
      [PURE_C, PROTOBUF, OPENSSL, r"unicode/.+\.h"]),
-    (r"proto/link/", [r"proto/(base|wire|link)/"], [LIBC, UV, OPENSSL]),
+    (r"proto/link/", [r"proto/(base|wire|link)/"], [LIBC, UV, OPENSSL, r"cyaml/cyaml\.h"]),
     (r"(broker|agent)/core/", [r"proto/(base|wire)/", r"\1/core/"], [CORE_SYSTEM]),
     (r"broker/shell/", [r"proto/(base|wire|link)/", r"broker/(core|shell)/", r"broker/page/"],
      [LIBC, UV, OPENSSL, STORE, DAEMON]),

@@ -1,0 +1,214 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "agent/cli/commands.h"
+
+/* kinward inbox, outbox, dead-letters, show, ack. */
+
+enum { AFTER, LIMIT, ALL };
+
+const struct cli_option CLI_LIST_OPTIONS[] = {
+	[AFTER] = {"after", "NUMBER", "only items after this number"},
+	[LIMIT] = {"limit", "COUNT", "at most so many, 1 to 500 (default 100)"},
+	[ALL] = {"all", NULL, "the acknowledged ones too"},
+	{NULL, NULL, NULL},
+};
+
+/* What a content is, in a word or three. */
+static void print_kind(FILE *out, const Kinward__V1__Content *content)
+{
+	switch (content ? content->body_case : KINWARD__V1__CONTENT__BODY__NOT_SET) {
+	case KINWARD__V1__CONTENT__BODY_REFERRAL_REQUEST:
+		(void)fputs("referral ", out);
+		cli_print_code(out, &kinward__v1__risk__descriptor, (int)content->referral_request->risk);
+		break;
+	case KINWARD__V1__CONTENT__BODY_REFERRAL_EVENT:
+		(void)fputs("event ", out);
+		cli_print_code(out, &kinward__v1__referral_state__descriptor, (int)content->referral_event->state);
+		break;
+	case KINWARD__V1__CONTENT__BODY_RECEIPT:
+		(void)fputs("receipt", out);
+		break;
+	case KINWARD__V1__CONTENT__BODY_UASC_REGISTRATION:
+		(void)fputs("registration", out);
+		break;
+	default:
+		(void)fputc('-', out);
+		break;
+	}
+}
+
+void cli_print_item_line(FILE *out, const Kinward__V1__Item *item)
+{
+	(void)fprintf(out, "%" PRIu64 "  ", item->number);
+	cli_print_time(out, item->at_unix_ms);
+	(void)fputs("  ", out);
+	cli_print_text(out, item->agency);
+	(void)fputs("  ", out);
+	if (item->content) {
+		print_kind(out, item->content);
+		(void)fputs("  ", out);
+	}
+	if (item->state != KINWARD__V1__OUT_STATE__OUT_STATE_UNSPECIFIED) {
+		cli_print_code(out, &kinward__v1__out_state__descriptor, (int)item->state);
+		(void)fputs("  ", out);
+	}
+	if (item->reason[0]) {
+		cli_print_text(out, item->reason);
+		(void)fputs("  ", out);
+	}
+	cli_print_hex(out, &item->message_id);
+	(void)fputs(item->acked ? "  acknowledged\n" : "\n", out);
+}
+
+static void print_row_hex(FILE *out, const char *name, const ProtobufCBinaryData *bytes)
+{
+	(void)fprintf(out, "%-10s ", name);
+	cli_print_hex(out, bytes);
+	(void)fputc('\n', out);
+}
+
+static void print_row_time(FILE *out, const char *name, int64_t unix_ms)
+{
+	if (unix_ms == 0)
+		return;
+	(void)fprintf(out, "%-10s ", name);
+	cli_print_time(out, unix_ms);
+	(void)fputc('\n', out);
+}
+
+void cli_print_item(FILE *out, const Kinward__V1__Item *item)
+{
+	cli_print_item_line(out, item);
+	print_row_hex(out, "thread", &item->thread_id);
+	(void)fprintf(out, "%-10s %" PRIu64 "\n", "sequence", item->thread_sequence);
+	if (item->envelope_id.len)
+		print_row_hex(out, "envelope", &item->envelope_id);
+	print_row_time(out, "held", item->held_unix_ms);
+	print_row_time(out, "delivered", item->delivered_unix_ms);
+	print_row_time(out, "opened", item->opened_unix_ms);
+	if (item->content) {
+		(void)fputs("content\n", out);
+		cli_print_tree(out, &item->content->base);
+	}
+}
+
+static int read_list_options(struct cli_call *call, Kinward__V1__ListRequest *list)
+{
+	uint64_t limit = 0;
+	if (call->option[AFTER] && cli_number_from(call->option[AFTER], 0, INT64_MAX, &list->after) != KW_OK)
+		return cli_fail_usage(call, "--after is a number of the list");
+	if (call->option[LIMIT] && cli_number_from(call->option[LIMIT], 1, 500, &limit) != KW_OK)
+		return cli_fail_usage(call, "--limit is 1 to 500");
+	list->limit = (uint32_t)limit;
+	list->all = call->option[ALL] != NULL;
+	return CLI_OK;
+}
+
+static void print_list(struct cli_call *call, const Kinward__V1__ItemList *list)
+{
+	for (size_t i = 0; i < list->n_items; i++)
+		cli_print_item_line(call->out, list->items[i]);
+	if (list->next_after)
+		(void)fprintf(call->err, "There are more: add --after %" PRIu64 "\n", list->next_after);
+	else if (list->n_items == 0)
+		(void)fputs("Nothing here.\n", call->err);
+}
+
+static int run_list(struct cli_call *call, Kinward__V1__LocalRequest *request, Kinward__V1__ListRequest *list)
+{
+	struct kinward agent = {.fd = -1};
+	Kinward__V1__LocalReply *reply = NULL;
+	int code = read_list_options(call, list);
+	if (code == CLI_OK)
+		code = cli_connect(call, &agent);
+	if (code == CLI_OK)
+		code = cli_ask(call, &agent, request, KINWARD__V1__LOCAL_REPLY__BODY_ITEMS, &reply);
+	if (code == CLI_OK && call->json)
+		code = cli_print_message_json(call, &reply->items->base);
+	else if (code == CLI_OK)
+		print_list(call, reply->items);
+	kinward_reply_free(reply);
+	kinward_close(&agent);
+	return code;
+}
+
+int cli_run_inbox(struct cli_call *call)
+{
+	Kinward__V1__ListRequest list = KINWARD__V1__LIST_REQUEST__INIT;
+	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
+	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_INBOX;
+	request.inbox = &list;
+	return run_list(call, &request, &list);
+}
+
+int cli_run_outbox(struct cli_call *call)
+{
+	Kinward__V1__ListRequest list = KINWARD__V1__LIST_REQUEST__INIT;
+	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
+	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_OUTBOX;
+	request.outbox = &list;
+	return run_list(call, &request, &list);
+}
+
+int cli_run_dead_letters(struct cli_call *call)
+{
+	Kinward__V1__ListRequest list = KINWARD__V1__LIST_REQUEST__INIT;
+	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
+	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_DEAD_LETTERS;
+	request.dead_letters = &list;
+	return run_list(call, &request, &list);
+}
+
+int cli_run_show(struct cli_call *call)
+{
+	uint8_t id[KW_ID_SIZE];
+	Kinward__V1__ShowRequest show = KINWARD__V1__SHOW_REQUEST__INIT;
+	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
+	Kinward__V1__LocalReply *reply = NULL;
+	struct kinward agent = {.fd = -1};
+	if (cli_id_from(call->args[0], id) != KW_OK)
+		return cli_fail_usage(call, "MESSAGE is an id of 32 hex digits, as kinward inbox prints them");
+	show.message_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = id};
+	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_SHOW;
+	request.show = &show;
+	int code = cli_connect(call, &agent);
+	if (code == CLI_OK)
+		code = cli_ask(call, &agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_ITEM, &reply);
+	if (code == CLI_OK && call->json)
+		code = cli_print_message_json(call, &reply->item->base);
+	else if (code == CLI_OK)
+		cli_print_item(call->out, reply->item);
+	kinward_reply_free(reply);
+	kinward_close(&agent);
+	return code;
+}
+
+int cli_run_ack(struct cli_call *call)
+{
+	static uint8_t ids[CLI_ACK_MAX][KW_ID_SIZE];
+	static ProtobufCBinaryData views[CLI_ACK_MAX];
+	Kinward__V1__AckRequest ack = KINWARD__V1__ACK_REQUEST__INIT;
+	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
+	Kinward__V1__LocalReply *reply = NULL;
+	struct kinward agent = {.fd = -1};
+	for (int i = 0; i < call->arg_count; i++) {
+		if (cli_id_from(call->args[i], ids[i]) != KW_OK)
+			return cli_fail_usage(call, "MESSAGE is an id of 32 hex digits, as kinward inbox prints them");
+		views[i] = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = ids[i]};
+	}
+	ack.n_message_ids = (size_t)call->arg_count;
+	ack.message_ids = views;
+	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_ACK;
+	request.ack = &ack;
+	int code = cli_connect(call, &agent);
+	if (code == CLI_OK)
+		code = cli_ask(call, &agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_ACKED, &reply);
+	if (code == CLI_OK && call->json)
+		code = cli_print_message_json(call, &reply->acked->base);
+	else if (code == CLI_OK)
+		(void)fprintf(call->out, "%u acknowledged\n", reply->acked->count);
+	kinward_reply_free(reply);
+	kinward_close(&agent);
+	return code;
+}

@@ -1,0 +1,259 @@
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "agent/cli/commands.h"
+#include "agent/shell/codes.h"
+#include "agent/shell/import_row.h"
+#include "proto/wire/message.h"
+
+/* kinward send: a content from a file, or a referral from options. An option is a column of the importer by another name,
+ * so both have the same rules and errors. */
+
+enum {
+	REFERRAL, CONTENT, SERVICE, RISK, REASON, CASE_REF, NAME, CODE, AGE, SEX, REFERRER, PHONE, CONSENT_FROM,
+	OVERRIDE_REASON, OVERRIDE_APPROVER, LOCATION, SAFE_CONTACT, THREAD, LIFETIME, CLASS, MESSAGE_ID, DRY_RUN
+};
+
+const struct cli_option CLI_SEND_OPTIONS[] = {
+	[REFERRAL] = {"referral", "FILE", "a ReferralRequest as JSON; - is standard input"},
+	[CONTENT] = {"content", "FILE", "any Content as JSON; - is standard input"},
+	[SERVICE] = {"service", "CODE", "service asked for, such as shelter or health_medical"},
+	[RISK] = {"risk", "CODE", "high, medium or low"},
+	[REASON] = {"reason", "TEXT", "why the service is needed"},
+	[CASE_REF] = {"case-ref", "TEXT", "pseudonym of the case for this pair of agencies"},
+	[NAME] = {"name", "TEXT", "the child's name, parts in the order they are said"},
+	[CODE] = {"code", "TEXT", "a code in place of the name"},
+	[AGE] = {"age", "YEARS", "the child's age today"},
+	[SEX] = {"sex", "CODE", "female, male, other or unknown"},
+	[REFERRER] = {"referrer", "TEXT", "who refers: name of the caseworker"},
+	[PHONE] = {"referrer-phone", "TEXT", "the caseworker's phone"},
+	[CONSENT_FROM] = {"consent-from", "CODE", "who consented to the service and to sharing: individual, caregiver, other"},
+	[OVERRIDE_REASON] = {"override-reason", "TEXT", "without consent: why it is shared all the same"},
+	[OVERRIDE_APPROVER] = {"override-approver", "TEXT", "without consent: who approved that"},
+	[LOCATION] = {"location", "TEXT", "where the child is"},
+	[SAFE_CONTACT] = {"safe-contact", "TEXT", "how to make contact without doing harm"},
+	[THREAD] = {"thread", "ID", "add to this thread; default: a new one"},
+	[LIFETIME] = {"lifetime", "HOURS", "expires undelivered after 1 to 1080 hours (default 720)"},
+	[CLASS] = {"class", "CLASS", "urgent, normal or bulk; default: by the risk"},
+	[MESSAGE_ID] = {"message-id", "ID", "repeat a send whose outcome is not known"},
+	[DRY_RUN] = {"dry-run", NULL, "check, print the content as JSON, send nothing"},
+	{NULL, NULL, NULL},
+};
+
+/* Options that are columns. */
+static const struct {
+	int option;
+	const char *column;
+} COLUMNS[] = {
+	{SERVICE, "service_type"}, {RISK, "risk_level"}, {REASON, "reason"}, {CASE_REF, "case_ref"}, {NAME, "name"},
+	{CODE, "child_code"}, {AGE, "age"}, {SEX, "sex"}, {REFERRER, "referrer_name"}, {PHONE, "referrer_phone"},
+	{CONSENT_FROM, "consent_source"}, {OVERRIDE_REASON, "consent_override_reason"},
+	{OVERRIDE_APPROVER, "consent_override_approver"}, {LOCATION, "location_current"},
+	{SAFE_CONTACT, "safe_contact_instructions"},
+};
+
+#define COLUMN_COUNT (sizeof(COLUMNS) / sizeof(COLUMNS[0]))
+
+int64_t cli_now_ms(void)
+{
+	struct timespec now;
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail for this clock */
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int cli_random_id(struct cli_call *call, uint8_t id[KW_ID_SIZE])
+{
+	if (getrandom(id, KW_ID_SIZE, 0) != (ssize_t)KW_ID_SIZE)
+		return cli_fail_err(call, KW_EIO, "The system has no random numbers.");
+	return CLI_OK;
+}
+
+static int fail_field(struct cli_call *call, const char *field, const char *rule)
+{
+	return cli_fail(call, &(struct cli_failure){.code = kw_err_name(KW_EFIELD), .field = field, .text = rule,
+		.exit = CLI_REFUSED});
+}
+
+/* The option that stands for a column, with its dashes; the column itself if none does. */
+static const char *option_of(const char *column, char out[64])
+{
+	for (size_t i = 0; i < COLUMN_COUNT; i++) {
+		if (strcmp(COLUMNS[i].column, column) == 0) {
+			(void)snprintf(out, 64, "--%s", CLI_SEND_OPTIONS[COLUMNS[i].option].name); /* fits */
+			return out;
+		}
+	}
+	return column;
+}
+
+/* A referral from options. Consent is what the caller says: given to both purposes with --consent-from alone, not given
+ * with an override. */
+static int referral_from_options(struct cli_call *call, ProtobufCMessage **out)
+{
+	struct import_cell cells[COLUMN_COUNT + 2];
+	size_t count = 0;
+	for (size_t i = 0; i < COLUMN_COUNT; i++)
+		if (call->option[COLUMNS[i].option])
+			cells[count++] = (struct import_cell){COLUMNS[i].column, call->option[COLUMNS[i].option]};
+	if (call->option[CONSENT_FROM]) {
+		const char *answer = call->option[OVERRIDE_REASON] ? "not_asked" : "given";
+		cells[count++] = (struct import_cell){"consent_for_services", answer};
+		cells[count++] = (struct import_cell){"disclosure_other_orgs", answer};
+	}
+	char today[16], local_id[IMPORT_LOCAL_ID_SIZE_MAX + 1];
+	time_t now = (time_t)(cli_now_ms() / 1000);
+	struct tm parts;
+	if (!gmtime_r(&now, &parts) || strftime(today, sizeof(today), "%Y-%m-%d", &parts) == 0)
+		return cli_fail_err(call, KW_EIO, "The clock gives no date.");
+	struct import_options options = {.kind = IMPORT_REFERRAL, .as_of = today};
+	struct import_row row = {.cells = cells, .count = count};
+	struct import_fault fault;
+	struct json_fault json_fault;
+	json_t *root = NULL;
+	char option[64];
+	enum kw_err err = import_row_json(&options, &row, &root, local_id, &fault);
+	if (err != KW_OK)
+		return fail_field(call, option_of(fault.column, option), fault.rule);
+	err = json_map_read(&kinward__v1__referral_request__descriptor, root, out, &json_fault);
+	json_decref(root);
+	return err == KW_OK ? CLI_OK : cli_fail_json(call, err, "the options", &json_fault);
+}
+
+static int message_from_file(struct cli_call *call, const char *path, const ProtobufCMessageDescriptor *type,
+	ProtobufCMessage **out)
+{
+	struct kw_buf text;
+	struct json_fault fault;
+	kw_buf_init(&text, CLI_FILE_SIZE_MAX);
+	int code = cli_read_file(call, path, &text);
+	if (code == CLI_OK) {
+		enum kw_err err = json_map_parse(type, kw_buf_view(&text), out, &fault);
+		if (err != KW_OK)
+			code = cli_fail_json(call, err, path, &fault);
+	}
+	kw_buf_fini(&text);
+	return code;
+}
+
+/* The content, from whichever source was named; *body is what to free. */
+static int read_content(struct cli_call *call, Kinward__V1__Content *content, ProtobufCMessage **body)
+{
+	bool flags = false;
+	for (size_t i = 0; i < COLUMN_COUNT; i++)
+		flags = flags || call->option[COLUMNS[i].option];
+	int sources = (call->option[REFERRAL] != NULL) + (call->option[CONTENT] != NULL) + flags;
+	if (sources != 1)
+		return cli_fail_usage(call, sources ? "name one source: --referral, --content, or the options of a referral"
+						    : "say what to send: --referral FILE, --content FILE, or --service and so on");
+	if (call->option[CONTENT]) {
+		int code = message_from_file(call, call->option[CONTENT], &kinward__v1__content__descriptor, body);
+		if (code == CLI_OK)
+			*content = *(Kinward__V1__Content *)*body; /* a shallow copy that body keeps alive */
+		return code;
+	}
+	int code = call->option[REFERRAL] ? message_from_file(call, call->option[REFERRAL],
+		&kinward__v1__referral_request__descriptor, body) : referral_from_options(call, body);
+	if (code == CLI_OK) {
+		content->body_case = KINWARD__V1__CONTENT__BODY_REFERRAL_REQUEST;
+		content->referral_request = (Kinward__V1__ReferralRequest *)*body;
+	}
+	return code;
+}
+
+static int read_envelope_options(struct cli_call *call, Kinward__V1__SendRequest *send, uint8_t thread[KW_ID_SIZE])
+{
+	uint64_t hours = 0;
+	if (call->option[THREAD]) {
+		if (cli_id_from(call->option[THREAD], thread) != KW_OK)
+			return cli_fail_usage(call, "--thread is an id of 32 hex digits");
+		send->thread_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = thread};
+	}
+	if (call->option[LIFETIME]) {
+		if (cli_number_from(call->option[LIFETIME], 1, 1080, &hours) != KW_OK)
+			return cli_fail_usage(call, "--lifetime is 1 to 1080 hours");
+		send->lifetime_hours = (uint32_t)hours;
+	}
+	for (unsigned c = KW_URGENT; call->option[CLASS] && c < KW_MSG_CLASS_COUNT; c++)
+		if (strcmp(call->option[CLASS], kw_msg_class_name((enum kw_msg_class)c)) == 0)
+			send->class_ = c;
+	if (call->option[CLASS] && send->class_ == 0)
+		return cli_fail_usage(call, "--class is urgent, normal or bulk");
+	return CLI_OK;
+}
+
+int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send)
+{
+	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
+	Kinward__V1__LocalReply *reply = NULL;
+	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_SEND;
+	request.send = send;
+	int code = cli_ask(call, agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_SENT, &reply);
+	if (code == CLI_RETRY || code == CLI_UNREACHABLE) {
+		(void)fputs("kinward: it may have been sent all the same; to repeat it without sending twice, add --message-id ",
+			call->err);
+		cli_print_hex(call->err, &send->content->message_id);
+		(void)fputc('\n', call->err);
+	}
+	if (code != CLI_OK)
+		return code;
+	if (call->json) {
+		code = cli_print_message_json(call, &reply->sent->base);
+	} else {
+		(void)fputs(reply->sent->repeated_request ? "sent before" : "in the outbox", call->out);
+		(void)fputs("\n  message  ", call->out);
+		cli_print_hex(call->out, &reply->sent->message_id);
+		(void)fputs("\n  thread   ", call->out);
+		cli_print_hex(call->out, &reply->sent->thread_id);
+		(void)fputs("\n  (kinward outbox shows how far it is)\n", call->out);
+	}
+	kinward_reply_free(reply);
+	return code;
+}
+
+/* Checks what can be checked here, so that a mistake is named also while the agent is down. */
+static int check_body(struct cli_call *call, const Kinward__V1__Content *content)
+{
+	struct kw_fault fault;
+	if (content->body_case != KINWARD__V1__CONTENT__BODY_REFERRAL_REQUEST)
+		return CLI_OK; /* the agent checks every kind */
+	if (kw_message_validate(&content->referral_request->base, "", &fault) == KW_OK)
+		return CLI_OK;
+	return fail_field(call, fault.field, fault.rule);
+}
+
+int cli_run_send(struct cli_call *call)
+{
+	Kinward__V1__Content content = KINWARD__V1__CONTENT__INIT;
+	Kinward__V1__SendRequest send = KINWARD__V1__SEND_REQUEST__INIT;
+	ProtobufCMessage *body = NULL;
+	struct kinward agent = {.fd = -1};
+	uint8_t thread[KW_ID_SIZE], id[KW_ID_SIZE];
+	int code = read_envelope_options(call, &send, thread);
+	if (code == CLI_OK && call->option[MESSAGE_ID] && cli_id_from(call->option[MESSAGE_ID], id) != KW_OK)
+		code = cli_fail_usage(call, "--message-id is an id of 32 hex digits");
+	if (code == CLI_OK)
+		code = read_content(call, &content, &body);
+	if (code == CLI_OK)
+		code = check_body(call, &content);
+	if (code == CLI_OK && call->option[DRY_RUN]) {
+		code = cli_print_message_json(call, &content.base);
+		goto out;
+	}
+	if (code == CLI_OK && !call->option[MESSAGE_ID] && content.message_id.len == 0)
+		code = cli_random_id(call, id);
+	if (call->option[MESSAGE_ID] || content.message_id.len == 0)
+		content.message_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = id};
+	send.agency = call->args[0];
+	send.content = &content;
+	if (code == CLI_OK)
+		code = cli_connect(call, &agent);
+	if (code == CLI_OK)
+		code = cli_send(call, &agent, &send);
+	kinward_close(&agent);
+out:
+	if (body)
+		protobuf_c_message_free_unpacked(body, NULL);
+	return code;
+}

@@ -1,0 +1,99 @@
+#include <inttypes.h>
+
+#include "agent/cli/commands.h"
+
+/* kinward status, keys. */
+
+static void print_count(FILE *out, const char *name, uint64_t count, const char *meaning)
+{
+	(void)fprintf(out, "  %-14s %8" PRIu64 "  %s\n", name, count, meaning);
+}
+
+static void print_status(FILE *out, const Kinward__V1__StatusReply *status)
+{
+	cli_print_text(out, status->agency);
+	(void)fputs(status->online ? " is online at hub " : " is OFFLINE from hub ", out);
+	cli_print_text(out, status->hub);
+	(void)fputs(" since ", out);
+	cli_print_time(out, status->since_unix_ms);
+	(void)fputc('\n', out);
+	if (status->problem[0]) {
+		(void)fputs("  problem: ", out);
+		cli_print_text(out, status->problem);
+		(void)fputc('\n', out);
+	}
+	print_count(out, "inbox new", status->inbox_new, "not acknowledged yet (kinward inbox)");
+	print_count(out, "received", status->received, "since the store was made");
+	print_count(out, "sent", status->sent, "since the store was made; of these, now:");
+	print_count(out, "  queued", status->queued, "only here yet");
+	print_count(out, "  held", status->held, "at the hub");
+	print_count(out, "  delivered", status->delivered, "at the recipient's agent");
+	print_count(out, "  opened", status->opened, "opened and verified there");
+	print_count(out, "  dead", status->dead, "will not arrive (kinward dead-letters)");
+	print_count(out, "repeats", status->repeats_dropped, "arrived again and dropped");
+	print_count(out, "unopened", status->unopened, "could not be opened; set aside");
+	print_count(out, "registrations", status->registrations, "records of our own");
+	print_count(out, "directory", status->directory_version, "version");
+	(void)fprintf(out, "  %-14s %8" PRId64 "  milliseconds, the hub's minus ours\n", "clock skew", status->clock_skew_ms);
+	print_count(out, "bytes out", status->wire_bytes_out, "on the wire since start");
+	print_count(out, "bytes in", status->wire_bytes_in, "");
+}
+
+int cli_run_status(struct cli_call *call)
+{
+	Kinward__V1__StatusRequest body = KINWARD__V1__STATUS_REQUEST__INIT;
+	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
+	Kinward__V1__LocalReply *reply = NULL;
+	struct kinward agent = {.fd = -1};
+	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_STATUS;
+	request.status = &body;
+	int code = cli_connect(call, &agent);
+	if (code == CLI_OK)
+		code = cli_ask(call, &agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_STATUS, &reply);
+	if (code == CLI_OK && call->json)
+		code = cli_print_message_json(call, &reply->status->base);
+	else if (code == CLI_OK)
+		print_status(call->out, reply->status);
+	kinward_reply_free(reply);
+	kinward_close(&agent);
+	return code;
+}
+
+static void print_keys(FILE *out, const Kinward__V1__KeysReply *keys)
+{
+	(void)fputs("identity  ", out);
+	cli_print_hex(out, &keys->identity_fingerprint);
+	(void)fputs("\nsealing   ", out);
+	cli_print_hex(out, &keys->sealing_key_id);
+	(void)fputs("\nroot      ", out);
+	cli_print_hex(out, &keys->root_fingerprint);
+	(void)fprintf(out, "\nagencies  %zu\n", keys->n_agencies);
+	for (size_t i = 0; i < keys->n_agencies; i++) {
+		const Kinward__V1__KnownAgency *agency = keys->agencies[i];
+		(void)fputs("  ", out);
+		cli_print_text(out, agency->agency);
+		(void)fputs("  ", out);
+		cli_print_hex(out, &agency->identity_fingerprint);
+		(void)fputs(agency->revoked ? "  SHUT OUT\n" : "\n", out);
+	}
+}
+
+int cli_run_keys(struct cli_call *call)
+{
+	Kinward__V1__KeysRequest body = KINWARD__V1__KEYS_REQUEST__INIT;
+	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
+	Kinward__V1__LocalReply *reply = NULL;
+	struct kinward agent = {.fd = -1};
+	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_KEYS;
+	request.keys = &body;
+	int code = cli_connect(call, &agent);
+	if (code == CLI_OK)
+		code = cli_ask(call, &agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_KEYS, &reply);
+	if (code == CLI_OK && call->json)
+		code = cli_print_message_json(call, &reply->keys->base);
+	else if (code == CLI_OK)
+		print_keys(call->out, reply->keys);
+	kinward_reply_free(reply);
+	kinward_close(&agent);
+	return code;
+}

@@ -1,0 +1,41 @@
+#ifndef AGENT_CLI_COMMANDS_H
+#define AGENT_CLI_COMMANDS_H
+
+#include "agent/cli/cli.h"
+
+/* The commands, one function and one option table each. Every function gets a call whose options and number of arguments
+ * have been checked against its row in commands.c, and returns an exit code. */
+
+/* All commands, ended by a row without name. */
+extern const struct cli_command CLI_COMMANDS[];
+
+extern const struct cli_option CLI_SEND_OPTIONS[];
+extern const struct cli_option CLI_EVENT_OPTIONS[];
+extern const struct cli_option CLI_LIST_OPTIONS[];
+extern const struct cli_option CLI_IMPORT_OPTIONS[];
+extern const struct cli_option CLI_WATCH_OPTIONS[];
+
+int cli_run_send(struct cli_call *call);
+int cli_run_event(struct cli_call *call);
+int cli_run_inbox(struct cli_call *call);
+int cli_run_outbox(struct cli_call *call);
+int cli_run_dead_letters(struct cli_call *call);
+int cli_run_show(struct cli_call *call);
+int cli_run_ack(struct cli_call *call);
+int cli_run_status(struct cli_call *call);
+int cli_run_keys(struct cli_call *call);
+int cli_run_watch(struct cli_call *call);
+int cli_run_import(struct cli_call *call);
+
+/* Fills 16 random bytes. 0, or an exit code after printing. */
+int cli_random_id(struct cli_call *call, uint8_t id[KW_ID_SIZE]);
+/* Milliseconds since 1970. */
+int64_t cli_now_ms(void);
+/* Sends a SendRequest and prints what came of it; what send and event share. The request's content must have an id. */
+int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send);
+/* One line on an item: number, time, agency, kind, message id; with its state when it is one of ours. */
+void cli_print_item_line(FILE *out, const Kinward__V1__Item *item);
+/* An item with all of its content, as lines. */
+void cli_print_item(FILE *out, const Kinward__V1__Item *item);
+
+#endif

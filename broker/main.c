@@ -1,0 +1,218 @@
+/* kinward-broker CONFIG: the hub. Happy path: read the configuration → open the office (keys, directory) → open the store
+ * and recover → listen → serve until SIGTERM → say goodbye → commit → exit 0. Each step that fails says why in one line and
+ * exits 1; a store that cannot commit exits 1 at once, with nothing more acknowledged. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <systemd/sd-daemon.h>
+#include <uv.h>
+
+#include "broker/shell/config.h"
+#include "broker/shell/doors.h"
+#include "broker/shell/hub.h"
+#include "broker/shell/office.h"
+#include "proto/link/log.h"
+
+#define MAP_SIZE_MIB_DEFAULT 65536u
+#define TICK_MS 1000u
+
+struct server {
+	uv_loop_t loop;
+	uv_timer_t tick;
+	uv_prepare_t turn_end;
+	uv_signal_t on_term;
+	uv_signal_t on_int;
+	struct config config;
+	struct kw_net *net;
+	struct office *office;
+	struct doors *doors;
+	struct hub *hub;
+	enum kw_err fatal;
+	bool stopping;
+};
+
+static void fatal(void *user, enum kw_err err)
+{
+	struct server *server = user;
+	(void)server;
+	kw_log(KW_LOG_ERROR, "store_failed", KW_LOG_ERR(err), KW_LOG_STR("action", "stopping; nothing more is acknowledged"));
+	/* Not exit(): no handler may run that could still write an ack. */
+	_Exit(EXIT_FAILURE);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+	struct server *server = timer->data;
+	hub_tick(server->hub);
+}
+
+static void on_turn_end(uv_prepare_t *prepare)
+{
+	struct server *server = prepare->data;
+	hub_kick(server->hub);
+}
+
+static void stop(struct server *server)
+{
+	if (server->stopping)
+		return;
+	server->stopping = true;
+	(void)sd_notify(0, "STOPPING=1");
+	kw_log(KW_LOG_INFO, "stopping");
+	doors_shut(server->doors);
+	uv_close((uv_handle_t *)&server->tick, NULL);
+	uv_close((uv_handle_t *)&server->on_term, NULL);
+	uv_close((uv_handle_t *)&server->on_int, NULL);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+	(void)number;
+	stop(signal->data);
+}
+
+/* Keys in memory stay out of core files and of other processes' reach. */
+static void harden(void)
+{
+	(void)umask(0077);
+	const struct rlimit none = {0, 0};
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_DUMPABLE, getenv("KW_DEBUG_DUMPABLE") != NULL ? 1 : 0);
+}
+
+static struct hub_options hub_options_of(const struct config *config, const char *db)
+{
+	const struct config_values *values = config->values;
+	struct hub_options options = {.limits = BRK_LIMITS_DEFAULT, .name = config->hub};
+	options.store.path = db;
+	options.store.map_size = (values->map_size_mib != NULL ? *values->map_size_mib : MAP_SIZE_MIB_DEFAULT) << 20;
+	options.store.unsafe_no_sync = getenv("KW_UNSAFE_NO_SYNC") != NULL;
+	options.store.new_epoch = getenv("KW_NEW_EPOCH") != NULL;
+	if (values->connections_max != NULL)
+		options.limits.conns_max = *values->connections_max;
+	if (values->queue_messages_max != NULL)
+		options.limits.queue_messages_max = *values->queue_messages_max;
+	if (values->queue_size_mib_max != NULL)
+		options.limits.queue_bytes_max = *values->queue_size_mib_max << 20;
+	if (values->urgent_messages_max != NULL)
+		options.limits.urgent_messages_max = *values->urgent_messages_max;
+	return options;
+}
+
+static struct kw_link_limits link_limits_of(const struct config *config)
+{
+	const struct config_values *values = config->values;
+	struct kw_link_limits limits = KW_LINK_LIMITS_DEFAULT;
+	if (values->connections_max != NULL)
+		limits.connections_max = *values->connections_max;
+	if (values->half_open_max != NULL)
+		limits.half_open_max = *values->half_open_max;
+	if (values->half_open_per_address_max != NULL)
+		limits.half_open_per_address_max = *values->half_open_per_address_max;
+	if (values->handshakes_per_s_max != NULL)
+		limits.handshakes_per_s_max = *values->handshakes_per_s_max;
+	return limits;
+}
+
+static enum kw_err open_all(struct server *server)
+{
+	char db[CONFIG_PATH_SIZE];
+	char chain[CONFIG_PATH_SIZE];
+	enum kw_err err = office_open(&server->config, &server->office);
+	if (err == KW_OK)
+		err = config_path(&server->config, "db", db);
+	if (err == KW_OK)
+		err = config_path(&server->config, "server.pem", chain);
+	if (err == KW_OK)
+		err = kw_net_new(&server->loop, &server->net);
+	if (err != KW_OK)
+		return err;
+	struct hub_options options = hub_options_of(&server->config, db);
+	const struct doors_options doors_options = {
+		.net = server->net,
+		.office = server->office,
+		.listen = server->config.values->listen,
+		.limits = link_limits_of(&server->config),
+		.conns_max = options.limits.conns_max,
+		.fatal = fatal,
+		.user = server,
+	};
+	err = doors_new(&doors_options, chain, &server->doors);
+	if (err != KW_OK)
+		return err;
+	const struct hub_wire wire = doors_wire(server->doors);
+	err = hub_new(&options, &server->loop, &wire, &server->hub);
+	return err != KW_OK ? err : doors_open(server->doors, server->hub);
+}
+
+static void start_handles(struct server *server)
+{
+	/* These only fill structs and cannot fail. */
+	(void)uv_timer_init(&server->loop, &server->tick);
+	(void)uv_prepare_init(&server->loop, &server->turn_end);
+	(void)uv_signal_init(&server->loop, &server->on_term);
+	(void)uv_signal_init(&server->loop, &server->on_int);
+	server->tick.data = server;
+	server->turn_end.data = server;
+	server->on_term.data = server;
+	server->on_int.data = server;
+	(void)uv_timer_start(&server->tick, on_tick, TICK_MS, TICK_MS);
+	(void)uv_prepare_start(&server->turn_end, on_turn_end);
+	(void)uv_signal_start(&server->on_term, on_signal, SIGTERM);
+	(void)uv_signal_start(&server->on_int, on_signal, SIGINT);
+	uv_unref((uv_handle_t *)&server->turn_end);
+}
+
+static void close_all(struct server *server)
+{
+	hub_free(server->hub);
+	uv_close((uv_handle_t *)&server->turn_end, NULL);
+	kw_net_free(server->net);
+	(void)uv_run(&server->loop, UV_RUN_DEFAULT);
+	doors_free(server->doors);
+	office_close(server->office);
+	config_fini(&server->config);
+	(void)uv_loop_close(&server->loop); /* busy only after a leak, and we are leaving */
+}
+
+static int serve(struct server *server)
+{
+	enum kw_err err = open_all(server);
+	if (err != KW_OK) {
+		kw_log(KW_LOG_ERROR, "start_failed", KW_LOG_STR("folder", server->config.folder), KW_LOG_ERR(err),
+			KW_LOG_STR("text", kw_err_text(err)));
+		return EXIT_FAILURE;
+	}
+	start_handles(server);
+	kw_log(KW_LOG_INFO, "ready", KW_LOG_STR("hub", server->config.hub.text),
+		KW_LOG_STR("listen", server->config.values->listen), KW_LOG_INT("port", doors_port(server->doors)));
+	(void)sd_notify(0, "READY=1");
+	(void)uv_run(&server->loop, UV_RUN_DEFAULT);
+	close_all(server);
+	kw_log(KW_LOG_INFO, "stopped");
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	static struct server server;
+	if (argc != 2 || strcmp(argv[1], "--help") == 0) {
+		(void)fprintf(argc == 2 ? stdout : stderr,
+			"usage: kinward-broker CONFIG\n\n"
+			"Runs a hub. Make CONFIG with `kinward hub init`; man kinward-broker has every setting.\n");
+		return argc == 2 ? EXIT_SUCCESS : 2;
+	}
+	harden();
+	struct kw_config_fault fault;
+	if (config_load(argv[1], &server.config, &fault) != KW_OK) {
+		(void)fprintf(stderr, "kinward-broker: %s\n", fault.text);
+		return 2;
+	}
+	(void)uv_loop_init(&server.loop);
+	return serve(&server);
+}

@@ -1,0 +1,91 @@
+#include "broker/shell/config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define OPTIONAL (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
+
+static const cyaml_schema_field_t FIELDS[] = {
+	CYAML_FIELD_STRING_PTR("hub", CYAML_FLAG_POINTER, struct config_values, hub, 1, KW_NAME_SIZE_MAX),
+	CYAML_FIELD_STRING_PTR("listen", CYAML_FLAG_POINTER, struct config_values, listen, 3, 256),
+	CYAML_FIELD_UINT_PTR("map_size_mib", OPTIONAL, struct config_values, map_size_mib),
+	CYAML_FIELD_UINT_PTR("connections_max", OPTIONAL, struct config_values, connections_max),
+	CYAML_FIELD_UINT_PTR("half_open_max", OPTIONAL, struct config_values, half_open_max),
+	CYAML_FIELD_UINT_PTR("half_open_per_address_max", OPTIONAL, struct config_values, half_open_per_address_max),
+	CYAML_FIELD_UINT_PTR("handshakes_per_s_max", OPTIONAL, struct config_values, handshakes_per_s_max),
+	CYAML_FIELD_UINT_PTR("queue_messages_max", OPTIONAL, struct config_values, queue_messages_max),
+	CYAML_FIELD_UINT_PTR("queue_size_mib_max", OPTIONAL, struct config_values, queue_size_mib_max),
+	CYAML_FIELD_UINT_PTR("urgent_messages_max", OPTIONAL, struct config_values, urgent_messages_max),
+	CYAML_FIELD_END};
+
+static const cyaml_schema_value_t SCHEMA = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config_values, FIELDS),
+};
+
+static enum kw_err refuse(struct kw_config_fault *fault, const char *path, const char *field, const char *rule)
+{
+	*fault = (struct kw_config_fault){.code = KW_EFIELD};
+	(void)snprintf(fault->field, sizeof(fault->field), "%s", field);
+	(void)snprintf(fault->text, sizeof(fault->text), "%s: %s: %s", path, field, rule);
+	return KW_EFIELD;
+}
+
+static enum kw_err check(const char *path, const struct config *config, struct kw_config_fault *fault)
+{
+	const struct config_values *values = config->values;
+	if (values->map_size_mib != NULL &&
+		(*values->map_size_mib < CONFIG_MAP_SIZE_MIB_MIN || *values->map_size_mib > CONFIG_MAP_SIZE_MIB_MAX))
+		return refuse(fault, path, "map_size_mib", "must be 16 to 16777216 MiB");
+	if (values->connections_max != NULL &&
+		(*values->connections_max < 1 || *values->connections_max > CONFIG_CONNECTIONS_MAX))
+		return refuse(fault, path, "connections_max", "must be 1 to 100000");
+	if (values->queue_messages_max != NULL && *values->queue_messages_max < 1)
+		return refuse(fault, path, "queue_messages_max", "must be 1 or more");
+	return KW_OK;
+}
+
+static void folder_of(const char *path, char *out, size_t size)
+{
+	const char *slash = strrchr(path, '/');
+	if (slash == NULL)
+		(void)snprintf(out, size, ".");
+	else
+		(void)snprintf(out, size, "%.*s", (int)(slash - path), path);
+}
+
+enum kw_err config_load(const char *path, struct config *out, struct kw_config_fault *fault)
+{
+	struct config config = {.values = NULL};
+	if (strlen(path) >= sizeof(config.folder))
+		return refuse(fault, path, "", "the path is too long");
+	folder_of(path, config.folder, sizeof(config.folder));
+	cyaml_data_t *data = NULL;
+	enum kw_err err = kw_config_load(path, &SCHEMA, &data, fault);
+	if (err != KW_OK)
+		return err;
+	config.values = data;
+	if (kw_name_from(kw_view_str(config.values->hub), &config.hub) != KW_OK)
+		err = refuse(fault, path, "hub", "must be 1 to 63 of a-z, 0-9 and '-', not starting or ending with '-'");
+	else
+		err = check(path, &config, fault);
+	if (err != KW_OK) {
+		config_fini(&config);
+		return err;
+	}
+	*out = config;
+	return KW_OK;
+}
+
+void config_fini(struct config *config)
+{
+	if (config == NULL)
+		return;
+	kw_config_free(&SCHEMA, config->values);
+	config->values = NULL;
+}
+
+enum kw_err config_path(const struct config *config, const char *name, char *out)
+{
+	int size = snprintf(out, CONFIG_PATH_SIZE, "%s/%s", config->folder, name);
+	return size > 0 && (size_t)size < CONFIG_PATH_SIZE ? KW_OK : KW_ETOOBIG;
+}

@@ -1,0 +1,324 @@
+#include "broker/shell/doors.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/check.h"
+#include "proto/link/log.h"
+
+/* What an agent is told to wait when the hub stops for maintenance. */
+#define GOAWAY_MS 2000u
+
+struct door {
+	struct doors *doors;
+	struct kw_link *link;
+	struct kw_name agency;
+	uint32_t conn;
+	bool enrolling;
+	bool greeted; /* HELLO was seen: the hub knows the connection */
+};
+
+struct doors {
+	struct doors_options options;
+	struct kw_tls_context *context;
+	struct kw_link_server *server;
+	struct hub *hub;
+	struct door **by_conn;
+	uint32_t *free_conns;
+	uint32_t free_count;
+};
+
+static void refuse(struct door *door, enum kw_err err)
+{
+	struct kw_buf *out = kw_link_out(door->link);
+	if (out != NULL) {
+		struct kw_frame_error error = {
+			.code = err,
+			.scope = 3,
+			.retryable = kw_err_class(err) == KW_CLASS_RETRY,
+			.retry_after_ms = kw_err_class(err) == KW_CLASS_RETRY ? GOAWAY_MS : 0,
+		};
+		if (kw_frame_error_add(out, &error) != KW_OK)
+			err = KW_ENOMEM; /* then the close alone says it */
+	}
+	kw_link_close(door->link, err);
+}
+
+/* The certificate must be of this hub, and its key the one in the directory: an old certificate of a new key holder, or of
+ * an agency that was shut out, opens nothing. */
+static enum kw_err check_peer(const struct doors *doors, const struct kw_tls_peer *peer)
+{
+	const struct kw_directory *directory = office_directory(doors->options.office);
+	if (peer->kind != KW_PEER_AGENCY || !kw_name_equal(&peer->hub, &directory->hub))
+		return KW_EDENIED;
+	const struct kw_directory_entry *entry = kw_directory_find(directory, &peer->agency);
+	if (entry == NULL || entry->revoked)
+		return KW_EDENIED;
+	return memcmp(&entry->tls_key_digest, &peer->key, sizeof(peer->key)) == 0 ? KW_OK : KW_EDENIED;
+}
+
+static void on_open(void *user, struct kw_link *link, const struct kw_tls_peer *peer)
+{
+	struct doors *doors = user;
+	enum kw_err err = peer->enrolling ? KW_OK : check_peer(doors, peer);
+	struct door *door = doors->free_count == 0 ? NULL : calloc(1, sizeof(*door));
+	if (door == NULL || err != KW_OK) {
+		free(door);
+		kw_log(KW_LOG_WARN, "connection_refused", KW_LOG_STR("address", kw_link_address(link)),
+			KW_LOG_STR("agency", peer->kind == KW_PEER_AGENCY ? peer->agency.text : NULL),
+			KW_LOG_ERR(err != KW_OK ? err : KW_EBUSY));
+		kw_link_close(link, err != KW_OK ? err : KW_EBUSY);
+		return;
+	}
+	door->doors = doors;
+	door->link = link;
+	door->enrolling = peer->enrolling;
+	door->agency = peer->agency;
+	door->conn = doors->free_conns[--doors->free_count];
+	doors->by_conn[door->conn] = door;
+	kw_link_user_set(link, door);
+}
+
+static void send_directory(struct door *door)
+{
+	struct kw_view bytes = office_signed_directory(door->doors->options.office);
+	struct kw_buf *out = kw_link_out(door->link);
+	if (out == NULL)
+		return;
+	/* DirectoryUpdate { signed_directory = 1 }: one tag, one length, the bytes. */
+	uint8_t head[12] = {0x0a};
+	size_t used = 1;
+	size_t rest = bytes.size;
+	for (; rest >= 0x80; rest >>= 7)
+		head[used++] = (uint8_t)(rest | 0x80);
+	head[used++] = (uint8_t)rest;
+	struct kw_buf body;
+	kw_buf_init(&body, KW_FRAME_SIZE_MAX);
+	enum kw_err err = kw_buf_add(&body, KW_VIEW(head, used));
+	if (err == KW_OK)
+		err = kw_buf_add(&body, bytes);
+	if (err == KW_OK)
+		err = kw_frame_add(out, KW_FRAME_DIRECTORY, kw_buf_view(&body));
+	kw_buf_fini(&body);
+	if (err != KW_OK)
+		kw_log(KW_LOG_ERROR, "directory_too_big", KW_LOG_ERR(err), KW_LOG_INT("size", bytes.size));
+	else
+		kw_link_ready(door->link);
+}
+
+static void greet(struct door *door, const struct kw_frame *frame)
+{
+	struct kw_frame_hello hello;
+	enum kw_err err = frame->type == KW_FRAME_HELLO ? kw_frame_hello_parse(frame->body, &hello) : KW_EPROTO;
+	if (err != KW_OK) {
+		refuse(door, err);
+		return;
+	}
+	door->greeted = true;
+	hub_hello(door->doors->hub, door->conn, &door->agency, &hello);
+	if (hello.directory_version < office_directory(door->doors->options.office)->version)
+		send_directory(door);
+}
+
+static void tell_all(struct doors *doors)
+{
+	for (uint32_t conn = 0; conn < doors->options.conns_max; conn++)
+		if (doors->by_conn[conn] != NULL && doors->by_conn[conn]->greeted)
+			send_directory(doors->by_conn[conn]);
+}
+
+static void enrol(struct door *door, const struct kw_frame *frame)
+{
+	struct doors *doors = door->doors;
+	struct kw_name agency;
+	struct kw_buf reply;
+	kw_buf_init(&reply, KW_FRAME_SIZE_MAX);
+	enum kw_err err = KW_EPROTO;
+	if (frame->type == KW_FRAME_ENROL)
+		err = office_enrol(doors->options.office, frame->body, &reply, &agency);
+	struct kw_buf *out = kw_link_out(door->link);
+	if (err == KW_OK)
+		err = hub_agency(doors->hub, &agency, false);
+	if (err == KW_OK && out != NULL)
+		err = kw_frame_add(out, KW_FRAME_ENROLLED, kw_buf_view(&reply));
+	kw_buf_fini(&reply);
+	kw_log(err == KW_OK ? KW_LOG_INFO : KW_LOG_WARN, "enrolment", KW_LOG_STR("address", kw_link_address(door->link)),
+		KW_LOG_STR("agency", err == KW_OK ? agency.text : NULL), KW_LOG_ERR(err));
+	if (err != KW_OK) {
+		refuse(door, err);
+		return;
+	}
+	tell_all(doors);
+	kw_link_close(door->link, KW_OK);
+}
+
+static void on_frame(void *user, struct kw_link *link, const struct kw_frame *frame)
+{
+	(void)user;
+	struct door *door = kw_link_user(link);
+	if (door == NULL)
+		return;
+	if (door->enrolling) {
+		enrol(door, frame);
+		return;
+	}
+	if (!door->greeted) {
+		greet(door, frame);
+		return;
+	}
+	enum kw_err err = KW_OK;
+	uint64_t nonce;
+	if (frame->type == KW_FRAME_PING) {
+		struct kw_buf *out = kw_link_out(link);
+		err = kw_frame_ping_parse(frame->body, &nonce);
+		if (err == KW_OK && out != NULL)
+			err = kw_frame_ping_add(out, KW_FRAME_PONG, nonce);
+		kw_link_ready(link);
+	} else if (frame->type != KW_FRAME_PONG && frame->type != KW_FRAME_ERROR && frame->type < 0x80) {
+		err = hub_frame(door->doors->hub, door->conn, &door->agency, frame);
+	}
+	if (err != KW_OK) {
+		kw_log(KW_LOG_WARN, "frame_refused", KW_LOG_STR("agency", door->agency.text), KW_LOG_ERR(err),
+			KW_LOG_INT("type", frame->type));
+		refuse(door, err);
+	}
+}
+
+static void on_drained(void *user, struct kw_link *link)
+{
+	struct doors *doors = user;
+	const struct door *door = kw_link_user(link);
+	if (door != NULL && door->greeted)
+		hub_drained(doors->hub, door->conn);
+}
+
+static void on_close(void *user, struct kw_link *link, enum kw_err err)
+{
+	struct doors *doors = user;
+	struct door *door = kw_link_user(link);
+	if (door == NULL)
+		return;
+	if (err != KW_OK && err != KW_ECLOSED)
+		kw_log(KW_LOG_WARN, "connection_ended", KW_LOG_STR("agency", door->enrolling ? NULL : door->agency.text),
+			KW_LOG_STR("address", kw_link_address(link)), KW_LOG_ERR(err));
+	if (door->greeted)
+		hub_conn_down(doors->hub, door->conn);
+	doors->by_conn[door->conn] = NULL;
+	doors->free_conns[doors->free_count++] = door->conn;
+	free(door);
+}
+
+static struct kw_buf *wire_out(void *user, uint32_t conn)
+{
+	const struct doors *doors = user;
+	const struct door *door = doors->by_conn[conn];
+	return door == NULL ? NULL : kw_link_out(door->link);
+}
+
+static void wire_ready(void *user, uint32_t conn)
+{
+	const struct doors *doors = user;
+	if (doors->by_conn[conn] != NULL)
+		kw_link_ready(doors->by_conn[conn]->link);
+}
+
+static void wire_close(void *user, uint32_t conn, enum kw_err err)
+{
+	const struct doors *doors = user;
+	if (doors->by_conn[conn] != NULL)
+		kw_link_close(doors->by_conn[conn]->link, err);
+}
+
+static void wire_fatal(void *user, enum kw_err err)
+{
+	const struct doors *doors = user;
+	doors->options.fatal(doors->options.user, err);
+}
+
+enum kw_err doors_new(const struct doors_options *options, const char *chain, struct doors **out)
+{
+	struct doors *doors = calloc(1, sizeof(*doors));
+	if (doors == NULL)
+		return KW_ENOMEM;
+	doors->options = *options;
+	doors->by_conn = calloc(options->conns_max, sizeof(struct door *));
+	doors->free_conns = calloc(options->conns_max, sizeof(uint32_t));
+	struct kw_tls_files files = {
+		.chain = chain,
+		.key = office_server_key(options->office),
+		.root = office_root(options->office),
+	};
+	enum kw_err err = KW_ENOMEM;
+	if (doors->by_conn != NULL && doors->free_conns != NULL)
+		err = kw_tls_context_new(KW_TLS_HUB, &files, &doors->context);
+	if (err != KW_OK) {
+		doors_free(doors);
+		return err;
+	}
+	for (uint32_t i = options->conns_max; i > 0; i--)
+		doors->free_conns[doors->free_count++] = i - 1;
+	*out = doors;
+	return KW_OK;
+}
+
+struct hub_wire doors_wire(struct doors *doors)
+{
+	return (struct hub_wire){
+		.user = doors,
+		.out = wire_out,
+		.ready = wire_ready,
+		.close = wire_close,
+		.fatal = wire_fatal,
+	};
+}
+
+enum kw_err doors_open(struct doors *doors, struct hub *hub)
+{
+	doors->hub = hub;
+	const struct kw_directory *directory = office_directory(doors->options.office);
+	for (size_t i = 0; i < directory->count; i++) {
+		enum kw_err err = hub_agency(hub, &directory->entries[i].agency, directory->entries[i].revoked);
+		if (err != KW_OK)
+			return err;
+	}
+	const struct kw_link_hooks hooks = {
+		.user = doors,
+		.on_open = on_open,
+		.on_frame = on_frame,
+		.on_drained = on_drained,
+		.on_close = on_close,
+	};
+	enum kw_err err =
+		kw_link_listen(doors->options.net, doors->options.listen, doors->context, &hooks, &doors->server);
+	if (err == KW_OK)
+		kw_link_server_limits(doors->server, &doors->options.limits);
+	return err;
+}
+
+uint16_t doors_port(const struct doors *doors)
+{
+	return kw_link_server_port(doors->server);
+}
+
+void doors_shut(struct doors *doors)
+{
+	kw_link_server_close(doors->server);
+	doors->server = NULL;
+	for (uint32_t conn = 0; conn < doors->options.conns_max; conn++) {
+		struct door *door = doors->by_conn[conn];
+		struct kw_buf *out = door == NULL ? NULL : kw_link_out(door->link);
+		enum kw_err err = out == NULL ? KW_OK : kw_frame_goaway_add(out, GOAWAY_MS);
+		if (door != NULL)
+			kw_link_close(door->link, err);
+	}
+}
+
+void doors_free(struct doors *doors)
+{
+	if (doors == NULL)
+		return;
+	kw_tls_context_free(doors->context);
+	free(doors->by_conn);
+	free(doors->free_conns);
+	free(doors);
+}

@@ -1,0 +1,228 @@
+#include "broker/shell/hub.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "broker/shell/hub_inner.h"
+#include "proto/base/check.h"
+#include "proto/wire/envelope.h"
+
+static uint64_t wall_now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
+void hub_step(struct hub *hub, struct brk_event *event)
+{
+	event->wall_ms = wall_now_ms();
+	brk_step(hub->brk, event, hub->plan);
+	hub_carry_out(hub, hub->plan);
+	struct brk_event more = {.type = BRK_EV_CONTINUE, .wall_ms = event->wall_ms};
+	while (hub->plan->more) {
+		brk_step(hub->brk, &more, hub->plan);
+		hub_carry_out(hub, hub->plan);
+	}
+}
+
+/* Answers what the plans asked to be read. Each answer is a step whose plan may ask again; a connection's bound on
+ * bytes under way ends it. */
+static void refill_all(struct hub *hub)
+{
+	while (hub->refill_count > 0) {
+		struct store_range range = hub->refills[--hub->refill_count];
+		hub_refill(hub, &range);
+	}
+}
+
+void hub_event(struct hub *hub, struct brk_event *event)
+{
+	hub_step(hub, event);
+	refill_all(hub);
+}
+
+static void on_committed(void *user, uint64_t ticket, enum kw_err err)
+{
+	struct hub *hub = user;
+	if (err != KW_OK) {
+		hub->wire.fatal(hub->wire.user, err);
+		return;
+	}
+	struct brk_event event = {.type = BRK_EV_COMMITTED, .u.ticket = ticket};
+	hub_event(hub, &event);
+}
+
+static void recover_agency(void *user, uint32_t slot, const struct kw_name *name)
+{
+	struct hub *hub = user;
+	if (roster_put(hub->roster, slot, name) != KW_OK)
+		hub->recover_err = KW_ECORRUPT;
+}
+
+static void recover_queue(void *user, uint32_t slot, enum kw_msg_class msg_class, const struct store_extent *extent)
+{
+	struct hub *hub = user;
+	if (slot >= STORE_SLOT_MAX) {
+		hub->recover_err = KW_ECORRUPT;
+		return;
+	}
+	struct brk_event event = {.type = BRK_EV_QUEUE};
+	event.u.queue.slot = slot;
+	event.u.queue.msg_class = msg_class;
+	event.u.queue.first = extent->first;
+	event.u.queue.last = extent->last;
+	event.u.queue.count = extent->count;
+	event.u.queue.bytes = extent->bytes;
+	hub_event(hub, &event);
+}
+
+static void recover_cursor(void *user, uint32_t slot, enum kw_msg_class msg_class, struct kw_cursor cursor)
+{
+	struct hub *hub = user;
+	if (slot >= STORE_SLOT_MAX) {
+		hub->recover_err = KW_ECORRUPT;
+		return;
+	}
+	struct brk_event event = {.type = BRK_EV_CURSOR};
+	event.u.cursor.slot = slot;
+	event.u.cursor.msg_class = msg_class;
+	event.u.cursor.cursor = cursor;
+	hub_event(hub, &event);
+}
+
+static enum kw_err recover(struct hub *hub)
+{
+	struct brk_event event = {.type = BRK_EV_START, .u.epoch = store_epoch(hub->store)};
+	hub_event(hub, &event);
+	const struct store_recovery recovery = {
+		.user = hub,
+		.agency = recover_agency,
+		.queue = recover_queue,
+		.cursor = recover_cursor,
+	};
+	enum kw_err err = store_recover(hub->store, &recovery);
+	return err != KW_OK ? err : hub->recover_err;
+}
+
+enum kw_err hub_new(const struct hub_options *options, struct uv_loop_s *loop, const struct hub_wire *wire,
+	struct hub **out)
+{
+	enum kw_err err = KW_ENOMEM;
+	struct hub *hub = calloc(1, sizeof(*hub));
+	if (hub == NULL)
+		return KW_ENOMEM;
+	hub->wire = *wire;
+	hub->name = options->name;
+	hub->limits = options->limits;
+	hub->limits.slots_max = STORE_SLOT_MAX;
+	hub->plan = malloc(sizeof(*hub->plan));
+	hub->core_memory = aligned_alloc(64, (brk_size(&hub->limits) + 63u) & ~(size_t)63u);
+	hub->roster = roster_new(STORE_SLOT_MAX);
+	if (hub->plan == NULL || hub->core_memory == NULL || hub->roster == NULL)
+		goto fail;
+	memset(hub->core_memory, 0, brk_size(&hub->limits));
+	hub->brk = brk_init(hub->core_memory, &hub->limits);
+	kw_buf_init(&hub->scratch, KW_FRAME_SIZE_MAX);
+	const struct store_hooks hooks = {.user = hub, .on_committed = on_committed};
+	err = store_open(&options->store, loop, &hooks, &hub->store);
+	if (err != KW_OK)
+		goto fail;
+	err = recover(hub);
+	if (err != KW_OK)
+		goto fail;
+	*out = hub;
+	return KW_OK;
+fail:
+	hub_free(hub);
+	return err;
+}
+
+void hub_free(struct hub *hub)
+{
+	if (hub == NULL)
+		return;
+	store_close(hub->store);
+	roster_free(hub->roster);
+	kw_buf_fini(&hub->scratch);
+	free(hub->core_memory);
+	free(hub->refills);
+	free(hub->plan);
+	free(hub);
+}
+
+enum kw_err hub_agency(struct hub *hub, const struct kw_name *name, bool revoked)
+{
+	uint32_t slot = roster_find(hub->roster, name);
+	if (slot == STORE_SLOT_NONE) {
+		enum kw_err err = roster_add(hub->roster, name, &slot);
+		if (err != KW_OK)
+			return err;
+		store_put_agency(hub->store, hub->ticket, slot, name);
+	}
+	struct brk_event event = {.type = BRK_EV_AGENCY};
+	event.u.agency.slot = slot;
+	event.u.agency.name = *name;
+	event.u.agency.revoked = revoked;
+	hub_event(hub, &event);
+	return KW_OK;
+}
+
+void hub_drained(struct hub *hub, uint32_t conn)
+{
+	struct brk_event event = {.type = BRK_EV_DRAINED, .u.conn = conn};
+	hub_event(hub, &event);
+}
+
+void hub_conn_down(struct hub *hub, uint32_t conn)
+{
+	struct brk_event event = {.type = BRK_EV_CONN_DOWN, .u.conn = conn};
+	hub_event(hub, &event);
+}
+
+static void each_expired(void *user, const struct store_row *row)
+{
+	struct hub *hub = user;
+	if (hub->expired_count < HUB_EXPIRED_MAX)
+		hub->expired[hub->expired_count++] = *row;
+}
+
+static void sweep(struct hub *hub)
+{
+	hub->expired_count = 0;
+	uint32_t hour = (uint32_t)(wall_now_ms() / 3600000u);
+	(void)store_sweep(hub->store, hour, HUB_EXPIRED_MAX, each_expired, hub);
+	for (uint32_t i = 0; i < hub->expired_count; i++) {
+		const struct store_row *row = &hub->expired[i];
+		struct brk_event event = {.type = BRK_EV_EXPIRED};
+		event.u.expired.slot = row->slot;
+		event.u.expired.msg_class = row->msg_class;
+		event.u.expired.entry.sequence = row->sequence;
+		event.u.expired.entry.owner_slot = row->owner_slot;
+		event.u.expired.entry.expiry_hour = row->expiry_hour;
+		event.u.expired.entry.envelope_id = row->envelope_id;
+		hub_event(hub, &event);
+	}
+}
+
+void hub_tick(struct hub *hub)
+{
+	struct store_stats stats;
+	store_stats_get(hub->store, &stats);
+	bool low = stats.used_bytes >= stats.map_bytes / 100u * HUB_SPACE_LOW_PERCENT;
+	struct brk_event event = {.type = BRK_EV_SPACE, .u.space = low ? BRK_SPACE_LOW : BRK_SPACE_OK};
+	hub_event(hub, &event);
+	sweep(hub);
+}
+
+void hub_kick(struct hub *hub)
+{
+	store_kick(hub->store);
+}
+
+void hub_stats_get(struct hub *hub, struct hub_stats *out)
+{
+	brk_counts_get(hub->brk, &out->counts);
+	store_stats_get(hub->store, &out->store);
+}

@@ -1,0 +1,68 @@
+#ifndef BROKER_HUB_H
+#define BROKER_HUB_H
+
+#include <stdint.h>
+
+#include "broker/core/core.h"
+#include "broker/shell/store.h"
+#include "proto/base/bytes.h"
+
+/* Drives the core: turns frames of authenticated connections and completions of the store into events, and carries out
+ * the plans: store effects to the store in order, frames to the connection's output buffer.
+ *
+ *   frame → event → brk_step → plan → { store changes, frames out, refills } → … → commit → event → acks
+ *
+ * What can fail: the store (any commit error is final: hooks->on_fatal, the process stops with nothing more acked), and
+ * memory (the same). A connection that breaks the rules is closed by the core's plan. Used on the loop thread only. */
+
+struct hub;
+struct uv_loop_s;
+
+/* How frames leave. `conn` is the number that the caller gave in hub_hello. */
+struct hub_wire {
+	void *user;
+	/* Where to append frames for conn; NULL when it is closing, and they are dropped. */
+	struct kw_buf *(*out)(void *user, uint32_t conn);
+	/* Something was appended: flush by the end of the loop's turn. */
+	void (*ready)(void *user, uint32_t conn);
+	/* Close after what was appended has left. */
+	void (*close)(void *user, uint32_t conn, enum kw_err err);
+	/* Nothing durable can be promised any more: log, stop the loop, exit non-zero. */
+	void (*fatal)(void *user, enum kw_err err);
+};
+
+struct hub_options {
+	struct store_options store;
+	struct brk_limits limits;
+	struct kw_name name;
+};
+
+/* Opens the store and recovers. KW_* of store_open, KW_ENOMEM. wire is copied. */
+KW_MUST_USE enum kw_err hub_new(const struct hub_options *options, struct uv_loop_s *loop, const struct hub_wire *wire,
+	struct hub **out);
+/* Commits what waits and frees. Accepts NULL. */
+void hub_free(struct hub *hub);
+
+/* Makes an agency known, shuts it out, or lets it in again. KW_EFULL past STORE_SLOT_MAX, KW_ENOMEM. */
+KW_MUST_USE enum kw_err hub_agency(struct hub *hub, const struct kw_name *name, bool revoked);
+
+/* First frame of a connection that TLS has tied to `agency`. */
+void hub_hello(struct hub *hub, uint32_t conn, const struct kw_name *agency, const struct kw_frame_hello *hello);
+/* A later frame, of the agency that said hello: MESSAGE, ACK or UNOPENED. Others are for the caller. KW_EFORMAT and the like: the frame breaks the
+ * protocol, close the connection. */
+KW_MUST_USE enum kw_err hub_frame(struct hub *hub, uint32_t conn, const struct kw_name *agency,
+	const struct kw_frame *frame);
+void hub_drained(struct hub *hub, uint32_t conn);
+void hub_conn_down(struct hub *hub, uint32_t conn);
+/* Once a second: space on disk, a slice of the search for expired rows. */
+void hub_tick(struct hub *hub);
+/* At the end of each loop turn: hands the batch to the writer. */
+void hub_kick(struct hub *hub);
+
+struct hub_stats {
+	struct brk_counts counts;
+	struct store_stats store;
+};
+void hub_stats_get(struct hub *hub, struct hub_stats *out);
+
+#endif

@@ -1,0 +1,281 @@
+#include "broker/shell/office.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proto/link/file.h"
+#include "proto/wire/crypt.h"
+#include "proto/wire/spki.h"
+
+#define CODE_FILE_SIZE_MAX 256u
+
+struct office {
+	const struct config *config;
+	X509 *root;
+	X509 *issuer;
+	EVP_PKEY *issuer_key;
+	EVP_PKEY *server_key;
+	struct kw_directory *directory;
+	struct kw_buf signed_directory;
+};
+
+static int64_t now_unix_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static enum kw_err load_key(const struct config *config, const char *name, EVP_PKEY **out)
+{
+	char path[CONFIG_PATH_SIZE];
+	enum kw_err err = config_path(config, name, path);
+	return err != KW_OK ? err : kw_pki_key_load(path, out);
+}
+
+static enum kw_err load_cert(const struct config *config, const char *name, X509 **out)
+{
+	char path[CONFIG_PATH_SIZE];
+	enum kw_err err = config_path(config, name, path);
+	return err != KW_OK ? err : kw_pki_cert_load(path, out);
+}
+
+static enum kw_err verify(const struct office *office, struct kw_view bytes, struct kw_directory **out)
+{
+	struct kw_directory_trust trust = {
+		.root = office->root,
+		.hub = office->config->hub,
+		.version_min = office->directory == NULL ? 0 : office->directory->version,
+		.now_unix_ms = now_unix_ms(),
+	};
+	enum kw_err err = kw_spki_digest(office->root, &trust.root_fingerprint);
+	return err != KW_OK ? err : kw_directory_verify(bytes, &trust, out);
+}
+
+static enum kw_err load_directory(struct office *office)
+{
+	char path[CONFIG_PATH_SIZE];
+	enum kw_err err = config_path(office->config, "directory.bin", path);
+	if (err == KW_OK)
+		err = kw_file_read(path, KW_FILE_PUBLIC, &office->signed_directory);
+	if (err == KW_OK)
+		err = verify(office, kw_buf_view(&office->signed_directory), &office->directory);
+	return err;
+}
+
+enum kw_err office_open(const struct config *config, struct office **out)
+{
+	struct office *office = calloc(1, sizeof(*office));
+	if (office == NULL)
+		return KW_ENOMEM;
+	office->config = config;
+	kw_buf_init(&office->signed_directory, KW_DIRECTORY_SIZE_MAX);
+	enum kw_err err = load_cert(config, "root.pem", &office->root);
+	if (err == KW_OK)
+		err = load_cert(config, "issuer.pem", &office->issuer);
+	if (err == KW_OK)
+		err = load_key(config, "issuer.key", &office->issuer_key);
+	if (err == KW_OK)
+		err = load_key(config, "server.key", &office->server_key);
+	if (err == KW_OK && X509_check_private_key(office->issuer, office->issuer_key) != 1)
+		err = KW_EAUTH;
+	if (err == KW_OK)
+		err = load_directory(office);
+	if (err != KW_OK) {
+		office_close(office);
+		return err;
+	}
+	*out = office;
+	return KW_OK;
+}
+
+void office_close(struct office *office)
+{
+	if (office == NULL)
+		return;
+	X509_free(office->root);
+	X509_free(office->issuer);
+	EVP_PKEY_free(office->issuer_key);
+	EVP_PKEY_free(office->server_key);
+	kw_directory_free(office->directory);
+	kw_buf_fini(&office->signed_directory);
+	free(office);
+}
+
+X509 *office_root(const struct office *office)
+{
+	return office->root;
+}
+
+EVP_PKEY *office_server_key(const struct office *office)
+{
+	return office->server_key;
+}
+
+const struct kw_directory *office_directory(const struct office *office)
+{
+	return office->directory;
+}
+
+struct kw_view office_signed_directory(const struct office *office)
+{
+	return kw_buf_view(&office->signed_directory);
+}
+
+enum kw_err office_code_name(const uint8_t *secret, char out[64])
+{
+	struct kw_digest digest;
+	char hex[33];
+	struct kw_view part = KW_VIEW(secret, KW_ENROL_SECRET_SIZE);
+	enum kw_err err = kw_sha256(&part, 1, &digest);
+	if (err != KW_OK)
+		return err;
+	kw_hex(hex, KW_VIEW(digest.bytes, 16));
+	(void)snprintf(out, 64, "enrol/%s", hex); /* 38 characters */
+	return KW_OK;
+}
+
+/* Reads the file of a code: whose it is, and whether it is still good. */
+static enum kw_err read_code(const char *path, struct kw_name *agency)
+{
+	char text[CODE_FILE_SIZE_MAX + 1];
+	struct kw_buf bytes;
+	kw_buf_init(&bytes, CODE_FILE_SIZE_MAX);
+	enum kw_err err = kw_file_read(path, KW_FILE_SECRET, &bytes);
+	if (err == KW_ENOTFOUND)
+		err = KW_EAUTH;
+	if (err == KW_OK) {
+		memcpy(text, bytes.data, bytes.size);
+		text[bytes.size] = '\0';
+		char *blank = strchr(text, ' ');
+		if (blank == NULL || kw_name_from(KW_VIEW(text, (size_t)(blank - text)), agency) != KW_OK)
+			err = KW_ECORRUPT;
+		else if (strtoll(blank, NULL, 10) <= (long long)time(NULL))
+			err = KW_EAUTH;
+	}
+	kw_buf_fini(&bytes);
+	return err;
+}
+
+/* The directory with one more agency, signed and verified, before anything is written. */
+static enum kw_err extend(const struct office *office, const struct kw_directory_entry *entry, struct kw_buf *signed_bytes)
+{
+	const struct kw_directory *old = office->directory;
+	if (old->count >= KW_DIRECTORY_AGENCIES_MAX)
+		return KW_EFULL;
+	struct kw_directory next = *old;
+	next.version = old->version + 1;
+	next.signed_unix_ms = now_unix_ms();
+	next.entries = calloc(old->count + 1, sizeof(*next.entries));
+	if (next.entries == NULL)
+		return KW_ENOMEM;
+	if (old->count > 0)
+		memcpy(next.entries, old->entries, old->count * sizeof(*next.entries));
+	next.entries[next.count++] = *entry;
+	struct kw_directory_signer signer = {.key = office->issuer_key, .certificate = office->issuer};
+	enum kw_err err = kw_directory_sign(&next, &signer, signed_bytes);
+	free(next.entries);
+	return err;
+}
+
+static enum kw_err describe(const struct kw_enrol_request *request, const struct kw_name *agency, const X509 *leaf,
+	struct kw_directory_entry *out)
+{
+	*out = (struct kw_directory_entry){.agency = *agency, .sealing_keys_count = 1};
+	memcpy(out->identity_key, request->identity_key, KW_KEY_SIZE);
+	struct kw_directory_sealing_key *key = &out->sealing_keys[0];
+	memcpy(key->public_key, request->sealing_key, KW_KEY_SIZE);
+	key->suites[0] = 1;
+	key->suites[1] = 2;
+	key->suites_count = 2;
+	enum kw_err err = kw_directory_key_id(key->public_key, key->key_id);
+	return err != KW_OK ? err : kw_spki_digest(leaf, &out->tls_key_digest);
+}
+
+static enum kw_err add_reply(const struct office *office, const struct kw_name *agency, X509 *leaf, struct kw_buf *reply)
+{
+	struct kw_buf leaf_der;
+	struct kw_buf issuer_der;
+	kw_buf_init(&leaf_der, KW_ENROL_CERTIFICATE_SIZE_MAX);
+	kw_buf_init(&issuer_der, KW_ENROL_CERTIFICATE_SIZE_MAX);
+	enum kw_err err = kw_pki_cert_add_der(leaf, &leaf_der);
+	if (err == KW_OK)
+		err = kw_pki_cert_add_der(office->issuer, &issuer_der);
+	if (err == KW_OK) {
+		struct kw_enrol_reply out = {
+			.agency = *agency,
+			.hub = office->config->hub,
+			.certificates = {kw_buf_view(&leaf_der), kw_buf_view(&issuer_der)},
+			.certificates_count = 2,
+			.signed_directory = kw_buf_view(&office->signed_directory),
+		};
+		err = kw_enrol_reply_add(reply, &out);
+	}
+	kw_buf_fini(&leaf_der);
+	kw_buf_fini(&issuer_der);
+	return err;
+}
+
+/* Write first: the directory is on disk before anybody hears of it, and the code goes last. A crash in between leaves a
+ * code that answers "exists already". */
+static enum kw_err install(struct office *office, struct kw_buf *signed_bytes)
+{
+	char path[CONFIG_PATH_SIZE];
+	struct kw_directory *directory = NULL;
+	enum kw_err err = verify(office, kw_buf_view(signed_bytes), &directory);
+	if (err == KW_OK)
+		err = config_path(office->config, "directory.bin", path);
+	if (err == KW_OK)
+		err = kw_file_write_atomic(path, kw_buf_view(signed_bytes), 0644);
+	if (err != KW_OK) {
+		kw_directory_free(directory);
+		return err;
+	}
+	kw_directory_free(office->directory);
+	office->directory = directory;
+	kw_buf_fini(&office->signed_directory);
+	office->signed_directory = *signed_bytes;
+	kw_buf_init(signed_bytes, KW_DIRECTORY_SIZE_MAX);
+	return KW_OK;
+}
+
+enum kw_err office_enrol(struct office *office, struct kw_view bytes, struct kw_buf *reply, struct kw_name *agency)
+{
+	struct kw_enrol_request request;
+	struct kw_pki_agency whom = {.hub = office->config->hub};
+	char name[64];
+	char path[CONFIG_PATH_SIZE];
+	X509 *leaf = NULL;
+	struct kw_buf signed_bytes;
+	kw_buf_init(&signed_bytes, KW_DIRECTORY_SIZE_MAX);
+	enum kw_err err = kw_enrol_request_parse(bytes, &request);
+	if (err == KW_OK)
+		err = office_code_name(request.secret, name);
+	if (err == KW_OK)
+		err = config_path(office->config, name, path);
+	if (err == KW_OK)
+		err = read_code(path, &whom.agency);
+	if (err == KW_OK && kw_directory_find(office->directory, &whom.agency) != NULL)
+		err = KW_EEXIST;
+	struct kw_pki_issuer issuer = {.key = office->issuer_key, .certificate = office->issuer};
+	if (err == KW_OK)
+		err = kw_pki_agency_issue(&issuer, request.csr, &whom, now_unix_ms(), &leaf);
+	struct kw_directory_entry entry;
+	if (err == KW_OK)
+		err = describe(&request, &whom.agency, leaf, &entry);
+	if (err == KW_OK)
+		err = extend(office, &entry, &signed_bytes);
+	if (err == KW_OK)
+		err = install(office, &signed_bytes);
+	if (err == KW_OK) {
+		(void)unlink(path); /* if it stays, it answers "exists" from now on */
+		err = add_reply(office, &whom.agency, leaf, reply);
+		*agency = whom.agency;
+	}
+	X509_free(leaf);
+	kw_buf_fini(&signed_bytes);
+	return err;
+}

@@ -1,0 +1,41 @@
+#ifndef BROKER_OFFICE_H
+#define BROKER_OFFICE_H
+
+#include "broker/shell/config.h"
+#include "proto/link/pki.h"
+#include "proto/wire/directory.h"
+#include "proto/wire/enrol.h"
+
+/* The hub's registry office: its certificates, the signed directory, and enrolment.
+ *
+ * `kinward hub add` leaves one file per code in enrol/, named after the code's hash; an agency that brings the secret gets
+ * a certificate and a place in the directory, and the file goes. Files: root.pem, issuer.pem, issuer.key, server.pem,
+ * server.key, directory.bin, enrol/. Rare and small work; it runs on the loop thread. */
+
+struct office;
+
+/* KW_EAUTH when keys and certificates do not fit, or the directory is not signed by us; KW_ENOTFOUND, KW_EDENIED, KW_EIO. */
+KW_MUST_USE enum kw_err office_open(const struct config *config, struct office **out);
+/* Accepts NULL. */
+void office_close(struct office *office);
+
+X509 *office_root(const struct office *office);
+EVP_PKEY *office_server_key(const struct office *office);
+const struct kw_directory *office_directory(const struct office *office);
+/* The encoded SignedDirectory; valid until the next office_enrol or office_reload. */
+struct kw_view office_signed_directory(const struct office *office);
+
+/* Judges an EnrolRequest and carries it out. On KW_OK the encoded EnrolReply is appended to `reply`, the new directory is
+ * on disk, and `agency` says whom it let in.
+ * KW_EAUTH     the secret is unknown, used up or too old, or the proof or CSR does not verify
+ * KW_EFORMAT, KW_EFIELD; KW_EIO, KW_ENOSPACE: nothing changed, the code is still good */
+KW_MUST_USE enum kw_err office_enrol(struct office *office, struct kw_view request, struct kw_buf *reply,
+	struct kw_name *agency);
+
+#define OFFICE_CODE_LIFE_S (72 * 3600)
+
+/* The name of the file for a code: "enrol/" and the hex of the first 16 bytes of SHA-256 of the secret. Its content is
+ * "AGENCY EXPIRY\n", EXPIRY in seconds since 1970. out holds 64 characters. */
+KW_MUST_USE enum kw_err office_code_name(const uint8_t *secret, char out[64]);
+
+#endif

@@ -1,0 +1,227 @@
+#ifndef BROKER_STORE_INNER_H
+#define BROKER_STORE_INNER_H
+
+#include <lmdb.h>
+#include <uv.h>
+
+#include "broker/shell/store.h"
+
+/* What the files of the store share. Who touches what:
+ *
+ *   loop thread    everything in struct store but `writer`, and the fields under `lock` while it holds it
+ *   writer thread  struct store_writer, and the fields under `lock` while it holds it
+ *
+ * store.c hands over, store_writer.c commits, store_read.c reads, store_env.c creates and opens, store_load.c checks and
+ * repairs at start, store_check.c looks at the pages of the file before LMDB does, store_row.c is the form of a row. */
+
+#define STORE_OPS_MAX 1024u             /* operations in a batch; only the last ticket's may pass it */
+#define STORE_BYTES_MAX (4u << 20)      /* body bytes in a batch, likewise */
+#define STORE_TRIM_ROWS_MAX 4096u       /* rows that one commit deletes */
+#define STORE_DAMAGED_MAX 1024u         /* rows kept aside for a person to look at; further ones are dropped */
+#define STORE_DAMAGED_SIZE_MAX 70000u
+#define STORE_RESERVE_SIZE (64u << 20)  /* map beyond map_size: deletes need pages when appends have none left */
+#define STORE_SCHEMA_VERSION 1u
+#define STORE_QUEUE_COUNT (STORE_SLOT_MAX * KW_MSG_CLASS_COUNT)
+#define STORE_SEEN_COUNT 64u
+
+/* store_row.c: magic u16, version u8, kind u8, payload size u32, CRC32C u32 over key, the eight bytes before and payload. */
+enum store_kind {
+	STORE_META = 'm',   /* schema u32, epoch u64; key: copy u8 */
+	STORE_AGENCY = 'a', /* name, zero padded; key: slot u32, copy u8 */
+	STORE_QUEUE = 'q',  /* last, trimmed, count, bytes u64; key: slot u32, class u8 */
+	STORE_CURSOR = 'c', /* epoch, sequence u64; key: slot u32, class u8 */
+	STORE_INDEX = 'i',  /* position u64, size, expiry_hour, owner u32, envelope id; key: slot u32, class u8, sequence u64 */
+	STORE_LOG = 'l'     /* the key of the index row, body; key: position u64 */
+};
+
+#define STORE_ROW_HEAD_SIZE 12u
+#define STORE_META_SIZE 12u
+#define STORE_QUEUE_SIZE 32u
+#define STORE_CURSOR_SIZE 16u
+#define STORE_INDEX_SIZE 36u
+#define STORE_QUEUE_KEY_SIZE 5u
+#define STORE_INDEX_KEY_SIZE 13u
+#define STORE_LOG_KEY_SIZE 8u
+#define STORE_COPIES 2u /* of what the store cannot do without: meta and agencies */
+
+/* Writes the head before a payload that is in place at out + STORE_ROW_HEAD_SIZE. */
+void store_row_seal(uint8_t *out, enum store_kind kind, const MDB_val *key, uint32_t payload_size);
+/* False unless every byte of key and value is as it was written. */
+bool store_row_check(const MDB_val *key, const MDB_val *value, enum store_kind kind, struct kw_view *payload);
+void store_row_queue_key(uint8_t out[STORE_QUEUE_KEY_SIZE], uint32_t queue);
+/* UINT32_MAX when the key has another size or is out of range. */
+uint32_t store_row_queue_of(const MDB_val *key, size_t key_size);
+void store_row_index_key(uint8_t out[STORE_INDEX_KEY_SIZE], uint32_t queue, uint64_t sequence);
+
+struct store_index {
+	uint64_t position;
+	uint32_t size;
+	uint32_t expiry_hour;
+	uint32_t owner_slot;
+	struct kw_id envelope_id;
+};
+
+void store_row_index_put(uint8_t *out, const struct store_index *index);
+void store_row_index_get(struct kw_view payload, struct store_index *out);
+
+static inline uint32_t store_queue_index(uint32_t slot, enum kw_msg_class msg_class)
+{
+	return slot * KW_MSG_CLASS_COUNT + (uint32_t)msg_class;
+}
+
+static inline MDB_val store_val(const void *data, size_t size)
+{
+	return (MDB_val){.mv_size = size, .mv_data = (void *)(uintptr_t)data};
+}
+
+/* What a batch is made of. */
+enum store_op_kind { STORE_OP_APPEND, STORE_OP_CURSOR, STORE_OP_TRIM, STORE_OP_REMOVE, STORE_OP_AGENCY, STORE_OP_DAMAGED };
+
+struct store_op {
+	enum store_op_kind kind;
+	uint32_t queue;         /* store_queue_index; the slot for STORE_OP_AGENCY */
+	uint64_t sequence;
+	uint64_t epoch;         /* STORE_OP_CURSOR */
+	struct store_box *box;  /* body, or name for STORE_OP_AGENCY; one reference */
+	uint32_t owner_slot;
+	uint32_t expiry_hour;
+	struct kw_id envelope_id;
+};
+
+struct store_batch {
+	struct store_batch *next;
+	struct store_op *ops;
+	uint32_t count;
+	uint32_t cap;
+	uint64_t bytes;
+	uint64_t ticket; /* the highest in it */
+	enum kw_err err; /* of its commit */
+};
+
+/* What the writer knows of one queue; its row in `queues` is the same, but for the fields below the line. */
+struct store_queue {
+	uint64_t last;
+	uint64_t trimmed; /* rows up to here are gone, though a later slice may have to delete them */
+	uint64_t count;   /* rows in the index, deleted in slices or not */
+	uint64_t bytes;
+	/* ---- */
+	struct kw_cursor cursor;
+	bool touched;
+	bool cursor_set;
+	bool lagging; /* is in the ring of queues with rows to delete */
+};
+
+struct store_dbis {
+	MDB_dbi meta;
+	MDB_dbi agencies;
+	MDB_dbi queues;
+	MDB_dbi cursors;
+	MDB_dbi index;
+	MDB_dbi log;
+	MDB_dbi damaged;
+};
+
+struct store_env {
+	MDB_env *env;
+	struct store_dbis dbi;
+	int folder_fd; /* holds the lock that keeps a second process out */
+	uint64_t map_size;
+	uint32_t page_size;
+};
+
+/* Figures that travel from the writer to the loop with each commit. */
+struct store_figures {
+	uint64_t commits;
+	uint64_t rows;
+	uint64_t damaged;
+	uint64_t used_bytes;
+	uint64_t file_bytes;
+};
+
+struct store_writer {
+	struct store_env *env;
+	struct store_queue *queues; /* STORE_QUEUE_COUNT */
+	uint32_t *touched;          /* queues whose row this batch rewrites */
+	uint32_t touched_count;
+	uint32_t *cursors;          /* queues whose receive cursor this batch rewrites */
+	uint32_t cursor_count;
+	uint32_t *lagging;          /* ring of queues with trimmed rows still in the tree */
+	uint32_t lagging_head;
+	uint32_t lagging_count;
+	uint64_t position;          /* next in the log */
+	uint64_t damaged_kept;
+	struct store_figures figures;
+	MDB_txn *txn;               /* during a commit */
+	MDB_cursor *log;
+	MDB_cursor *index;
+};
+
+struct store {
+	struct store_env env;
+	struct store_writer writer;
+	struct store_hooks hooks;
+	uv_async_t async;
+	uv_loop_t *loop;
+	uint64_t epoch;
+	bool closing;
+	bool reported;               /* on_committed has said an error */
+	enum kw_err loop_err;        /* memory ran out while handing over */
+	uint64_t ticket;             /* the highest handed over */
+	struct store_batch *filling; /* NULL until the first change of a turn */
+	struct store_batch *spare;
+	uint64_t pending_ops;
+	uint64_t *trimmed;           /* per queue: what store_trim has said, committed or not */
+	struct store_figures figures;
+	uint64_t damaged_seen;       /* by readers */
+	uint64_t seen[STORE_SEEN_COUNT]; /* damaged rows reported lately, so that each counts once */
+	uint32_t seen_next;
+	uint64_t free_bytes;
+	uint64_t free_asked_ms;
+	MDB_txn *reader;             /* reset between uses */
+	MDB_cursor *read_index;
+	uint8_t sweep_key[STORE_INDEX_KEY_SIZE];
+
+	uv_thread_t thread;
+	bool thread_runs;
+	uv_mutex_t lock;
+	uv_cond_t wake;
+	/* under lock: */
+	struct store_batch *queued;
+	struct store_batch *done;
+	struct store_batch *done_last;   /* the last one of a closing store */
+	struct store_figures done_figures;
+	bool stop;
+	enum kw_err failed;
+};
+
+enum kw_err store_env_err(int code);
+/* Opens or creates; half-open on failure, so store_env_close follows either way. */
+enum kw_err store_env_open(const struct store_options *options, struct store_env *env);
+void store_env_close(struct store_env *env);
+/* Writes both copies of the meta row. */
+int store_env_put_meta(MDB_txn *txn, MDB_dbi meta, uint64_t epoch);
+/* A random epoch that is not 0. */
+enum kw_err store_env_new_epoch(uint64_t *out);
+
+/* Checks the pages of a closed data file, so that LMDB never walks a broken tree. KW_ECORRUPT, KW_EIO, KW_ENOMEM. */
+enum kw_err store_check_file(int fd);
+
+/* Reads what the writer needs, repairs what can be repaired. Before the threads start. */
+enum kw_err store_load(struct store *store, bool new_epoch);
+
+enum kw_err store_writer_init(struct store_writer *writer, struct store_env *env);
+void store_writer_fini(struct store_writer *writer);
+/* Marks a queue whose trimmed rows have to be deleted in slices. */
+void store_writer_lag(struct store_writer *writer, uint32_t queue);
+/* One transaction and one sync: the batch (or NULL) and a slice of rows to delete. */
+enum kw_err store_writer_commit(struct store_writer *writer, const struct store_batch *batch);
+int store_writer_put_queue(MDB_txn *txn, MDB_dbi dbi, uint32_t queue, const struct store_queue *state);
+/* Measures pages in use; outside of a transaction. */
+int store_writer_measure(const struct store_env *env, struct store_figures *figures);
+
+/* Hands a damaged row to the writer, once. */
+void store_report_damage(struct store *store, uint32_t queue, uint64_t sequence);
+int store_reader_begin(struct store *store);
+void store_reader_end(struct store *store);
+
+#endif
