@@ -64,20 +64,27 @@ static bool over_rate(struct kw_link_server *server)
 		server->accepted++;
 		return false;
 	}
-	if (!server->waiting) {
-		server->waiting = true;
-		server->next_waiting = server->net->waiting;
-		server->net->waiting = server;
-	}
 	return true;
+}
+
+/* libuv calls again only after a connection is taken, so whoever does not take one must come back by the clock. */
+static void wait(struct kw_link_server *server)
+{
+	if (server->waiting)
+		return;
+	server->waiting = true;
+	server->next_waiting = server->net->waiting;
+	server->net->waiting = server;
 }
 
 static void take(struct kw_link_server *server)
 {
 	uv_stream_t *stream = (uv_stream_t *)&server->tcp;
 	struct kw_link *link = link_new(server->net, server->context, &server->hooks);
-	if (link == NULL)
+	if (link == NULL) {
+		wait(server);
 		return;
+	}
 	link->server = server;
 	server->links++;
 	link->is_half_open = true;
@@ -97,8 +104,10 @@ static void on_connection(uv_stream_t *stream, int status)
 {
 	struct kw_link_server *server = stream->data;
 	if (status != 0)
-		return; /* out of descriptors: libuv sheds the connection, live ones go on */
-	if (!over_rate(server))
+		return; /* out of descriptors, or the peer has gone: libuv sheds it, live ones go on */
+	if (over_rate(server))
+		wait(server);
+	else
 		take(server);
 }
 
@@ -109,7 +118,9 @@ void server_resume_all(struct kw_net *net)
 	while (server != NULL) {
 		struct kw_link_server *next = server->next_waiting;
 		server->waiting = false;
-		if (!server->closed && !over_rate(server))
+		if (over_rate(server))
+			wait(server);
+		else
 			take(server);
 		server = next;
 	}

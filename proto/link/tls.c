@@ -92,6 +92,9 @@ void kw_tls_free(struct kw_tls *tls)
 {
 	if (tls == NULL)
 		return;
+	/* Or libssl would spoil the session of every connection that broke. */
+	if (tls->ready)
+		SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(tls->ssl);
 	kw_buf_fini(&tls->out);
 	free(tls);
@@ -221,4 +224,9 @@ const char *kw_tls_group(const struct kw_tls *tls)
 {
 	const char *name = SSL_group_to_name(tls->ssl, (int)SSL_get_negotiated_group(tls->ssl));
 	return name == NULL ? "unknown" : name;
+}
+
+bool kw_tls_resumed(const struct kw_tls *tls)
+{
+	return SSL_session_reused(tls->ssl) == 1;
 }

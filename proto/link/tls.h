@@ -33,7 +33,7 @@ KW_MUST_USE enum kw_err kw_tls_context_new(enum kw_tls_role role, const struct k
 /* Accepts NULL. Its engines must be freed before. */
 void kw_tls_context_free(struct kw_tls_context *context);
 
-/* KW_TLS_ENROL: the root that the last successful handshake found by its fingerprint, to be stored; borrowed, valid until
+/* Only for KW_TLS_ENROL: the root that the last successful handshake found by its fingerprint, to be stored; borrowed, valid until
  * the next handshake or free. NULL before. */
 X509 *kw_tls_context_root(const struct kw_tls_context *context);
 
@@ -52,6 +52,9 @@ struct kw_tls_peer {
 	struct kw_digest key;   /* SHA-256 of the leaf's SubjectPublicKeyInfo */
 	bool enrolling;         /* ALPN kinward-enrol/1 */
 };
+
+/* True when the handshake resumed an earlier session. */
+bool kw_tls_resumed(const struct kw_tls *tls);
 
 /* NULL when memory is out. */
 struct kw_tls *kw_tls_new(struct kw_tls_context *context);
@@ -74,9 +77,9 @@ void kw_tls_close(struct kw_tls *tls);
 struct kw_view kw_tls_pending(struct kw_tls *tls);
 void kw_tls_sent(struct kw_tls *tls, size_t size);
 
-/* Who the peer is; only when ready, and once. KW_EAUTH when its certificate names nobody. The leaf's hub is the hub of the
- * authority that issued it. Whether that is the right hub, and the agency in the directory, is the caller's to check. A
- * server drops the peer's certificate from memory here. */
+/* Who the peer is; only when ready. The handshake has made sure that the authority of the leaf's own hub issued it. Whether
+ * that is the right hub, and the agency in the directory, is the caller's to check.
+ * KW_EAUTH  no certificate on kinward/1, or one that names nobody */
 KW_MUST_USE enum kw_err kw_tls_peer(struct kw_tls *tls, struct kw_tls_peer *out);
 /* The key exchange group in use, for the log; static storage. */
 const char *kw_tls_group(const struct kw_tls *tls);

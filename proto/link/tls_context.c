@@ -9,23 +9,76 @@
 
 /* Policy, from the settings page of the protocol: everything not needed is off. */
 
-#define SESSION_CACHE_MAX 20000
 #define SESSION_LIFE_S 86400
 #define CERT_LIST_MAX 16384
 
 static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_size, const unsigned char *in,
 	unsigned int in_size, void *user)
 {
-	(void)user;
+	struct kw_tls_context *context = user;
 	static const unsigned char OURS[] = KW_TLS_ALPN_MAIN KW_TLS_ALPN_ENROL;
 	unsigned char *chosen = NULL;
 	if (SSL_select_next_proto(&chosen, out_size, OURS, sizeof(OURS) - 1, in, in_size) != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	*out = chosen;
-	/* Who enrols has no certificate yet; the code that it brings is checked instead, and nothing else is served. */
-	if (*out_size == sizeof(KW_TLS_ALPN_ENROL) - 2)
-		SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+	if (*out_size != sizeof(KW_TLS_ALPN_ENROL) - 2)
+		return SSL_TLSEXT_ERR_OK;
+	/* Who enrols has no certificate yet; the code that it brings is checked instead, and nothing else is served. Nor has
+	 * it the root, which it knows by its fingerprint only; for agents the root would be bytes wasted. */
+	SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+	if (context->root != NULL && SSL_add1_chain_cert(ssl, context->root) != 1)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	return SSL_TLSEXT_ERR_OK;
+}
+
+static int server_put_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct kw_tls_context *context = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+	/* An enrolment proves nobody, so there is nothing to resume. */
+	if (SSL_SESSION_get0_peer(session) != NULL)
+		kw_tls_sessions_put(context->sessions, session);
+	return 0; /* the session stays libssl's */
+}
+
+static SSL_SESSION *server_take_session(SSL *ssl, const unsigned char *id, int size, int *copy)
+{
+	struct kw_tls_context *context = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+	*copy = 0;
+	return size <= 0 ? NULL : kw_tls_sessions_take(context->sessions, KW_VIEW(id, (size_t)size));
+}
+
+/* The leaf may speak for a hub, or for an agency of it, only if that hub's own authority issued it: one hub's stolen
+ * authority must not make agencies of another. */
+static bool is_of_its_hub(STACK_OF(X509) *chain)
+{
+	struct kw_spki_name leaf;
+	struct kw_spki_name issuer;
+	return sk_X509_num(chain) == 3 && kw_spki_name_of(sk_X509_value(chain, 0), &leaf) == KW_OK &&
+	       kw_spki_name_of(sk_X509_value(chain, 1), &issuer) == KW_OK && issuer.kind == KW_SPKI_HUB &&
+	       kw_name_equal(&leaf.hub, &issuer.hub);
+}
+
+static int verify_chain(X509_STORE_CTX *store)
+{
+	if (X509_verify_cert(store) != 1)
+		return 0;
+	if (is_of_its_hub(X509_STORE_CTX_get0_chain(store)))
+		return 1;
+	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+	return 0;
+}
+
+/* Afterwards only the leaf is needed: libssl would keep the rest in memory as long as the connection. */
+static int verify_peer(X509_STORE_CTX *store, void *user)
+{
+	(void)user;
+	if (!verify_chain(store))
+		return 0;
+	X509_STORE_CTX_set0_verified_chain(store, NULL);
+	STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(store);
+	while (sk_X509_num(sent) > 1)
+		X509_free(sk_X509_pop(sent));
+	return 1;
 }
 
 static int keep_session(SSL *ssl, SSL_SESSION *session)
@@ -58,7 +111,7 @@ static int verify_pinned(X509_STORE_CTX *given, void *user)
 		X509_VERIFY_PARAM_set_depth(param, 2);
 		X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_SERVER);
 		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_X509_STRICT);
-		ok = X509_verify_cert(fresh) == 1;
+		ok = verify_chain(fresh);
 		X509_STORE_CTX_set_error(given, X509_STORE_CTX_get_error(fresh));
 	} else {
 		X509_STORE_CTX_set_error(given, X509_V_ERR_CERT_UNTRUSTED);
@@ -103,9 +156,11 @@ static int set_role(struct kw_tls_context *context)
 	SSL_CTX_set_app_data(ssl, context);
 	if (context->role == KW_TLS_HUB) {
 		SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-		SSL_CTX_set_alpn_select_cb(ssl, choose_alpn, NULL);
-		SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_SERVER);
-		SSL_CTX_sess_set_cache_size(ssl, SESSION_CACHE_MAX);
+		SSL_CTX_set_cert_verify_callback(ssl, verify_peer, NULL);
+		SSL_CTX_set_alpn_select_cb(ssl, choose_alpn, context);
+		SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL);
+		SSL_CTX_sess_set_new_cb(ssl, server_put_session);
+		SSL_CTX_sess_set_get_cb(ssl, server_take_session);
 		SSL_CTX_set_timeout(ssl, SESSION_LIFE_S);
 		return SSL_CTX_set_num_tickets(ssl, 1) == 1 &&
 		       SSL_CTX_set_session_id_context(ssl, (const unsigned char *)"kinward", 7) == 1;
@@ -115,20 +170,37 @@ static int set_role(struct kw_tls_context *context)
 		SSL_CTX_set_cert_verify_callback(ssl, verify_pinned, context);
 		return SSL_CTX_set_alpn_protos(ssl, ENROL, sizeof(ENROL) - 1) == 0;
 	}
+	SSL_CTX_set_cert_verify_callback(ssl, verify_peer, NULL);
 	SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(ssl, keep_session);
 	return SSL_CTX_set_alpn_protos(ssl, MAIN, sizeof(MAIN) - 1) == 0;
 }
 
-static int set_identity(SSL_CTX *ssl, const struct kw_tls_files *files)
+/* The file may end with the root; the peers that need it get it by choose_alpn. */
+static int drop_root(SSL_CTX *ssl, const X509 *root)
 {
+	STACK_OF(X509) *sent = NULL;
+	if (SSL_CTX_get0_chain_certs(ssl, &sent) != 1)
+		return 0;
+	for (int i = sk_X509_num(sent) - 1; i >= 0; i--)
+		if (X509_cmp(sk_X509_value(sent, i), root) == 0)
+			X509_free(sk_X509_delete(sent, i));
+	return 1;
+}
+
+static int set_identity(struct kw_tls_context *context, const struct kw_tls_files *files)
+{
+	SSL_CTX *ssl = context->ssl;
 	if (files->chain != NULL &&
 		(SSL_CTX_use_certificate_chain_file(ssl, files->chain) != 1 ||
 			SSL_CTX_use_PrivateKey(ssl, files->key) != 1 || SSL_CTX_check_private_key(ssl) != 1))
 		return 0;
-	if (files->root != NULL)
-		return X509_STORE_add_cert(SSL_CTX_get_cert_store(ssl), files->root);
-	return 1;
+	if (files->root == NULL)
+		return 1;
+	if (context->role == KW_TLS_HUB && X509_up_ref(files->root) == 1)
+		context->root = files->root;
+	return X509_STORE_add_cert(SSL_CTX_get_cert_store(ssl), files->root) == 1 &&
+	       (files->chain == NULL || drop_root(ssl, files->root));
 }
 
 enum kw_err kw_tls_context_new(enum kw_tls_role role, const struct kw_tls_files *files, struct kw_tls_context **out)
@@ -141,13 +213,15 @@ enum kw_err kw_tls_context_new(enum kw_tls_role role, const struct kw_tls_files 
 	context->root_fingerprint = files->root_fingerprint;
 	context->bio = kw_tls_bio_method();
 	context->ssl = SSL_CTX_new(role == KW_TLS_HUB ? TLS_server_method() : TLS_client_method());
-	if (context->bio == NULL || context->ssl == NULL)
+	if (role == KW_TLS_HUB)
+		context->sessions = kw_tls_sessions_new();
+	if (context->bio == NULL || context->ssl == NULL || (role == KW_TLS_HUB && context->sessions == NULL))
 		goto fail;
 	err = KW_ECRYPTO;
 	if (set_policy(context->ssl) != 1 || set_role(context) != 1)
 		goto fail;
 	err = KW_EAUTH;
-	if (set_identity(context->ssl, files) != 1)
+	if (set_identity(context, files) != 1)
 		goto fail;
 	*out = context;
 	return KW_OK;
@@ -164,6 +238,7 @@ void kw_tls_context_free(struct kw_tls_context *context)
 	X509_free(context->root);
 	SSL_SESSION_free(context->session);
 	SSL_CTX_free(context->ssl);
+	kw_tls_sessions_free(context->sessions);
 	BIO_meth_free(context->bio);
 	free(context);
 }

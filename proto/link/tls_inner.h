@@ -8,13 +8,16 @@
 #define KW_TLS_OUT_SIZE_MAX (4u << 20) /* ciphertext that waits for the network, per connection */
 #define KW_TLS_RECORD_SIZE_MAX 16384u
 
+struct kw_tls_sessions;
+
 struct kw_tls_context {
 	SSL_CTX *ssl;
 	BIO_METHOD *bio;
 	enum kw_tls_role role;
 	struct kw_digest root_fingerprint;
-	X509 *root;           /* enrolment: found by its fingerprint */
+	X509 *root;           /* enrolment: found by its fingerprint; hub: what it shows to those who enrol */
 	SSL_SESSION *session; /* agent: the last one, for resumption */
+	struct kw_tls_sessions *sessions; /* hub */
 };
 
 struct kw_tls {
@@ -29,5 +32,14 @@ struct kw_tls {
 #define KW_TLS_ALPN_ENROL "\x0fkinward-enrol/1"
 
 BIO_METHOD *kw_tls_bio_method(void);
+
+/* tls_session.c. NULL when memory is out. */
+struct kw_tls_sessions *kw_tls_sessions_new(void);
+/* Accepts NULL. */
+void kw_tls_sessions_free(struct kw_tls_sessions *sessions);
+/* Keeps a copy. Failing is harmless: it is only forgotten. */
+void kw_tls_sessions_put(struct kw_tls_sessions *sessions, SSL_SESSION *session);
+/* Gives the session out once; the caller's. NULL when there is none. */
+SSL_SESSION *kw_tls_sessions_take(struct kw_tls_sessions *sessions, struct kw_view id);
 
 #endif

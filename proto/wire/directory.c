@@ -9,7 +9,10 @@
 #include "kinward/v1/directory.pb-c.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/curve.h"
+#include "proto/wire/pbscan.h"
 #include "proto/wire/spki.h"
+
+#define SIGNER_SIZE_MAX 4096u
 
 static const char LABEL[] = "kw1 directory";
 
@@ -318,20 +321,25 @@ static enum kw_err read_directory(struct kw_view bytes, struct kw_directory *out
 	return err;
 }
 
-static enum kw_err open_signed(const Kinward__V1__SignedDirectory *message, const struct kw_directory_trust *trust,
+static enum kw_err open_signed(struct kw_view signed_directory, const struct kw_directory_trust *trust,
 	struct kw_directory *out)
 {
-	const unsigned char *at = message->signer_certificate.data;
-	X509 *signer = d2i_X509(NULL, &at, (long)message->signer_certificate.len);
+	/* Nothing is unpacked before the signature holds. */
+	struct kw_pb pb = kw_pb_from(signed_directory);
+	struct kw_view bytes = kw_pb_need_bytes(&pb, 1, 1, KW_DIRECTORY_SIZE_MAX);
+	struct kw_view der = kw_pb_need_bytes(&pb, 2, 1, SIGNER_SIZE_MAX);
+	struct kw_view signature = kw_pb_need_bytes(&pb, 3, KW_SIGNATURE_SIZE, KW_SIGNATURE_SIZE);
+	enum kw_err err = kw_pb_end(&pb);
+	if (err != KW_OK)
+		return err;
+	const unsigned char *at = der.data;
+	X509 *signer = d2i_X509(NULL, &at, (long)der.size);
 	ERR_clear_error();
-	if (signer == NULL)
-		return KW_EFORMAT;
-	struct kw_view bytes = KW_VIEW(message->directory.data, message->directory.len);
-	struct kw_directory directory = {.count = 0};
-	enum kw_err err = verify_signer(signer, trust);
+	err = signer == NULL || at != der.data + der.size ? KW_EFORMAT : verify_signer(signer, trust);
 	if (err == KW_OK)
-		err = verify_bytes(signer, bytes, KW_VIEW(message->signature.data, message->signature.len));
+		err = verify_bytes(signer, bytes, signature);
 	X509_free(signer);
+	struct kw_directory directory = {.count = 0};
 	if (err == KW_OK)
 		err = read_directory(bytes, &directory);
 	if (err == KW_OK && !kw_name_equal(&directory.hub, &trust->hub))
@@ -349,12 +357,8 @@ enum kw_err kw_directory_verify(struct kw_view bytes, const struct kw_directory_
 {
 	if (bytes.size > KW_DIRECTORY_SIZE_MAX)
 		return KW_ETOOBIG;
-	Kinward__V1__SignedDirectory *message = kinward__v1__signed_directory__unpack(NULL, bytes.size, bytes.data);
-	if (message == NULL)
-		return KW_EFORMAT;
 	struct kw_directory *directory = calloc(1, sizeof(*directory));
-	enum kw_err err = directory == NULL ? KW_ENOMEM : open_signed(message, trust, directory);
-	kinward__v1__signed_directory__free_unpacked(message, NULL);
+	enum kw_err err = directory == NULL ? KW_ENOMEM : open_signed(bytes, trust, directory);
 	if (err == KW_OK)
 		*out = directory;
 	else
