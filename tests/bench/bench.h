@@ -22,6 +22,7 @@ struct bench_options {
 	uint32_t inflight;     /* per agent */
 	uint32_t rate;         /* messages a second of all agents together; 0: as fast as `inflight` lets */
 	uint32_t dialling_max; /* handshakes at once */
+	uint32_t ack_delay_ms; /* recipients acknowledge once in so long, as if their own commit took that; 0: each turn */
 	bool seal;             /* seal each message anew instead of repeating one */
 	bool submit_only;      /* recipients give no credit: nothing is delivered */
 	bool count_syncs;      /* run the broker under strace */

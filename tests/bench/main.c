@@ -70,6 +70,7 @@ static const char USAGE[] =
 	"  --warm-up N            seconds before, 1\n"
 	"  --inflight N           messages of one agency under way, 64\n"
 	"  --rate N               messages a second of all agencies together; 0, as many as --inflight lets\n"
+	"  --ack-delay MS         recipients acknowledge once in so long; 0, at once\n"
 	"  --seal                 seal each message anew\n"
 	"  --submit-only          nothing is delivered\n"
 	"  --count-syncs          run the broker under strace\n"
@@ -83,7 +84,7 @@ static const char USAGE[] =
 	"  --json                 the only form there is\n";
 
 enum option_code {
-	OPT_AGENTS = 256, OPT_SIZE, OPT_SECONDS, OPT_WARM, OPT_INFLIGHT, OPT_RATE, OPT_SEAL, OPT_SUBMIT_ONLY, OPT_SYNCS,
+	OPT_AGENTS = 256, OPT_SIZE, OPT_SECONDS, OPT_WARM, OPT_INFLIGHT, OPT_RATE, OPT_DELAY, OPT_SEAL, OPT_SUBMIT_ONLY, OPT_SYNCS,
 	OPT_DIALLING, OPT_BROKER, OPT_SITE, OPT_LISTEN, OPT_PROGRAM, OPT_DIR, OPT_KEEP, OPT_JSON, OPT_HELP
 };
 
@@ -94,6 +95,7 @@ static const struct option OPTIONS[] = {
 	{"warm-up", required_argument, NULL, OPT_WARM},
 	{"inflight", required_argument, NULL, OPT_INFLIGHT},
 	{"rate", required_argument, NULL, OPT_RATE},
+	{"ack-delay", required_argument, NULL, OPT_DELAY},
 	{"seal", no_argument, NULL, OPT_SEAL},
 	{"submit-only", no_argument, NULL, OPT_SUBMIT_ONLY},
 	{"count-syncs", no_argument, NULL, OPT_SYNCS},
@@ -161,6 +163,9 @@ static void set(struct bench_options *options, int code, const char *value)
 		break;
 	case OPT_RATE:
 		options->rate = number(value, 1000000);
+		break;
+	case OPT_DELAY:
+		options->ack_delay_ms = number(value, 10000);
 		break;
 	case OPT_DIALLING:
 		options->dialling_max = number(value, 4096);

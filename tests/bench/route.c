@@ -35,6 +35,7 @@ struct route {
 	struct sender *senders;
 	uv_prepare_t turn_end;
 	uv_poll_t ticks;
+	uv_timer_t ack_timer;
 	int timer_fd;
 	uint32_t run;
 	uint32_t next;   /* whose turn with --rate */
@@ -77,8 +78,16 @@ static void on_turn_end(uv_prepare_t *prepare)
 	for (uint32_t i = 0; i < route->field.count; i++) {
 		while (fill && may_send(route, i))
 			send_one(route, i);
-		peer_flush(&route->field.peers[i]);
+		if (route->field.options->ack_delay_ms == 0)
+			peer_flush(&route->field.peers[i]);
 	}
+}
+
+static void on_ack_time(uv_timer_t *timer)
+{
+	struct route *route = timer->data;
+	for (uint32_t i = 0; i < route->field.count; i++)
+		peer_flush(&route->field.peers[i]);
 }
 
 static void on_tick(uv_poll_t *poll, int status, int events)
@@ -153,6 +162,10 @@ static void start(struct route *route, const struct bench_options *options)
 	(void)uv_prepare_init(&field->loop, &route->turn_end); /* cannot fail, nor the start */
 	route->turn_end.data = route;
 	(void)uv_prepare_start(&route->turn_end, on_turn_end);
+	(void)uv_timer_init(&field->loop, &route->ack_timer);
+	route->ack_timer.data = route;
+	if (options->ack_delay_ms > 0)
+		(void)uv_timer_start(&route->ack_timer, on_ack_time, options->ack_delay_ms, options->ack_delay_ms);
 	if (options->rate > 0)
 		start_ticks(route, options->rate);
 	route->sending = true;
@@ -193,6 +206,7 @@ static uint64_t drain(struct route *route)
 static void stop(struct route *route)
 {
 	uv_close((uv_handle_t *)&route->turn_end, NULL);
+	uv_close((uv_handle_t *)&route->ack_timer, NULL);
 	if (route->field.options->rate > 0) {
 		uv_close((uv_handle_t *)&route->ticks, NULL);
 		(void)uv_run(&route->field.loop, UV_RUN_NOWAIT);
@@ -208,6 +222,7 @@ static void report_setting(const struct route *route, const struct bench_options
 	bench_json_int("agents", options->agents);
 	bench_json_int("inflight", options->inflight);
 	bench_json_int("rate", options->rate);
+	bench_json_int("ack_delay_ms", options->ack_delay_ms);
 	bench_json_bool("seal", options->seal);
 	bench_json_bool("submit_only", options->submit_only);
 }

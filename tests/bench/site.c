@@ -65,7 +65,8 @@ static void save_agent(const struct site *site, uint32_t index, X509 *leaf, X509
 		bench_die("cannot write %s", path);
 	agent_path(site, index, "key", path);
 	file = fopen(path, "w");
-	if (file == NULL || PEM_write_PrivateKey(file, site->keys[index], NULL, NULL, 0, NULL, NULL) != 1 || fclose(file) != 0)
+	if (file == NULL || fchmod(fileno(file), 0600) != 0 ||
+		PEM_write_PrivateKey(file, site->keys[index], NULL, NULL, 0, NULL, NULL) != 1 || fclose(file) != 0)
 		bench_die("cannot write %s", path);
 }
 
