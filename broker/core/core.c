@@ -134,7 +134,7 @@ struct brk_agency *brk_agency_of(struct brk *brk, uint32_t conn, uint32_t *slot)
 	return *slot == BRK_SLOT_NONE ? NULL : &brk->agencies[*slot];
 }
 
-static void wake_all(struct brk *brk, uint8_t what)
+void brk_wake_all(struct brk *brk, uint8_t what)
 {
 	for (uint32_t slot = 0; slot < brk->limits.slots_max; slot++)
 		if (brk->agencies[slot].conn != BRK_CONN_NONE)
@@ -145,13 +145,13 @@ static void space_changed(struct brk *brk, enum brk_space space)
 {
 	if (brk->starved) {
 		brk->starved = false;
-		wake_all(brk, BRK_DIRTY_PUMP);
+		brk_wake_all(brk, BRK_DIRTY_PUMP);
 	}
 	if (space == brk->space)
 		return;
 	brk->space = space;
 	brk_fx_note(brk, BRK_SLOT_NONE, space == BRK_SPACE_OK ? BRK_NOTE_SPACE_OK : BRK_NOTE_SPACE_LOW, KW_OK);
-	wake_all(brk, space == BRK_SPACE_OK ? BRK_DIRTY_ACK : BRK_DIRTY_SPACE);
+	brk_wake_all(brk, space == BRK_SPACE_OK ? BRK_DIRTY_ACK : BRK_DIRTY_SPACE);
 }
 
 static void agency_changed(struct brk *brk, const struct brk_event *event)

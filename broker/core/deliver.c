@@ -145,7 +145,9 @@ static bool send_next(struct brk *brk, uint32_t slot, enum kw_msg_class msg_clas
 		expire(brk, slot, msg_class, &entry);
 		return true;
 	}
-	if (!kw_tx_may(&agency->tx[msg_class], entry.size))
+	/* Not before it is durable: a crash would take the sequence back and give it to another message, which the recipient
+	 * would then drop as a repeat. */
+	if (entry.sequence > queue->durable || !kw_tx_may(&agency->tx[msg_class], entry.size))
 		return false;
 	kw_tx_sent(&agency->tx[msg_class], entry.size);
 	agency->out_bytes += entry.size;
@@ -249,6 +251,7 @@ void brk_deliver_unopened(struct brk *brk, const struct brk_event *event)
 	};
 	if (entry.owner_slot == BRK_SLOT_NONE)
 		return;
+	(void)brk_fx_ticket(brk); /* the notice is a change of its own */
 	tell_owner(brk, slot, &entry, KW_EOPEN);
 	brk->counts.unopened++;
 	brk_fx_note(brk, slot, BRK_NOTE_UNOPENED, KW_EOPEN);

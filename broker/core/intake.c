@@ -20,8 +20,9 @@ struct kw_credit brk_intake_grant(struct brk *brk, struct brk_agency *agency, en
 {
 	struct kw_credit window = {.messages = brk->limits.grant_messages, .bytes = brk->limits.grant_bytes};
 	/* Nothing is granted towards a full disk, nor while a burst of all agencies at once fills the memory. */
-	bool hold = msg_class == KW_CONTROL || brk->space != BRK_SPACE_OK ||
-		    brk->pending_count > brk->limits.pending_max / 2;
+	bool burst = brk->pending_count > brk->limits.pending_max / 2;
+	bool hold = msg_class == KW_CONTROL || brk->space != BRK_SPACE_OK || burst;
+	brk->held = brk->held || burst;
 	return kw_rx_grant(&agency->rx[msg_class], window, hold);
 }
 
@@ -50,7 +51,7 @@ void brk_intake_notice(struct brk *brk, uint32_t owner, const struct kw_frame_no
 {
 	struct brk_queue *queue = &brk->agencies[owner].queue[KW_CONTROL];
 	struct brk_effect *fx = brk_fx(brk, BRK_FX_NOTICE);
-	fx->ticket = brk_fx_ticket(brk);
+	fx->ticket = brk->ticket; /* of the change that it tells of: one transaction holds both */
 	fx->slot = owner;
 	fx->msg_class = KW_CONTROL;
 	fx->sequence = ++queue->last;
@@ -174,7 +175,7 @@ static void settle(struct brk *brk, const struct brk_pending *pending)
 		struct brk_queue *queue = &brk->agencies[pending->to_slot].queue[pending->to_class];
 		if (pending->to_sequence > queue->durable)
 			queue->durable = pending->to_sequence;
-		if (queue->cover < queue->durable)
+		if (queue->window.count > 0 || queue->cover < queue->durable)
 			brk_dirty(brk, pending->to_slot, BRK_DIRTY_PUMP);
 	}
 }
@@ -187,5 +188,9 @@ void brk_intake_committed(struct brk *brk, uint64_t ticket)
 		if (brk->pending_head == brk->limits.pending_max)
 			brk->pending_head = 0;
 		brk->pending_count--;
+	}
+	if (brk->held && brk->pending_count <= brk->limits.pending_max / 2) {
+		brk->held = false;
+		brk_wake_all(brk, BRK_DIRTY_ACK);
 	}
 }

@@ -77,6 +77,7 @@ struct brk {
 	uint64_t ticket;
 	uint64_t wall_ms;
 	enum brk_space space;
+	bool held; /* a burst kept credit back; all are told when it is over */
 	bool starved; /* a delivery found no free node; all are looked at again at the next BRK_EV_SPACE */
 	struct brk_counts counts;
 	uint32_t dirty_head;
@@ -97,12 +98,15 @@ uint64_t brk_fx_ticket(struct brk *brk);
 void brk_fx_note(struct brk *brk, uint32_t slot, enum brk_note code, enum kw_err err);
 void brk_fx_close(struct brk *brk, uint32_t conn, enum kw_err err, const char *field);
 void brk_dirty(struct brk *brk, uint32_t slot, uint8_t what);
+/* Looks at every agency that is online, at the end of the step. */
+void brk_wake_all(struct brk *brk, uint8_t what);
 struct brk_agency *brk_agency_of(struct brk *brk, uint32_t conn, uint32_t *slot);
 
 /* intake.c */
 void brk_intake_message(struct brk *brk, const struct brk_message *message);
 void brk_intake_committed(struct brk *brk, uint64_t ticket);
-/* Puts a notice into the owner's control queue; `pending` rides on the same commit and may carry a cursor. */
+/* Puts a notice into the owner's control queue, with the ticket of the change that it tells of, which was planned just
+ * before; `pending` rides on the same commit and may carry a cursor. */
 void brk_intake_notice(struct brk *brk, uint32_t owner, const struct kw_frame_notice *notice, struct brk_pending *pending);
 struct kw_credit brk_intake_grant(struct brk *brk, struct brk_agency *agency, enum kw_msg_class msg_class);
 

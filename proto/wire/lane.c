@@ -4,7 +4,8 @@ void kw_rx_begin(struct kw_rx_lane *rx, uint64_t peer_epoch)
 {
 	if (rx->durable.epoch != peer_epoch)
 		rx->durable = (struct kw_cursor){.epoch = peer_epoch, .sequence = 0};
-	rx->got = rx->durable;
+	if (rx->got.epoch != peer_epoch)
+		rx->got = rx->durable;
 	rx->taken = (struct kw_credit){0};
 	rx->arrived = (struct kw_credit){0};
 	rx->granted = (struct kw_credit){0};
@@ -24,17 +25,21 @@ enum kw_rx_verdict kw_rx_arrive(struct kw_rx_lane *rx, uint64_t sequence, uint32
 	if (rx->arrived.messages > rx->granted.messages || rx->arrived.bytes > rx->granted.bytes)
 		return KW_RX_OVERRUN;
 	if (sequence <= rx->got.sequence) {
-		rx->taken.messages++;
-		rx->taken.bytes += size;
+		kw_rx_released(rx, size);
 		return KW_RX_REPEAT;
 	}
 	rx->got.sequence = sequence;
 	return KW_RX_NEW;
 }
 
-void kw_rx_committed(struct kw_rx_lane *rx, uint64_t sequence, uint32_t size)
+void kw_rx_committed(struct kw_rx_lane *rx, struct kw_cursor cursor)
 {
-	rx->durable.sequence = sequence;
+	if (rx->durable.epoch == cursor.epoch && cursor.sequence > rx->durable.sequence)
+		rx->durable.sequence = cursor.sequence;
+}
+
+void kw_rx_released(struct kw_rx_lane *rx, uint32_t size)
+{
 	rx->taken.messages++;
 	rx->taken.bytes += size;
 }

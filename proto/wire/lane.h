@@ -24,7 +24,8 @@ struct kw_tx_lane {
 	struct kw_credit credit; /* the peer's last grant */
 };
 
-/* A new session: totals start at zero; the peer's store has this epoch. A cursor of another epoch counts as nothing. */
+/* A new session: totals start at zero; the peer's store has this epoch. A cursor of another epoch counts as nothing.
+ * What was received and is still on its way to the disk stays received, or a fast reconnect would take it twice. */
 void kw_rx_begin(struct kw_rx_lane *rx, uint64_t peer_epoch);
 void kw_tx_begin(struct kw_tx_lane *tx, struct kw_credit credit);
 
@@ -35,8 +36,11 @@ enum kw_rx_verdict {
 };
 /* Judges a message and, when it is new, counts it as received. */
 enum kw_rx_verdict kw_rx_arrive(struct kw_rx_lane *rx, uint64_t sequence, uint32_t size);
-/* The message is durable: the cursor and the totals move. Calls come in the order of arrival. */
-void kw_rx_committed(struct kw_rx_lane *rx, uint64_t sequence, uint32_t size);
+/* The message at `cursor` is durable: the cursor moves, unless it is of an epoch that ended meanwhile. Calls come in
+ * the order of arrival. */
+void kw_rx_committed(struct kw_rx_lane *rx, struct kw_cursor cursor);
+/* Memory of a message of this session is free again; counts towards the next grant. */
+void kw_rx_released(struct kw_rx_lane *rx, uint32_t size);
 /* The next grant: durable totals plus the window, or what was granted when `hold` (overload). Never shrinks. */
 struct kw_credit kw_rx_grant(struct kw_rx_lane *rx, struct kw_credit window, bool hold);
 
