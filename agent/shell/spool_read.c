@@ -83,10 +83,11 @@ static bool has(struct spool *spool, MDB_txn *txn, enum spool_table table, uint6
 	return spool_get(spool, txn, table, KW_VIEW_OF(key), &payload) == KW_OK;
 }
 
-/* One item of a list, with its content behind it in `plain` from *content on. */
-static enum kw_err load(struct spool *spool, MDB_txn *txn, enum spool_list list, uint64_t number, struct kw_buf *plain,
+/* The item of out->number in a list; its content comes behind it in `plain`. */
+static enum kw_err load(struct spool *spool, MDB_txn *txn, enum spool_list list, struct kw_buf *plain,
 	struct spool_item *out)
 {
+	uint64_t number = out->number;
 	uint8_t key[8];
 	bool inbox = list == SPOOL_LIST_INBOX;
 	enum kw_err err;
@@ -145,12 +146,12 @@ struct each {
 static enum kw_err hand_over(struct spool *spool, MDB_txn *txn, const struct spool_query *query, uint64_t number,
 	struct each *each)
 {
-	struct spool_item item;
+	struct spool_item item = {.number = number};
 	struct kw_buf plain;
 	enum kw_err err;
 
 	kw_buf_init(&plain, KW_FRAME_SIZE_MAX * 2);
-	err = load(spool, txn, query->list, number, &plain, &item);
+	err = load(spool, txn, query->list, &plain, &item);
 	if (err == KW_OK && query->content)
 		err = load_body(spool, txn, query->list, number, &plain);
 	if (err == KW_ECORRUPT || err == KW_ENOTFOUND) {
@@ -256,8 +257,9 @@ enum kw_err spool_show(struct spool *spool, const struct kw_id *id, struct spool
 		return err;
 	kw_buf_init(&plain, KW_FRAME_SIZE_MAX * 2);
 	err = find(spool, txn, id, &list, &number);
+	item.number = number;
 	if (err == KW_OK)
-		err = load(spool, txn, list, number, &plain, &item);
+		err = load(spool, txn, list, &plain, &item);
 	if (err == KW_OK)
 		err = load_body(spool, txn, list, number, &plain);
 	mdb_txn_abort(txn);

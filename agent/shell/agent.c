@@ -1,0 +1,257 @@
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "agent/shell/agent_inner.h"
+#include "proto/link/log.h"
+
+/* The life of the daemon: read the configuration and the state, open the spool, listen on the local socket, start the core,
+ * run. Each second: a tick for the core, rows that are due again; each ten: the expiry sweep.
+ *
+ * What fails before the loop runs ends the program with a line that says what to do. A failed commit ends it too: nothing
+ * was promised for it, and a restart finds either outcome on disk. */
+
+#define FLUSH_TURNS 8
+
+int64_t agent_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void stop(struct agent *agent)
+{
+	if (agent->stopping)
+		return;
+	agent->stopping = true;
+	(void)sd_notify(0, "STOPPING=1");
+	uv_stop(&agent->loop);
+}
+
+void agent_fail(struct agent *agent, const char *event, enum kw_err err)
+{
+	if (!agent->failed)
+		kw_log(KW_LOG_ERROR, event, KW_LOG_ERR(err), KW_LOG_STR("text", kw_err_text(err)));
+	agent->failed = true;
+	stop(agent);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct agent *agent = handle->data;
+
+	kw_log(KW_LOG_INFO, "signal", KW_LOG_INT("number", number));
+	stop(agent);
+}
+
+static void sweep_done(struct spool_op *op, enum kw_err err)
+{
+	struct agent *agent = op->user;
+
+	agent->sweeping = false;
+	agent_op_done(op, err);
+}
+
+static void sweep(struct agent *agent)
+{
+	struct spool_op *op = agent->sweeping ? NULL : spool_op_new(SPOOL_OP_SWEEP);
+
+	if (op == NULL)
+		return; /* the next tick tries again */
+	agent->sweeping = true;
+	op->u.sweep.now_ms = agent_now_ms();
+	op->u.sweep.rows_max = AGENT_SWEEP_ROWS;
+	op->done = sweep_done;
+	op->user = agent;
+	spool_do(agent->spool, op);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+	struct agent *agent = timer->data;
+	struct agt_event event = {.type = AGT_EV_TICK};
+
+	if (agent->stopping)
+		return;
+	agent_step(agent, &event);
+	agent_retries(agent);
+	if (++agent->ticks % AGENT_SWEEP_TICKS == 0)
+		sweep(agent);
+}
+
+/* The end of a turn: one COMMITTED for all that became durable in it, so one ack. */
+static void on_after(uv_check_t *check)
+{
+	struct agent *agent = check->data;
+
+	if (agent->stopping)
+		return;
+	if (agent->committed > agent->committed_told) {
+		struct agt_event event = {.type = AGT_EV_COMMITTED, .u.ticket = agent->committed};
+
+		agent->committed_told = agent->committed;
+		agent_step(agent, &event);
+	}
+	if (agent->due)
+		agent_receipts(agent);
+	if (agent->news) {
+		agent->news = false;
+		socket_news(agent->socket);
+	}
+}
+
+static enum kw_err open_spool(struct agent *agent)
+{
+	char path[4096];
+	struct spool_options options = {.path = path,
+		.map_size = (uint64_t)agent->settings->store_mib << 20,
+		.store_key = agent->keys->store};
+	enum kw_err err = agent_path(agent->settings->state, AGENT_SPOOL_FOLDER, path);
+
+	if (err == KW_OK)
+		err = spool_open(&options, &agent->loop, &agent->spool);
+	if (err != KW_OK)
+		kw_log(KW_LOG_ERROR, "spool_open", KW_LOG_STR("path", path), KW_LOG_ERR(err), KW_LOG_STR("text", kw_err_text(err)));
+	return err;
+}
+
+static enum kw_err open_socket(struct agent *agent)
+{
+	struct socket_options options = {.path = agent->settings->socket,
+		.allow_uids = agent->settings->allow_uids,
+		.allow_uids_count = agent->settings->allow_uids_count,
+		.connections_max = agent->settings->connections_max};
+	struct socket_host host = {
+		.user = agent, .spool = agent->spool, .send = agent_send, .status = agent_status, .identity = agent_identity};
+	enum kw_err err = socket_open(&options, &host, &agent->loop, &agent->socket);
+
+	if (err != KW_OK)
+		kw_log(KW_LOG_ERROR, "socket_open", KW_LOG_STR("path", options.path), KW_LOG_ERR(err));
+	return err;
+}
+
+static enum kw_err open_loop(struct agent *agent)
+{
+	static const int numbers[] = {SIGTERM, SIGINT};
+
+	agent->timer.data = agent;
+	agent->after.data = agent;
+	if (uv_timer_init(&agent->loop, &agent->timer) != 0 || uv_check_init(&agent->loop, &agent->after) != 0)
+		return KW_ENOMEM;
+	for (int i = 0; i < 2; i++) {
+		agent->signals[i].data = agent;
+		if (uv_signal_init(&agent->loop, &agent->signals[i]) != 0 ||
+			uv_signal_start(&agent->signals[i], on_signal, numbers[i]) != 0)
+			return KW_EIO;
+	}
+	if (uv_check_start(&agent->after, on_after) != 0 ||
+		uv_timer_start(&agent->timer, on_tick, AGENT_TICK_MS, AGENT_TICK_MS) != 0)
+		return KW_EIO;
+	return kw_net_new(&agent->loop, &agent->net);
+}
+
+static enum kw_err start_core(struct agent *agent)
+{
+	struct agt_event event = {.type = AGT_EV_START};
+
+	agent->plan = calloc(1, sizeof(*agent->plan));
+	agent->rows = calloc(1, sizeof(*agent->rows));
+	void *memory = calloc(1, agt_size());
+	if (memory != NULL)
+		agent->core = agt_init(memory);
+	if (agent->plan == NULL || agent->rows == NULL || memory == NULL)
+		return KW_ENOMEM;
+	spool_recover(agent->spool, &event.u.start);
+	event.u.start.directory_version = agent->directory->version;
+	agent->since_ms = agent_now_ms();
+	agent->problem = KW_EOFFLINE;
+	agent->due = true; /* what was owed before the restart */
+	agent_step(agent, &event);
+	return KW_OK;
+}
+
+/* Returns the exit code. */
+static int run(struct agent *agent)
+{
+	enum kw_err err = open_loop(agent);
+
+	if (err == KW_OK)
+		err = open_spool(agent);
+	if (err == KW_OK)
+		err = start_core(agent);
+	if (err == KW_OK)
+		err = open_socket(agent);
+	if (err != KW_OK) {
+		kw_log(KW_LOG_ERROR, "start", KW_LOG_ERR(err), KW_LOG_STR("text", kw_err_text(err)));
+		return 1;
+	}
+	kw_log(KW_LOG_INFO, "ready", KW_LOG_STR("agency", agent->office.agency.text), KW_LOG_STR("hub", agent->office.hub.text),
+		KW_LOG_STR("socket", agent->settings->socket));
+	(void)sd_notify(0, "READY=1");
+	(void)uv_run(&agent->loop, UV_RUN_DEFAULT);
+	return agent->failed ? 1 : 0;
+}
+
+static void close_handle(uv_handle_t *handle)
+{
+	if (handle->loop != NULL && !uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+/* Everything in the reverse order; what was handed over is committed and answered first. */
+static void finish(struct agent *agent)
+{
+	agent->stopping = true;
+	socket_stop(agent->socket);
+	spool_close(agent->spool);
+	/* Replies to what was just committed leave if their readers take them at once. */
+	for (int i = 0; i < FLUSH_TURNS; i++)
+		(void)uv_run(&agent->loop, UV_RUN_NOWAIT);
+	socket_close(agent->socket);
+	close_handle((uv_handle_t *)&agent->timer);
+	close_handle((uv_handle_t *)&agent->after);
+	for (int i = 0; i < 2; i++)
+		close_handle((uv_handle_t *)&agent->signals[i]);
+	if (agent->link != NULL)
+		kw_link_close(agent->link, KW_OK);
+	while (agent->link != NULL && uv_run(&agent->loop, UV_RUN_ONCE) != 0)
+		;
+	kw_net_free(agent->net);
+	(void)uv_run(&agent->loop, UV_RUN_DEFAULT);
+	(void)uv_loop_close(&agent->loop); /* the process ends */
+	free(agent->core);
+	free(agent->plan);
+	free(agent->rows);
+}
+
+int agent_run(const char *config_path)
+{
+	struct kw_config_fault fault;
+	struct agent *agent = calloc(1, sizeof(*agent));
+	int code = 2;
+
+	if (agent == NULL || keys_harden() != KW_OK) {
+		kw_log(KW_LOG_ERROR, "start", KW_LOG_ERR(KW_EIO));
+		free(agent);
+		return 1;
+	}
+	(void)signal(SIGPIPE, SIG_IGN); /* writes report it */
+	if (settings_load(config_path, &agent->settings, &fault) != KW_OK) {
+		kw_log(KW_LOG_ERROR, "config", KW_LOG_STR("text", fault.text));
+		free(agent);
+		return 2;
+	}
+	if (agent->settings->log_debug)
+		kw_log_level_set(KW_LOG_DEBUG);
+	if (agent_state_load(agent) == KW_OK && uv_loop_init(&agent->loop) == 0) {
+		code = run(agent);
+		finish(agent);
+	}
+	agent_state_fini(agent);
+	free(agent);
+	return code;
+}

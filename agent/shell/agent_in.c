@@ -1,0 +1,177 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/shell/agent_inner.h"
+#include "kinward/v1/content.pb-c.h"
+#include "proto/link/log.h"
+#include "proto/wire/message.h"
+
+/* What arrives: opened and checked here, stored by the spool's writer. A message that cannot be opened is set aside, and
+ * the hub is told before its ack, because it forgets the message then. */
+
+#define SEEN_KEEP_HOURS 48u
+
+void agent_op_done(struct spool_op *op, enum kw_err err)
+{
+	struct agent *agent = op->user;
+
+	if (err != KW_OK) {
+		agent_fail(agent, "spool", err);
+		return;
+	}
+	if (agent->stopping) /* the core is told by the next start */
+		return;
+	if (op->ticket > agent->committed)
+		agent->committed = op->ticket;
+	if (op->type == SPOOL_OP_RECEIVE) {
+		agent->due = true;
+		agent->news = agent->news || op->number != 0;
+	}
+	for (uint32_t i = 0; i < op->gone_count; i++) {
+		struct agt_event event = {.type = AGT_EV_RECEIPTED};
+
+		event.u.receipted.msg_class = op->gone[i].msg_class;
+		event.u.receipted.sequence = op->gone[i].sequence;
+		agent_step(agent, &event);
+	}
+}
+
+static void tell_unopened(struct agent *agent, const struct agt_effect *effect, const struct kw_id *envelope_id)
+{
+	struct kw_frame_unopened unopened = {
+		.msg_class = effect->msg_class, .sequence = effect->sequence, .envelope_id = *envelope_id};
+	struct kw_buf *out = agent->link != NULL ? kw_link_out(agent->link) : NULL;
+
+	if (out != NULL && kw_frame_unopened_add(out, &unopened) != KW_OK)
+		kw_link_close(agent->link, KW_EFULL);
+}
+
+/* The entries of a Receipt. */
+static enum kw_err take_receipts(const Kinward__V1__Receipt *receipt, struct spool_op *op)
+{
+	struct spool_receipt *out = calloc(receipt->n_entries, sizeof(*out));
+
+	if (out == NULL)
+		return KW_ENOMEM;
+	for (size_t i = 0; i < receipt->n_entries; i++) {
+		const Kinward__V1__ReceiptEntry *entry = receipt->entries[i];
+
+		memcpy(out[i].digest.bytes, entry->digest.data, KW_DIGEST_SIZE); /* sizes: kw_content_validate */
+		memcpy(out[i].envelope_id.bytes, entry->envelope_id.data, KW_ID_SIZE);
+		out[i].opened = entry->level != KINWARD__V1__RECEIPT_LEVEL__RECEIPT_LEVEL_STORED;
+		out[i].at_ms = entry->at_unix_ms;
+		if (entry->level == KINWARD__V1__RECEIPT_LEVEL__RECEIPT_LEVEL_FAILED) {
+			out[i].failure = kw_err_from_name(entry->failure);
+			if (out[i].failure == KW_ERR_COUNT || out[i].failure == KW_OK)
+				out[i].failure = KW_EFORMAT; /* of a newer version */
+		}
+	}
+	op->u.receive.receipts = out;
+	op->u.receive.receipts_count = (uint32_t)receipt->n_entries;
+	return KW_OK;
+}
+
+/* Decides what an opened message is. KW_ENOMEM only; what is wrong with the content becomes a receipt. */
+static enum kw_err classify(struct spool_op *op, struct letter_opened *opened)
+{
+	Kinward__V1__Content *content = NULL;
+	struct kw_fault fault = {0};
+	struct kw_arena arena;
+	enum kw_err err;
+
+	kw_arena_init(&arena, KW_CONTENT_ARENA_MAX);
+	err = kw_content_unpack(kw_buf_view(&opened->content), &arena, &content, &fault);
+	if (err == KW_OK && ((uint32_t)content->body_case != opened->content_type ||
+		content->body_case == KINWARD__V1__CONTENT__BODY_UASC_REGISTRATION))
+		err = KW_EFIELD;
+	if (err == KW_OK && agent_now_ms() / AGENT_HOUR_MS >= (int64_t)opened->expiry_hour + SEEN_KEEP_HOURS)
+		err = KW_EEXPIRED; /* its digest may be forgotten: it could be a replay */
+	if (err == KW_ENOMEM)
+		goto out;
+	op->u.receive.item = opened->item;
+	op->u.receive.item.at_ms = agent_now_ms();
+	op->u.receive.expiry_hour = opened->expiry_hour;
+	if (err != KW_OK) {
+		kw_log(KW_LOG_WARN, "content_refused", KW_LOG_ERR(err), KW_LOG_STR("field", fault.field));
+		op->u.receive.arrival = SPOOL_REFUSED;
+		op->u.receive.failure = err;
+		err = KW_OK;
+		goto out;
+	}
+	memcpy(op->u.receive.item.message_id.bytes, content->message_id.data, KW_ID_SIZE);
+	if (content->body_case == KINWARD__V1__CONTENT__BODY_RECEIPT) {
+		op->u.receive.arrival = SPOOL_RECEIPT;
+		err = take_receipts(content->receipt, op);
+	} else {
+		op->u.receive.arrival = SPOOL_MESSAGE;
+		err = kw_buf_add(&op->content, kw_buf_view(&opened->content));
+	}
+out:
+	kw_arena_fini(&arena);
+	return err;
+}
+
+void agent_in_store(struct agent *agent, const struct agt_effect *effect)
+{
+	struct spool_box *box = (struct spool_box *)(uintptr_t)effect->box;
+	struct kw_view envelope = KW_VIEW(box->data, box->size);
+	struct spool_op *op = spool_op_new(SPOOL_OP_RECEIVE);
+	struct letter_opened opened;
+	const char *reason = "";
+	enum kw_err err = op == NULL ? KW_ENOMEM : letter_open(&agent->office, envelope, &opened, &reason);
+
+	if (err == KW_OK) {
+		err = classify(op, &opened);
+		letter_opened_fini(&opened);
+		spool_box_unref(box);
+	} else if (op != NULL && kw_err_class(err) == KW_CLASS_REJECT) {
+		struct kw_id id = letter_id(envelope);
+
+		kw_log(KW_LOG_WARN, "cannot_open", KW_LOG_STR("reason", reason), KW_LOG_ERR(err));
+		tell_unopened(agent, effect, &id);
+		op->u.receive.arrival = SPOOL_UNOPENED;
+		op->box = box;
+		err = KW_OK;
+	} else {
+		spool_box_unref(box);
+	}
+	if (err != KW_OK) {
+		spool_op_free(op);
+		agent_fail(agent, "receive", err);
+		return;
+	}
+	op->ticket = effect->ticket;
+	op->done = agent_op_done;
+	op->user = agent;
+	op->u.receive.msg_class = effect->msg_class;
+	op->u.receive.cursor = (struct kw_cursor){.epoch = effect->u.epoch, .sequence = effect->sequence};
+	spool_do(agent->spool, op);
+}
+
+void agent_in_notice(struct agent *agent, const struct agt_effect *effect)
+{
+	struct spool_box *box = (struct spool_box *)(uintptr_t)effect->box;
+	struct spool_op *op = spool_op_new(SPOOL_OP_NOTICE);
+	struct kw_frame_notice notice = {0};
+	enum kw_err err = kw_frame_notice_parse(KW_VIEW(box->data, box->size), &notice);
+
+	spool_box_unref(box);
+	if (op == NULL) {
+		agent_fail(agent, "no_memory", KW_ENOMEM);
+		return;
+	}
+	if (err != KW_OK) {
+		kw_log(KW_LOG_WARN, "bad_notice", KW_LOG_ERR(err)); /* its cursor moves on all the same */
+		notice = (struct kw_frame_notice){0};
+	} else {
+		kw_log(KW_LOG_WARN, "notice", KW_LOG_STR("agency", notice.agency.text), KW_LOG_ERR(notice.reason),
+			KW_LOG_INT("retry_after_ms", notice.retry_after_ms));
+	}
+	op->ticket = effect->ticket;
+	op->done = agent_op_done;
+	op->user = agent;
+	op->u.notice.cursor = (struct kw_cursor){.epoch = effect->u.epoch, .sequence = effect->sequence};
+	op->u.notice.notice = notice;
+	op->u.notice.now_ms = agent_now_ms();
+	spool_do(agent->spool, op);
+}

@@ -1,0 +1,133 @@
+#ifndef AGENT_SHELL_AGENT_INNER_H
+#define AGENT_SHELL_AGENT_INNER_H
+
+#include <openssl/x509.h>
+#include <uv.h>
+
+#include "agent/core/core.h"
+#include "agent/shell/agent.h"
+#include "agent/shell/letter.h"
+#include "agent/shell/settings.h"
+#include "agent/shell/socket.h"
+#include "agent/shell/spool.h"
+#include "proto/link/link.h"
+
+/* Shared by the agent's own files: agent.c (life), agent_state.c (the state directory), agent_plan.c (the core's
+ * effects), agent_link.c (frames), agent_send.c (what callers send), agent_in.c (what arrives), agent_receipt.c (receipts
+ * and retries). */
+
+#define AGENT_CHAIN_FILE "chain.pem"
+#define AGENT_ROOT_FILE "root.pem"
+#define AGENT_KEYS_FILE "keys"
+#define AGENT_DIRECTORY_FILE "directory.bin"
+#define AGENT_SPOOL_FOLDER "spool"
+#define AGENT_CONFIG_FILE "agent.yaml"
+
+#define AGENT_OUTBOX_DEFAULT 100000u
+#define AGENT_SENDING_MAX 4096u
+#define AGENT_LIFETIME_HOURS 720u
+#define AGENT_LIFETIME_HOURS_MAX 1080u
+#define AGENT_TICK_MS 1000u
+#define AGENT_SWEEP_TICKS 10u
+#define AGENT_SWEEP_ROWS 2000u
+#define AGENT_HOUR_MS 3600000
+
+/* A message of a caller on its way to the disk. */
+struct agent_sending {
+	struct agent *agent;
+	struct agent_sending *next;
+	struct agent_sending **at;
+	struct socket_call *call;
+	struct kw_name agency;
+	struct kw_id thread_id;
+	uint64_t thread_sequence;
+	struct socket_sent sent;
+};
+
+struct agent {
+	uv_loop_t loop;
+	uv_timer_t timer;
+	uv_signal_t signals[2];
+	struct settings *settings;
+	struct keys *keys;
+	struct letter_office office;
+	struct kw_directory *directory;
+	X509 *root;
+	struct kw_digest root_fingerprint;
+	EVP_PKEY *tls_key;
+	struct kw_tls_context *tls;
+	struct kw_net *net;
+	struct kw_link_hooks hooks;
+	struct kw_link *link;  /* NULL: none */
+	struct spool *spool;
+	struct socket *socket;
+
+	struct agt *core;
+	struct agt_plan *plan;
+	bool stepping;
+	bool down_due;         /* CONN_DOWN waits for the end of the step */
+	enum kw_err down_err;
+	bool drained_due;
+	uint64_t refill_from[KW_MSG_CLASS_COUNT]; /* 0: not asked */
+	uint32_t refill_count[KW_MSG_CLASS_COUNT];
+	struct spool_rows *rows;
+	struct spool_op *submitting; /* the append that the SUBMIT in this step is about */
+
+	uint64_t committed;    /* highest ticket that is durable */
+	uint64_t committed_told;
+	uv_check_t after;      /* ends a turn: tells the core of commits, writes receipts, tells subscribers */
+	bool news;
+	bool due;              /* receipts may be due */
+	uint64_t due_next;
+	uint32_t retrying;
+	uint32_t ticks;
+	bool sweeping;
+
+	struct agent_sending *sending;
+	uint32_t sending_count;
+
+	int64_t since_ms;
+	int64_t skew_ms;
+	enum kw_err problem;
+	uint64_t pong_ms;
+	uint64_t nonce;
+	bool stopping;
+	bool failed;
+};
+
+int64_t agent_now_ms(void);
+/* Something only a restart can mend. */
+void agent_fail(struct agent *agent, const char *event, enum kw_err err);
+
+/* agent_state.c. Paths: `out` of PATH_MAX (4096) bytes. */
+KW_MUST_USE enum kw_err agent_path(const char *folder, const char *file, char *out);
+KW_MUST_USE enum kw_err agent_state_load(struct agent *agent);
+/* A signed directory from the hub: verified, stored, used. Older and equal ones are ignored. */
+void agent_directory_take(struct agent *agent, struct kw_view signed_directory);
+void agent_state_fini(struct agent *agent);
+
+/* agent_plan.c: steps the core and does what it says. Not from within a step. */
+void agent_step(struct agent *agent, struct agt_event *event);
+/* Submits an append; takes op. */
+void agent_submit(struct agent *agent, struct spool_op *op);
+
+/* agent_link.c */
+void agent_connect(struct agent *agent);
+void agent_conn_down(struct agent *agent, enum kw_err err);
+
+/* agent_send.c: the socket's host. */
+void agent_send(void *user, Kinward__V1__SendRequest *request, struct socket_call *call);
+void agent_status(void *user, Kinward__V1__StatusReply *reply);
+void agent_identity(void *user, struct socket_identity *out);
+
+/* agent_in.c: IN_STORE and IN_NOTICE; each takes the box. */
+void agent_in_store(struct agent *agent, const struct agt_effect *effect);
+void agent_in_notice(struct agent *agent, const struct agt_effect *effect);
+/* What every operation with a ticket does when it is done. */
+void agent_op_done(struct spool_op *op, enum kw_err err);
+
+/* agent_receipt.c */
+void agent_receipts(struct agent *agent);
+void agent_retries(struct agent *agent);
+
+#endif

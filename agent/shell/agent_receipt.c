@@ -1,0 +1,193 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/shell/agent_inner.h"
+#include "kinward/v1/content.pb-c.h"
+#include "proto/link/log.h"
+#include "proto/wire/crypt.h"
+#include "proto/wire/message.h"
+
+/* Receipts that are due, one sealed message per sender and batch; and rows that the hub refused for now, again when their
+ * time has come. A due receipt leaves its table in the transaction that appends the message it travels in. */
+
+#define DUE_MAX (SPOOL_RECEIPTS_MAX * 4)
+#define RETRIES_MAX 64u
+
+struct due {
+	uint32_t count;
+	struct spool_receipt receipts[DUE_MAX];
+};
+
+static void gather(void *user, const struct spool_receipt *receipt)
+{
+	struct due *due = user;
+
+	if (due->count < DUE_MAX)
+		due->receipts[due->count++] = *receipt;
+}
+
+static int by_agency(const void *a, const void *b)
+{
+	const struct spool_receipt *x = a;
+	const struct spool_receipt *y = b;
+	int order = memcmp(x->agency.text, y->agency.text, sizeof(x->agency.text));
+
+	return order != 0 ? order : (x->key > y->key) - (x->key < y->key);
+}
+
+static void fill_entry(const struct spool_receipt *receipt, Kinward__V1__ReceiptEntry *out)
+{
+	kinward__v1__receipt_entry__init(out);
+	out->digest = (ProtobufCBinaryData){.len = KW_DIGEST_SIZE, .data = (uint8_t *)(uintptr_t)receipt->digest.bytes};
+	out->envelope_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = (uint8_t *)(uintptr_t)receipt->envelope_id.bytes};
+	out->level = receipt->failure == KW_OK ? KINWARD__V1__RECEIPT_LEVEL__RECEIPT_LEVEL_OPENED
+					       : KINWARD__V1__RECEIPT_LEVEL__RECEIPT_LEVEL_FAILED;
+	if (receipt->failure != KW_OK)
+		out->failure = (char *)(uintptr_t)kw_err_name(receipt->failure);
+	out->at_unix_ms = receipt->at_ms;
+}
+
+static enum kw_err pack(const struct spool_receipt *receipts, uint32_t count, int64_t now_ms, struct kw_buf *out)
+{
+	Kinward__V1__ReceiptEntry entries[SPOOL_RECEIPTS_MAX];
+	Kinward__V1__ReceiptEntry *list[SPOOL_RECEIPTS_MAX];
+	Kinward__V1__Receipt receipt = KINWARD__V1__RECEIPT__INIT;
+	Kinward__V1__Content content = KINWARD__V1__CONTENT__INIT;
+	struct kw_fault fault = {0};
+	uint8_t id[KW_ID_SIZE];
+	enum kw_err err = kw_random(id, sizeof(id));
+
+	for (uint32_t i = 0; i < count; i++) {
+		fill_entry(&receipts[i], &entries[i]);
+		list[i] = &entries[i];
+	}
+	receipt.entries = list;
+	receipt.n_entries = count;
+	content.message_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = id};
+	content.created_unix_ms = now_ms;
+	content.body_case = KINWARD__V1__CONTENT__BODY_RECEIPT;
+	content.receipt = &receipt;
+	return err != KW_OK ? err : kw_content_pack(&content, out, &fault);
+}
+
+/* One message with `count` receipts to one agency. */
+static enum kw_err send_receipts(struct agent *agent, const struct spool_receipt *receipts, uint32_t count)
+{
+	struct spool_op *op = spool_op_new(SPOOL_OP_APPEND);
+	int64_t now_ms = agent_now_ms();
+	struct letter letter = {.to = receipts[0].agency,
+		.msg_class = KW_NORMAL,
+		.expiry_hour = (uint32_t)(now_ms / AGENT_HOUR_MS) + AGENT_LIFETIME_HOURS,
+		.content_type = KINWARD__V1__CONTENT__BODY_RECEIPT,
+		.now_ms = now_ms};
+	struct letter_sealed sealed;
+	enum kw_err err = op == NULL ? KW_ENOMEM : pack(receipts, count, now_ms, &op->content);
+
+	if (err == KW_OK)
+		err = kw_random(letter.thread_id.bytes, KW_ID_SIZE);
+	if (err == KW_OK) {
+		letter.content = kw_buf_view(&op->content);
+		op->u.append.due_keys = calloc(count, sizeof(*op->u.append.due_keys));
+		err = op->u.append.due_keys == NULL ? KW_ENOMEM : letter_seal(&agent->office, &letter, &sealed);
+	}
+	if (err != KW_OK) {
+		spool_op_free(op);
+		return err;
+	}
+	kw_buf_fini(&op->content);
+	op->box = sealed.box;
+	op->u.append.msg_class = letter.msg_class;
+	op->u.append.envelope_id = sealed.envelope_id;
+	op->u.append.expiry_hour = letter.expiry_hour;
+	op->u.append.now_ms = now_ms;
+	op->u.append.due_count = count;
+	for (uint32_t i = 0; i < count; i++)
+		op->u.append.due_keys[i] = receipts[i].key;
+	op->done = agent_op_done;
+	op->user = agent;
+	agent_submit(agent, op);
+	return KW_OK;
+}
+
+void agent_receipts(struct agent *agent)
+{
+	struct due *due = malloc(sizeof(*due));
+	enum kw_err err;
+
+	if (due == NULL)
+		return; /* they are on disk; the next batch takes them along */
+	due->count = 0;
+	err = spool_due(agent->spool, agent->due_next, gather, due);
+	if (err != KW_OK)
+		agent_fail(agent, "spool_read", err);
+	agent->due = due->count == DUE_MAX;
+	for (uint32_t i = 0; i < due->count; i++) {
+		if (due->receipts[i].key >= agent->due_next)
+			agent->due_next = due->receipts[i].key + 1;
+	}
+	qsort(due->receipts, due->count, sizeof(due->receipts[0]), by_agency);
+	for (uint32_t i = 0, end; err == KW_OK && i < due->count; i = end) {
+		end = i + 1;
+		while (end < due->count && end - i < SPOOL_RECEIPTS_MAX &&
+			kw_name_equal(&due->receipts[end].agency, &due->receipts[i].agency))
+			end++;
+		enum kw_err sent = send_receipts(agent, &due->receipts[i], end - i);
+		/* They stay in the table and are tried again after the next start, when the directory may know the agency. */
+		if (sent != KW_OK)
+			kw_log(KW_LOG_WARN, "receipt_not_sent", KW_LOG_STR("agency", due->receipts[i].agency.text), KW_LOG_ERR(sent));
+	}
+	free(due);
+}
+
+static void retry_done(struct spool_op *op, enum kw_err err)
+{
+	struct agent *agent = op->user;
+
+	agent->retrying--;
+	agent_op_done(op, err);
+}
+
+struct retries {
+	uint32_t count;
+	struct spool_retry list[RETRIES_MAX];
+};
+
+static bool gather_retry(void *user, const struct spool_retry *retry)
+{
+	struct retries *retries = user;
+
+	retries->list[retries->count++] = *retry;
+	return retries->count < RETRIES_MAX;
+}
+
+void agent_retries(struct agent *agent)
+{
+	struct retries retries = {0};
+
+	if (agent->retrying > 0) /* what was read last is not yet gone from the table */
+		return;
+	enum kw_err err = spool_retries(agent->spool, (uint64_t)agent_now_ms(), gather_retry, &retries);
+	if (err != KW_OK)
+		agent_fail(agent, "spool_read", err);
+	for (uint32_t i = 0; i < retries.count; i++) {
+		const struct spool_retry *retry = &retries.list[i];
+		struct spool_op *op = spool_op_new(SPOOL_OP_APPEND);
+
+		if (op == NULL) {
+			spool_box_unref((struct spool_box *)(uintptr_t)retry->row.box);
+			continue;
+		}
+		op->box = (struct spool_box *)(uintptr_t)retry->row.box;
+		op->u.append.msg_class = retry->msg_class;
+		op->u.append.envelope_id = retry->row.envelope_id;
+		op->u.append.expiry_hour = retry->row.expiry_hour;
+		op->u.append.wants_receipt = retry->row.wants_receipt;
+		op->u.append.now_ms = agent_now_ms();
+		op->u.append.retry_ms = retry->due_ms;
+		op->u.append.retry_number = retry->number;
+		op->done = retry_done;
+		op->user = agent;
+		agent->retrying++;
+		agent_submit(agent, op);
+	}
+}

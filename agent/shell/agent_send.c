@@ -1,0 +1,306 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/shell/agent_inner.h"
+#include "proto/wire/crypt.h"
+#include "proto/wire/message.h"
+
+/* What a caller sends: checked, completed, told from a repeat, sealed, submitted. The reply waits for the commit. */
+
+struct refusal {
+	const char *field;
+	const char *text;
+	char path[160];
+	struct kw_fault fault;
+};
+
+static enum kw_err refuse(struct refusal *refusal, const char *field, const char *text)
+{
+	refusal->field = field;
+	refusal->text = text;
+	return KW_EFIELD;
+}
+
+/* The form of the request, without its content's rules. */
+static enum kw_err check(const Kinward__V1__SendRequest *request, struct kw_name *agency, struct refusal *refusal)
+{
+	const Kinward__V1__Content *content = request->content;
+
+	if (kw_name_from(kw_view_str(request->agency), agency) != KW_OK)
+		return refuse(refusal, "send.agency", "Name the agency to send to: 1 to 63 of a-z, 0-9 and '-'.");
+	if (content == NULL || content->body_case == KINWARD__V1__CONTENT__BODY__NOT_SET)
+		return refuse(refusal, "send.content", "Give what is to be sent.");
+	if (content->body_case == KINWARD__V1__CONTENT__BODY_RECEIPT)
+		return refuse(refusal, "send.content.receipt", "The agent writes receipts itself.");
+	if (content->body_case == KINWARD__V1__CONTENT__BODY_UASC_REGISTRATION)
+		return refuse(refusal, "send.content.uasc_registration", "A registration stays at its agency: use register.");
+	if (content->message_id.len != 0 && content->message_id.len != KW_ID_SIZE)
+		return refuse(refusal, "send.content.message_id", "A message id has 16 bytes, or is empty for a new one.");
+	if (request->thread_id.len != 0 && request->thread_id.len != KW_ID_SIZE)
+		return refuse(refusal, "send.thread_id", "A thread id has 16 bytes, or is empty for a new thread.");
+	if (request->lifetime_hours > AGENT_LIFETIME_HOURS_MAX)
+		return refuse(refusal, "send.lifetime_hours", "A message lives 1 to 1080 hours; 0 means 720.");
+	if (request->class_ >= KW_MSG_CLASS_COUNT)
+		return refuse(refusal, "send.class", "1 urgent, 2 normal, 3 bulk; 0 lets the agent choose.");
+	return KW_OK;
+}
+
+/* Of all that the caller asked for, before anything is completed, so that a repeat is known by it. */
+static enum kw_err digest_request(const Kinward__V1__SendRequest *request, struct kw_digest *out)
+{
+	struct kw_buf packed;
+	enum kw_err err;
+
+	kw_buf_init(&packed, SOCKET_REQUEST_SIZE_MAX * 2);
+	err = kw_buf_reserve(&packed, kinward__v1__send_request__get_packed_size(request));
+	if (err == KW_OK) {
+		packed.size = kinward__v1__send_request__pack(request, packed.data);
+		struct kw_view part = kw_buf_view(&packed);
+		err = kw_sha256(&part, 1, out);
+	}
+	kw_buf_fini(&packed);
+	return err;
+}
+
+/* Fills message id, thread and time where the caller left them empty; the memory is the item's. */
+static enum kw_err complete(Kinward__V1__SendRequest *request, struct spool_item *item)
+{
+	Kinward__V1__Content *content = request->content;
+	enum kw_err err = KW_OK;
+
+	if (content->message_id.len == 0)
+		err = kw_random(item->message_id.bytes, KW_ID_SIZE);
+	else
+		memcpy(item->message_id.bytes, content->message_id.data, KW_ID_SIZE);
+	if (err == KW_OK && request->thread_id.len == 0)
+		err = kw_random(item->thread_id.bytes, KW_ID_SIZE);
+	else if (err == KW_OK)
+		memcpy(item->thread_id.bytes, request->thread_id.data, KW_ID_SIZE);
+	content->message_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = item->message_id.bytes};
+	if (content->created_unix_ms == 0)
+		content->created_unix_ms = item->at_ms;
+	return err;
+}
+
+static enum kw_msg_class choose_class(const Kinward__V1__SendRequest *request)
+{
+	const Kinward__V1__Content *content = request->content;
+
+	if (request->class_ != 0)
+		return (enum kw_msg_class)request->class_;
+	if (content->body_case == KINWARD__V1__CONTENT__BODY_REFERRAL_REQUEST &&
+		content->referral_request->risk == KINWARD__V1__RISK__RISK_HIGH)
+		return KW_URGENT;
+	return KW_NORMAL;
+}
+
+/* KW_OK: new. KW_EEXIST: another message with this id. KW_EBUSY: the same, and its commit is under way. KW_ESTATE is
+ * never given: a repeat is KW_OK with *repeated and `sent` filled. */
+static enum kw_err find_repeat(struct agent *agent, const struct spool_item *item, struct socket_sent *sent, bool *repeated)
+{
+	struct spool_item old;
+	enum kw_err err;
+
+	for (const struct agent_sending *it = agent->sending; it != NULL; it = it->next) {
+		if (kw_id_equal(&it->sent.message_id, &item->message_id) && kw_name_equal(&it->agency, &item->agency))
+			return KW_EBUSY;
+	}
+	err = spool_find_sent(agent->spool, &item->message_id, &item->agency, &old);
+	if (err == KW_ENOTFOUND)
+		return KW_OK;
+	if (err != KW_OK)
+		return err;
+	if (memcmp(old.request_digest.bytes, item->request_digest.bytes, KW_DIGEST_SIZE) != 0)
+		return KW_EEXIST;
+	*repeated = true;
+	*sent = (struct socket_sent){.message_id = old.message_id,
+		.thread_id = old.thread_id,
+		.envelope_id = old.envelope_id,
+		.repeated = true};
+	return KW_OK;
+}
+
+static enum kw_err thread_place(struct agent *agent, struct spool_item *item)
+{
+	enum kw_err err = spool_thread_next(agent->spool, &item->thread_id, &item->thread_sequence);
+
+	if (err != KW_OK)
+		return err;
+	for (const struct agent_sending *it = agent->sending; it != NULL; it = it->next) {
+		if (kw_id_equal(&it->thread_id, &item->thread_id) && it->thread_sequence >= item->thread_sequence)
+			item->thread_sequence = it->thread_sequence + 1;
+	}
+	return KW_OK;
+}
+
+static enum kw_err check_room(const struct agent *agent)
+{
+	uint32_t max = agent->settings->outbox_max != 0 ? agent->settings->outbox_max : AGENT_OUTBOX_DEFAULT;
+
+	if (agent->stopping || agent->failed)
+		return KW_ECLOSED;
+	if (spool_is_full(agent->spool))
+		return KW_ENOSPACE;
+	if (spool_count(agent->spool, SPOOL_COUNT_QUEUED) + spool_count(agent->spool, SPOOL_COUNT_HELD) +
+			agent->sending_count >= max)
+		return KW_EFULL;
+	return agent->sending_count >= AGENT_SENDING_MAX ? KW_EBUSY : KW_OK;
+}
+
+static void sent_done(struct spool_op *op, enum kw_err err)
+{
+	struct agent_sending *sending = op->user;
+	struct agent *agent = sending->agent;
+
+	*sending->at = sending->next;
+	if (sending->next != NULL)
+		sending->next->at = sending->at;
+	agent->sending_count--;
+	if (err == KW_OK)
+		socket_call_sent(sending->call, &sending->sent);
+	else
+		socket_call_refuse(sending->call, err, NULL, NULL);
+	free(sending);
+	op->user = agent;
+	agent_op_done(op, err);
+}
+
+/* Puts the message on its way; `op` has its content. Takes op and call on KW_OK. */
+static enum kw_err submit(struct agent *agent, const struct letter *letter, struct spool_op *op, struct socket_call *call)
+{
+	struct spool_item *item = &op->u.append.item;
+	struct agent_sending *sending = calloc(1, sizeof(*sending));
+	struct letter_sealed sealed;
+	enum kw_err err = sending == NULL ? KW_ENOMEM : letter_seal(&agent->office, letter, &sealed);
+
+	if (err != KW_OK) {
+		free(sending);
+		return err;
+	}
+	item->envelope_id = sealed.envelope_id;
+	item->digest = sealed.digest;
+	op->box = sealed.box;
+	op->u.append.fresh = true;
+	op->u.append.msg_class = letter->msg_class;
+	op->u.append.envelope_id = sealed.envelope_id;
+	op->u.append.expiry_hour = letter->expiry_hour;
+	op->u.append.wants_receipt = true;
+	op->u.append.now_ms = letter->now_ms;
+	*sending = (struct agent_sending){.agent = agent,
+		.call = call,
+		.agency = item->agency,
+		.thread_id = item->thread_id,
+		.thread_sequence = item->thread_sequence,
+		.next = agent->sending,
+		.at = &agent->sending,
+		.sent = {.message_id = item->message_id, .thread_id = item->thread_id, .envelope_id = item->envelope_id}};
+	if (sending->next != NULL)
+		sending->next->at = &sending->next;
+	agent->sending = sending;
+	agent->sending_count++;
+	op->user = sending;
+	op->done = sent_done;
+	agent_submit(agent, op);
+	return KW_OK;
+}
+
+/* KW_OK with call still the caller's when *repeated. */
+static enum kw_err send_it(struct agent *agent, Kinward__V1__SendRequest *request, struct socket_call *call,
+	struct refusal *refusal, bool *repeated)
+{
+	struct spool_op *op = spool_op_new(SPOOL_OP_APPEND);
+	struct socket_sent sent;
+	enum kw_err err;
+
+	if (op == NULL)
+		return KW_ENOMEM;
+	struct spool_item *item = &op->u.append.item;
+	item->at_ms = agent_now_ms();
+	err = check(request, &item->agency, refusal);
+	if (err == KW_OK)
+		err = digest_request(request, &item->request_digest);
+	if (err == KW_OK)
+		err = complete(request, item);
+	if (err == KW_OK)
+		err = kw_content_pack(request->content, &op->content, &refusal->fault);
+	if (err == KW_OK)
+		err = find_repeat(agent, item, &sent, repeated);
+	if (err == KW_OK && *repeated) {
+		spool_op_free(op);
+		socket_call_sent(call, &sent);
+		return KW_OK;
+	}
+	if (err == KW_OK)
+		err = check_room(agent);
+	if (err == KW_OK)
+		err = thread_place(agent, item);
+	struct letter letter = {.to = item->agency,
+		.msg_class = choose_class(request),
+		.expiry_hour = (uint32_t)(item->at_ms / AGENT_HOUR_MS) +
+			(request->lifetime_hours != 0 ? request->lifetime_hours : AGENT_LIFETIME_HOURS),
+		.content_type = (uint32_t)request->content->body_case,
+		.thread_id = item->thread_id,
+		.thread_sequence = item->thread_sequence,
+		.now_ms = item->at_ms,
+		.content = kw_buf_view(&op->content)};
+	if (err == KW_OK)
+		err = submit(agent, &letter, op, call);
+	if (err != KW_OK)
+		spool_op_free(op);
+	return err;
+}
+
+void agent_send(void *user, Kinward__V1__SendRequest *request, struct socket_call *call)
+{
+	struct agent *agent = user;
+	struct refusal refusal = {0};
+	bool repeated = false;
+	enum kw_err err = send_it(agent, request, call, &refusal, &repeated);
+
+	if (err == KW_OK)
+		return;
+	if (refusal.fault.rule[0] != '\0') {
+		memcpy(refusal.path, "send.content", sizeof("send.content"));
+		if (refusal.fault.field[0] != '\0') {
+			refusal.path[12] = '.';
+			memcpy(refusal.path + 13, refusal.fault.field, sizeof(refusal.fault.field));
+		}
+		refusal.field = refusal.path;
+		refusal.text = refusal.fault.rule;
+	} else if (err == KW_ENOAGENCY || err == KW_EDENIED) {
+		refusal.field = "send.agency";
+	} else if (err == KW_EEXIST) {
+		refusal.field = "send.content.message_id";
+	}
+	socket_call_refuse(call, err, refusal.field, refusal.text);
+}
+
+void agent_status(void *user, Kinward__V1__StatusReply *reply)
+{
+	struct agent *agent = user;
+	struct kw_net_stats stats = {0};
+
+	kw_net_stats_get(agent->net, &stats);
+	reply->agency = agent->office.agency.text;
+	reply->hub = agent->office.hub.text;
+	reply->online = agt_online(agent->core);
+	reply->since_unix_ms = agent->since_ms;
+	if (agent->problem != KW_OK)
+		reply->problem = (char *)(uintptr_t)kw_err_name(agent->problem);
+	reply->wire_bytes_in = stats.bytes_in;
+	reply->wire_bytes_out = stats.bytes_out;
+	reply->directory_version = agent->directory != NULL ? agent->directory->version : 0;
+	reply->clock_skew_ms = agent->skew_ms;
+}
+
+void agent_identity(void *user, struct socket_identity *out)
+{
+	struct agent *agent = user;
+	struct kw_view key = KW_VIEW_OF(agent->keys->identity.public_key);
+
+	if (kw_sha256(&key, 1, &out->identity_fingerprint) != KW_OK)
+		memset(&out->identity_fingerprint, 0, sizeof(out->identity_fingerprint)); /* seen by whoever compares */
+	memcpy(out->sealing_key_id, agent->keys->sealing_id, sizeof(out->sealing_key_id));
+	out->root_fingerprint = agent->root_fingerprint;
+	out->directory = agent->directory;
+}

@@ -1,0 +1,162 @@
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/shell/agent_inner.h"
+#include "proto/link/file.h"
+#include "proto/link/log.h"
+#include "proto/link/pki.h"
+#include "proto/wire/spki.h"
+
+/* What enrolment left in the state directory: keys, certificate chain, root, directory. */
+
+enum kw_err agent_path(const char *folder, const char *file, char *out)
+{
+	int size = snprintf(out, PATH_MAX, "%s/%s", folder, file);
+
+	return size < 0 || size >= PATH_MAX ? KW_ETOOBIG : KW_OK;
+}
+
+/* Tells which file is at fault. */
+static enum kw_err blame(const char *path, enum kw_err err)
+{
+	if (err != KW_OK)
+		kw_log(KW_LOG_ERROR, "state_file", KW_LOG_STR("file", path), KW_LOG_ERR(err), KW_LOG_STR("text", kw_err_text(err)));
+	return err;
+}
+
+static enum kw_err load_keys(struct agent *agent)
+{
+	struct kw_buf passphrase;
+	char path[PATH_MAX];
+	enum kw_err err = agent_path(agent->settings->state, AGENT_KEYS_FILE, path);
+
+	kw_buf_init(&passphrase, KEYS_PASSPHRASE_SIZE_MAX + 2);
+	if (err == KW_OK)
+		err = keys_passphrase(agent->settings->passphrase_file, false, &passphrase);
+	if (err != KW_OK) {
+		kw_log(KW_LOG_ERROR, "passphrase", KW_LOG_ERR(err));
+	} else {
+		agent->keys = calloc(1, sizeof(*agent->keys));
+		err = agent->keys == NULL ? KW_ENOMEM : blame(path, keys_load(path, kw_buf_view(&passphrase), agent->keys));
+	}
+	kw_buf_fini(&passphrase);
+	return err != KW_OK ? err : keys_tls(agent->keys, &agent->tls_key);
+}
+
+/* Who we are stands in our certificate. */
+static enum kw_err load_names(struct agent *agent, const char *chain)
+{
+	X509 *leaf = NULL;
+	struct kw_spki_name name;
+	enum kw_err err = kw_pki_cert_load(chain, &leaf);
+
+	if (err == KW_OK)
+		err = kw_spki_name_of(leaf, &name);
+	if (err == KW_OK && name.kind != KW_SPKI_AGENCY)
+		err = KW_EAUTH;
+	X509_free(leaf);
+	if (err != KW_OK)
+		return err;
+	agent->office.agency = name.agency;
+	agent->office.hub = name.hub;
+	return KW_OK;
+}
+
+static enum kw_err verify(struct agent *agent, struct kw_view bytes, uint64_t version_min, struct kw_directory **out)
+{
+	struct kw_directory_trust trust = {.root = agent->root,
+		.root_fingerprint = agent->root_fingerprint,
+		.hub = agent->office.hub,
+		.version_min = version_min,
+		.now_unix_ms = agent_now_ms()};
+
+	return kw_directory_verify(bytes, &trust, out);
+}
+
+static void use_directory(struct agent *agent, struct kw_directory *directory)
+{
+	kw_directory_free(agent->directory);
+	agent->directory = directory;
+	agent->office.directory = directory;
+}
+
+static enum kw_err load_directory(struct agent *agent)
+{
+	struct kw_directory *directory = NULL;
+	struct kw_buf bytes;
+	char path[PATH_MAX];
+	enum kw_err err = agent_path(agent->settings->state, AGENT_DIRECTORY_FILE, path);
+
+	kw_buf_init(&bytes, KW_DIRECTORY_SIZE_MAX);
+	if (err == KW_OK)
+		err = kw_file_read(path, KW_FILE_PUBLIC, &bytes);
+	if (err == KW_OK)
+		err = verify(agent, kw_buf_view(&bytes), 1, &directory);
+	kw_buf_fini(&bytes);
+	if (err != KW_OK)
+		return blame(path, err);
+	use_directory(agent, directory);
+	return KW_OK;
+}
+
+enum kw_err agent_state_load(struct agent *agent)
+{
+	char chain[PATH_MAX];
+	char root[PATH_MAX];
+	enum kw_err err = agent_path(agent->settings->state, AGENT_CHAIN_FILE, chain);
+
+	if (err == KW_OK)
+		err = agent_path(agent->settings->state, AGENT_ROOT_FILE, root);
+	if (err == KW_OK)
+		err = load_keys(agent);
+	if (err == KW_OK)
+		err = blame(root, kw_pki_cert_load(root, &agent->root));
+	if (err == KW_OK)
+		err = kw_spki_digest(agent->root, &agent->root_fingerprint);
+	if (err == KW_OK)
+		err = blame(chain, load_names(agent, chain));
+	if (err != KW_OK)
+		return err;
+	agent->office.keys = agent->keys;
+	struct kw_tls_files files = {.chain = chain, .key = agent->tls_key, .root = agent->root};
+	err = blame(chain, kw_tls_context_new(KW_TLS_AGENT, &files, &agent->tls));
+	return err != KW_OK ? err : load_directory(agent);
+}
+
+void agent_directory_take(struct agent *agent, struct kw_view signed_directory)
+{
+	struct kw_directory *directory = NULL;
+	uint64_t have = agent->directory != NULL ? agent->directory->version : 0;
+	char path[PATH_MAX];
+	enum kw_err err = verify(agent, signed_directory, have, &directory);
+
+	if (err == KW_OK && directory->version == have) {
+		kw_directory_free(directory);
+		return;
+	}
+	if (err == KW_OK)
+		err = agent_path(agent->settings->state, AGENT_DIRECTORY_FILE, path);
+	/* Stored before it is used: a restart must not fall back behind a revocation. */
+	if (err == KW_OK)
+		err = kw_file_write_atomic(path, signed_directory, 0644);
+	if (err != KW_OK) {
+		kw_directory_free(directory);
+		kw_log(KW_LOG_WARN, "directory_refused", KW_LOG_ERR(err));
+		return;
+	}
+	use_directory(agent, directory);
+	kw_log(KW_LOG_INFO, "directory", KW_LOG_INT("version", directory->version), KW_LOG_INT("agencies", directory->count));
+}
+
+void agent_state_fini(struct agent *agent)
+{
+	kw_tls_context_free(agent->tls);
+	EVP_PKEY_free(agent->tls_key);
+	X509_free(agent->root);
+	kw_directory_free(agent->directory);
+	keys_fini(agent->keys);
+	free(agent->keys);
+	settings_free(agent->settings);
+}

@@ -1,0 +1,148 @@
+#include "agent/shell/letter.h"
+
+#include <string.h>
+
+#include "proto/wire/open.h"
+#include "proto/wire/seal.h"
+
+/* The strongest suite that we both speak; the directory lists them strongest first. */
+static enum kw_err choose_suite(const struct kw_directory_sealing_key *key, enum kw_suite *out)
+{
+	for (uint8_t i = 0; i < key->suites_count; i++) {
+		if (kw_suite_known(key->suites[i])) {
+			*out = (enum kw_suite)key->suites[i];
+			return KW_OK;
+		}
+	}
+	return KW_EVERSION;
+}
+
+static enum kw_err recipient_of(const struct letter_office *office, const struct kw_name *to,
+	struct kw_seal_recipient *out, enum kw_suite *suite)
+{
+	const struct kw_directory_entry *entry =
+		office->directory == NULL ? NULL : kw_directory_find(office->directory, to);
+
+	if (entry == NULL || entry->sealing_keys_count == 0)
+		return KW_ENOAGENCY;
+	if (entry->revoked)
+		return KW_EDENIED;
+	const struct kw_directory_sealing_key *key = &entry->sealing_keys[0];
+	enum kw_err err = choose_suite(key, suite);
+	if (err == KW_OK)
+		err = kw_key_id_from(KW_VIEW_OF(key->key_id), &out->key_id);
+	if (err != KW_OK)
+		return err;
+	out->agency = entry->agency;
+	out->hub = office->hub;
+	memcpy(out->public_key, key->public_key, sizeof(out->public_key));
+	return KW_OK;
+}
+
+enum kw_err letter_seal(const struct letter_office *office, const struct letter *letter, struct letter_sealed *out)
+{
+	struct kw_seal_recipient recipient = {0};
+	struct kw_seal_request request = {.recipients = &recipient,
+		.recipients_count = 1,
+		.identity = &office->keys->identity,
+		.home_hub = office->hub,
+		.msg_class = letter->msg_class,
+		.expiry_hour = letter->expiry_hour,
+		.hops_max = LETTER_HOPS_MAX,
+		.content = letter->content};
+	struct kw_sealed sealed;
+	enum kw_err err = recipient_of(office, &letter->to, &recipient, &request.suite);
+
+	if (err != KW_OK)
+		return err;
+	request.claims = (struct kw_claims){.sender = office->agency,
+		.sender_hub = office->hub,
+		.sent_unix_ms = letter->now_ms,
+		.content_type = letter->content_type,
+		.thread_id = letter->thread_id,
+		.thread_sequence = letter->thread_sequence};
+	err = kw_key_id_from(KW_VIEW_OF(office->keys->identity_id), &request.claims.key_id);
+	if (err == KW_OK)
+		err = kw_seal(&request, &sealed);
+	if (err != KW_OK)
+		return err;
+	struct spool_box *box = spool_box_new(kw_buf_view(&sealed.envelopes[0]));
+	if (box != NULL)
+		*out = (struct letter_sealed){.envelope_id = sealed.envelope_id, .digest = sealed.digest, .box = box};
+	kw_sealed_fini(&sealed);
+	return box != NULL ? KW_OK : KW_ENOMEM;
+}
+
+static enum kw_err find_secret(void *user, struct kw_view key_id, struct kw_x25519 *out)
+{
+	const struct letter_office *office = user;
+
+	if (!kw_view_equal(key_id, KW_VIEW_OF(office->keys->sealing_id)))
+		return KW_ENOTFOUND;
+	*out = office->keys->sealing;
+	return KW_OK;
+}
+
+static enum kw_err find_identity(void *user, const struct kw_open_sender *sender, uint8_t *out)
+{
+	const struct letter_office *office = user;
+	uint8_t id[KEYS_ID_SIZE];
+
+	if (office->directory == NULL || !kw_name_equal(sender->hub, &office->hub))
+		return KW_ENOTFOUND;
+	const struct kw_directory_entry *entry = kw_directory_find(office->directory, sender->agency);
+	if (entry == NULL || entry->revoked)
+		return KW_ENOTFOUND;
+	enum kw_err err = keys_id(entry->identity_key, id);
+	if (err != KW_OK)
+		return err;
+	if (!kw_view_equal(sender->key_id, KW_VIEW_OF(id)))
+		return KW_ENOTFOUND;
+	memcpy(out, entry->identity_key, KW_KEY_SIZE);
+	return KW_OK;
+}
+
+enum kw_err letter_open(const struct letter_office *office, struct kw_view envelope, struct letter_opened *out,
+	const char **reason)
+{
+	struct letter_office lookup = *office;
+	struct kw_open_request request = {.envelope = envelope,
+		.agency = office->agency,
+		.hub = office->hub,
+		.find_secret = find_secret,
+		.find_identity = find_identity,
+		.user = &lookup};
+	struct kw_opened opened;
+	enum kw_open_reason why;
+	enum kw_err err = kw_open(&request, &opened, &why);
+
+	*reason = kw_open_reason_name(why);
+	if (err != KW_OK)
+		return err;
+	memset(out, 0, sizeof(*out));
+	out->item.thread_id = opened.claims.thread_id;
+	out->item.thread_sequence = opened.claims.thread_sequence;
+	out->item.agency = opened.claims.sender;
+	out->item.envelope_id = opened.envelope_id;
+	out->item.digest = opened.digest;
+	out->expiry_hour = opened.expiry_hour;
+	out->content_type = opened.claims.content_type;
+	out->content = opened.content; /* moved */
+	memset(&opened.content, 0, sizeof(opened.content));
+	kw_opened_fini(&opened);
+	return KW_OK;
+}
+
+void letter_opened_fini(struct letter_opened *opened)
+{
+	kw_buf_fini(&opened->content);
+}
+
+struct kw_id letter_id(struct kw_view envelope)
+{
+	struct kw_envelope_label label = {0};
+
+	if (kw_envelope_peek(envelope, &label) != KW_OK)
+		return (struct kw_id){0};
+	return label.id;
+}

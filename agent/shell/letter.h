@@ -1,0 +1,57 @@
+#ifndef AGENT_SHELL_LETTER_H
+#define AGENT_SHELL_LETTER_H
+
+#include "agent/shell/keys.h"
+#include "agent/shell/spool.h"
+#include "proto/wire/directory.h"
+
+/* Sealing what we send and opening what we get, with our keys and the directory. Content is bytes here. */
+
+#define LETTER_HOPS_MAX 2u
+#define LETTER_CONTENT_SIZE_MAX 40960u
+
+struct letter_office {
+	const struct keys *keys;
+	struct kw_name agency; /* we */
+	struct kw_name hub;
+	const struct kw_directory *directory; /* NULL: none yet */
+};
+
+struct letter {
+	struct kw_name to;
+	enum kw_msg_class msg_class;
+	uint32_t expiry_hour;
+	uint32_t content_type;
+	struct kw_id thread_id;
+	uint64_t thread_sequence;
+	int64_t now_ms;
+	struct kw_view content;
+};
+
+struct letter_sealed {
+	struct kw_id envelope_id;
+	struct kw_digest digest;
+	struct spool_box *box; /* the envelope; one reference, the caller's */
+};
+
+/* KW_ENOAGENCY  nobody of that name; KW_EDENIED: shut out; KW_EVERSION: no suite in common; errors of kw_seal */
+KW_MUST_USE enum kw_err letter_seal(const struct letter_office *office, const struct letter *letter,
+	struct letter_sealed *out);
+
+struct letter_opened {
+	struct spool_item item; /* thread, agency, envelope id and digest are filled */
+	uint32_t expiry_hour;
+	uint32_t content_type;
+	struct kw_buf content;  /* wiped and freed by letter_opened_fini */
+};
+
+/* `reason`: for the log; static storage.
+ * Errors of kw_open: KW_EOPEN and bad forms mean "cannot open"; KW_ENOMEM and KW_ECRYPTO are our own trouble. */
+KW_MUST_USE enum kw_err letter_open(const struct letter_office *office, struct kw_view envelope,
+	struct letter_opened *out, const char **reason);
+void letter_opened_fini(struct letter_opened *opened);
+
+/* The id in an envelope's header, for UNOPENED; zeros when it cannot be read. */
+struct kw_id letter_id(struct kw_view envelope);
+
+#endif

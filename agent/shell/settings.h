@@ -1,0 +1,31 @@
+#ifndef AGENT_SHELL_SETTINGS_H
+#define AGENT_SHELL_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/link/config.h"
+
+/* agent.yaml; deploy/examples/agent.yaml explains every key. */
+
+#define SETTINGS_UIDS_MAX 32u
+
+struct settings {
+	char *state;           /* state directory, made by `kinward agent init` */
+	char *hub;             /* "host:port" */
+	char *socket;
+	char *passphrase_file; /* NULL: from the environment or the terminal */
+	uint32_t *allow_uids;  /* besides our own and root */
+	unsigned allow_uids_count;
+	uint32_t store_mib;    /* 0 = 4,096 */
+	uint32_t outbox_max;   /* messages without a receipt; 0 = 100,000 */
+	uint32_t connections_max; /* on the socket; 0 = 64 */
+	bool log_debug;
+};
+
+/* fault is written on failure only. */
+KW_MUST_USE enum kw_err settings_load(const char *path, struct settings **out, struct kw_config_fault *fault);
+/* Accepts NULL. */
+void settings_free(struct settings *settings);
+
+#endif

@@ -1,0 +1,65 @@
+#ifndef AGENT_SHELL_SOCKET_INNER_H
+#define AGENT_SHELL_SOCKET_INNER_H
+
+#include <uv.h>
+
+#include "agent/shell/socket.h"
+
+/* Shared by socket.c (connections and bytes), socket_call.c (requests) and socket_list.c (items). */
+
+struct socket_conn {
+	uv_pipe_t pipe;
+	struct socket *socket;
+	struct socket_conn *next;
+	struct socket_conn **at;
+	struct kw_buf in;
+	uint32_t calls;    /* under way; each holds the connection */
+	bool pumping;
+	bool reading;
+	bool ending;       /* no more requests; closes once all replies have left */
+	bool closing;      /* uv_close was called */
+	bool closed;
+	uint64_t subscribed; /* id of the request; 0 = not */
+	uint64_t after;
+};
+
+struct socket {
+	uv_pipe_t pipe;
+	uv_loop_t *loop;
+	struct socket_options options;
+	struct socket_host host;
+	char *path;
+	struct socket_conn *conns;
+	uint32_t count;
+	bool closing;
+	bool closed;
+	char space[65536]; /* read into; used within one callback */
+};
+
+struct socket_call {
+	struct socket_conn *conn;
+	uint64_t id;
+};
+
+/* What a refusal says besides its code; both may be NULL. */
+struct socket_detail {
+	const char *field;
+	const char *text;
+};
+
+/* Handles one request. */
+void socket_request(struct socket_conn *conn, struct kw_view bytes);
+/* A call under way; NULL when memory is out. */
+struct socket_call *socket_call_new(struct socket_conn *conn, uint64_t id);
+/* Writes a reply, if the connection still is. */
+void socket_reply(struct socket_conn *conn, const Kinward__V1__LocalReply *reply);
+void socket_refuse(struct socket_conn *conn, uint64_t id, enum kw_err err, const struct socket_detail *detail);
+/* Goes on with requests that wait in the buffer, and frees the connection when it is over. */
+void socket_pump(struct socket_conn *conn);
+void socket_push(struct socket_conn *conn);
+
+void socket_do_list(struct socket_conn *conn, uint64_t id, enum spool_list list, const Kinward__V1__ListRequest *request);
+void socket_do_show(struct socket_conn *conn, uint64_t id, const Kinward__V1__ShowRequest *request);
+void socket_do_subscribe(struct socket_conn *conn, uint64_t id, const Kinward__V1__SubscribeRequest *request);
+
+#endif
