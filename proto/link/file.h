@@ -14,13 +14,14 @@ enum kw_file_kind {
 
 /* Appends the whole file to out, which bounds it (kw_buf_init's size_max) and wipes it.
  * KW_ENOTFOUND  there is none
- * KW_EDENIED    not ours to open, a symbolic link, not a regular file, owned by another user, or a mode looser than its kind
+ * KW_EDENIED    not ours to open, a symbolic link, not a regular file, a mode looser than its kind, or a secret that
+ *               belongs to neither us nor root
  * KW_ETOOBIG, KW_ENOMEM, KW_EIO */
 KW_MUST_USE enum kw_err kw_file_read(const char *path, enum kw_file_kind kind, struct kw_buf *out);
 
 /* Replaces the file in one step, or leaves the old one: a temporary file beside it, fsync, rename, fsync of the folder.
  * mode: permission bits, whatever the umask.
- * KW_ENOTFOUND (no such folder), KW_EDENIED, KW_ENOSPACE, KW_EIO */
+ * KW_ENOTFOUND (no such folder), KW_EDENIED, KW_ETOOBIG (the path), KW_ENOSPACE, KW_EIO */
 KW_MUST_USE enum kw_err kw_file_write_atomic(const char *path, struct kw_view bytes, mode_t mode);
 
 #endif
