@@ -45,7 +45,7 @@ hub_kill() { # SIGNAL
 agency_make() { # NAME
   local code
   code=$("$BIN/kinward" hub add "$1" --dir "$STATE/hub" 2>/dev/null)
-  "$BIN/kinward" agent init "$code" --dir "$STATE/$1" >"$STATE/$1-init.log" 2>&1 ||
+  "$BIN/kinward" agent init "$code" --dir "$STATE/$1" --agent-socket "$STATE/$1/agent.sock" >"$STATE/$1-init.log" 2>&1 ||
     die "enrolment of $1 failed: $(cat "$STATE/$1-init.log")"
 }
 
@@ -64,7 +64,7 @@ agency_kill() { # NAME SIGNAL
 # kw AGENCY ARGS...: the command line of one agency
 kw() {
   local agency=$1; shift
-  "$BIN/kinward" --socket "$STATE/$agency/agent.sock" "$@"
+  KINWARD_SOCKET="$STATE/$agency/agent.sock" "$BIN/kinward" "$@"
 }
 
 stop_all() {

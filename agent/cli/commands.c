@@ -1,4 +1,5 @@
 #include "agent/cli/commands.h"
+#include "agent/cli/enrol.h"
 #include "agent/cli/hub.h"
 
 #include <string.h>
@@ -88,6 +89,7 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "keys", .args = "", .summary = "Our fingerprints, and the agencies we can send to",
 		.details = "Compare fingerprints by telephone before the first case goes to a new agency.\n\n  kinward keys\n",
 		.run = cli_run_keys},
+	{.name = "agent", .args = "init CODE", .summary = "Set up an agent with its hub's code", .details = "", .raw = cli_agent},
 	{.name = "hub", .args = "init|add|list", .summary = "Set up a hub and enrol agencies", .details = "", .raw = cli_hub},
 	{.name = "version", .args = "", .summary = "Print the version", .details = "", .run = run_version},
 	{.name = "help", .args = "[COMMAND]", .summary = "Explain a command", .details = "", .args_max = 1, .run = run_help},

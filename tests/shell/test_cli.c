@@ -1,0 +1,484 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "agent/cli/commands.h"
+
+/* The command line against a fake agent that answers each request by its kind and keeps the last SEND. */
+
+struct fake {
+	char folder[32];
+	char path[64];
+	char other[64]; /* a file in the folder, for tests that need one */
+	int listener;
+	pthread_t thread;
+	char sent[8192];     /* the last SEND as JSON */
+	unsigned registered; /* REGISTER requests */
+	bool refuse;         /* answer SEND with a refusal that may be retried */
+};
+
+static uint8_t ID[KW_ID_SIZE] = {0x5f, 0x2c, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 9};
+static uint8_t THREAD_ID[KW_ID_SIZE] = {0x77, 0xab, 3};
+#define ID_HEX "5f2c030405060708090a0b0c0d0e0f09"
+#define THREAD_HEX "77ab0300000000000000000000000000"
+
+static bool read_exactly(int fd, uint8_t *out, size_t size)
+{
+	size_t done = 0;
+	while (done < size) {
+		ssize_t n = read(fd, out + done, size - done);
+		if (n <= 0)
+			return false;
+		done += (size_t)n;
+	}
+	return true;
+}
+
+static char *text(const char *literal)
+{
+	return (char *)(uintptr_t)literal;
+}
+
+/* The referral that lies in the inbox; its reason would clear a screen and turn the text around. */
+static void fill_item(Kinward__V1__Item *item, Kinward__V1__Content *content, Kinward__V1__ReferralRequest *referral)
+{
+	kinward__v1__referral_request__init(referral);
+	referral->reason = text("calm\x1b[2J\x07 \xc2\x9b""31m \xe2\x80\xaetxt");
+	referral->risk = KINWARD__V1__RISK__RISK_HIGH;
+	kinward__v1__content__init(content);
+	content->body_case = KINWARD__V1__CONTENT__BODY_REFERRAL_REQUEST;
+	content->referral_request = referral;
+	kinward__v1__item__init(item);
+	item->number = 7;
+	item->agency = text("agency-b");
+	item->at_unix_ms = 1740837909000;
+	item->message_id = (ProtobufCBinaryData){KW_ID_SIZE, ID};
+	item->thread_id = (ProtobufCBinaryData){KW_ID_SIZE, THREAD_ID};
+	item->content = content;
+}
+
+static void keep(struct fake *fake, const Kinward__V1__SendRequest *send)
+{
+	json_t *tree = NULL;
+	struct json_fault fault;
+	if (json_map_write(&send->base, &tree, &fault) != KW_OK)
+		return;
+	char *dump = json_dumps(tree, JSON_COMPACT);
+	snprintf(fake->sent, sizeof(fake->sent), "%s", dump);
+	free(dump);
+	json_decref(tree);
+}
+
+static void answer(struct fake *fake, const Kinward__V1__LocalRequest *request, struct kw_buf *out)
+{
+	Kinward__V1__LocalReply reply = KINWARD__V1__LOCAL_REPLY__INIT;
+	Kinward__V1__LocalError error = KINWARD__V1__LOCAL_ERROR__INIT;
+	Kinward__V1__SendReply sent = KINWARD__V1__SEND_REPLY__INIT;
+	Kinward__V1__RegisterReply registered = KINWARD__V1__REGISTER_REPLY__INIT;
+	Kinward__V1__StatusReply status = KINWARD__V1__STATUS_REPLY__INIT;
+	Kinward__V1__ItemList list = KINWARD__V1__ITEM_LIST__INIT;
+	Kinward__V1__AckReply acked = KINWARD__V1__ACK_REPLY__INIT;
+	Kinward__V1__Item item, *items[1] = {&item};
+	Kinward__V1__Content content;
+	Kinward__V1__ReferralRequest referral;
+	fill_item(&item, &content, &referral);
+	reply.id = request->id;
+	reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_ERROR;
+	reply.error = &error;
+	error.code = text("not_found");
+	error.text = text("No such item; check the id.");
+	if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_SEND && fake->refuse) {
+		error.code = text("queue_full");
+		error.retryable = 1;
+	} else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_SEND) {
+		keep(fake, request->send);
+		sent.message_id = request->send->content->message_id;
+		sent.thread_id = (ProtobufCBinaryData){KW_ID_SIZE, THREAD_ID};
+		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_SENT;
+		reply.sent = &sent;
+	} else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_REGISTER) {
+		registered.repeated_request = fake->registered++ > 0;
+		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_REGISTERED;
+		reply.registered = &registered;
+	} else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_STATUS) {
+		status.agency = text("agency-a");
+		status.hub = text("hub-ke");
+		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_STATUS;
+		reply.status = &status;
+	} else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_INBOX) {
+		list.n_items = 1;
+		list.items = items;
+		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_ITEMS;
+		reply.items = &list;
+	} else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_OUTBOX) {
+		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_ITEMS;
+		reply.items = &list;
+	} else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_ACK) {
+		acked.count = (uint32_t)request->ack->n_message_ids;
+		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_ACKED;
+		reply.acked = &acked;
+	} else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_SUBSCRIBE ||
+		(request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_SHOW &&
+			memcmp(request->show->message_id.data, ID, KW_ID_SIZE) == 0)) {
+		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_ITEM;
+		reply.item = &item;
+	}
+	size_t size = kinward__v1__local_reply__get_packed_size(&reply);
+	assert_int_equal(kw_buf_reserve(out, size + 4), KW_OK);
+	kw_put_u32(out->data, (uint32_t)size);
+	out->size = 4 + kinward__v1__local_reply__pack(&reply, out->data + 4);
+}
+
+static void serve_one(struct fake *fake, int fd)
+{
+	uint8_t head[4];
+	while (read_exactly(fd, head, 4)) {
+		size_t size = kw_get_u32(head);
+		uint8_t *body = malloc(size + 1);
+		Kinward__V1__LocalRequest *request = read_exactly(fd, body, size)
+			? kinward__v1__local_request__unpack(NULL, size, body) : NULL;
+		free(body);
+		if (!request)
+			break;
+		struct kw_buf out;
+		kw_buf_init(&out, 65536);
+		answer(fake, request, &out);
+		(void)!write(fd, out.data, out.size);
+		kw_buf_fini(&out);
+		kinward__v1__local_request__free_unpacked(request, NULL);
+	}
+}
+
+static void *serve(void *context)
+{
+	struct fake *fake = context;
+	for (int fd; (fd = accept(fake->listener, NULL, NULL)) >= 0;) {
+		serve_one(fake, fd);
+		(void)close(fd);
+	}
+	return NULL;
+}
+
+static int setup(void **state)
+{
+	struct fake *fake = calloc(1, sizeof(*fake));
+	snprintf(fake->folder, sizeof(fake->folder), "/tmp/kw-cli-XXXXXX");
+	assert_non_null(mkdtemp(fake->folder));
+	snprintf(fake->path, sizeof(fake->path), "%s/agent.sock", fake->folder);
+	snprintf(fake->other, sizeof(fake->other), "%s/file", fake->folder);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", fake->path);
+	fake->listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(fake->listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fake->listener, 8), 0);
+	assert_int_equal(pthread_create(&fake->thread, NULL, serve, fake), 0);
+	*state = fake;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fake *fake = *state;
+	(void)shutdown(fake->listener, SHUT_RDWR);
+	(void)pthread_join(fake->thread, NULL);
+	(void)close(fake->listener);
+	(void)unlink(fake->path);
+	(void)unlink(fake->other);
+	(void)rmdir(fake->folder);
+	free(fake);
+	return 0;
+}
+
+/* What a command printed. */
+static char OUT[65536];
+static char ERR[65536];
+
+#define WORDS_MAX 48
+
+/* Runs "kinward" with words of a NULL-ended list; the fake's socket is added unless fake is NULL. */
+static int kinward(const struct fake *fake, ...)
+{
+	char *argv[WORDS_MAX] = {text("kinward")};
+	int argc = 1;
+	va_list args;
+	va_start(args, fake);
+	for (char *word; (word = va_arg(args, char *)) && argc < WORDS_MAX - 2;)
+		argv[argc++] = word;
+	va_end(args);
+	if (fake) {
+		argv[argc++] = text("--socket");
+		argv[argc++] = text(fake->path);
+	}
+	char *out_text = NULL, *err_text = NULL;
+	size_t out_size = 0, err_size = 0;
+	FILE *out = open_memstream(&out_text, &out_size), *err = open_memstream(&err_text, &err_size);
+	int code = cli_main(argc, argv, out, err);
+	(void)fclose(out);
+	(void)fclose(err);
+	snprintf(OUT, sizeof(OUT), "%s", out_text);
+	snprintf(ERR, sizeof(ERR), "%s", err_text);
+	free(out_text);
+	free(err_text);
+	return code;
+}
+
+static void holds(const char *whole, const char *part)
+{
+	if (!strstr(whole, part))
+		fail_msg("\"%s\" lacks \"%s\"", whole, part);
+}
+
+static void write_file(const struct fake *fake, const char *content)
+{
+	FILE *file = fopen(fake->other, "wb");
+	assert_non_null(file);
+	(void)fputs(content, file);
+	(void)fclose(file);
+}
+
+#define FLAGS "--service", "Health/Medical", "--risk", "high", "--case-ref", "K-1", "--name", "Amina Deng", "--age", "0", \
+	"--sex", "girl", "--reason", "Fever", "--referrer", "Jo Bol"
+
+static void test_cli_help_teaches_each_command(void **state)
+{
+	(void)state;
+	assert_int_equal(kinward(NULL, "--help", NULL), CLI_OK);
+	holds(OUT, "A first round trip");
+	holds(OUT, "75  not now");
+	for (const struct cli_command *command = CLI_COMMANDS; command->name; command++) {
+		holds(OUT, command->name);
+	}
+	for (const struct cli_command *command = CLI_COMMANDS; command->name; command++) {
+		if (!command->run)
+			continue;
+		assert_int_equal(kinward(NULL, command->name, "--help", NULL), CLI_OK);
+		holds(OUT, "Usage: kinward ");
+		holds(OUT, "--socket PATH");
+		assert_int_equal(kinward(NULL, "help", command->name, NULL), CLI_OK);
+	}
+	assert_int_equal(kinward(NULL, "version", "--json", NULL), CLI_OK);
+	holds(OUT, "\"version\":");
+}
+
+static void test_cli_wrong_lines_are_usage_errors(void **state)
+{
+	(void)state;
+	assert_int_equal(kinward(NULL, NULL), CLI_USAGE);
+	assert_int_equal(kinward(NULL, "sned", NULL), CLI_USAGE);
+	holds(ERR, "no such command: sned");
+	assert_int_equal(kinward(NULL, "show", NULL), CLI_USAGE);
+	holds(ERR, "something is missing");
+	assert_int_equal(kinward(NULL, "status", "now", NULL), CLI_USAGE);
+	assert_int_equal(kinward(NULL, "inbox", "--lmit", "5", NULL), CLI_USAGE);
+	holds(ERR, "no such option: --lmit");
+	assert_int_equal(kinward(NULL, "inbox", "--limit", NULL), CLI_USAGE);
+	assert_int_equal(kinward(NULL, "inbox", "--limit", "0", NULL), CLI_USAGE);
+	assert_int_equal(kinward(NULL, "inbox", "--limit=501", NULL), CLI_USAGE);
+	assert_int_equal(kinward(NULL, "inbox", "--limit=5", "--limit=6", NULL), CLI_USAGE);
+	assert_int_equal(kinward(NULL, "inbox", "--all=yes", NULL), CLI_USAGE);
+	assert_int_equal(kinward(NULL, "inbox", "-x", NULL), CLI_USAGE);
+	assert_int_equal(kinward(NULL, "inbox", "--timeout", "0", NULL), CLI_USAGE);
+	assert_int_equal(kinward(NULL, "show", "5f2c", NULL), CLI_USAGE);
+	assert_int_equal(kinward(NULL, "send", "agency-b", NULL), CLI_USAGE);
+	assert_int_equal(kinward(NULL, "send", "agency-b", "--referral", "a", "--risk", "high", NULL), CLI_USAGE);
+	assert_int_equal(kinward(NULL, "event", ID_HEX, "rejceted", NULL), CLI_USAGE);
+	holds(ERR, "acknowledged accepted");
+	assert_int_equal(kinward(NULL, "event", ID_HEX, "scheduled", "--appointment", "2025-03-01T14:00", NULL), CLI_USAGE);
+	assert_int_equal(kinward(NULL, "import", "f", "--as", "referral", NULL), CLI_USAGE);
+	assert_int_equal(kinward(NULL, "import", NULL), CLI_USAGE);
+	assert_int_equal(kinward(NULL, "show", "\x1b[2J", NULL), CLI_USAGE);
+	assert_null(strchr(ERR, '\x1b'));
+}
+
+static void test_cli_without_an_agent_says_so(void **state)
+{
+	(void)state;
+	assert_int_equal(kinward(NULL, "status", "--socket", "/nonexistent/agent.sock", NULL), CLI_UNREACHABLE);
+	holds(ERR, "Start kinward-agent");
+	assert_int_equal(kinward(NULL, "status", "--json", "--socket", "/nonexistent/agent.sock", NULL), CLI_UNREACHABLE);
+	holds(OUT, "\"code\":\"agent_unreachable\"");
+}
+
+static void test_cli_status_and_lists(void **state)
+{
+	struct fake *fake = *state;
+	assert_int_equal(kinward(fake, "status", NULL), CLI_OK);
+	holds(OUT, "agency-a is OFFLINE from hub hub-ke");
+	assert_int_equal(kinward(fake, "status", "--json", NULL), CLI_OK);
+	assert_string_equal(OUT, "{\"agency\":\"agency-a\",\"hub\":\"hub-ke\"}\n");
+	assert_int_equal(kinward(fake, "inbox", NULL), CLI_OK);
+	assert_string_equal(OUT, "7  2025-03-01 14:05:09Z  agency-b  referral high  " ID_HEX "\n");
+	assert_int_equal(kinward(fake, "outbox", NULL), CLI_OK);
+	holds(ERR, "Nothing here.");
+	assert_int_equal(kinward(fake, "ack", ID_HEX, THREAD_HEX, NULL), CLI_OK);
+	assert_string_equal(OUT, "2 acknowledged\n");
+	assert_int_equal(kinward(fake, "watch", "--count", "1", NULL), CLI_OK);
+	holds(OUT, ID_HEX);
+}
+
+static void test_cli_show_disarms_what_a_message_says(void **state)
+{
+	struct fake *fake = *state;
+	assert_int_equal(kinward(fake, "show", ID_HEX, NULL), CLI_OK);
+	holds(OUT, "reason: calm\\x1b[2J\\x07 \\u{9b}31m \\u{202e}txt\n");
+	holds(OUT, "thread     " THREAD_HEX);
+	assert_int_equal(kinward(fake, "show", ID_HEX, "--json", NULL), CLI_OK);
+	for (const char *c = OUT; *c; c++)
+		assert_true(*c == '\n' || (*c >= 0x20 && *c < 0x7f));
+	assert_int_equal(kinward(fake, "show", THREAD_HEX, NULL), CLI_NOT_FOUND);
+	assert_int_equal(kinward(fake, "show", "XywDBAUGBwgJCgsMDQ4PCQ==", NULL), CLI_OK); /* as --json prints it */
+}
+
+static void test_cli_send_makes_a_referral_of_options(void **state)
+{
+	struct fake *fake = *state;
+	assert_int_equal(kinward(fake, "send", "agency-b", FLAGS, "--consent-from", "caregiver", NULL), CLI_OK);
+	holds(OUT, THREAD_HEX);
+	holds(fake->sent, "\"agency\":\"agency-b\"");
+	holds(fake->sent, "\"service\":\"SERVICE_TYPE_HEALTH_MEDICAL\"");
+	holds(fake->sent, "\"age\":{\"years\":0,\"asOf\":");
+	holds(fake->sent, "\"consent\":{\"services\":\"CONSENT_ANSWER_GIVEN\",\"shareOtherOrgs\":\"CONSENT_ANSWER_GIVEN\"");
+	fake->sent[0] = '\0';
+	/* Nobody is said to have consented who was not. */
+	assert_int_equal(kinward(fake, "send", "agency-b", FLAGS, NULL), CLI_REFUSED);
+	holds(ERR, "consent");
+	assert_int_equal(kinward(fake, "send", "agency-b", FLAGS, "--age=x", NULL), CLI_USAGE);
+	assert_int_equal(kinward(fake, "send", "agency-b", "--risk", "huge", NULL), CLI_REFUSED);
+	holds(ERR, "--risk: is no known code; one of: high medium low");
+	assert_int_equal(kinward(fake, "send", "agency-b", FLAGS, "--consent-from", "child", "--dry-run", NULL), CLI_OK);
+	holds(OUT, "\"referralRequest\":");
+	assert_string_equal(fake->sent, "");
+}
+
+static void test_cli_send_reads_json_and_names_its_faults(void **state)
+{
+	struct fake *fake = *state;
+	assert_int_equal(kinward(fake, "send", "agency-b", "--content", fake->other, NULL), CLI_NOT_FOUND);
+	assert_int_equal(kinward(fake, "send", "agency-b", "--content", fake->folder, NULL), CLI_REFUSED);
+	write_file(fake, "{\"messageId\":\"AAAAAAAAAAAAAAAAAAAAAQ==\",\"referralEvent\":{\"state\":\"REFERRAL_STATE_ACCEPTED\"}}");
+	assert_int_equal(kinward(fake, "send", "agency-b", "--content", fake->other, "--class", "urgent", NULL), CLI_OK);
+	holds(fake->sent, "\"messageId\":\"AAAAAAAAAAAAAAAAAAAAAQ==\"");
+	holds(fake->sent, "\"class\":1");
+	write_file(fake, "{\"children\":[{\"age\":{\"years\":\"x\"}}]}");
+	assert_int_equal(kinward(fake, "send", "agency-b", "--referral", fake->other, NULL), CLI_REFUSED);
+	holds(ERR, "children[0].age.years: must be a whole number");
+	write_file(fake, "{,}");
+	assert_int_equal(kinward(fake, "send", "agency-b", "--referral", fake->other, NULL), CLI_REFUSED);
+	holds(ERR, "line 1 column");
+}
+
+static void test_cli_send_that_may_be_repeated_says_how(void **state)
+{
+	struct fake *fake = *state;
+	fake->refuse = true;
+	assert_int_equal(kinward(fake, "send", "agency-b", FLAGS, "--consent-from", "caregiver", "--message-id", ID_HEX, NULL),
+		CLI_RETRY);
+	holds(ERR, "--message-id " ID_HEX);
+}
+
+static void test_cli_event_goes_to_the_other_agency_in_the_thread(void **state)
+{
+	struct fake *fake = *state;
+	assert_int_equal(kinward(fake, "event", ID_HEX, "scheduled", "--appointment", "2025-03-01T14:00+03:00", "--place", "Clinic 2",
+		"--author", "Sara Lado", NULL), CLI_OK);
+	holds(fake->sent, "\"agency\":\"agency-b\"");
+	holds(fake->sent, "\"threadId\":\"d6sDAAAAAAAAAAAAAAAAAA==\"");
+	holds(fake->sent, "\"state\":\"REFERRAL_STATE_SCHEDULED\"");
+	holds(fake->sent, "\"atUnixMs\":\"1740826800000\",\"place\":\"Clinic 2\"");
+	fake->sent[0] = '\0';
+	assert_int_equal(kinward(fake, "event", THREAD_HEX, "rejected", "--reason", "no-capacity", NULL), CLI_OK);
+	holds(fake->sent, "\"threadId\":\"d6sDAAAAAAAAAAAAAAAAAA==\"");
+	holds(fake->sent, "\"reason\":\"REFERRAL_REASON_NO_CAPACITY\"");
+	assert_int_equal(kinward(fake, "event", "00000000000000000000000000000000", "accepted", NULL), CLI_NOT_FOUND);
+}
+
+static void test_cli_import_counts_and_names_refused_rows(void **state)
+{
+	struct fake *fake = *state;
+	const char *defaults = "sex=f,protection_status=separated,care_arrangement=kinship,consent_for_services=yes,"
+		"disclosure_other_orgs=yes,consent_source=caregiver";
+	write_file(fake, "case_id,name_first,age,shoe\n1,Amina,5,1\n2,Deng,x,1\n3,Akol,7,1\n");
+	assert_int_equal(kinward(fake, "import", fake->other, "--as-of", "2025-03-01", "--default", defaults, NULL), CLI_REFUSED);
+	assert_string_equal(OUT, "3 rows: 1 imported, 1 there already, 1 refused\n");
+	holds(ERR, "column ignored, no rule knows it: shoe");
+	holds(ERR, "line 3, column age (age.years): must be a whole number");
+	assert_int_equal(kinward(fake, "import", fake->other, "--as-of", "2025-03-01", "--default", defaults, "--json", NULL),
+		CLI_REFUSED);
+	holds(OUT, "{\"refused\":{\"line\":3,\"column\":\"age\"");
+	holds(OUT, "{\"summary\":{\"rows\":3,\"imported\":0,\"repeated\":2,\"refused\":1}}");
+	assert_int_equal(kinward(NULL, "import", fake->other, "--as-of", "2025-03-01", "--default", defaults, "--dry-run", NULL),
+		CLI_REFUSED);
+	holds(OUT, "2 good");
+	assert_int_equal(kinward(NULL, "import", "--columns", NULL), CLI_OK);
+	holds(OUT, "name_first");
+}
+
+static void test_cli_import_sends_referrals_under_ids_that_repeat(void **state)
+{
+	struct fake *fake = *state;
+	char first[sizeof(fake->sent)];
+	write_file(fake, "case_ref,service,risk,reason,name,age,sex,referrer_name,consent_for_services,disclosure_other_orgs,"
+		"consent_source,registration_date\nK-1,shelter,low,Alone,Amina,9,f,Jo,yes,yes,child,2025-01-01\n");
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(kinward(fake, "import", fake->other, "--as", "referral", "--to", "agency-b", NULL), CLI_OK);
+		if (i == 0)
+			memcpy(first, fake->sent, sizeof(first));
+	}
+	holds(first, "\"caseRef\":\"K-1\"");
+	assert_string_equal(first, fake->sent);
+	assert_int_equal(kinward(fake, "import", fake->other, "--as", "referral", "--to", "agency-c", NULL), CLI_OK);
+	assert_string_not_equal(strstr(first, "messageId"), strstr(fake->sent, "messageId"));
+	fake->refuse = true;
+	assert_int_equal(kinward(fake, "import", fake->other, "--as", "referral", "--to", "agency-b", NULL), CLI_RETRY);
+	holds(ERR, "run the same command again");
+}
+
+static void test_cli_escape_shows_broken_text_as_bytes(void **state)
+{
+	(void)state;
+	static const char *const CASES[][2] = {
+		{"plain", "plain"}, {"\xd8\xb9\xd8\xa8\xd8\xaf", "\xd8\xb9\xd8\xa8\xd8\xaf"}, {"a\nb\tc", "a\\x0ab\\x09c"},
+		{"\xff", "\\xff"}, {"\xc0\xaf", "\\xc0\\xaf"}, {"\xed\xa0\x80", "\\xed\\xa0\\x80"}, {"\xe2\x82", "\\xe2\\x82"},
+		{"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"}, {"\xe2\x80\x8c", "\xe2\x80\x8c"}, {"\xe2\x80\x8b", "\\u{200b}"},
+		{"\xf3\xa0\x81\x81", "\\u{e0041}"}, {"\x7f", "\\x7f"},
+	};
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		char out[64];
+		cli_escape(out, sizeof(out), CASES[i][0]);
+		assert_string_equal(out, CASES[i][1]);
+	}
+	char small[8];
+	cli_escape(small, sizeof(small), "abcd\xff");
+	assert_string_equal(small, "abcd"); /* never half of an escape */
+}
+
+#define WITH_FAKE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cli_help_teaches_each_command),
+		cmocka_unit_test(test_cli_wrong_lines_are_usage_errors),
+		cmocka_unit_test(test_cli_without_an_agent_says_so),
+		WITH_FAKE(test_cli_status_and_lists),
+		WITH_FAKE(test_cli_show_disarms_what_a_message_says),
+		WITH_FAKE(test_cli_send_makes_a_referral_of_options),
+		WITH_FAKE(test_cli_send_reads_json_and_names_its_faults),
+		WITH_FAKE(test_cli_send_that_may_be_repeated_says_how),
+		WITH_FAKE(test_cli_event_goes_to_the_other_agency_in_the_thread),
+		WITH_FAKE(test_cli_import_counts_and_names_refused_rows),
+		WITH_FAKE(test_cli_import_sends_referrals_under_ids_that_repeat),
+		cmocka_unit_test(test_cli_escape_shows_broken_text_as_bytes),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
