@@ -21,9 +21,19 @@ void kw_log_level_set(enum kw_log_level level)
 	level_min = level;
 }
 
+/* What the next field needs at least besides its key: comma, quotes, colon and the longest number. */
+#define FIELD_ROOM 32u
+/* An escape, and the quote that ends the text. */
+#define ESCAPE_ROOM 7u
+
+static size_t room_of(const struct line *line)
+{
+	return sizeof(line->text) - LINE_TAIL - line->size;
+}
+
 static void add(struct line *line, const char *text, size_t size)
 {
-	size_t room = sizeof(line->text) - LINE_TAIL - line->size;
+	size_t room = room_of(line);
 	if (size > room)
 		size = room;
 	memcpy(line->text + line->size, text, size);
@@ -34,7 +44,7 @@ static void add_escaped(struct line *line, const char *text)
 {
 	for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
 		char escape[8];
-		if (sizeof(line->text) - LINE_TAIL - line->size < 6)
+		if (room_of(line) < ESCAPE_ROOM)
 			return;
 		if (*at == '"' || *at == '\\')
 			(void)snprintf(escape, sizeof(escape), "\\%c", *at);
@@ -92,7 +102,8 @@ void kw_log_write(enum kw_log_level level, const char *event, const struct kw_lo
 	struct kw_log_field head[] = {KW_LOG_STR("level", LEVELS[level]), KW_LOG_STR("event", event)};
 	add_field(&line, &head[0]);
 	add_field(&line, &head[1]);
-	for (; fields->kind != KW_LOG_END; fields++)
+	/* A field that no longer fits is left out whole, and those behind it: a reader must still find JSON. */
+	for (; fields->kind != KW_LOG_END && room_of(&line) >= strlen(fields->key) + FIELD_ROOM; fields++)
 		add_field(&line, fields);
 	line.text[line.size++] = '}';
 	line.text[line.size++] = '\n';

@@ -7,7 +7,8 @@
 
 /* One JSON object per line on stderr: {"t":"2026-11-24T10:00:00.000Z","level":"info","event":"agency_online",…}.
  * Never a name of a person, a body, a key or a token: callers log codes, agencies and ids only. A line is at most
- * KW_LOG_LINE_MAX bytes; longer values are cut. */
+ * KW_LOG_LINE_MAX bytes; a value that does not fit is cut, and what comes after it left out. Other than ASCII is
+ * written as \u00XX, one escape each. */
 
 #define KW_LOG_LINE_MAX 1024u
 
