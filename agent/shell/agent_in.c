@@ -42,6 +42,7 @@ static void tell_unopened(struct agent *agent, const struct agt_effect *effect, 
 		.msg_class = effect->msg_class, .sequence = effect->sequence, .envelope_id = *envelope_id};
 	struct kw_buf *out = agent->link != NULL ? kw_link_out(agent->link) : NULL;
 
+	agent->wrote = true;
 	if (out != NULL && kw_frame_unopened_add(out, &unopened) != KW_OK)
 		kw_link_close(agent->link, KW_EFULL);
 }

@@ -65,6 +65,7 @@ struct agent {
 	struct agt *core;
 	struct agt_plan *plan;
 	bool stepping;
+	bool wrote;            /* frames were appended to the link in this step */
 	bool down_due;         /* CONN_DOWN waits for the end of the step */
 	enum kw_err down_err;
 	bool drained_due;

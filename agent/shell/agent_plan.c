@@ -39,6 +39,7 @@ static void fx_send(struct agent *agent, const struct agt_effect *effect)
 	/* A full link loses the frame and with it the order: it must end. */
 	if (out != NULL && kw_frame_message_add(out, &message) != KW_OK)
 		kw_link_close(agent->link, KW_EFULL);
+	agent->wrote = true;
 	spool_box_unref(box);
 }
 
@@ -50,6 +51,7 @@ static void fx_frame(struct agent *agent, const struct agt_effect *effect)
 
 	if (out == NULL)
 		return;
+	agent->wrote = true;
 	switch (effect->type) {
 	case AGT_FX_HELLO:
 		hello = effect->u.hello;
@@ -243,8 +245,10 @@ void agent_step(struct agent *agent, struct agt_event *event)
 	while (next_event(agent, &more))
 		step_once(agent, &more);
 	agent->stepping = false;
-	if (agent->link != NULL)
+	/* Only after a frame: an empty flush is drained at once, which is an event, which would come back here for ever. */
+	if (agent->link != NULL && agent->wrote)
 		kw_link_ready(agent->link);
+	agent->wrote = false;
 }
 
 void agent_submit(struct agent *agent, struct spool_op *op)
