@@ -53,9 +53,13 @@ hub_start
 for agency in "${agencies[@]}"; do agency_make "$agency"; agency_start "$agency"; done
 
 say "importing the Febrl records as UASC registrations at two agencies"
-defaults=consent_source=caregiver
-kw agency-a import tests/data/linkage/febrl/dataset1.csv --as-of 2024-01-01 --default "$defaults" | tail -n 1
-kw agency-b import tests/data/linkage/febrl/dataset3.csv --as-of 2024-01-01 --default "$defaults" | tail -n 1
+# Some rows of that data are damaged on purpose; the importer names each and goes on, with exit code 1.
+import_at() { # AGENCY FILE
+  kw "$1" import "$2" --as-of 2024-01-01 --default consent_source=caregiver >"$STATE/import-$1.log" 2>&1 || [ $? = 1 ]
+  say "  $1: $(tail -n 1 "$STATE/import-$1.log")"
+}
+import_at agency-a tests/data/linkage/febrl/dataset1.csv
+import_at agency-b tests/data/linkage/febrl/dataset3.csv
 
 # sender FROM COUNT: sends to the two others in turn
 services=(shelter education health_medical food legal registration)
