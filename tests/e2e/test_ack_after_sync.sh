@@ -9,15 +9,21 @@ command -v strace >/dev/null || { echo "skipped: no strace"; exit 0; }
 STATE=$(mktemp -d /tmp/kinward-sync.XXXXXX)
 # shellcheck source=deploy/lib.sh
 . deploy/lib.sh
-trap 'stop_all; rm -rf "$STATE"' EXIT
+trap 'stop_hub; HUB_PID=; stop_all; rm -rf "$STATE"' EXIT
 hub_make sync-hub
 hub_start
 for agency in agency-a agency-b; do agency_make "$agency"; done
 agency_start agency-a
 
 # run: restarts the broker under strace and sends 20 messages one by one; the trace goes to $STATE/trace
+stop_hub() { # strace ends when what it traces does; killing strace would leave the broker behind
+  local traced
+  traced=$(pgrep -P "$HUB_PID" -x kinward-broker || true)
+  kill -TERM "${traced:-$HUB_PID}"
+  wait "$HUB_PID" 2>/dev/null || true
+}
 run() {
-  hub_kill TERM
+  stop_hub
   KW_DEBUG_DUMPABLE=1 strace -f -ttt -T -e trace=read,write,writev,sendto,sendmsg,recvfrom,fdatasync,msync,fsync -o "$STATE/trace" \
     "$BIN/kinward-broker" "$STATE/hub/broker.yaml" 2>>"$STATE/hub.log" &
   HUB_PID=$!
