@@ -44,7 +44,9 @@ static char *join(json_t *array)
 		if (err == KW_OK)
 			err = kw_buf_add(&out, KW_VIEW(json_string_value(item), json_string_length(item)));
 	}
-	char *text = err == KW_OK ? strndup(out.size ? (const char *)out.data : "", out.size) : NULL;
+	if (err == KW_OK)
+		err = kw_buf_add_u8(&out, 0);
+	char *text = err == KW_OK ? strdup((const char *)out.data) : NULL;
 	kw_buf_fini(&out);
 	return text;
 }
