@@ -133,21 +133,30 @@ static enum kw_err sync_parent(const char *path)
 	return sync_path(parent, O_DIRECTORY);
 }
 
+/* folder ‖ name, PATH_SIZE characters at most. */
+#define PATH_SIZE 4096u
+static enum kw_err join(const char *folder, const char *name, char *out)
+{
+	int size = snprintf(out, PATH_SIZE, "%s%s", folder, name);
+
+	return size < 0 || (size_t)size >= PATH_SIZE ? KW_ETOOBIG : KW_OK;
+}
+
 static void remove_folder(const char *path)
 {
-	char file[4096];
+	char file[PATH_SIZE];
 
-	snprintf(file, sizeof(file), "%s/data.mdb", path);
-	unlink(file);
-	snprintf(file, sizeof(file), "%s/lock.mdb", path);
-	unlink(file);
+	if (join(path, "/data.mdb", file) == KW_OK)
+		unlink(file);
+	if (join(path, "/lock.mdb", file) == KW_OK)
+		unlink(file);
 	rmdir(path);
 }
 
 static enum kw_err fill(const char *path, const struct spool_options *options)
 {
 	struct spool spool = {0};
-	char file[4096];
+	char file[PATH_SIZE];
 	enum kw_err err = open_env(path, options, &spool.env);
 
 	if (err != KW_OK)
@@ -169,21 +178,22 @@ static enum kw_err fill(const char *path, const struct spool_options *options)
 		err = save(&spool, true);
 	mdb_env_close(spool.env);
 	kw_wipe(&spool, sizeof(spool));
-	snprintf(file, sizeof(file), "%s/data.mdb", path);
+	if (err == KW_OK)
+		err = join(path, "/data.mdb", file);
 	return err != KW_OK ? err : sync_path(file, 0);
 }
 
 static enum kw_err create(const struct spool_options *options)
 {
-	char path[4096];
-	int size = snprintf(path, sizeof(path) - 16, "%s.new", options->path);
+	char path[PATH_SIZE];
+	enum kw_err err = join(options->path, ".new", path);
 
-	if (size < 0 || (size_t)size >= sizeof(path) - 16)
-		return KW_ETOOBIG;
+	if (err != KW_OK)
+		return err;
 	remove_folder(path); /* of a creation that was cut short: it was never in use */
 	if (mkdir(path, 0700) != 0)
 		return errno == ENOSPC ? KW_ENOSPACE : KW_EIO;
-	enum kw_err err = fill(path, options);
+	err = fill(path, options);
 	if (err == KW_OK)
 		err = sync_path(path, O_DIRECTORY);
 	if (err == KW_OK && rename(path, options->path) != 0)
