@@ -32,7 +32,6 @@ build_packages=(
 test_packages=(
 	"libcmocka-dev:test programs"
 	"procps:pgrep, in the end-to-end tests"
-	"strace:watches the broker sync before it acks"
 	"clang:fuzzers"
 	"libclang-rt-14-dev:sanitizers for clang"
 	"clang-format:the code style"

@@ -38,7 +38,8 @@ static void add_outer(struct trace *trace, const char *line, bool entry)
 	memcpy(trace->field, path, sizeof(trace->field));
 }
 
-static void on_log(cyaml_log_t level, void *user, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void on_log(cyaml_log_t level, void *user, const char *format,
+	va_list args)
 {
 	struct trace *trace = user;
 	char buffer[256];
