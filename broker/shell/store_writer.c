@@ -276,7 +276,7 @@ int store_writer_measure(const struct store_env *env, struct store_figures *figu
 {
 	MDB_envinfo info;
 	MDB_txn *txn;
-	MDB_cursor *cursor;
+	MDB_cursor *cursor = NULL;
 	MDB_val key;
 	MDB_val value;
 	uint64_t free_pages = 0;
@@ -293,7 +293,9 @@ int store_writer_measure(const struct store_env *env, struct store_figures *figu
 			memcpy(&count, value.mv_data, sizeof(count));
 		free_pages += count;
 	}
-	mdb_txn_abort(txn); /* ends its cursor too */
+	if (cursor != NULL)
+		mdb_cursor_close(cursor); /* a read transaction does not end its cursors */
+	mdb_txn_abort(txn);
 	uint64_t pages = (uint64_t)info.me_last_pgno + 1;
 	figures->file_bytes = pages * env->page_size;
 	figures->used_bytes = (pages - (free_pages < pages ? free_pages : pages)) * env->page_size;
