@@ -142,7 +142,8 @@ static int do_remove(struct store_writer *writer, const struct store_op *op)
 	return code == MDB_NOTFOUND ? 0 : code;
 }
 
-/* Keeps the row's bytes for a person to look at, and takes it out of the queue. */
+/* Keeps the row's bytes for a person to look at. It stays where it is: LMDB moves neighbours when it deletes, and on a page
+ * with a damaged header that is a crash (seen). Readers skip it. */
 static int do_damaged(struct store_writer *writer, const struct store_op *op)
 {
 	uint8_t bytes[STORE_INDEX_KEY_SIZE];
@@ -155,7 +156,7 @@ static int do_damaged(struct store_writer *writer, const struct store_op *op)
 		writer->damaged_kept++;
 		code = mdb_put(writer->txn, writer->env->dbi.damaged, &key, &value, 0);
 	}
-	return code == 0 || code == MDB_NOTFOUND ? do_remove(writer, op) : code;
+	return code == MDB_NOTFOUND ? 0 : code;
 }
 
 static int do_agency(struct store_writer *writer, const struct store_op *op)
