@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "agent/shell/spool_inner.h"
+#include "proto/wire/crypt.h"
 
 /* What arrives, run by the writer: messages, receipts, notices; and what the caller has seen.
  *
@@ -182,13 +183,19 @@ static enum kw_err put_off(struct spool *spool, MDB_txn *txn, struct spool_op *o
 	struct kw_buf bytes;
 	uint32_t wait = op->u.notice.notice.retry_after_ms;
 	uint64_t number = place->number;
+	uint32_t spread;
 	enum kw_err err;
 
 	spool_out_key(place->msg_class, place->sequence, out_key);
 	err = spool_get(spool, txn, T_OUT, KW_VIEW_OF(out_key), &payload);
 	if (err != KW_OK)
 		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
-	kw_put_u64(key, (uint64_t)op->u.notice.now_ms + (wait < RETRY_MIN_MS ? RETRY_MIN_MS : wait));
+	/* Spread over half as long again: rows that come back all at once fill the queue again at once. */
+	err = kw_random(&spread, sizeof(spread));
+	if (err != KW_OK)
+		return err;
+	wait = wait < RETRY_MIN_MS ? RETRY_MIN_MS : wait;
+	kw_put_u64(key, (uint64_t)op->u.notice.now_ms + wait + spread % (wait / 2 + 1));
 	/* A receipt has no number; any that is free keeps its key apart. */
 	kw_put_u64(key + 8, number != 0 ? number : spool->numbers[N_NEXT_ITEM]++);
 	kw_buf_init(&bytes, payload.size + 1);

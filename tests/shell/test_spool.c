@@ -440,7 +440,7 @@ static void test_spool_notice_puts_off_or_buries(void **state)
 	retry_count = 0;
 	assert_int_equal(spool_retries(rig->spool, NOW + 4999, on_retry, NULL), KW_OK);
 	assert_int_equal(retry_count, 0);
-	assert_int_equal(spool_retries(rig->spool, NOW + 5000, on_retry, NULL), KW_OK);
+	assert_int_equal(spool_retries(rig->spool, NOW + 7500, on_retry, NULL), KW_OK);
 	assert_int_equal(retry_count, 1);
 
 	struct spool_op *op = append_op(rig, 1, KW_NORMAL); /* again, with a new place */
@@ -449,7 +449,7 @@ static void test_spool_notice_puts_off_or_buries(void **state)
 	op->u.append.retry_number = last_retry.number;
 	run(rig, op);
 	retry_count = 0;
-	assert_int_equal(spool_retries(rig->spool, NOW + 5000, on_retry, NULL), KW_OK);
+	assert_int_equal(spool_retries(rig->spool, NOW + 7500, on_retry, NULL), KW_OK);
 	assert_int_equal(retry_count, 0);
 	assert_int_equal(rows(rig, KW_NORMAL, 3), 1);
 	held(rig, KW_NORMAL, 3);
