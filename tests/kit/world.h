@@ -1,0 +1,70 @@
+#ifndef TESTS_KIT_WORLD_H
+#define TESTS_KIT_WORLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* One hub and some agents, with their real cores, on a pretend clock, network and disks. The seed draws the topology, the
+ * limits and the faults; the same seed gives the same run. A run has two phases: faults for some minutes, then none, and
+ * everything that was promised must come true within a bound. What is checked is TESTING's I1 to I5, outside the cores. */
+
+enum world_mutant {
+	WORLD_SOUND,
+	WORLD_NO_DEDUP,           /* a recipient forgets what it has seen */
+	WORLD_ACK_BEFORE_COMMIT,  /* the hub's disk promises before it keeps */
+	WORLD_LOSE_ACKED,         /* the hub's disk loses its last commits in a crash, and nobody notices */
+	WORLD_NO_RESEND_ON_EPOCH, /* agents believe a restored hub to have all that it once had */
+	WORLD_MUTANT_COUNT
+};
+extern const char *const WORLD_MUTANT_NAMES[WORLD_MUTANT_COUNT];
+
+/* Rare paths, counted. */
+enum world_mark {
+	WORLD_MARK_DELIVERED,
+	WORLD_MARK_REFUSED,
+	WORLD_MARK_RETRIED,
+	WORLD_MARK_DEAD,
+	WORLD_MARK_HUB_REFILL,
+	WORLD_MARK_AGENT_REFILL,
+	WORLD_MARK_REPLACED,
+	WORLD_MARK_EXPIRED_AT_HUB,
+	WORLD_MARK_EXPIRED_AT_AGENT,
+	WORLD_MARK_NEW_EPOCH,
+	WORLD_MARK_HUB_REPEAT,
+	WORLD_MARK_SEEN_REPEAT,
+	WORLD_MARK_UNOPENED,
+	WORLD_MARK_HUB_CRASH_KEPT,  /* a crash with a transaction in flight, which turned out durable */
+	WORLD_MARK_HUB_CRASH_LOST,
+	WORLD_MARK_AGENT_CRASH_KEPT,
+	WORLD_MARK_AGENT_CRASH_LOST,
+	WORLD_MARK_HUB_BUSY,        /* pending was full */
+	WORLD_MARK_SPACE_LOW,
+	WORLD_MARK_SILENT_LINK,
+	WORLD_MARK_STALL,
+	WORLD_MARK_HELD_CREDIT,     /* a WELCOME without credit */
+	WORLD_MARK_DELIVERED_AND_DEAD, /* expired at the hub after it was delivered, before the hub knew */
+	WORLD_MARK_COUNT
+};
+extern const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT];
+
+struct world_options {
+	uint64_t seed;
+	enum world_mutant mutant;
+	FILE *log; /* the narration; NULL for none */
+};
+
+struct world_result {
+	bool ok;
+	char why[200]; /* when not ok */
+	uint64_t hash; /* of all that happened, in order */
+	uint64_t steps;
+	uint64_t marks[WORLD_MARK_COUNT]; /* added to, so that runs sum up */
+};
+
+void world_run(const struct world_options *options, struct world_result *result);
+
+/* The seed that runs, for a handler of SIGABRT. */
+extern volatile uint64_t world_seed;
+
+#endif

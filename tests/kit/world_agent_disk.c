@@ -1,0 +1,231 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/kit/world_inner.h"
+
+/* An agent's disk: operations in order, many in one transaction, each all or nothing. What it knows about a message is
+ * kept in the message; nothing here is changed but by a transaction that ends well. */
+
+static void leave(struct world *w, struct w_agent *agent, uint32_t number)
+{
+	enum kw_msg_class msg_class = w->msgs.at[number].msg_class;
+	for (uint32_t i = 0; i < agent->rows[msg_class].count; i++) {
+		struct w_out_row *row = &agent->rows[msg_class].at[i];
+		if (row->msg != number || row->gone)
+			continue;
+		row->gone = true;
+		*W_PUSH(agent->gone) = (struct w_gone){.msg_class = msg_class, .sequence = row->sequence};
+	}
+	for (uint32_t i = 0; i < agent->retries.count; i++)
+		if (agent->retries.at[i].msg == number)
+			agent->retries.at[i--] = agent->retries.at[--agent->retries.count];
+}
+
+static void bury(struct world *w, struct w_agent *agent, uint32_t number, enum kw_err reason)
+{
+	leave(w, agent, number);
+	struct w_msg *msg = &w->msgs.at[number];
+	if (msg->receipt || msg->state != W_QUEUED)
+		return;
+	w_log(w, "agent %u: message %u is a dead letter: %s", agent->number, number, kw_err_name(reason));
+	msg->state = W_DEAD;
+	w_mark(w, WORLD_MARK_DEAD);
+}
+
+static void put_cursor(struct world *w, struct w_agent *agent, const struct w_agent_op *op)
+{
+	struct kw_cursor *cursor = &agent->received[op->msg_class];
+	if (cursor->epoch == op->epoch && op->sequence <= cursor->sequence)
+		w_fail(w, "agent %u takes sequence %llu of class %d twice", agent->number, (unsigned long long)op->sequence,
+			(int)op->msg_class);
+	*cursor = (struct kw_cursor){.epoch = op->epoch, .sequence = op->sequence};
+}
+
+static void apply_append(struct world *w, struct w_agent *agent, const struct w_agent_op *op)
+{
+	struct w_msg *msg = &w->msgs.at[op->body];
+	if (op->sequence < agent->next[op->msg_class])
+		w_fail(w, "agent %u gives sequence %llu out twice", agent->number, (unsigned long long)op->sequence);
+	if (op->submit == W_SUBMIT_RETRY)
+		leave(w, agent, op->body);
+	agent->next[op->msg_class] = op->sequence + 1;
+	struct w_out_row *row = W_PUSH(agent->rows[op->msg_class]);
+	row->sequence = op->sequence;
+	row->msg = op->body;
+	row->gone = !msg->receipt && op->submit == W_SUBMIT_RETRY && msg->state != W_QUEUED;
+	if (row->gone)
+		*W_PUSH(agent->gone) = (struct w_gone){.msg_class = op->msg_class, .sequence = op->sequence};
+	if (op->submit == W_SUBMIT_DUE)
+		for (uint32_t i = 0; i < agent->dues.count; i++)
+			if (agent->dues.at[i].msg == op->about) {
+				agent->dues.at[i] = agent->dues.at[--agent->dues.count];
+				break;
+			}
+	if (op->submit == W_SUBMIT_FRESH) {
+		msg->state = W_QUEUED;
+		msg->submit_order = ++w->submissions;
+	}
+}
+
+static void apply_receipt(struct world *w, struct w_agent *agent, uint32_t about)
+{
+	struct w_msg *msg = &w->msgs.at[about];
+	if (msg->from != agent->number)
+		w_fail(w, "I3: agent %u has a receipt of another's message", agent->number);
+	if (msg->delivered == 0)
+		w_fail(w, "message %u has a receipt and is in no inbox", about);
+	leave(w, agent, about);
+	if (msg->state == W_DEAD)
+		w_mark(w, WORLD_MARK_DELIVERED_AND_DEAD);
+	if (msg->state == W_QUEUED)
+		msg->state = W_DELIVERED;
+}
+
+static void apply_receive(struct world *w, struct w_agent *agent, const struct w_agent_op *op)
+{
+	struct w_msg *msg = &w->msgs.at[op->body];
+	put_cursor(w, agent, op);
+	if (msg->unopenable)
+		return;
+	if (msg->receipt) {
+		apply_receipt(w, agent, msg->about);
+		return;
+	}
+	if (msg->seen && w->mutant != WORLD_NO_DEDUP) {
+		w_mark(w, WORLD_MARK_SEEN_REPEAT);
+	} else {
+		msg->seen = true;
+		msg->delivered++;
+		msg->deliver_order = ++w->deliveries;
+		w_mark(w, WORLD_MARK_DELIVERED);
+		w_log(w, "agent %u: message %u is in the inbox", agent->number, op->body);
+		if (msg->delivered > 1)
+			w_fail(w, "I2: message %u is delivered twice", op->body);
+	}
+	W_PUSH(agent->dues)->msg = op->body;
+}
+
+static void apply_notice(struct world *w, struct w_agent *agent, const struct w_agent_op *op)
+{
+	const struct kw_frame_notice *notice = &w->notices.at[op->body & ~W_NOTICE];
+	uint32_t number = w_msg_of(&notice->envelope_id);
+	struct w_msg *msg = &w->msgs.at[number];
+	put_cursor(w, agent, op);
+	if (msg->from != agent->number) {
+		w_fail(w, "I3: agent %u has a notice about another's message", agent->number);
+		return;
+	}
+	if (!msg->receipt && msg->state != W_QUEUED)
+		return;
+	if (kw_err_class(notice->reason) != KW_CLASS_RETRY) {
+		bury(w, agent, number, notice->reason);
+		return;
+	}
+	uint32_t rows_gone = agent->gone.count;
+	for (uint32_t i = 0; i < agent->retries.count; i++)
+		if (agent->retries.at[i].msg == number)
+			return;
+	leave(w, agent, number);
+	msg->refused = true;
+	if (agent->gone.count == rows_gone)
+		return; /* it is not in the outbox */
+	struct w_retry *retry = W_PUSH(agent->retries);
+	retry->msg = number;
+	retry->due = w->now + notice->retry_after_ms;
+}
+
+static void apply_sweep(struct world *w, struct w_agent *agent)
+{
+	uint32_t hour = (uint32_t)(w_wall(w) / 3600000u);
+	for (uint32_t i = 0; i < w->msgs.count; i++) {
+		const struct w_msg *msg = &w->msgs.at[i];
+		if (msg->from != agent->number || msg->receipt || msg->state != W_QUEUED || msg->expiry_hour == 0 ||
+			msg->expiry_hour > hour)
+			continue;
+		w_mark(w, WORLD_MARK_EXPIRED_AT_AGENT);
+		bury(w, agent, i, KW_EEXPIRED);
+	}
+}
+
+static void apply(struct world *w, struct w_agent *agent, const struct w_agent_op *op)
+{
+	switch (op->type) {
+	case W_OP_APPEND:
+		apply_append(w, agent, op);
+		break;
+	case W_OP_HELD:
+		agent->held[op->msg_class] = op->sequence;
+		break;
+	case W_OP_RECEIVE:
+		apply_receive(w, agent, op);
+		break;
+	case W_OP_NOTICE:
+		apply_notice(w, agent, op);
+		break;
+	case W_OP_EPOCH:
+	case W_OP_OWN_EPOCH:
+		memset(agent->held, 0, sizeof(agent->held));
+		if (op->type == W_OP_EPOCH)
+			agent->hub_epoch = op->epoch;
+		else
+			w_fail(w, "agent %u takes its disk for an old copy", agent->number);
+		break;
+	case W_OP_SWEEP:
+		apply_sweep(w, agent);
+		break;
+	}
+}
+
+void w_agent_disk_kick(struct world *w, struct w_agent *agent)
+{
+	if (agent->in_flight > 0 || agent->ops.count == 0)
+		return;
+	agent->in_flight = (uint32_t)prng_range(&w->prng, 1, agent->ops.count);
+	w_at(w, prng_range(&w->prng, w->draw.commit_min, w->draw.commit_max),
+		(struct w_event){.type = W_EV_COMMIT, .node = agent->number, .life = agent->life});
+}
+
+static uint64_t apply_flight(struct world *w, struct w_agent *agent, bool told)
+{
+	uint64_t ticket = 0;
+	for (uint32_t i = 0; i < agent->in_flight; i++) {
+		const struct w_agent_op *op = &agent->ops.at[i];
+		apply(w, agent, op);
+		ticket = op->ticket != 0 ? op->ticket : ticket;
+		if (told && op->type == W_OP_APPEND && op->submit == W_SUBMIT_FRESH)
+			w->msgs.at[op->body].acked = true;
+	}
+	agent->ops.count -= agent->in_flight;
+	memmove(agent->ops.at, agent->ops.at + agent->in_flight, agent->ops.count * sizeof(*agent->ops.at));
+	agent->in_flight = 0;
+	return ticket;
+}
+
+void w_agent_disk_done(struct world *w, struct w_agent *agent)
+{
+	struct agt_event event = {.type = AGT_EV_COMMITTED};
+	event.u.ticket = apply_flight(w, agent, true);
+	if (event.u.ticket != 0)
+		w_agent_step(w, agent, &event);
+	while (agent->gone.count > 0 && !w->failed) {
+		struct w_gone gone = agent->gone.at[--agent->gone.count];
+		event = (struct agt_event){.type = AGT_EV_RECEIPTED};
+		event.u.receipted.msg_class = gone.msg_class;
+		event.u.receipted.sequence = gone.sequence;
+		w_agent_step(w, agent, &event);
+	}
+	w_agent_disk_kick(w, agent);
+}
+
+void w_agent_disk_crash(struct world *w, struct w_agent *agent)
+{
+	if (agent->in_flight > 0) {
+		bool keep = prng_percent(&w->prng, 50);
+		w_mark(w, keep ? WORLD_MARK_AGENT_CRASH_KEPT : WORLD_MARK_AGENT_CRASH_LOST);
+		if (keep)
+			(void)apply_flight(w, agent, false);
+	}
+	agent->ops.count = 0;
+	agent->in_flight = 0;
+	agent->gone.count = 0;
+}

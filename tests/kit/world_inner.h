@@ -1,0 +1,323 @@
+#ifndef TESTS_KIT_WORLD_INNER_H
+#define TESTS_KIT_WORLD_INNER_H
+
+#include "agent/core/core.h"
+#include "broker/core/core.h"
+#include "tests/kit/prng.h"
+#include "tests/kit/world.h"
+
+/* The inside of the world, shared by world*.c. Times are pretend milliseconds since the start. */
+
+#define W_AGENTS_MAX 5u
+#define W_HUB W_AGENTS_MAX /* its number as a node */
+#define W_CONNS_MAX 16u
+#define W_NOBODY 99u
+#define W_NOTICE 0x80000000u /* a body that is a notice */
+
+/* A growing array: W_PUSH gives the new, zeroed item. */
+#define W_VEC(type) \
+	struct { \
+		type *at; \
+		uint32_t count; \
+		uint32_t cap; \
+	}
+#define W_PUSH(vec) (w_grow((void **)&(vec).at, (vec).count, &(vec).cap, sizeof(*(vec).at)), &(vec).at[(vec).count++])
+void w_grow(void **at, uint32_t count, uint32_t *cap, size_t size);
+
+enum w_state { W_FRESH, W_QUEUED, W_DELIVERED, W_DEAD };
+
+/* An envelope. What its two ends have on disk about it is here too: only durable state, so a crash needs no copy. */
+struct w_msg {
+	bool receipt;
+	bool unopenable;
+	uint32_t about; /* receipts: the message */
+	uint32_t from;
+	uint32_t to; /* W_NOBODY: no such agency */
+	enum kw_msg_class msg_class;
+	uint32_t size;
+	uint32_t expiry_hour;
+	enum w_state state;  /* on the sender's disk */
+	bool acked;          /* the local caller was told "held" */
+	bool refused;        /* for now, at least once */
+	bool seen;           /* on the recipient's disk */
+	uint32_t delivered;  /* times in the recipient's inbox */
+	uint64_t submit_order;
+	uint64_t deliver_order;
+};
+
+struct w_box {
+	uint32_t body;
+	int32_t kept;
+	bool live;
+};
+struct w_boxes {
+	W_VEC(struct w_box) box;
+	W_VEC(uint32_t) spare;
+	uint32_t live;
+};
+
+struct w_conn {
+	uint32_t agent;
+	uint32_t hub_conn; /* BRK_CONN_NONE: not accepted */
+	bool open[2];      /* the agent's end, the hub's end */
+	bool dead;         /* nothing passes any more */
+	uint64_t arrive[2];
+	uint64_t depart[2];
+	uint64_t stall_until[2];
+	bool drain[2];
+};
+enum { W_TO_HUB, W_TO_AGENT };
+
+struct w_frame {
+	uint8_t type;
+	enum kw_msg_class msg_class;
+	uint64_t sequence;
+	uint32_t body;
+	union {
+		struct kw_frame_ack ack;
+		struct kw_frame_hello hello;
+		struct kw_frame_error error;
+		struct kw_frame_unopened unopened;
+	} u;
+};
+
+enum w_event_type {
+	W_EV_FRAME,       /* a: conn, b: frame, dir */
+	W_EV_FIN,         /* a: conn: the other end has closed */
+	W_EV_DIALLED,     /* a: conn */
+	W_EV_DIAL_FAILED, /* node, life */
+	W_EV_DOWN,        /* a: conn, dir: that end notices */
+	W_EV_DRAIN,       /* a: conn, dir */
+	W_EV_COMMIT,      /* node, life */
+	W_EV_TICK,        /* node, life */
+	W_EV_READ,        /* agent, life; a: class, b: from, c: count */
+	W_EV_SUBMIT,      /* agent */
+	W_EV_CRASH,       /* node */
+	W_EV_RESTART,     /* node */
+	W_EV_LINK_FAULT,
+	W_EV_SPACE,
+	W_EV_BACKUP,
+	W_EV_CALM
+};
+struct w_event {
+	uint64_t at;
+	uint64_t order;
+	enum w_event_type type;
+	uint32_t node;
+	uint32_t life;
+	uint32_t a;
+	uint64_t b;
+	uint32_t c;
+	uint8_t dir;
+};
+
+/* The hub's disk. */
+struct w_hub_row {
+	uint64_t sequence;
+	uint32_t body;
+	uint32_t size;
+	uint32_t expiry_hour;
+	uint32_t owner;
+	struct kw_id id;
+};
+struct w_hub_queue {
+	uint64_t last;
+	W_VEC(struct w_hub_row) rows;
+};
+struct w_hub_image {
+	uint64_t epoch;
+	struct w_hub_queue queue[W_AGENTS_MAX][KW_MSG_CLASS_COUNT];
+	struct kw_cursor cursor[W_AGENTS_MAX][KW_MSG_CLASS_COUNT];
+};
+struct w_hub_op {
+	enum brk_effect_type type;
+	uint64_t ticket;
+	uint32_t slot;
+	enum kw_msg_class msg_class;
+	uint64_t sequence;
+	struct w_hub_row row;
+	uint32_t from_slot;
+	enum kw_msg_class from_class;
+	struct kw_cursor cursor;
+};
+struct w_refill {
+	uint32_t slot;
+	enum kw_msg_class msg_class;
+	uint64_t from;
+	uint32_t count_max;
+};
+struct w_hub {
+	bool up;
+	uint32_t life;
+	struct brk_limits limits;
+	void *memory;
+	struct brk *brk;
+	struct brk_plan plan;
+	struct w_boxes boxes;
+	uint32_t conn_of[W_CONNS_MAX]; /* world's number, UINT32_MAX: free */
+	W_VEC(struct w_refill) refills;
+	enum brk_space space;
+	uint64_t seen_repeats;
+	uint64_t trimmed[W_AGENTS_MAX][KW_MSG_CLASS_COUNT];
+	struct w_hub_image image;
+	struct w_hub_image backup;
+	bool has_backup;
+	W_VEC(struct w_hub_op) ops;
+	uint32_t in_flight;
+};
+
+/* An agent's disk. */
+enum w_agent_op_type { W_OP_APPEND, W_OP_HELD, W_OP_RECEIVE, W_OP_NOTICE, W_OP_EPOCH, W_OP_OWN_EPOCH, W_OP_SWEEP };
+enum w_submit { W_SUBMIT_FRESH, W_SUBMIT_RETRY, W_SUBMIT_DUE };
+struct w_agent_op {
+	enum w_agent_op_type type;
+	uint64_t ticket;
+	enum kw_msg_class msg_class;
+	uint64_t sequence;
+	uint64_t epoch;
+	uint32_t body;
+	uint32_t about; /* W_SUBMIT_DUE: the message received */
+	enum w_submit submit;
+};
+struct w_out_row {
+	uint64_t sequence;
+	uint32_t msg;
+	bool gone;
+};
+struct w_retry {
+	uint64_t due;
+	uint32_t msg;
+	bool busy; /* volatile */
+};
+struct w_due {
+	uint32_t msg;
+	bool busy; /* volatile */
+};
+struct w_gone {
+	enum kw_msg_class msg_class;
+	uint64_t sequence;
+};
+struct w_agent {
+	bool up;
+	uint32_t number;
+	uint32_t life;
+	void *memory;
+	struct agt *agt;
+	struct w_boxes boxes;
+	uint32_t conn; /* UINT32_MAX: none */
+	struct w_agent_op submit; /* of the SUBMIT that is being stepped */
+	uint64_t sweep_at;
+	uint64_t receipt_at;
+	/* durable */
+	uint64_t epoch;
+	uint64_t hub_epoch;
+	uint64_t next[KW_MSG_CLASS_COUNT];
+	uint64_t held[KW_MSG_CLASS_COUNT];
+	struct kw_cursor received[KW_MSG_CLASS_COUNT];
+	W_VEC(struct w_out_row) rows[KW_MSG_CLASS_COUNT];
+	W_VEC(struct w_retry) retries;
+	W_VEC(struct w_due) dues;
+	/* volatile */
+	W_VEC(struct w_agent_op) ops;
+	uint32_t in_flight;
+	W_VEC(struct w_gone) gone;
+};
+
+/* What the seed drew. */
+struct w_draw {
+	uint32_t agents;
+	uint64_t calm_at;
+	uint64_t delay_min, delay_max;
+	uint64_t commit_min, commit_max;
+	uint64_t submit_every;
+	uint64_t fault_every;  /* 0: none */
+	uint64_t crash_every;  /* 0: none */
+	uint64_t space_every;  /* 0: none */
+	uint32_t restore_percent;
+	uint32_t unopenable_percent;
+	uint32_t nobody_percent;
+	uint32_t expiry_percent;
+	uint64_t wall_start;
+};
+
+struct world {
+	struct prng prng;
+	struct w_draw draw;
+	enum world_mutant mutant;
+	FILE *log;
+	struct world_result *result;
+	uint64_t now;
+	uint64_t order;
+	bool calm;
+	bool failed;
+	bool epoch_lost;
+	uint64_t deliveries;
+	uint64_t submissions;
+	W_VEC(struct w_event) heap;
+	W_VEC(struct w_msg) msgs;
+	W_VEC(struct kw_frame_notice) notices;
+	W_VEC(struct w_conn) conns;
+	W_VEC(struct w_frame) frames;
+	W_VEC(uint32_t) spare_frames;
+	struct w_hub hub;
+	struct w_agent agents[W_AGENTS_MAX];
+	struct agt_plan agent_plan;
+};
+
+/* world.c */
+void w_note(struct world *w, uint64_t a, uint64_t b, uint64_t c);
+void w_log(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void w_fail(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void w_mark(struct world *w, enum world_mark mark);
+void w_at(struct world *w, uint64_t delay, struct w_event event);
+uint64_t w_wall(const struct world *w);
+struct kw_id w_id(uint32_t msg);
+uint32_t w_msg_of(const struct kw_id *id);
+struct kw_name w_name(uint32_t agent);
+uint32_t w_body_size(const struct world *w, uint32_t body);
+uint64_t w_box_new(struct w_boxes *boxes, uint32_t body, int32_t kept);
+struct w_box *w_box(struct world *w, struct w_boxes *boxes, uint64_t box);
+/* Adds to the holds; the box goes when none is left. */
+void w_box_hold(struct world *w, struct w_boxes *boxes, uint64_t box, int32_t add);
+void w_boxes_clear(struct w_boxes *boxes);
+
+/* world_net.c */
+void w_net_send(struct world *w, uint32_t conn, uint8_t dir, const struct w_frame *frame);
+void w_net_close(struct world *w, uint32_t conn, uint8_t end);
+void w_net_cut(struct world *w, uint32_t conn);
+void w_net_dial(struct world *w, uint32_t agent);
+void w_net_event(struct world *w, const struct w_event *event);
+void w_net_fault(struct world *w);
+void w_net_heal(struct world *w);
+
+/* world_hub.c, world_hub_disk.c */
+void w_hub_step(struct world *w, struct brk_event *event);
+void w_hub_start(struct world *w);
+void w_hub_crash(struct world *w);
+void w_hub_frame(struct world *w, uint32_t conn, const struct w_frame *frame);
+void w_hub_tick(struct world *w);
+void w_hub_down(struct world *w, uint32_t conn);
+void w_hub_disk_do(struct world *w, const struct brk_effect *fx);
+void w_hub_disk_kick(struct world *w);
+void w_hub_disk_done(struct world *w);
+void w_hub_disk_crash(struct world *w);
+void w_hub_image_copy(struct w_hub_image *to, const struct w_hub_image *from);
+void w_hub_image_free(struct w_hub_image *image);
+
+/* world_agent.c, world_agent_disk.c */
+void w_agent_step(struct world *w, struct w_agent *agent, struct agt_event *event);
+void w_agent_start(struct world *w, uint32_t number);
+void w_agent_crash(struct world *w, uint32_t number);
+void w_agent_frame(struct world *w, struct w_agent *agent, const struct w_frame *frame);
+void w_agent_tick(struct world *w, struct w_agent *agent);
+void w_agent_submit(struct world *w, struct w_agent *agent);
+void w_agent_read(struct world *w, struct w_agent *agent, const struct w_event *event);
+void w_agent_disk_kick(struct world *w, struct w_agent *agent);
+void w_agent_disk_done(struct world *w, struct w_agent *agent);
+void w_agent_disk_crash(struct world *w, struct w_agent *agent);
+
+/* world_check.c */
+bool w_check_converged(struct world *w, bool tell);
+void w_check_end(struct world *w);
+
+#endif
