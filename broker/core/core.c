@@ -67,6 +67,7 @@ struct brk *brk_init(void *memory, const struct brk_limits *limits)
 		agency_init(&brk->agencies[i]);
 	for (uint32_t i = 0; i < limits->window_entries; i++)
 		brk->nodes[i].next = i + 1 < limits->window_entries ? i + 1 : BRK_NODE_NONE;
+	brk->free_count = limits->window_entries;
 	brk->dirty_head = BRK_SLOT_NONE;
 	brk->dirty_tail = BRK_SLOT_NONE;
 	return brk;
@@ -143,6 +144,7 @@ void brk_wake_all(struct brk *brk, uint8_t what)
 
 static void space_changed(struct brk *brk, enum brk_space space)
 {
+	brk->scarce = brk->starved;
 	if (brk->starved) {
 		brk->starved = false;
 		brk_wake_all(brk, BRK_DIRTY_PUMP);

@@ -1,14 +1,32 @@
 #include "broker/core/state.h"
 #include "proto/base/check.h"
 
-static uint32_t node_take(struct brk *brk, const struct brk_entry *entry)
+/* How many more boxes this agency may hold. All come from one store; once that has run dry, nobody takes more than a fair
+ * share for a while, or agencies that read slowly would hold everything and the others wait for ever. */
+static uint32_t node_room(struct brk *brk, const struct brk_agency *agency)
 {
-	uint32_t at = brk->free_node;
-	if (at == BRK_NODE_NONE) {
-		brk->starved = true;
-		return at;
+	uint32_t room = brk->free_count;
+	if (brk->scarce) {
+		uint32_t share = brk->limits.window_entries / (brk->counts.online > 0 ? brk->counts.online : 1);
+		uint32_t held = 0;
+		for (int c = 0; c < KW_MSG_CLASS_COUNT; c++)
+			held += agency->queue[c].window.count + agency->queue[c].flight.count;
+		share = share > 0 ? share : 1;
+		share = held < share ? share - held : 0;
+		room = share < room ? share : room;
 	}
+	if (room == 0)
+		brk->starved = true;
+	return room;
+}
+
+static uint32_t node_take(struct brk *brk, const struct brk_agency *agency, const struct brk_entry *entry)
+{
+	if (node_room(brk, agency) == 0)
+		return BRK_NODE_NONE;
+	uint32_t at = brk->free_node;
 	brk->free_node = brk->nodes[at].next;
+	brk->free_count--;
 	brk->nodes[at].entry = *entry;
 	return at;
 }
@@ -17,6 +35,7 @@ static void node_give(struct brk *brk, uint32_t at)
 {
 	brk->nodes[at].next = brk->free_node;
 	brk->free_node = at;
+	brk->free_count++;
 }
 
 static void list_push(struct brk *brk, struct brk_list *list, uint32_t at)
@@ -83,16 +102,21 @@ static bool pending_room(const struct brk *brk)
 	return brk->pending_count + 2 <= brk->limits.pending_max;
 }
 
-/* Takes the row off the disk and tells its owner, in one commit. */
+/* Takes the row off the disk and tells its owner, in one commit. Until that is durable a reader may still see the row. */
 static void expire(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, const struct brk_entry *entry)
 {
+	struct brk_queue *queue = &brk->agencies[slot].queue[msg_class];
 	struct brk_effect *fx = brk_fx(brk, BRK_FX_REMOVE);
 	fx->ticket = brk_fx_ticket(brk);
 	fx->slot = slot;
 	fx->msg_class = msg_class;
 	fx->sequence = entry->sequence;
+	brk->remove_ticket = fx->ticket;
+	queue->remove_ticket = fx->ticket;
+	if (entry->sequence > queue->removed)
+		queue->removed = entry->sequence;
 	tell_owner(brk, slot, entry, KW_EEXPIRED);
-	count_off(brk, &brk->agencies[slot].queue[msg_class], entry->size);
+	count_off(brk, queue, entry->size);
 	brk->counts.expired++;
 	brk_fx_note(brk, slot, BRK_NOTE_EXPIRED, KW_OK);
 }
@@ -105,7 +129,7 @@ void brk_deliver_offer(struct brk *brk, uint32_t slot, enum kw_msg_class msg_cla
 		return;
 	if (queue->window.count >= BRK_QUEUE_WINDOW)
 		return;
-	uint32_t at = node_take(brk, entry);
+	uint32_t at = node_take(brk, agency, entry);
 	if (at == BRK_NODE_NONE)
 		return;
 	brk_fx(brk, BRK_FX_KEEP)->box = entry->box;
@@ -117,12 +141,16 @@ void brk_deliver_offer(struct brk *brk, uint32_t slot, enum kw_msg_class msg_cla
 static void ask_refill(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class)
 {
 	struct brk_queue *queue = &brk->agencies[slot].queue[msg_class];
+	uint32_t room = node_room(brk, &brk->agencies[slot]);
+	/* Rows that the recipient has already are only counted off; they need no room. */
+	if (room == 0 && queue->cover >= queue->resumed)
+		return;
 	queue->refill = true;
 	struct brk_effect *fx = brk_fx(brk, BRK_FX_REFILL);
 	fx->slot = slot;
 	fx->msg_class = msg_class;
 	fx->sequence = queue->cover + 1;
-	fx->u.refill.count_max = BRK_REFILL_COUNT;
+	fx->u.refill.count_max = queue->cover < queue->resumed || room > BRK_REFILL_COUNT ? BRK_REFILL_COUNT : room;
 	fx->u.refill.bytes_max = BRK_REFILL_BYTES;
 }
 
@@ -132,7 +160,7 @@ static bool send_next(struct brk *brk, uint32_t slot, enum kw_msg_class msg_clas
 	struct brk_agency *agency = &brk->agencies[slot];
 	struct brk_queue *queue = &agency->queue[msg_class];
 	if (queue->window.count == 0) {
-		if (!queue->refill && queue->cover < queue->durable)
+		if (!queue->refill && queue->cover < queue->durable && queue->remove_ticket <= brk->committed)
 			ask_refill(brk, slot, msg_class);
 		return false;
 	}
@@ -191,7 +219,7 @@ void brk_deliver_rows(struct brk *brk, const struct brk_event *event)
 		uint32_t at = BRK_NODE_NONE;
 		bool done = wanted && !full && entry->sequence <= queue->resumed;
 		if (wanted && !full && !done && entry->sequence > queue->cover)
-			at = node_take(brk, entry);
+			at = node_take(brk, agency, entry);
 		if (done && entry->sequence > queue->cover)
 			count_off(brk, queue, entry->size);
 		if (at != BRK_NODE_NONE)
@@ -234,6 +262,10 @@ void brk_deliver_expired(struct brk *brk, const struct brk_event *event)
 	const struct brk_entry *entry = &event->u.expired.entry;
 	/* A row in memory is under way, or will be judged when its turn to be sent comes. */
 	if (entry->sequence <= queue->cover || entry->sequence > queue->durable || queue->refill)
+		return;
+	/* The recipient has it, or it is judged already and not yet off the disk. */
+	if (entry->sequence <= queue->resumed ||
+		(queue->remove_ticket > brk->committed && entry->sequence <= queue->removed))
 		return;
 	if (!expired(brk, entry->expiry_hour) || !pending_room(brk))
 		return;

@@ -189,6 +189,11 @@ void brk_intake_committed(struct brk *brk, uint64_t ticket)
 			brk->pending_head = 0;
 		brk->pending_count--;
 	}
+	brk->committed = ticket;
+	if (brk->remove_ticket != 0 && brk->remove_ticket <= ticket) {
+		brk->remove_ticket = 0;
+		brk_wake_all(brk, BRK_DIRTY_PUMP); /* refills that waited for the rows to be gone */
+	}
 	if (brk->held && brk->pending_count <= brk->limits.pending_max / 2) {
 		brk->held = false;
 		brk_wake_all(brk, BRK_DIRTY_ACK);

@@ -30,6 +30,8 @@ struct brk_queue {
 	uint64_t durable; /* rows up to here are committed */
 	uint64_t cover;
 	uint64_t resumed; /* the recipient's cursor at HELLO: rows up to here are read only to be counted off */
+	uint64_t removed;       /* last expired row; off the disk for certain once remove_ticket is committed */
+	uint64_t remove_ticket;
 	uint64_t count;
 	uint64_t bytes;
 	struct brk_list window;
@@ -78,11 +80,15 @@ struct brk {
 	uint64_t wall_ms;
 	enum brk_space space;
 	bool held; /* a burst kept credit back; all are told when it is over */
+	uint64_t committed;     /* tickets up to here are durable */
+	uint64_t remove_ticket; /* of the last row that expired; 0 when it is committed */
 	bool starved; /* a delivery found no free node; all are looked at again at the next BRK_EV_SPACE */
+	bool scarce;  /* and that since the last one: nodes are shared out fairly */
 	struct brk_counts counts;
 	uint32_t dirty_head;
 	uint32_t dirty_tail;
 	uint32_t free_node;
+	uint32_t free_count;
 	uint32_t pending_head;
 	uint32_t pending_count;
 	struct brk_plan *plan; /* of the step that runs */
