@@ -129,10 +129,20 @@ bool agt_outbox_held(struct agt *agt, enum kw_msg_class msg_class, uint64_t sequ
 {
 	struct agt_outbox *out = &agt->outbox[msg_class];
 
-	if (sequence > out->sent)
+	if (sequence >= out->next)
 		return false;
 	if (sequence <= out->held)
 		return true;
+	/* The hub may still be writing what the last session sent when it greets this one, and tell of it only now. */
+	if (sequence > out->sent) {
+		while (out->count > 0 && out->ring[out->head].sequence <= sequence) {
+			agt_plan_drop(plan, out->ring[out->head].box);
+			pop(out);
+		}
+		out->sent = sequence;
+		if (out->covered <= sequence)
+			out->covered = sequence + 1;
+	}
 	out->held = sequence;
 	struct agt_effect *effect = agt_plan_store(agt, plan, AGT_FX_OUT_HELD);
 	effect->msg_class = msg_class;
