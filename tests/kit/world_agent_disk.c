@@ -57,7 +57,7 @@ static void apply_append(struct world *w, struct w_agent *agent, const struct w_
 		*W_PUSH(agent->gone) = (struct w_gone){.msg_class = op->msg_class, .sequence = op->sequence};
 	if (op->submit == W_SUBMIT_DUE)
 		for (uint32_t i = 0; i < agent->dues.count; i++)
-			if (agent->dues.at[i].msg == op->about) {
+			if (agent->dues.at[i].msg == op->about && agent->dues.at[i].busy) {
 				agent->dues.at[i] = agent->dues.at[--agent->dues.count];
 				break;
 			}

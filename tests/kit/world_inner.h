@@ -230,6 +230,7 @@ struct w_draw {
 	uint64_t delay_min, delay_max;
 	uint64_t commit_min, commit_max;
 	uint64_t submit_every;
+	uint32_t messages_max; /* after so many, no new ones */
 	uint64_t fault_every;  /* 0: none */
 	uint64_t crash_every;  /* 0: none */
 	uint64_t space_every;  /* 0: none */
