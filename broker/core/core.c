@@ -145,8 +145,9 @@ void brk_wake_all(struct brk *brk, uint8_t what)
 static void space_changed(struct brk *brk, enum brk_space space)
 {
 	brk->scarce = brk->starved;
-	if (brk->starved) {
+	if (brk->starved || brk->postponed) {
 		brk->starved = false;
+		brk->postponed = false;
 		brk_wake_all(brk, BRK_DIRTY_PUMP);
 	}
 	if (space == brk->space)

@@ -143,7 +143,7 @@ struct brk_event {
 		struct {
 			uint32_t slot;
 			enum kw_msg_class msg_class;
-			struct brk_entry entry; /* box is 0 */
+			struct brk_entry entry; /* box is 0; size counts */
 		} expired;
 	} u;
 };
@@ -161,7 +161,7 @@ enum brk_effect_type {
 	BRK_FX_WELCOME,  /* write welcome to conn */
 	BRK_FX_ERROR,    /* write error to conn */
 	BRK_FX_CLOSE,    /* close conn after what was written; err says why */
-	BRK_FX_REFILL,   /* read the queue (slot, class) from sequence on; answer with BRK_EV_ROWS */
+	BRK_FX_REFILL,   /* read the queue (slot, class) from sequence on; answer with BRK_EV_ROWS before any other event */
 	BRK_FX_NOTE      /* tell the log */
 };
 

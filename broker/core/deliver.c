@@ -166,8 +166,10 @@ static bool send_next(struct brk *brk, uint32_t slot, enum kw_msg_class msg_clas
 	}
 	struct brk_entry entry = brk->nodes[queue->window.head].entry;
 	if (expired(brk, entry.expiry_hour)) {
-		if (!pending_room(brk))
+		if (!pending_room(brk)) {
+			brk->postponed = true;
 			return false;
+		}
 		node_give(brk, list_pop(brk, &queue->window));
 		brk_fx(brk, BRK_FX_DROP)->box = entry.box;
 		expire(brk, slot, msg_class, &entry);

@@ -411,6 +411,69 @@ static void test_expired_row_is_not_sent(void **state)
 	assert_true(noted(f, BRK_NOTE_EXPIRED));
 }
 
+/* Found by the simulation: with no place for its notice an expired row stayed at the head of its queue for ever. */
+static void test_expiry_without_a_place_is_looked_at_again(void **state)
+{
+	struct fix *f = *state;
+	f->limits.pending_max = 3;
+	start(f);
+	recovered(f, 1, 1, 1);
+	hello(f, 0, 0);
+	hello(f, 1, 1);
+	message(f, 0, KW_NORMAL, 1, 2);
+	message(f, 0, KW_NORMAL, 2, 2);
+	struct brk_entry entry = {.sequence = 1, .box = 9, .size = SIZE, .expiry_hour = HOUR, .owner_slot = 0};
+	rows(f, 1, KW_NORMAL, &entry, 1);
+	assert_null(find(f, BRK_FX_REMOVE));
+	committed(f);
+	space(f, BRK_SPACE_OK);
+	assert_int_equal(want(f, BRK_FX_REMOVE)->sequence, 1);
+}
+
+/* Found by the simulation: a reader may see a row whose removal is not durable. */
+static void test_expired_row_is_judged_once(void **state)
+{
+	struct fix *f = *state;
+	recovered(f, 1, 1, 2);
+	struct brk_event event = {.type = BRK_EV_EXPIRED};
+	event.u.expired.slot = 1;
+	event.u.expired.msg_class = KW_NORMAL;
+	event.u.expired.entry = (struct brk_entry){.sequence = 1, .size = SIZE, .expiry_hour = HOUR, .owner_slot = 0};
+	step(f, &event);
+	want(f, BRK_FX_REMOVE);
+	uint64_t ticket = f->ticket;
+	step(f, &event);
+	assert_null(find(f, BRK_FX_REMOVE));
+	hello(f, 1, 1);
+	assert_null(find(f, BRK_FX_REFILL));
+	f->ticket = ticket;
+	committed(f);
+	want(f, BRK_FX_REFILL);
+}
+
+/* Found by the simulation: one slow reader held all boxes. */
+static void test_scarce_boxes_are_shared(void **state)
+{
+	struct fix *f = *state;
+	f->limits.window_entries = 4;
+	start(f);
+	for (uint32_t slot = 0; slot < 3; slot++)
+		hello(f, slot, slot);
+	for (uint64_t i = 1; i <= 4; i++)
+		message(f, 0, KW_NORMAL, i, 1);
+	committed(f); /* agency 1 holds all */
+	assert_int_equal(count(f, BRK_FX_SEND), 4);
+	message(f, 0, KW_NORMAL, 5, 2);
+	message(f, 0, KW_NORMAL, 6, 1);
+	committed(f);
+	assert_null(find(f, BRK_FX_REFILL));
+	space(f, BRK_SPACE_OK);
+	acked(f, 1, KW_NORMAL, 3); /* holds one and its share is one */
+	assert_null(find(f, BRK_FX_REFILL));
+	space(f, BRK_SPACE_OK);
+	assert_int_equal(want(f, BRK_FX_REFILL)->slot, 2);
+}
+
 static void test_second_connection_replaces_the_first(void **state)
 {
 	struct fix *f = *state;
@@ -560,6 +623,9 @@ int main(void)
 		T(test_full_queue_in_bytes),
 		T(test_expired_row_goes_with_a_notice_to_its_owner),
 		T(test_expired_row_is_not_sent),
+		T(test_expiry_without_a_place_is_looked_at_again),
+		T(test_expired_row_is_judged_once),
+		T(test_scarce_boxes_are_shared),
 		T(test_second_connection_replaces_the_first),
 		T(test_repeat_is_a_success),
 		T(test_credit_overrun_ends_the_session),
