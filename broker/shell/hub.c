@@ -199,6 +199,7 @@ static void sweep(struct hub *hub)
 		event.u.expired.slot = row->slot;
 		event.u.expired.msg_class = row->msg_class;
 		event.u.expired.entry.sequence = row->sequence;
+		event.u.expired.entry.size = row->body_size;
 		event.u.expired.entry.owner_slot = row->owner_slot;
 		event.u.expired.entry.expiry_hour = row->expiry_hour;
 		event.u.expired.entry.envelope_id = row->envelope_id;

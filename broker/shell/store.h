@@ -44,6 +44,7 @@ struct store_row {
 	uint32_t owner_slot;          /* the agency that submitted it; STORE_SLOT_NONE for notices */
 	uint32_t expiry_hour;         /* hours since 1970; 0 = never */
 	struct kw_id envelope_id;
+	uint32_t body_size;           /* bytes of the body; set by the store, also where box is NULL */
 	struct store_box *box;        /* the body */
 };
 

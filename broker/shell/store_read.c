@@ -62,6 +62,7 @@ static void row_from(const MDB_val *key, const struct store_index *index, struct
 		.owner_slot = index->owner_slot,
 		.expiry_hour = index->expiry_hour,
 		.envelope_id = index->envelope_id,
+		.body_size = index->size,
 	};
 }
 

@@ -252,6 +252,7 @@ static void test_trimmed_rows_stay_gone_and_numbers_are_not_reused(void **state)
 static void each_old(void *user, const struct store_row *row)
 {
 	assert_null(row->box);
+	assert_int_equal(row->body_size, BODY_SIZE); /* what the queue's quota gets back */
 	(*(uint32_t *)user)++;
 }
 
