@@ -1,5 +1,4 @@
-#include "broker/shell/store.h"
-
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -7,15 +6,18 @@
 #include "broker/shell/store_inner.h"
 #include "proto/base/check.h"
 
-/* Handing over, and hearing back.
+/* Handing over, on the loop thread:
  *
- *   change → batch that fills → store_kick: queued, when the writer has taken the last one → commit → async → on_committed
+ *   a change → the filling batch (no lock) → store_kick queues the batch → the writer takes it when its last commit has
+ *   ended, one transaction, one sync → uv_async → on_committed, boxes released, batch reused
  *
- * A commit error is final: it is reported once, and nothing is handed to the writer any more. */
+ * While the writer is busy, the next turn takes the queued batch back and goes on filling it, so that all that arrives
+ * during one sync shares the next. A batch is closed at a turn's end only, or between two tickets when it is full: the
+ * changes of one ticket are never torn apart.
+ *
+ * The first failed commit is final. on_committed says it once; changes after it are dropped. */
 
-#define FREE_ASK_MS 1000u
-
-static void batch_drop(struct store_batch *batch)
+static void batch_free(struct store_batch *batch)
 {
 	if (batch == NULL)
 		return;
@@ -25,255 +27,309 @@ static void batch_drop(struct store_batch *batch)
 	free(batch);
 }
 
-static struct store_op *push(struct store *store, uint64_t ticket, enum store_op_kind kind, uint32_t queue)
+static struct store_batch *batch_new(void)
 {
-	if (store->filling == NULL) {
-		store->filling = store->spare != NULL ? store->spare : calloc(1, sizeof(struct store_batch));
-		store->spare = NULL;
+	struct store_batch *batch = calloc(1, sizeof(*batch));
+	if (batch == NULL)
+		return NULL;
+	batch->cap = STORE_OPS_MAX + 64u; /* the last ticket may pass the limit a little */
+	batch->ops = malloc(batch->cap * sizeof(*batch->ops));
+	if (batch->ops == NULL) {
+		free(batch);
+		return NULL;
 	}
+	return batch;
+}
+
+static bool batch_is_full(const struct store_batch *batch)
+{
+	return batch->count >= STORE_OPS_MAX || batch->bytes >= STORE_BYTES_MAX;
+}
+
+/* The batch that the queue's end offers for more, or a new one. */
+static struct store_batch *begin(struct store *store)
+{
+	struct store_batch *batch = NULL;
+	uv_mutex_lock(&store->lock);
+	if (store->queued_last != NULL && !batch_is_full(store->queued_last)) {
+		batch = store->queued_last;
+		struct store_batch **link = &store->queued;
+		struct store_batch *before = NULL;
+		while (*link != batch) {
+			before = *link;
+			link = &(*link)->next;
+		}
+		*link = NULL;
+		store->queued_last = before;
+	}
+	uv_mutex_unlock(&store->lock);
+	if (batch == NULL && store->spare != NULL) {
+		batch = store->spare;
+		store->spare = batch->next;
+		batch->next = NULL;
+	}
+	return batch != NULL ? batch : batch_new();
+}
+
+void store_kick(struct store *store)
+{
+	struct store_batch *batch = store->filling;
+	if (batch == NULL)
+		return;
+	store->filling = NULL;
+	uv_mutex_lock(&store->lock);
+	if (store->queued_last != NULL)
+		store->queued_last->next = batch;
+	else
+		store->queued = batch;
+	store->queued_last = batch;
+	uv_mutex_unlock(&store->lock);
+	uv_cond_signal(&store->wake); /* after the lock, or the writer wakes only to wait for it */
+}
+
+static void out_of_memory(struct store *store)
+{
+	store->loop_err = KW_ENOMEM;
+	(void)uv_async_send(&store->async); /* cannot fail on an open handle */
+}
+
+/* Room for one more change; NULL when none will be taken any more. */
+static struct store_op *next_op(struct store *store, uint64_t ticket)
+{
+	if (store->loop_err != KW_OK)
+		return NULL;
+	if (store->filling != NULL && ticket > store->filling->ticket && batch_is_full(store->filling))
+		store_kick(store);
+	if (store->filling == NULL)
+		store->filling = begin(store);
 	struct store_batch *batch = store->filling;
 	if (batch != NULL && batch->count == batch->cap) {
-		uint32_t cap = batch->cap == 0 ? 64 : batch->cap * 2;
-		struct store_op *ops = realloc(batch->ops, cap * sizeof(*ops));
+		struct store_op *ops = realloc(batch->ops, 2u * batch->cap * sizeof(*ops));
 		if (ops != NULL) {
 			batch->ops = ops;
-			batch->cap = cap;
+			batch->cap *= 2u;
 		}
 	}
 	if (batch == NULL || batch->count == batch->cap) {
-		store->loop_err = KW_ENOMEM; /* told at the next kick: nothing after this may be promised */
+		out_of_memory(store);
 		return NULL;
 	}
-	struct store_op *op = &batch->ops[batch->count++];
-	*op = (struct store_op){.kind = kind, .queue = queue};
-	batch->ticket = ticket;
-	store->ticket = ticket;
+	if (ticket > batch->ticket)
+		batch->ticket = ticket;
+	if (ticket > store->ticket)
+		store->ticket = ticket;
 	store->pending_ops++;
-	return op;
+	return &batch->ops[batch->count++];
 }
 
 void store_put_agency(struct store *store, uint64_t ticket, uint32_t slot, const struct kw_name *name)
 {
-	struct store_op *op = push(store, ticket, STORE_OP_AGENCY, slot);
-	if (op == NULL)
+	KW_ASSERT(slot < STORE_SLOT_MAX);
+	struct store_box *box = store_box_new(sizeof(*name));
+	if (box == NULL) {
+		out_of_memory(store);
 		return;
-	op->box = store_box_new(sizeof(*name));
-	if (op->box == NULL)
-		store->loop_err = KW_ENOMEM;
+	}
+	memcpy(box->data, name, sizeof(*name));
+	struct store_op *op = next_op(store, ticket);
+	if (op == NULL)
+		store_box_unref(box);
 	else
-		memcpy(op->box->data, name, sizeof(*name));
+		*op = (struct store_op){.kind = STORE_OP_AGENCY, .queue = slot, .box = box};
 }
 
 void store_append(struct store *store, uint64_t ticket, const struct store_row *row)
 {
-	KW_ASSERT(row->slot < STORE_SLOT_MAX && row->box != NULL);
-	struct store_op *op = push(store, ticket, STORE_OP_APPEND, store_queue_index(row->slot, row->msg_class));
+	KW_ASSERT(row->slot < STORE_SLOT_MAX && row->sequence > 0 && row->box->size <= KW_FRAME_SIZE_MAX);
+	struct store_op *op = next_op(store, ticket);
 	if (op == NULL)
 		return;
+	store_box_ref(row->box);
+	op->kind = STORE_OP_APPEND;
+	op->queue = store_queue_index(row->slot, row->msg_class);
 	op->sequence = row->sequence;
+	op->epoch = 0;
+	op->box = row->box;
 	op->owner_slot = row->owner_slot;
 	op->expiry_hour = row->expiry_hour;
 	op->envelope_id = row->envelope_id;
-	op->box = row->box;
-	store_box_ref(op->box);
 	store->filling->bytes += row->box->size;
 }
 
 void store_put_cursor(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class,
 	struct kw_cursor cursor)
 {
-	struct store_op *op = push(store, ticket, STORE_OP_CURSOR, store_queue_index(slot, msg_class));
-	if (op == NULL)
-		return;
-	op->epoch = cursor.epoch;
-	op->sequence = cursor.sequence;
+	KW_ASSERT(slot < STORE_SLOT_MAX);
+	struct store_op *op = next_op(store, ticket);
+	if (op != NULL)
+		*op = (struct store_op){
+			.kind = STORE_OP_CURSOR,
+			.queue = store_queue_index(slot, msg_class),
+			.sequence = cursor.sequence,
+			.epoch = cursor.epoch,
+		};
 }
 
 void store_trim(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence)
 {
+	KW_ASSERT(slot < STORE_SLOT_MAX);
 	uint32_t queue = store_queue_index(slot, msg_class);
-	struct store_op *op = push(store, ticket, STORE_OP_TRIM, queue);
+	struct store_op *op = next_op(store, ticket);
 	if (op == NULL)
 		return;
-	op->sequence = sequence;
+	*op = (struct store_op){.kind = STORE_OP_TRIM, .queue = queue, .sequence = sequence};
 	if (sequence > store->trimmed[queue])
 		store->trimmed[queue] = sequence;
 }
 
 void store_remove(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence)
 {
-	struct store_op *op = push(store, ticket, STORE_OP_REMOVE, store_queue_index(slot, msg_class));
+	KW_ASSERT(slot < STORE_SLOT_MAX);
+	struct store_op *op = next_op(store, ticket);
 	if (op != NULL)
-		op->sequence = sequence;
+		*op = (struct store_op){
+			.kind = STORE_OP_REMOVE, .queue = store_queue_index(slot, msg_class), .sequence = sequence};
 }
 
 void store_report_damage(struct store *store, uint32_t queue, uint64_t sequence)
 {
-	uint64_t name = (uint64_t)queue << 40 ^ sequence;
-	for (uint32_t i = 0; i < STORE_SEEN_COUNT; i++)
-		if (store->seen[i] == name)
+	uint64_t mark = ((uint64_t)queue << 44) ^ sequence;
+	for (uint32_t i = 0; i < STORE_SEEN_COUNT; i++) {
+		if (store->seen[i] == mark)
 			return;
-	store->seen[store->seen_next++ % STORE_SEEN_COUNT] = name;
+	}
+	store->seen[store->seen_next++ % STORE_SEEN_COUNT] = mark;
 	store->damaged_seen++;
-	struct store_op *op = push(store, store->ticket, STORE_OP_DAMAGED, queue);
+	struct store_op *op = next_op(store, store->ticket);
 	if (op != NULL)
-		op->sequence = sequence;
+		*op = (struct store_op){.kind = STORE_OP_DAMAGED, .queue = queue, .sequence = sequence};
 }
 
-static void report(struct store *store, uint64_t ticket, enum kw_err err)
+/* Takes the next batch, or NULL for a slice of trimming; false when the writer shall end. Lock held. */
+static bool take(struct store *store, struct store_batch **out)
 {
-	if (store->reported)
-		return;
-	store->reported = err != KW_OK;
-	store->hooks.on_committed(store->hooks.user, ticket, err);
-}
-
-void store_kick(struct store *store)
-{
-	if (store->loop_err != KW_OK) {
-		report(store, store->ticket, store->loop_err);
-		return;
-	}
-	if (store->filling == NULL || store->filling->count == 0)
-		return;
-	uv_mutex_lock(&store->lock);
-	if (store->queued == NULL && store->failed == KW_OK) {
-		store->queued = store->filling;
-		store->filling = NULL;
-		uv_cond_signal(&store->wake);
-	}
-	uv_mutex_unlock(&store->lock);
-}
-
-/* Takes what the writer has done, tells of it, and hands over what has gathered meanwhile. */
-static void on_async(uv_async_t *async)
-{
-	struct store *store = async->data;
-	uv_mutex_lock(&store->lock);
-	struct store_batch *done = store->done;
-	store->done = NULL;
-	store->figures = store->done_figures;
-	uv_cond_signal(&store->wake);
-	uv_mutex_unlock(&store->lock);
-	if (done == NULL || store->closing)
-		return;
-	uint64_t ticket = done->ticket;
-	enum kw_err err = done->err;
-	store->pending_ops -= done->count;
-	for (uint32_t i = 0; i < done->count; i++)
-		store_box_unref(done->ops[i].box);
-	done->count = 0;
-	done->bytes = 0;
-	if (store->spare == NULL)
-		store->spare = done;
-	else
-		batch_drop(done);
-	report(store, ticket, err);
-	if (err == KW_OK)
-		store_kick(store);
+	while (store->queued == NULL && !store->stop && (store->writer.lagging_count == 0 || store->failed != KW_OK))
+		uv_cond_wait(&store->wake, &store->lock);
+	*out = store->queued;
+	if (*out == NULL)
+		return !store->stop;
+	store->queued = (*out)->next;
+	if (store->queued == NULL)
+		store->queued_last = NULL;
+	(*out)->next = NULL;
+	return true;
 }
 
 static void writer_main(void *user)
 {
 	struct store *store = user;
+	struct store_batch *batch;
 	uv_mutex_lock(&store->lock);
-	while (true) {
-		/* One finished batch at a time: the next commit starts when the loop has heard of the last. */
-		while ((store->queued == NULL || store->done != NULL) && !store->stop)
-			uv_cond_wait(&store->wake, &store->lock);
-		struct store_batch *batch = store->queued;
-		if (batch == NULL)
-			break;
-		store->queued = NULL;
+	while (take(store, &batch)) {
 		enum kw_err err = store->failed;
 		uv_mutex_unlock(&store->lock);
-		batch->err = err == KW_OK ? store_writer_commit(&store->writer, batch) : err;
+		if (err == KW_OK)
+			err = store_writer_commit(&store->writer, batch);
 		uv_mutex_lock(&store->lock);
-		if (batch->err != KW_OK)
-			store->failed = batch->err;
+		store->failed = err;
 		store->done_figures = store->writer.figures;
-		if (store->stop) {
-			store->done_last = batch; /* freed by store_close */
-			continue;
+		if (batch != NULL) {
+			batch->err = err;
+			if (store->done_last != NULL)
+				store->done_last->next = batch;
+			else
+				store->done = batch;
+			store->done_last = batch;
 		}
-		store->done = batch;
-		(void)uv_async_send(&store->async); /* fails on a closed handle only */
+		uv_mutex_unlock(&store->lock);
+		(void)uv_async_send(&store->async); /* cannot fail on an open handle */
+		uv_mutex_lock(&store->lock);
 	}
 	uv_mutex_unlock(&store->lock);
 }
 
-static enum kw_err check_no_sync(const struct store_options *options)
+static void recycle(struct store *store, struct store_batch *batch)
 {
-	const char *allowed = getenv("KW_UNSAFE_TEST");
-	if (!options->unsafe_no_sync)
-		return KW_OK;
-	return allowed != NULL && strcmp(allowed, "1") == 0 ? KW_OK : KW_EDENIED;
+	for (uint32_t i = 0; i < batch->count; i++)
+		store_box_unref(batch->ops[i].box);
+	store->pending_ops -= batch->count;
+	batch->count = 0;
+	batch->bytes = 0;
+	batch->ticket = 0;
+	batch->next = store->spare;
+	store->spare = batch;
 }
 
-static enum kw_err start(struct store *store)
+static void report(struct store *store, uint64_t ticket, enum kw_err err)
 {
-	if (uv_async_init(store->loop, &store->async, on_async) != 0)
-		return KW_EIO;
-	store->async.data = store;
-	uv_unref((uv_handle_t *)&store->async);
-	if (uv_mutex_init(&store->lock) != 0 || uv_cond_init(&store->wake) != 0)
-		return KW_EIO;
-	if (uv_thread_create(&store->thread, writer_main, store) != 0)
-		return KW_EIO;
-	store->thread_runs = true;
-	return KW_OK;
+	if (store->closing || store->reported)
+		return;
+	store->reported = err != KW_OK;
+	store->hooks.on_committed(store->hooks.user, ticket, err);
 }
 
-static void fini(struct store *store)
+static void on_async(uv_async_t *async)
 {
-	if (store->reader != NULL)
-		mdb_txn_abort(store->reader);
-	store_writer_fini(&store->writer);
-	store_env_close(&store->env);
-	batch_drop(store->filling);
-	batch_drop(store->spare);
-	batch_drop(store->queued);
-	batch_drop(store->done);
-	batch_drop(store->done_last);
-	free(store->trimmed);
-}
-
-enum kw_err store_open(const struct store_options *options, struct uv_loop_s *loop, const struct store_hooks *hooks,
-	struct store **out)
-{
-	enum kw_err err = check_no_sync(options);
-	if (err != KW_OK)
-		return err;
-	struct store *store = calloc(1, sizeof(*store));
-	if (store == NULL)
-		return KW_ENOMEM;
-	store->hooks = *hooks;
-	store->loop = loop;
-	store->env.folder_fd = -1;
-	store->trimmed = calloc(STORE_QUEUE_COUNT, sizeof(uint64_t));
-	err = store->trimmed == NULL ? KW_ENOMEM : store_env_open(options, &store->env);
-	if (err == KW_OK)
-		err = store_writer_init(&store->writer, &store->env);
-	if (err == KW_OK)
-		err = store_load(store, options->new_epoch);
-	if (err == KW_OK)
-		err = store_env_err(mdb_txn_begin(store->env.env, NULL, MDB_RDONLY, &store->reader));
-	if (err == KW_OK)
-		mdb_txn_reset(store->reader);
-	if (err == KW_OK)
-		err = start(store);
-	if (err != KW_OK) {
-		fini(store);
-		free(store);
-		return err;
+	struct store *store = async->data;
+	uint64_t good = 0, bad = store->ticket;
+	uv_mutex_lock(&store->lock);
+	struct store_batch *batch = store->done;
+	store->done = store->done_last = NULL;
+	store->figures = store->done_figures;
+	enum kw_err err = store->failed;
+	uv_mutex_unlock(&store->lock);
+	while (batch != NULL) {
+		struct store_batch *next = batch->next;
+		if (batch->err == KW_OK)
+			good = batch->ticket;
+		else if (batch->ticket < bad)
+			bad = batch->ticket;
+		recycle(store, batch);
+		batch = next;
 	}
-	*out = store;
-	return KW_OK;
+	if (good > 0)
+		report(store, good, KW_OK);
+	if (err != KW_OK)
+		store->loop_err = err;
+	if (store->loop_err != KW_OK)
+		report(store, bad, store->loop_err);
+	else if (!store->closing)
+		store_kick(store);
 }
 
-static void on_async_closed(uv_handle_t *handle)
+static void free_batches(struct store_batch *batch)
 {
-	free(handle->data);
+	while (batch != NULL) {
+		struct store_batch *next = batch->next;
+		batch_free(batch);
+		batch = next;
+	}
+}
+
+static void store_free(struct store *store)
+{
+	if (store->reader != NULL) {
+		mdb_cursor_close(store->read_index);
+		mdb_txn_abort(store->reader);
+	}
+	store_env_close(&store->env);
+	store_writer_fini(&store->writer);
+	free_batches(store->spare);
+	free_batches(store->queued);
+	free_batches(store->done);
+	batch_free(store->filling);
+	free(store->trimmed);
+	store->reader = NULL;
+	store->spare = store->queued = store->done = store->filling = NULL;
+	store->trimmed = NULL;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct store *store = handle->data;
+	uv_cond_destroy(&store->wake);
+	uv_mutex_destroy(&store->lock);
+	free(store);
 }
 
 void store_close(struct store *store)
@@ -281,26 +337,81 @@ void store_close(struct store *store)
 	if (store == NULL)
 		return;
 	store->closing = true;
-	uv_mutex_lock(&store->lock);
-	while (store->queued != NULL || store->done != NULL) {
-		/* The loop does not run any more: take what is done, so that the writer goes on. */
-		batch_drop(store->done);
-		store->done = NULL;
+	if (store->thread_runs) {
+		store_kick(store);
+		uv_mutex_lock(&store->lock);
+		store->stop = true;
 		uv_cond_signal(&store->wake);
 		uv_mutex_unlock(&store->lock);
-		uv_sleep(1);
-		uv_mutex_lock(&store->lock);
+		uv_thread_join(&store->thread);
 	}
-	store->queued = store->filling;
-	store->filling = NULL;
-	store->stop = true;
-	uv_cond_signal(&store->wake);
-	uv_mutex_unlock(&store->lock);
-	(void)uv_thread_join(&store->thread); /* fails for a foreign thread only */
-	uv_mutex_destroy(&store->lock);
+	store_free(store);
+	if (store->opened)
+		uv_close((uv_handle_t *)&store->async, on_closed);
+	else
+		free(store);
+}
+
+/* Starts the writer with all signals blocked: they belong to the loop thread. */
+static enum kw_err start_writer(struct store *store)
+{
+	sigset_t all, old;
+	sigfillset(&all);
+	if (pthread_sigmask(SIG_SETMASK, &all, &old) != 0)
+		return KW_EIO;
+	store->thread_runs = uv_thread_create(&store->thread, writer_main, store) == 0;
+	if (pthread_sigmask(SIG_SETMASK, &old, NULL) != 0)
+		return KW_EIO;
+	return store->thread_runs ? KW_OK : KW_ENOMEM;
+}
+
+static enum kw_err start(struct store *store)
+{
+	if (uv_mutex_init(&store->lock) != 0)
+		return KW_ENOMEM;
+	if (uv_cond_init(&store->wake) != 0)
+		goto no_cond;
+	if (uv_async_init(store->loop, &store->async, on_async) != 0)
+		goto no_async;
+	store->async.data = store;
+	uv_unref((uv_handle_t *)&store->async); /* a loop with nothing but the store in it may end */
+	store->opened = true;
+	return start_writer(store);
+no_async:
 	uv_cond_destroy(&store->wake);
-	fini(store);
-	uv_close((uv_handle_t *)&store->async, on_async_closed);
+no_cond:
+	uv_mutex_destroy(&store->lock);
+	return KW_ENOMEM;
+}
+
+enum kw_err store_open(const struct store_options *options, struct uv_loop_s *loop, const struct store_hooks *hooks,
+	struct store **out)
+{
+	const char *unsafe = getenv("KW_UNSAFE_TEST");
+	if (options->unsafe_no_sync && (unsafe == NULL || strcmp(unsafe, "1") != 0))
+		return KW_EDENIED;
+	struct store *store = calloc(1, sizeof(*store));
+	if (store == NULL)
+		return KW_ENOMEM;
+	store->hooks = *hooks;
+	store->loop = loop;
+	store->env.folder_fd = -1;
+	memset(store->seen, 0xff, sizeof(store->seen));
+	store->trimmed = calloc(STORE_QUEUE_COUNT, sizeof(*store->trimmed));
+	enum kw_err err = store->trimmed != NULL ? store_env_open(options, &store->env) : KW_ENOMEM;
+	if (err == KW_OK)
+		err = store_writer_init(&store->writer, &store->env);
+	if (err == KW_OK)
+		err = store_load(store, options->new_epoch);
+	store->done_figures = store->figures;
+	if (err == KW_OK)
+		err = start(store);
+	if (err != KW_OK) {
+		store_close(store);
+		return err;
+	}
+	*out = store;
+	return KW_OK;
 }
 
 uint64_t store_epoch(const struct store *store)
@@ -310,20 +421,21 @@ uint64_t store_epoch(const struct store *store)
 
 void store_stats_get(struct store *store, struct store_stats *out)
 {
+	/* Asking the file system once a second is enough, and keeps this cheap. */
 	uint64_t now = uv_now(store->loop);
-	struct statvfs disk;
-	if (store->free_asked_ms == 0 || now - store->free_asked_ms >= FREE_ASK_MS) {
-		store->free_asked_ms = now + 1;
+	if (store->free_asked_ms == 0 || now - store->free_asked_ms >= 1000u) {
+		struct statvfs disk;
 		if (fstatvfs(store->env.folder_fd, &disk) == 0)
 			store->free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+		store->free_asked_ms = now > 0 ? now : 1;
 	}
-	uint64_t disk_bytes = store->figures.file_bytes + store->free_bytes;
+	uint64_t reach = store->figures.file_bytes + store->free_bytes;
 	*out = (struct store_stats){
 		.commits = store->figures.commits,
 		.rows = store->figures.rows,
 		.used_bytes = store->figures.used_bytes,
-		.map_bytes = store->env.map_size < disk_bytes ? store->env.map_size : disk_bytes,
-		.damaged_rows = store->figures.damaged,
+		.map_bytes = reach < store->env.map_size ? reach : store->env.map_size,
+		.damaged_rows = store->figures.damaged + store->damaged_seen,
 		.pending_ops = store->pending_ops,
 	};
 }

@@ -2,202 +2,246 @@
 
 #include "broker/shell/store_inner.h"
 
-/* What a start reads: the epoch, the state of each queue, the receive cursors, the end of the log. A damaged row of what
- * can be derived is derived again; a damaged receive cursor is forgotten, so that the sender sends again. */
+/* What a start reads before the writer runs, in one transaction that is committed only when something was repaired:
+ *
+ *   meta → agencies → queues → end of the log → queues with trimmed rows left
+ *
+ * Meta and agencies exist twice, because a hub that forgot which slot is whose could hand one agency's queue to another:
+ * one bad copy is written anew, two are KW_ECORRUPT. A bad queue row is built again from the index; the last sequence
+ * of an empty queue is lost with it, so the store takes a new epoch and its numbers need not fit the old ones. */
 
-static bool next_row(MDB_cursor *cursor, MDB_val *key, MDB_val *value, int *code)
-{
-	*code = mdb_cursor_get(cursor, key, value, MDB_NEXT);
-	return *code == 0;
-}
+struct load {
+	struct store *store;
+	MDB_txn *txn;
+	bool changed;
+	bool rebuild;
+};
 
-static int end_of(int code)
+static enum kw_err load_meta(struct load *load)
 {
-	return code == MDB_NOTFOUND ? 0 : code;
-}
-
-static enum kw_err load_meta(struct store *store, MDB_txn *txn, bool new_epoch)
-{
+	struct store_dbis *dbi = &load->store->env.dbi;
+	unsigned good = 0;
 	for (uint8_t copy = 0; copy < STORE_COPIES; copy++) {
-		struct kw_view payload;
 		MDB_val key = store_val(&copy, sizeof(copy));
 		MDB_val value;
-		if (mdb_get(txn, store->env.dbi.meta, &key, &value) != 0 ||
-			!store_row_check(&key, &value, STORE_META, &payload) || payload.size != STORE_META_SIZE)
+		struct kw_view payload;
+		if (mdb_get(load->txn, dbi->meta, &key, &value) != 0 || !store_row_check(&key, &value, STORE_META, &payload) ||
+			payload.size < STORE_META_SIZE)
 			continue;
 		if (kw_get_u32(payload.data) != STORE_SCHEMA_VERSION)
 			return KW_EVERSION;
-		store->epoch = kw_get_u64(payload.data + 4);
-		if (!new_epoch)
-			return KW_OK;
-		enum kw_err err = store_env_new_epoch(&store->epoch);
-		if (err == KW_OK)
-			err = store_env_err(store_env_put_meta(txn, store->env.dbi.meta, store->epoch));
-		return err;
+		load->store->epoch = kw_get_u64(payload.data + 4);
+		good++;
 	}
-	return KW_ECORRUPT;
+	if (good == 0)
+		return KW_ECORRUPT;
+	if (good == STORE_COPIES)
+		return KW_OK;
+	load->changed = true;
+	load->store->writer.figures.damaged++;
+	return store_env_err(store_env_put_meta(load->txn, dbi->meta, load->store->epoch));
 }
 
-static int load_queues(struct store *store, MDB_txn *txn)
+/* Writes a bad copy of an agency's row anew from the other one. */
+static enum kw_err mend_agency(struct load *load, const MDB_val *bad)
+{
+	uint8_t bytes[5];
+	if (bad->mv_size != sizeof(bytes))
+		return KW_ECORRUPT;
+	memcpy(bytes, bad->mv_data, sizeof(bytes));
+	bytes[4] ^= 1u;
+	MDB_val key = store_val(bytes, sizeof(bytes));
+	MDB_val value;
+	struct kw_view payload;
+	MDB_dbi dbi = load->store->env.dbi.agencies;
+	if (mdb_get(load->txn, dbi, &key, &value) != 0 || !store_row_check(&key, &value, STORE_AGENCY, &payload) ||
+		payload.size != sizeof(struct kw_name))
+		return KW_ECORRUPT;
+	uint8_t row[STORE_ROW_HEAD_SIZE + sizeof(struct kw_name)];
+	memcpy(row + STORE_ROW_HEAD_SIZE, payload.data, payload.size);
+	bytes[4] ^= 1u;
+	store_row_seal(row, STORE_AGENCY, &key, sizeof(struct kw_name));
+	value = store_val(row, sizeof(row));
+	load->changed = true;
+	load->store->writer.figures.damaged++;
+	return store_env_err(mdb_put(load->txn, dbi, &key, &value, 0));
+}
+
+static enum kw_err load_agencies(struct load *load)
 {
 	MDB_cursor *cursor;
-	MDB_val key;
-	MDB_val value;
-	int code = mdb_cursor_open(txn, store->env.dbi.queues, &cursor);
+	MDB_val key, value;
+	struct kw_view payload;
+	enum kw_err err = KW_OK;
+	int code = mdb_cursor_open(load->txn, load->store->env.dbi.agencies, &cursor);
 	if (code != 0)
-		return code;
-	while (next_row(cursor, &key, &value, &code)) {
-		struct kw_view payload;
+		return store_env_err(code);
+	while (err == KW_OK && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+		if (!store_row_check(&key, &value, STORE_AGENCY, &payload) || payload.size != sizeof(struct kw_name))
+			err = mend_agency(load, &key);
+	}
+	mdb_cursor_close(cursor);
+	return err != KW_OK || code == MDB_NOTFOUND ? err : store_env_err(code);
+}
+
+static enum kw_err load_queues(struct load *load)
+{
+	struct store_writer *writer = &load->store->writer;
+	MDB_cursor *cursor;
+	MDB_val key, value;
+	struct kw_view payload;
+	int code = mdb_cursor_open(load->txn, load->store->env.dbi.queues, &cursor);
+	if (code != 0)
+		return store_env_err(code);
+	while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
 		uint32_t queue = store_row_queue_of(&key, STORE_QUEUE_KEY_SIZE);
-		if (queue == UINT32_MAX || !store_row_check(&key, &value, STORE_QUEUE, &payload) ||
-			payload.size != STORE_QUEUE_SIZE)
-			continue; /* the index tells the rest */
-		store->writer.queues[queue].last = kw_get_u64(payload.data);
-		store->writer.queues[queue].trimmed = kw_get_u64(payload.data + 8);
-	}
-	mdb_cursor_close(cursor);
-	return end_of(code);
-}
-
-/* Counts what is really there, and finds trimmed rows whose deletion a crash cut short. */
-static int load_index(struct store *store, MDB_txn *txn)
-{
-	MDB_cursor *cursor;
-	MDB_val key;
-	MDB_val value;
-	int code = mdb_cursor_open(txn, store->env.dbi.index, &cursor);
-	if (code != 0)
-		return code;
-	while (next_row(cursor, &key, &value, &code)) {
-		struct kw_view payload;
-		struct store_index index;
-		uint32_t queue = store_row_queue_of(&key, STORE_INDEX_KEY_SIZE);
-		if (queue == UINT32_MAX)
+		if (queue != UINT32_MAX && store_row_check(&key, &value, STORE_QUEUE, &payload) &&
+			payload.size == STORE_QUEUE_SIZE) {
+			struct store_queue *state = &writer->queues[queue];
+			state->last = kw_get_u64(payload.data);
+			state->trimmed = kw_get_u64(payload.data + 8);
+			state->count = kw_get_u64(payload.data + 16);
+			state->bytes = kw_get_u64(payload.data + 24);
 			continue;
-		struct store_queue *state = &store->writer.queues[queue];
-		uint64_t sequence = kw_get_u64((const uint8_t *)key.mv_data + STORE_QUEUE_KEY_SIZE);
-		state->count++;
-		if (store_row_check(&key, &value, STORE_INDEX, &payload) && payload.size == STORE_INDEX_SIZE) {
-			store_row_index_get(payload, &index);
-			state->bytes += index.size;
 		}
-		if (sequence > state->last)
-			state->last = sequence;
-		if (sequence <= state->trimmed)
-			store_writer_lag(&store->writer, queue);
+		writer->figures.damaged++;
+		load->rebuild = true;
+		load->changed = true;
+		code = mdb_cursor_del(cursor, 0);
+		if (code != 0)
+			break;
 	}
 	mdb_cursor_close(cursor);
-	return end_of(code);
+	return code == MDB_NOTFOUND ? KW_OK : store_env_err(code);
 }
 
-static int load_log_end(struct store *store, MDB_txn *txn)
+/* Walks the whole index for queues that lost their row. */
+static enum kw_err rebuild_queues(struct load *load)
 {
+	struct store_writer *writer = &load->store->writer;
 	MDB_cursor *cursor;
-	MDB_val key;
-	MDB_val value;
-	int code = mdb_cursor_open(txn, store->env.dbi.log, &cursor);
+	MDB_val key, value;
+	struct kw_view payload;
+	uint32_t rebuilt = UINT32_MAX;
+	int code = mdb_cursor_open(load->txn, load->store->env.dbi.index, &cursor);
 	if (code != 0)
-		return code;
-	code = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
-	if (code == 0 && key.mv_size == STORE_LOG_KEY_SIZE)
-		store->writer.position = kw_get_u64(key.mv_data) + 1;
+		return store_env_err(code);
+	while (code == 0 && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+		uint32_t queue = store_row_queue_of(&key, STORE_INDEX_KEY_SIZE);
+		if (queue == UINT32_MAX || !store_row_check(&key, &value, STORE_INDEX, &payload) ||
+			payload.size != STORE_INDEX_SIZE || (queue != rebuilt && writer->queues[queue].last != 0))
+			continue;
+		struct store_index index;
+		store_row_index_get(payload, &index);
+		rebuilt = queue;
+		writer->queues[queue].last = kw_get_u64((const uint8_t *)key.mv_data + STORE_QUEUE_KEY_SIZE);
+		writer->queues[queue].count++;
+		writer->queues[queue].bytes += index.size;
+		code = store_writer_put_queue(load->txn, load->store->env.dbi.queues, queue, &writer->queues[queue]);
+	}
 	mdb_cursor_close(cursor);
-	return end_of(code);
+	return code == MDB_NOTFOUND ? KW_OK : store_env_err(code);
+}
+
+/* The next position of the log follows its last good row. Bad ones after it go: a flipped bit in the last key would
+ * leave no positions to append at. */
+static enum kw_err load_position(struct load *load)
+{
+	struct store_writer *writer = &load->store->writer;
+	MDB_cursor *cursor;
+	MDB_val key, value;
+	struct kw_view payload;
+	int code = mdb_cursor_open(load->txn, load->store->env.dbi.log, &cursor);
+	if (code != 0)
+		return store_env_err(code);
+	writer->position = 1;
+	while ((code = mdb_cursor_get(cursor, &key, &value, MDB_LAST)) == 0) {
+		if (key.mv_size == STORE_LOG_KEY_SIZE && store_row_check(&key, &value, STORE_LOG, &payload)) {
+			writer->position = kw_get_u64(key.mv_data) + 1;
+			break;
+		}
+		load->changed = true;
+		code = mdb_cursor_del(cursor, 0);
+		if (code != 0)
+			break;
+	}
+	mdb_cursor_close(cursor);
+	return code == MDB_NOTFOUND ? KW_OK : store_env_err(code);
+}
+
+/* Finds the queues whose last trim a stop cut short. */
+static enum kw_err load_lagging(struct load *load)
+{
+	struct store *store = load->store;
+	MDB_cursor *cursor;
+	int code = mdb_cursor_open(load->txn, store->env.dbi.index, &cursor);
+	if (code != 0)
+		return store_env_err(code);
+	for (uint32_t queue = 0; queue < STORE_QUEUE_COUNT && code == 0; queue++) {
+		const struct store_queue *state = &store->writer.queues[queue];
+		store->trimmed[queue] = state->trimmed;
+		if (state->count == 0 || state->trimmed == 0)
+			continue;
+		uint8_t bytes[STORE_INDEX_KEY_SIZE];
+		store_row_index_key(bytes, queue, 0);
+		MDB_val key = store_val(bytes, sizeof(bytes));
+		MDB_val value;
+		code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+		if (code == 0 && store_row_queue_of(&key, STORE_INDEX_KEY_SIZE) == queue &&
+			kw_get_u64((const uint8_t *)key.mv_data + STORE_QUEUE_KEY_SIZE) <= state->trimmed)
+			store_writer_lag(&store->writer, queue);
+		if (code == MDB_NOTFOUND)
+			code = 0;
+	}
+	mdb_cursor_close(cursor);
+	return store_env_err(code);
+}
+
+static enum kw_err load_all(struct load *load, bool new_epoch)
+{
+	struct store *store = load->store;
+	enum kw_err err = load_meta(load);
+	if (err == KW_OK)
+		err = load_agencies(load);
+	if (err == KW_OK)
+		err = load_queues(load);
+	if (err == KW_OK && load->rebuild)
+		err = rebuild_queues(load);
+	if (err == KW_OK)
+		err = load_position(load);
+	if (err == KW_OK)
+		err = load_lagging(load);
+	if (err == KW_OK && new_epoch) {
+		load->changed = true;
+		err = store_env_err(mdb_drop(load->txn, store->env.dbi.cursors, 0));
+	}
+	if (err == KW_OK && (new_epoch || load->rebuild)) {
+		err = store_env_new_epoch(&store->epoch);
+		if (err == KW_OK)
+			err = store_env_err(store_env_put_meta(load->txn, store->env.dbi.meta, store->epoch));
+	}
+	return err;
 }
 
 enum kw_err store_load(struct store *store, bool new_epoch)
 {
-	MDB_txn *txn;
-	int code = mdb_txn_begin(store->env.env, NULL, 0, &txn);
+	struct load load = {.store = store};
+	MDB_stat stat;
+	int code = mdb_txn_begin(store->env.env, NULL, 0, &load.txn);
 	if (code != 0)
 		return store_env_err(code);
-	enum kw_err err = load_meta(store, txn, new_epoch);
-	if (err == KW_OK && new_epoch)
-		err = store_env_err(mdb_drop(txn, store->env.dbi.cursors, 0));
+	enum kw_err err = load_all(&load, new_epoch);
 	if (err == KW_OK)
-		err = store_env_err(load_queues(store, txn));
-	if (err == KW_OK)
-		err = store_env_err(load_index(store, txn));
-	if (err == KW_OK)
-		err = store_env_err(load_log_end(store, txn));
-	if (err != KW_OK) {
-		mdb_txn_abort(txn);
-		return err;
+		err = store_env_err(mdb_stat(load.txn, store->env.dbi.damaged, &stat));
+	if (err == KW_OK) {
+		store->writer.damaged_kept = stat.ms_entries;
+		err = store_env_err(store_writer_measure(load.txn, &store->env, &store->writer.figures));
 	}
-	for (uint32_t queue = 0; queue < STORE_QUEUE_COUNT; queue++)
-		store->trimmed[queue] = store->writer.queues[queue].trimmed;
-	err = store_env_err(mdb_txn_commit(txn));
-	if (err == KW_OK)
-		err = store_env_err(store_writer_measure(&store->env, &store->writer.figures));
+	if (err != KW_OK || !load.changed) {
+		mdb_txn_abort(load.txn);
+	} else {
+		err = store_env_err(mdb_txn_commit(load.txn));
+	}
 	store->figures = store->writer.figures;
 	return err;
-}
-
-static int each_agency(struct store *store, const struct store_recovery *recovery)
-{
-	MDB_cursor *cursor;
-	MDB_val key;
-	MDB_val value;
-	uint32_t last = UINT32_MAX;
-	int code = mdb_cursor_open(store->reader, store->env.dbi.agencies, &cursor);
-	if (code != 0)
-		return code;
-	while (next_row(cursor, &key, &value, &code)) {
-		struct kw_view payload;
-		struct kw_name name;
-		if (key.mv_size != 5 || !store_row_check(&key, &value, STORE_AGENCY, &payload) ||
-			payload.size != sizeof(name) || kw_get_u32(key.mv_data) == last)
-			continue; /* the other copy serves */
-		last = kw_get_u32(key.mv_data);
-		memcpy(&name, payload.data, sizeof(name));
-		recovery->agency(recovery->user, last, &name);
-	}
-	mdb_cursor_close(cursor);
-	return end_of(code);
-}
-
-static int each_cursor(struct store *store, const struct store_recovery *recovery)
-{
-	MDB_cursor *cursor;
-	MDB_val key;
-	MDB_val value;
-	int code = mdb_cursor_open(store->reader, store->env.dbi.cursors, &cursor);
-	if (code != 0)
-		return code;
-	while (next_row(cursor, &key, &value, &code)) {
-		struct kw_view payload;
-		uint32_t queue = store_row_queue_of(&key, STORE_QUEUE_KEY_SIZE);
-		if (queue == UINT32_MAX || !store_row_check(&key, &value, STORE_CURSOR, &payload) ||
-			payload.size != STORE_CURSOR_SIZE)
-			continue;
-		struct kw_cursor got = {.epoch = kw_get_u64(payload.data), .sequence = kw_get_u64(payload.data + 8)};
-		recovery->cursor(recovery->user, queue / KW_MSG_CLASS_COUNT, (enum kw_msg_class)(queue % KW_MSG_CLASS_COUNT),
-			got);
-	}
-	mdb_cursor_close(cursor);
-	return end_of(code);
-}
-
-enum kw_err store_recover(struct store *store, const struct store_recovery *recovery)
-{
-	int code = store_reader_begin(store);
-	if (code == 0)
-		code = each_agency(store, recovery);
-	for (uint32_t queue = 0; code == 0 && queue < STORE_QUEUE_COUNT; queue++) {
-		const struct store_queue *state = &store->writer.queues[queue];
-		if (state->last == 0)
-			continue;
-		struct store_extent extent = {
-			.first = state->trimmed < state->last ? state->trimmed + 1 : state->last + 1,
-			.last = state->last,
-			.count = state->count,
-			.bytes = state->bytes,
-		};
-		recovery->queue(recovery->user, queue / KW_MSG_CLASS_COUNT, (enum kw_msg_class)(queue % KW_MSG_CLASS_COUNT),
-			&extent);
-	}
-	if (code == 0)
-		code = each_cursor(store, recovery);
-	store_reader_end(store);
-	return store_env_err(code);
 }

@@ -314,6 +314,54 @@ static void test_store_trims_removes_and_remembers_the_last(void **state)
 	assert_true(extent->first == 101 && extent->last == 100 && extent->count == 0 && extent->bytes == 0);
 }
 
+static void test_store_elides_what_is_trimmed_in_its_batch(void **state)
+{
+	struct rig *rig = *state;
+	open_store(rig);
+	append_many(rig, 1, 1, 1);
+	uint64_t used = stats(rig).used_bytes;
+	for (uint64_t i = 2; i <= 900; i++) {
+		append(rig, 1, KW_NORMAL, i);
+		store_trim(rig->store, rig->ticket, 1, KW_NORMAL, i);
+	}
+	wait_acked(rig);
+	assert_true(stats(rig).used_bytes <= used);
+	close_store(rig);
+	open_store(rig);
+	assert_true(rig->extents[1][KW_NORMAL].last == 900 && rig->extents[1][KW_NORMAL].count == 0);
+}
+
+static void test_store_trims_in_slices_without_promising_less(void **state)
+{
+	struct rig *rig = *state;
+	open_store(rig);
+	append_many(rig, 1, 1, 20000);
+	uint64_t full = stats(rig).used_bytes;
+	close_store(rig);
+	pid_t child = fork(); /* dies as soon as the trim is durable */
+	assert_true(child >= 0);
+	if (child == 0) {
+		uv_loop_init(&rig->loop);
+		uv_timer_init(&rig->loop, &rig->keep);
+		uv_timer_start(&rig->keep, on_timer, 5, 5);
+		if (try_open(rig) != KW_OK)
+			_exit(1);
+		store_trim(rig->store, ++rig->ticket, 1, KW_NORMAL, 19990);
+		wait_acked(rig);
+		_exit(0);
+	}
+	int status;
+	assert_true(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	open_store(rig);
+	struct store_extent *extent = &rig->extents[1][KW_NORMAL];
+	assert_true(extent->first == 19991 && extent->last == 20000 && extent->count == 10 && extent->bytes == 2000);
+	assert_int_equal(read_queue(rig, 1, 1, 500), KW_OK);
+	assert_true(rig->count == 10 && rig->first == 19991);
+	for (int i = 0; i < 1000 && stats(rig).used_bytes > full / 4; i++)
+		(void)uv_run(&rig->loop, UV_RUN_ONCE); /* the pages come back without any new change */
+	assert_true(stats(rig).used_bytes <= full / 4);
+}
+
 static void test_store_takes_a_new_epoch(void **state)
 {
 	struct rig *rig = *state;
@@ -403,6 +451,41 @@ static void test_store_refuses_a_truncated_file(void **state)
 	for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
 		assert_int_equal(truncate(name, cuts[i]), 0);
 		assert_int_equal(try_open(rig), KW_ECORRUPT);
+	}
+}
+
+static void test_store_is_full_once_and_drains(void **state)
+{
+	struct rig *rig = *state;
+	rig->options.map_size = 4u << 20;
+	for (int round = 0; round < 20; round++) {
+		open_store(rig);
+		struct store_extent *extent = &rig->extents[1][KW_NORMAL];
+		uint64_t next = extent->last + 1, acked = extent->last;
+		while (rig->error_count == 0) {
+			append(rig, 1, KW_NORMAL, next++);
+			wait_acked(rig);
+			acked += rig->error_count == 0;
+		}
+		assert_int_equal(rig->err, KW_ENOSPACE);
+		append(rig, 1, KW_NORMAL, next);
+		store_kick(rig->store);
+		for (int i = 0; i < 3; i++)
+			(void)uv_run(&rig->loop, UV_RUN_ONCE);
+		assert_int_equal(rig->error_count, 1);
+		rig->acked = rig->ticket;
+		close_store(rig);
+		open_store(rig);
+		assert_true(extent->last == acked); /* nothing lost, nothing extra */
+		struct store_stats full = stats(rig);
+		assert_true(full.used_bytes >= full.map_bytes / 100 * 85);
+		store_trim(rig->store, ++rig->ticket, 1, KW_NORMAL, extent->last - 5);
+		wait_acked(rig);
+		assert_int_equal(rig->error_count, 0);
+		for (int i = 0; i < 1000 && stats(rig).used_bytes > full.used_bytes / 4; i++)
+			(void)uv_run(&rig->loop, UV_RUN_ONCE);
+		assert_true(stats(rig).used_bytes <= full.used_bytes / 4);
+		close_store(rig);
 	}
 }
 
@@ -663,10 +746,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_store_keeps_rows_cursors_and_agencies, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_store_commits_on_close, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_store_trims_removes_and_remembers_the_last, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_store_elides_what_is_trimmed_in_its_batch, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_store_trims_in_slices_without_promising_less, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_store_takes_a_new_epoch, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_store_sweeps_in_slices, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_store_refuses_what_is_unsafe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_store_refuses_a_truncated_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_store_is_full_once_and_drains, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_store_holds_no_pages_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_store_clears_stale_readers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_store_keeps_every_acked_ticket_when_killed, setup, teardown),
