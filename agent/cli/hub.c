@@ -21,7 +21,6 @@
  * folder; `add` leaves one file per enrolment code, which the running broker reads when the agency comes. */
 
 #define PATH_SIZE 1280u
-#define CODE_LIFE_S (72 * 3600)
 
 struct hub_args {
 	const char *dir;
@@ -210,21 +209,15 @@ static enum kw_err load_code(const struct hub_args *args, struct kw_enrol_code *
 	return err;
 }
 
-/* Same name and content as the broker's office expects: enrol/HASH holds "AGENCY EXPIRY". */
 static enum kw_err save_code(const struct hub_args *args, const struct kw_enrol_code *code)
 {
-	struct kw_digest digest;
-	char hex[33];
-	char name[64];
+	char name[KW_ENROL_FILE_SIZE];
 	char path[PATH_SIZE];
 	char text[128];
-	struct kw_view part = KW_VIEW(code->secret, KW_ENROL_SECRET_SIZE);
-	enum kw_err err = kw_sha256(&part, 1, &digest);
+	enum kw_err err = kw_enrol_file_name(code->secret, name);
 	if (err != KW_OK)
 		return err;
-	kw_hex(hex, KW_VIEW(digest.bytes, 16));
-	(void)snprintf(name, sizeof(name), "enrol/%s", hex);
-	int size = snprintf(text, sizeof(text), "%s %lld\n", args->agency, (long long)time(NULL) + CODE_LIFE_S);
+	int size = snprintf(text, sizeof(text), "%s %lld\n", args->agency, (long long)time(NULL) + KW_ENROL_LIFE_S);
 	return kw_file_write_atomic(in_dir(args, name, path), KW_VIEW(text, (size_t)size), 0600);
 }
 

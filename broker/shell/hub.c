@@ -191,8 +191,17 @@ static void each_expired(void *user, const struct store_row *row)
 static void sweep(struct hub *hub)
 {
 	hub->expired_count = 0;
+	/* Expiry is in whole hours: one walk over the rows an hour, a slice a second, and then rest. */
 	uint32_t hour = (uint32_t)(wall_now_ms() / 3600000u);
-	(void)store_sweep(hub->store, hour, HUB_EXPIRED_MAX, each_expired, hub);
+	if (hub->sweep_hour == 0) {
+		if (hour == hub->swept_hour)
+			return;
+		hub->sweep_hour = hour;
+	}
+	if (store_sweep(hub->store, hub->sweep_hour, HUB_EXPIRED_MAX, each_expired, hub)) {
+		hub->swept_hour = hub->sweep_hour;
+		hub->sweep_hour = 0;
+	}
 	for (uint32_t i = 0; i < hub->expired_count; i++) {
 		const struct store_row *row = &hub->expired[i];
 		struct brk_event event = {.type = BRK_EV_EXPIRED};

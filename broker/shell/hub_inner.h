@@ -26,6 +26,8 @@ struct hub {
 	uint32_t refill_count;
 	uint32_t refill_cap;
 	uint32_t expired_count;
+	uint32_t sweep_hour; /* of the search that is under way; 0 for none */
+	uint32_t swept_hour; /* of the last one that has ended */
 	enum kw_err recover_err;
 	struct store_row expired[HUB_EXPIRED_MAX];
 };

@@ -125,19 +125,6 @@ struct kw_view office_signed_directory(const struct office *office)
 	return kw_buf_view(&office->signed_directory);
 }
 
-enum kw_err office_code_name(const uint8_t *secret, char out[64])
-{
-	struct kw_digest digest;
-	char hex[33];
-	struct kw_view part = KW_VIEW(secret, KW_ENROL_SECRET_SIZE);
-	enum kw_err err = kw_sha256(&part, 1, &digest);
-	if (err != KW_OK)
-		return err;
-	kw_hex(hex, KW_VIEW(digest.bytes, 16));
-	(void)snprintf(out, 64, "enrol/%s", hex); /* 38 characters */
-	return KW_OK;
-}
-
 /* Reads the file of a code: whose it is, and whether it is still good. */
 static enum kw_err read_code(const char *path, struct kw_name *agency)
 {
@@ -246,14 +233,14 @@ enum kw_err office_enrol(struct office *office, struct kw_view bytes, struct kw_
 {
 	struct kw_enrol_request request;
 	struct kw_pki_agency whom = {.hub = office->config->hub};
-	char name[64];
+	char name[KW_ENROL_FILE_SIZE];
 	char path[CONFIG_PATH_SIZE];
 	X509 *leaf = NULL;
 	struct kw_buf signed_bytes;
 	kw_buf_init(&signed_bytes, KW_DIRECTORY_SIZE_MAX);
 	enum kw_err err = kw_enrol_request_parse(bytes, &request);
 	if (err == KW_OK)
-		err = office_code_name(request.secret, name);
+		err = kw_enrol_file_name(request.secret, name);
 	if (err == KW_OK)
 		err = config_path(office->config, name, path);
 	if (err == KW_OK)

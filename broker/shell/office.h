@@ -8,7 +8,7 @@
 
 /* The hub's registry office: its certificates, the signed directory, and enrolment.
  *
- * `kinward hub add` leaves one file per code in enrol/, named after the code's hash; an agency that brings the secret gets
+ * `kinward hub add` leaves one file per code (kw_enrol_file_name) with "AGENCY EXPIRY\n", in seconds since 1970; an agency that brings the secret gets
  * a certificate and a place in the directory, and the file goes. Files: root.pem, issuer.pem, issuer.key, server.pem,
  * server.key, directory.bin, enrol/. Rare and small work; it runs on the loop thread. */
 
@@ -31,11 +31,5 @@ struct kw_view office_signed_directory(const struct office *office);
  * KW_EFORMAT, KW_EFIELD; KW_EIO, KW_ENOSPACE: nothing changed, the code is still good */
 KW_MUST_USE enum kw_err office_enrol(struct office *office, struct kw_view request, struct kw_buf *reply,
 	struct kw_name *agency);
-
-#define OFFICE_CODE_LIFE_S (72 * 3600)
-
-/* The name of the file for a code: "enrol/" and the hex of the first 16 bytes of SHA-256 of the secret. Its content is
- * "AGENCY EXPIRY\n", EXPIRY in seconds since 1970. out holds 64 characters. */
-KW_MUST_USE enum kw_err office_code_name(const uint8_t *secret, char out[64]);
 
 #endif

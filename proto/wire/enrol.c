@@ -155,6 +155,19 @@ static enum kw_err verify(const struct kw_enrol_request *claim, const uint8_t *i
 	return err;
 }
 
+enum kw_err kw_enrol_file_name(const uint8_t *secret, char out[KW_ENROL_FILE_SIZE])
+{
+	static const char FOLDER[] = "enrol/";
+	struct kw_digest digest;
+	struct kw_view part = KW_VIEW(secret, KW_ENROL_SECRET_SIZE);
+	enum kw_err err = kw_sha256(&part, 1, &digest);
+	if (err != KW_OK)
+		return err;
+	memcpy(out, FOLDER, sizeof(FOLDER) - 1);
+	kw_hex(out + sizeof(FOLDER) - 1, KW_VIEW(digest.bytes, KW_DIGEST_SIZE / 2));
+	return KW_OK;
+}
+
 enum kw_err kw_enrol_request_add(struct kw_buf *out, const struct kw_enrol_request *request,
 	const struct kw_ed25519 *identity)
 {

@@ -29,6 +29,12 @@ KW_MUST_USE enum kw_err kw_enrol_code_format(const struct kw_enrol_code *code, c
  * KW_ECORRUPT  is never returned: a failed checksum is KW_EAUTH, "typed wrong" */
 KW_MUST_USE enum kw_err kw_enrol_code_parse(const char *text, struct kw_enrol_code *out);
 
+/* A code at rest, at the hub: a file named by the first half of the secret's SHA-256, in hex, so that whoever reads the
+ * folder's listing has no secret. `kinward hub add` writes it, the broker reads it. KW_ECRYPTO. */
+#define KW_ENROL_FILE_SIZE 40u /* "enrol/" and 32 digits, terminated */
+#define KW_ENROL_LIFE_S (72 * 3600)
+KW_MUST_USE enum kw_err kw_enrol_file_name(const uint8_t *secret, char out[KW_ENROL_FILE_SIZE]);
+
 /* What a new agent sends. Views are borrowed; after a parse they point into the request. */
 struct kw_enrol_request {
 	const uint8_t *secret;       /* KW_ENROL_SECRET_SIZE */

@@ -19,7 +19,7 @@
 #define KW_RECIPIENTS_MAX KW_MERKLE_SMALL_LEAVES_MAX
 
 #define KW_BODY_SIZE_MAX 49152u                     /* padded: with all else it fits one frame */
-#define KW_CONTENT_SIZE_MAX (KW_BODY_SIZE_MAX - 1u) /* padding takes at least one byte */
+#define KW_SEAL_SIZE_MAX (KW_BODY_SIZE_MAX - 1u) /* padding takes at least one byte */
 #define KW_CHUNK_SIZE 16384u
 #define KW_CHUNKS_MAX (KW_BODY_SIZE_MAX / KW_CHUNK_SIZE)
 
@@ -121,7 +121,7 @@ KW_MUST_USE enum kw_err kw_claims_parse(struct kw_view bytes, struct kw_claims *
 KW_MUST_USE enum kw_err kw_auth_block_add(struct kw_buf *buf, const struct kw_auth_block *block);
 KW_MUST_USE enum kw_err kw_auth_block_parse(struct kw_view bytes, struct kw_auth_block *out);
 
-/* The padded size of content_size (0..KW_CONTENT_SIZE_MAX) bytes: 512, 1024, 2048, 4096, then Padmé (Nikitin et al.,
+/* The padded size of content_size (0..KW_SEAL_SIZE_MAX) bytes: 512, 1024, 2048, 4096, then Padmé (Nikitin et al.,
  * "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs", PETS 2019), which adds at most 12%. */
 uint32_t kw_pad_bucket(size_t content_size);
 /* True for a size that kw_pad_bucket can give. */

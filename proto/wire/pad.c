@@ -32,7 +32,7 @@ static uint32_t bucket_of(uint32_t padded_min)
 
 uint32_t kw_pad_bucket(size_t content_size)
 {
-	KW_ASSERT(content_size <= KW_CONTENT_SIZE_MAX);
+	KW_ASSERT(content_size <= KW_SEAL_SIZE_MAX);
 	return bucket_of((uint32_t)content_size + 1);
 }
 

@@ -84,7 +84,7 @@ static enum kw_err request_check(const struct kw_seal_request *request)
 	const struct kw_claims *claims = &request->claims;
 	if (!kw_suite_known(request->suite))
 		return KW_EVERSION;
-	if (request->content.size > KW_CONTENT_SIZE_MAX)
+	if (request->content.size > KW_SEAL_SIZE_MAX)
 		return KW_ETOOBIG;
 	if (request->recipients_count < 1 || request->recipients_count > KW_RECIPIENTS_MAX)
 		return KW_EFIELD;

@@ -30,7 +30,7 @@ struct kw_seal_request {
 	enum kw_msg_class msg_class; /* not KW_CONTROL */
 	uint32_t expiry_hour;        /* hours since 1970, 1 or more */
 	uint32_t hops_max;           /* 1..KW_HOPS_MAX */
-	struct kw_view content;      /* 0..KW_CONTENT_SIZE_MAX bytes */
+	struct kw_view content;      /* 0..KW_SEAL_SIZE_MAX bytes */
 	const struct kw_seal_random *random; /* NULL: kw_random, as the product must */
 };
 
@@ -45,7 +45,7 @@ struct kw_sealed {
 /* Seals. On KW_OK `out` is to be freed by kw_sealed_fini; on an error it is untouched. Every call makes a new message key
  * and id: to send the same message again, keep the envelopes.
  * KW_EVERSION  unknown suite
- * KW_ETOOBIG   content over KW_CONTENT_SIZE_MAX
+ * KW_ETOOBIG   content over KW_SEAL_SIZE_MAX
  * KW_EFIELD    a count, name, key id, class, number or recipient key out of range
  * KW_ENOMEM, KW_ECRYPTO */
 KW_MUST_USE enum kw_err kw_seal(const struct kw_seal_request *request, struct kw_sealed *out);

@@ -40,7 +40,7 @@ void load_init(struct load *load, uint32_t sender, uint32_t recipient, uint32_t 
 	memcpy(load->recipient.public_key, sealing.public_key, KW_KEY_SIZE);
 	/* Padding takes one byte. */
 	uint32_t content_size = kw_pad_is_bucket(size) ? size - 1 : size;
-	kw_buf_init(&load->content, KW_CONTENT_SIZE_MAX);
+	kw_buf_init(&load->content, KW_SEAL_SIZE_MAX);
 	bench_must(kw_buf_reserve(&load->content, content_size), "content");
 	memset(load->content.data, 'x', content_size);
 	load->content.size = content_size;

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-static uint8_t content[KW_CONTENT_SIZE_MAX];
+static uint8_t content[KW_SEAL_SIZE_MAX];
 
 void scene_init(struct scene *scene, enum kw_suite suite, size_t content_size)
 {

@@ -13,7 +13,7 @@
 
 #include "broker/shell/doors.h"
 #include "proto/link/file.h"
-#include "proto/wire/crypt.h"
+#include "proto/wire/spki.h"
 #include "tests/kit/sealing.h"
 #include "tests/kit/site.h"
 
@@ -435,8 +435,8 @@ static void test_a_stranger_is_not_let_in(void **state)
 
 static void leave_code(const struct rig *rig, const uint8_t *secret, const char *text)
 {
-	char name[64];
-	assert_int_equal(office_code_name(secret, name), KW_OK);
+	char name[KW_ENROL_FILE_SIZE];
+	assert_int_equal(kw_enrol_file_name(secret, name), KW_OK);
 	assert_int_equal(kw_file_write_atomic(kit_site_path(&rig->site, name), kw_view_str(text), 0600), KW_OK);
 }
 
@@ -455,16 +455,10 @@ static void enrol(struct client *client, struct rig *rig, const uint8_t *secret,
 	assert_int_equal(kw_ed25519_generate(&identity), KW_OK);
 	assert_int_equal(kw_x25519_generate(&sealing), KW_OK);
 	assert_int_equal(kw_pki_csr_add(key, &csr), KW_OK);
-	struct kw_view der = {0};
-	(void)der;
 	struct kw_enrol_request request = {
 		.secret = secret, .csr = kw_buf_view(&csr), .sealing_key = sealing.public_key};
 	assert_int_equal(kw_enrol_request_add(&body, &request, &identity), KW_OK);
-	unsigned char *spki = NULL;
-	int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(rig->site.root.certificate), &spki);
-	struct kw_view part = KW_VIEW(spki, (size_t)size);
-	assert_int_equal(kw_sha256(&part, 1, &files.root_fingerprint), KW_OK);
-	OPENSSL_free(spki);
+	assert_int_equal(kw_spki_digest(rig->site.root.certificate, &files.root_fingerprint), KW_OK);
 	if (!right_root)
 		files.root_fingerprint.bytes[0] ^= 1;
 	assert_int_equal(kw_tls_context_new(KW_TLS_ENROL, &files, &context), KW_OK);

@@ -11,7 +11,7 @@
 
 #include "tests/kit/sealing.h"
 
-static uint8_t content[KW_CONTENT_SIZE_MAX + 1];
+static uint8_t content[KW_SEAL_SIZE_MAX + 1];
 
 static void fill_content(void)
 {
@@ -98,7 +98,7 @@ static void test_seal_opens_at_every_size_step(void **state)
 {
 	(void)state;
 	static const size_t SIZES[] = {0, 1, 510, 511, 512, 1023, 1024, 2047, 2048, 4095, 4096, 16383, 16384, 16385, 32767,
-		32768, 40000, KW_CONTENT_SIZE_MAX};
+		32768, 40000, KW_SEAL_SIZE_MAX};
 	struct kit_sealing kit;
 	for (int suite = KW_SUITE_AES; suite <= KW_SUITE_CHACHA; suite++)
 		for (size_t i = 0; i < sizeof(SIZES) / sizeof(SIZES[0]); i++) {
@@ -124,7 +124,7 @@ static void test_seal_refuses_too_much_content(void **state)
 	(void)state;
 	struct kit_sealing kit;
 	struct kw_sealed sealed;
-	kit_sealing_init(&kit, KW_SUITE_AES, KW_RECIPIENTS_MAX, KW_VIEW(content, KW_CONTENT_SIZE_MAX + 1));
+	kit_sealing_init(&kit, KW_SUITE_AES, KW_RECIPIENTS_MAX, KW_VIEW(content, KW_SEAL_SIZE_MAX + 1));
 	assert_int_equal(kw_seal(&kit.request, &sealed), KW_ETOOBIG);
 	kit.request.content.size--;
 	/* The longest names and ids there are, in the largest group. */
@@ -272,7 +272,7 @@ static void test_pad_buckets_are_few_and_close(void **state)
 	(void)state;
 	uint32_t last = 0;
 	int buckets = 0;
-	for (size_t size = 0; size <= KW_CONTENT_SIZE_MAX; size++) {
+	for (size_t size = 0; size <= KW_SEAL_SIZE_MAX; size++) {
 		uint32_t bucket = kw_pad_bucket(size);
 		assert_true(bucket >= last && bucket > size && bucket <= KW_BODY_SIZE_MAX);
 		assert_true(kw_pad_is_bucket(bucket));
