@@ -65,12 +65,12 @@ import_at() { # AGENCY FILE
 import_at agency-a tests/data/linkage/febrl/dataset1.csv
 import_at agency-b tests/data/linkage/febrl/dataset3.csv
 
-# sender FROM COUNT: sends to the two others in turn
+# sender FROM FIRST LAST: sends to the two others in turn
 services=(shelter education health_medical food legal registration)
 sender() {
-  local from=$1 count=$2 i to others=()
+  local from=$1 i to others=()
   for to in "${agencies[@]}"; do [ "$to" = "$from" ] || others+=("$to"); done
-  for i in $(seq "$count"); do
+  for i in $(seq "$2" "$3"); do
     local risk=medium
     [ $((i % 10)) -ne 0 ] || risk=high
     kw "$from" send "${others[$((i % 2))]}" --service "${services[$((i % 6))]}" --risk $risk --case-ref "$from-$i" \
@@ -84,38 +84,54 @@ state_of() { # prints "sent held+ delivered+ opened" over all agencies
   for agency in "${!AGENT_PID[@]}"; do kw "$agency" status --json 2>/dev/null || true; done | python3 deploy/demo_count.py status
 }
 
-senders=()
+progress() { # reads the figures and shows them
+  read -r sent held delivered opened < <(state_of)
+  printf '\r  sent %5d   held (R0) %5d   delivered (R1) %5d   opened (R2) %5d ' "$sent" "$held" "$delivered" "$opened"
+}
+watch_senders() { # until they have ended
+  local pid
+  for pid in "$@"; do
+    while kill -0 "$pid" 2>/dev/null; do progress; sleep 0.1; done
+    wait "$pid" || true
+  done
+}
+
+# Everybody sends; then agency-c is gone while the two others go on, and early in that the hub is killed.
 share=$((referrals / 3))
-sender agency-a $((referrals - 2 * share)) & senders+=($!)
-sender agency-b "$share" & senders+=($!)
-sender agency-c "$share" & senders+=($!)
+rest=$((referrals - 2 * share))
+half_a=$((rest / 2)) half_b=$((share / 2))
+senders=()
+sender agency-a 1 "$half_a" & senders+=($!)
+sender agency-b 1 "$half_b" & senders+=($!)
+sender agency-c 1 "$share" & senders+=($!)
+watch_senders "${senders[@]}"
 
-offline=0 killed=0
-while :; do
-  read -r sent held delivered opened < <(state_of)
-  printf '\r  sent %5d   held (R0) %5d   delivered (R1) %5d   opened (R2) %5d ' "$sent" "$held" "$delivered" "$opened"
-  if [ "$offline" = 0 ] && [ "$sent" -ge $((referrals / 5)) ]; then
-    offline=1; wait "${senders[2]}" 2>/dev/null || true
-    printf '\n  agency-c goes offline\n'; agency_kill agency-c KILL
-  fi
-  if [ "$killed" = 0 ] && [ "$sent" -ge $((referrals / 2)) ]; then
-    killed=1
-    printf '\n  the hub is killed with SIGKILL, and started again\n'; hub_kill KILL; hub_start
-  fi
-  if [ "$offline" = 1 ] && [ "$killed" = 1 ] && ! kill -0 "${senders[0]}" 2>/dev/null && ! kill -0 "${senders[1]}" 2>/dev/null; then
-    break
-  fi
-  sleep 0.2
-done
-printf '\n  agency-c is back\n'; agency_start agency-c
+printf '\n  agency-c goes offline (SIGKILL)\n'
+agency_kill agency-c KILL
+senders=()
+sender agency-a $((half_a + 1)) "$rest" & senders+=($!)
+sender agency-b $((half_b + 1)) "$share" & senders+=($!)
+progress
+at_kill=$((half_a + half_b + (rest - half_a + share - half_b) / 4))
+# agency-c's own share is not counted while it is away
+until [ "$sent" -ge "$at_kill" ]; do sleep 0.05; progress; done
+kill -0 "${senders[0]}" 2>/dev/null || die "the senders had ended before the hub was killed: the demo showed nothing"
+printf '\n  the hub is killed with SIGKILL while referrals flow, and started again\n'
+hub_kill KILL
+sleep 0.3
+hub_start
+watch_senders "${senders[@]}"
 
-deadline=$((SECONDS + 120))
-while [ "$SECONDS" -lt "$deadline" ]; do
-  read -r sent held delivered opened < <(state_of)
-  printf '\r  sent %5d   held (R0) %5d   delivered (R1) %5d   opened (R2) %5d ' "$sent" "$held" "$delivered" "$opened"
-  [ "$opened" -lt "$referrals" ] || break
-  sleep 0.2
-done
+settle() { # until all that was sent has reached $1 opened ones, or two minutes have passed
+  local deadline=$((SECONDS + 120))
+  until [ "$opened" -ge "$1" ] || [ "$SECONDS" -ge "$deadline" ]; do sleep 0.1; progress; done
+}
+progress
+for_c=$(((rest - half_a + 1) / 2 + (share - half_b) / 2)) # about half of what was sent meanwhile is for agency-c
+printf '\n  agency-c is back; about %d referrals wait for it\n' "$for_c"
+agency_start agency-c
+progress
+settle "$referrals"
 echo
 
 for agency in "${agencies[@]}"; do
