@@ -73,8 +73,11 @@ static enum kw_err refuse_range(struct kw_walk *walk, const struct place *place,
 	uint32_t min = place->rule->min;
 	if (place->rule->required && min == 0 && !zero_is_a_value(place))
 		min = 1;
-	(void)snprintf(rule, sizeof(rule), "must be %" PRIu32 " to %" PRIu32 "%s; correct it", min, place->rule->max,
-		unit); /* fits */
+	if (min == place->rule->max)
+		(void)snprintf(rule, sizeof(rule), "must be %" PRIu32 "%s; correct it", min, unit); /* fits */
+	else
+		(void)snprintf(rule, sizeof(rule), "must be %" PRIu32 " to %" PRIu32 "%s; correct it", min, place->rule->max,
+			unit); /* fits */
 	return refuse_at(walk, place, rule);
 }
 
