@@ -152,7 +152,8 @@ def main():
     failures = 0
     rules = sorted({row[0] for row in PLANTED})
     present = sorted(name[:-3] for name in os.listdir(HERE)
-                     if name.endswith(".py") and not name.startswith("_") and name != "selftest.py")
+                     if name.endswith(".py") and not name.startswith("_")
+                     and name not in ("selftest.py", "schema_faults.py"))  # these two plant their own
     for rule in sorted(set(present) - set(rules)):
         failures += 1
         print("%s.py: selftest: no planted breach; add one, so that it is known to be able to fail" % rule)
