@@ -154,6 +154,14 @@ static const struct kw_rule PRIOR_SERVICE[] = {
 	OPT("note", LINES, MAX(1000)),
 };
 
+static const struct kw_rule ATTACHMENT_REF[] = {
+	REQ("digest", BYTES, SPAN(KW_DIGEST_SIZE, KW_DIGEST_SIZE)),
+	REQ("size", UINT, SPAN(1, 67108864)),
+	REQ("media_type", LINE, MAX(100)),
+	OPT("name", LINE, MAX(200)),
+	REQ("kind", ENUM, ANY),
+};
+
 static const struct kw_rule REFERRAL_REQUEST[] = {
 	REQ("case_ref", LINE, MAX(64)),
 	REQ("service", ENUM, ANY),
@@ -167,6 +175,7 @@ static const struct kw_rule REFERRAL_REQUEST[] = {
 	REQ("referrer", MESSAGE, ANY),
 	REQ("consent", MESSAGE, ANY),
 	OPT("location", MESSAGE, ANY),
+	OPT("attachments", MESSAGE, MANY(8)),
 };
 
 static enum kw_err across_referral_request(struct kw_walk *walk, const void *message)
@@ -304,6 +313,7 @@ static const struct kw_rule UASC_REGISTRATION[] = {
 	REQ("consent", MESSAGE, ANY),
 	OPT("concerns", ENUM, MANY(19)),
 	OPT("difficulties", MESSAGE, MANY(6)),
+	OPT("attachments", MESSAGE, MANY(8)),
 };
 
 static enum kw_err across_uasc_registration(struct kw_walk *walk, const void *message)
@@ -321,14 +331,50 @@ static const struct kw_rule CONTENT[] = {
 	REQ("referral_event", MESSAGE, ANY),
 	REQ("receipt", MESSAGE, ANY),
 	REQ("uasc_registration", MESSAGE, ANY),
+	REQ("capacity_query", BOOL, ANY),
+	REQ("capacity_reply", BOOL, ANY),
+	REQ("service_offer", BOOL, ANY),
+	REQ("service_claim", BOOL, ANY),
+	REQ("offer_closed", BOOL, ANY),
+	REQ("transfer_offer", BOOL, ANY),
+	REQ("transfer_request", BOOL, ANY),
+	REQ("transfer_event", BOOL, ANY),
+	REQ("tracing_request", BOOL, ANY),
+	REQ("match_candidate", BOOL, ANY),
+	REQ("match_decision", BOOL, ANY),
+	REQ("verification_exchange", BOOL, ANY),
+	REQ("verification", BOOL, ANY),
+	REQ("reunification", BOOL, ANY),
+	REQ("follow_up", BOOL, ANY),
+	REQ("consent_update", BOOL, ANY),
+	REQ("erase", BOOL, ANY),
+	REQ("erase_ack", BOOL, ANY),
+	REQ("separation_report", BOOL, ANY),
+	REQ("separation_survey", BOOL, ANY),
+	REQ("rapid_assessment", BOOL, ANY),
+	REQ("urgent_action", BOOL, ANY),
+	REQ("service_directory", BOOL, ANY),
+	REQ("supervision_return", BOOL, ANY),
+	REQ("indicator_return", BOOL, ANY),
+	REQ("reminder", BOOL, ANY),
+	REQ("tracing_event", BOOL, ANY),
 };
+
+/* The kinds after it have no tables yet, so they are refused like those of a newer version. */
+static enum kw_err across_content(struct kw_walk *walk, const void *message)
+{
+	const Kinward__V1__Content *content = message;
+	if (content->body_case > KINWARD__V1__CONTENT__BODY_UASC_REGISTRATION)
+		return kw_validate_refuse(walk, KW_EVERSION, "", "is of a kind that is not known here; upgrade this agent");
+	return KW_OK;
+}
 
 #define SET(name, table, check) \
 	{.descriptor = &kinward__v1__##name##__descriptor, .rules = table, \
 		.count = sizeof(table) / sizeof((table)[0]), .across = check}
 
 static const struct kw_rule_set SETS[] = {
-	SET(content, CONTENT, NULL),
+	SET(content, CONTENT, across_content),
 	SET(referral_request, REFERRAL_REQUEST, across_referral_request),
 	SET(referred_child, REFERRED_CHILD, across_referred_child),
 	SET(age, AGE, NULL),
@@ -348,6 +394,7 @@ static const struct kw_rule_set SETS[] = {
 	SET(consent_override, CONSENT_OVERRIDE, NULL),
 	SET(functional_difficulty, FUNCTIONAL_DIFFICULTY, NULL),
 	SET(prior_service, PRIOR_SERVICE, NULL),
+	SET(attachment_ref, ATTACHMENT_REF, NULL),
 	SET(uasc_registration, UASC_REGISTRATION, across_uasc_registration),
 	SET(separation, SEPARATION, NULL),
 	SET(known_location, KNOWN_LOCATION, NULL),
