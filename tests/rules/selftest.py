@@ -88,6 +88,8 @@ PLANTED = [
     ("toplevel", "generated Python", ("agent/clients/python/frame_pb2.py", "x = 1\n")),
     ("toplevel", "somebody's home folder", ("deploy/run.sh", "cd /" + "home/alice/kinward\n")),
     ("toplevel", "the folder this tree lies in", ("deploy/run.sh", "cd @ROOT@/build\n")),
+    ("schema_page", "a message that is not on the page",
+     ("proto/kinward/v1/x.proto", "// X.\nmessage X {\n  // A.\n  uint32 a = 1;\n}\n")),
     ("purity", "core calls malloc",
      ("broker/core/route.c", "#include <stdlib.h>\nvoid *brk_route(int a)\n{\n\treturn malloc((size_t)a);\n}\n")),
     ("purity", "core calls time",
