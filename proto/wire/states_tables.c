@@ -237,8 +237,13 @@ static const struct kw_state_rule match_rules[] = {
 	{NEW, M(CANDIDATE), HUB, M(CANDIDATE), STEP},
 	{F(CANDIDATE), M(REVIEWING), HOLDERS, M(REVIEWING), STEP},
 	{ONE | F(CONFIRMED_BOTH) | ELSEWHERE | JOINED | GONE, M(REVIEWING), HOLDERS, STAY, MOOT},
+	{JOINED | GONE, M(REVIEWING), HUB, STAY, MOOT},
+	{JOINED | GONE, M(REUNITED_ELSEWHERE), HUB, STAY, MOOT},
 
-	/* Each holder confirms for itself, and neither can confirm for both. */
+	/* Each holder confirms for itself, and neither can confirm for both. From CANDIDATE: the other knows already that the
+	 * hub brought the pair back to REVIEWING. */
+	{F(CANDIDATE), M(CONFIRMED_ONE), OPENER, M(CONFIRMED_ONE), LATE},
+	{F(CANDIDATE), M(CONFIRMED_ONE), OTHER, M(CONFIRMED_BY_OTHER), LATE},
 	{F(REVIEWING), M(CONFIRMED_ONE), OPENER, M(CONFIRMED_ONE), STEP},
 	{F(REVIEWING), M(CONFIRMED_ONE), OTHER, M(CONFIRMED_BY_OTHER), STEP},
 	{F(CONFIRMED_ONE), M(CONFIRMED_ONE), OTHER, M(CONFIRMED_BOTH), STEP},
@@ -247,17 +252,17 @@ static const struct kw_state_rule match_rules[] = {
 
 	/* A rejection outweighs all: a link must not stand against one holder. After the link a holder unlinks instead. */
 	{UNDECIDED & ~F(CANDIDATE), M(REJECTED), HOLDERS, M(REJECTED), STEP},
-	{ELSEWHERE | JOINED | F(SUPERSEDED) | F(UNLINKED), M(REJECTED), HOLDERS, M(REJECTED), LATE},
+	{F(CANDIDATE) | ELSEWHERE | JOINED | F(SUPERSEDED) | F(UNLINKED), M(REJECTED), HOLDERS, M(REJECTED), LATE},
 
 	{F(CONFIRMED_BOTH), M(LINKED), HUB, M(LINKED), STEP},
 	{ONE, M(LINKED), HUB, M(LINKED), LATE}, /* before the second confirmation arrives here */
 	{F(VERIFIED) | F(REUNITED) | F(UNLINKED), M(LINKED), HUB, STAY, MOOT},
 	{F(LINKED), M(VERIFIED), HOLDERS, M(VERIFIED), STEP},
-	{F(CONFIRMED_BOTH), M(VERIFIED), HOLDERS, M(VERIFIED), LATE}, /* before LINKED arrives here */
+	{F(CONFIRMED_BOTH) | F(ELSEWHERE_BY_BOTH), M(VERIFIED), HOLDERS, M(VERIFIED), LATE}, /* before LINKED arrives here */
 	{F(REUNITED), M(VERIFIED), HOLDERS, STAY, MOOT},
 	{F(VERIFIED), M(REUNITED), HOLDERS, M(REUNITED), STEP},
 	{JOINED, M(UNLINKED), HOLDERS, M(UNLINKED), STEP},
-	{F(CONFIRMED_BOTH), M(UNLINKED), HOLDERS, M(UNLINKED), LATE}, /* before LINKED arrives here */
+	{F(CONFIRMED_BOTH) | F(ELSEWHERE_BY_BOTH), M(UNLINKED), HOLDERS, M(UNLINKED), LATE}, /* before LINKED arrives here */
 
 	/* The hub puts a pair aside. REUNITED_ELSEWHERE keeps what was said, and takes what is still on its way. */
 	{UNDECIDED | ELSEWHERE, M(SUPERSEDED), HUB, M(SUPERSEDED), STEP},
