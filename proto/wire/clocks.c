@@ -270,7 +270,7 @@ size_t kw_clock_take_due(struct kw_clock_run *run, const struct kw_clock_thread 
 	struct notices out = {.list = notices};
 	unsigned parties = waited_for(thread);
 	bool telephone_at_once = run->clock == KW_CLOCK_DELIVERED && (run->risk == KW_RISK_HIGH || run->risk == KW_RISK_NONE);
-	while (kw_clock_next_ms(run) <= now_ms) {
+	while (run->clock != KW_CLOCK_NONE && run->told < LAST_PERCENT && kw_clock_next_ms(run) <= now_ms) {
 		out.due_ms = kw_clock_next_ms(run);
 		out.percent = run->told = (uint8_t)(run->told + STEP_PERCENT);
 		if (out.percent == 50) {
