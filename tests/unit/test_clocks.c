@@ -335,14 +335,26 @@ static const char *const clocks_of_states[KW_THREAD_KIND_COUNT] = {
 	[KW_THREAD_OFFER] = "OFFERED claimed CLAIMED claimed",
 };
 
+/* The next word of a text, which moves on; false at its end. */
+static bool next_word(const char **at, char *word, size_t size)
+{
+	*at += strspn(*at, " ");
+	size_t length = strcspn(*at, " ");
+	assert_true(length < size);
+	memcpy(word, *at, length);
+	word[length] = 0;
+	*at += length;
+	return length > 0;
+}
+
 static void test_each_state_has_its_clock(void **state)
 {
 	(void)state;
 	for (int kind = 1; kind < KW_THREAD_KIND_COUNT; kind++) {
 		enum kw_clock want[KW_STATE_MAX] = {KW_CLOCK_NONE};
 		char name[32], clock[32];
-		int used = 0;
-		for (const char *at = clocks_of_states[kind]; sscanf(at, "%31s %31s%n", name, clock, &used) == 2; at += used) {
+		const char *at = clocks_of_states[kind];
+		while (next_word(&at, name, sizeof(name)) && next_word(&at, clock, sizeof(clock))) {
 			assert_int_not_equal(kw_state_from_name(kind, name), 0);
 			assert_int_not_equal(kw_clock_from_name(clock), KW_CLOCK_NONE);
 			want[kw_state_from_name(kind, name)] = kw_clock_from_name(clock);
