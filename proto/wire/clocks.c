@@ -333,8 +333,6 @@ int64_t kw_hub_time_now(struct kw_hub_time *time, int64_t wall_ms, int64_t mono_
 		lean = lean_max;
 	else if (lean < -lean_max)
 		lean = -lean_max;
-	if (lean < -passed)
-		lean = -passed;
 	time->hub_ms += passed + lean;
 	time->mono_ms += passed;
 	time->apart_ms = wall_ms - time->hub_ms;
