@@ -20,12 +20,23 @@ static void print_status(FILE *out, const Kinward__V1__StatusReply *status)
 	if (status->problem[0]) {
 		(void)fputs("  problem: ", out);
 		cli_print_text(out, status->problem);
+		if (status->problem_text[0]) {
+			(void)fputs(": ", out);
+			cli_print_text(out, status->problem_text);
+		}
 		(void)fputc('\n', out);
 	}
+	if (status->store == KINWARD__V1__STORE_STATE__STORE_STATE_LOW)
+		(void)fputs("  store: nearly full; nothing new is taken from here until there is room on its disk, or under store_mib\n",
+			out);
+	else if (status->store == KINWARD__V1__STORE_STATE__STORE_STATE_HOLD)
+		(void)fputs("  store: FULL; messages for us wait at the hub too until there is room on its disk, or under store_mib\n", out);
 	print_count(out, "inbox new", status->inbox_new, "not acknowledged yet (kinward inbox)");
 	print_count(out, "received", status->received, "since the store was made");
 	print_count(out, "sent", status->sent, "since the store was made; of these, now:");
 	print_count(out, "  queued", status->queued, "only here yet");
+	if (status->put_off > 0)
+		print_count(out, "    put off", status->put_off, "of the queued ones; refused by the hub for now, sent again by themselves");
 	print_count(out, "  held", status->held, "at the hub");
 	print_count(out, "  delivered", status->delivered, "at the recipient's agent");
 	print_count(out, "  opened", status->opened, "opened and verified there");

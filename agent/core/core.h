@@ -38,6 +38,9 @@ struct agt;
  * heard for PING_MS after a ping. A link that died starts again at PING_MS. */
 #define AGT_PING_MS 30000u
 #define AGT_PING_MAX_MS 900000u
+/* A hub without room says so again while it lasts; what it said is over after its own time, within these. */
+#define AGT_HUB_FULL_MIN_MS 1000u
+#define AGT_HUB_FULL_MAX_MS 600000u
 /* From CONN_UP to WELCOME. */
 #define AGT_WELCOME_MS 20000u
 
@@ -147,6 +150,7 @@ enum agt_note {
 	AGT_NOTE_OFFLINE,
 	AGT_NOTE_HUB_NEW_EPOCH,
 	AGT_NOTE_HUB_REFUSES,   /* err: what the hub complains of */
+	AGT_NOTE_HUB_TAKES,     /* it has room again, or has not said for a while that it has none */
 	AGT_NOTE_OWN_NEW_EPOCH,
 	AGT_NOTE_PEER_BROKE_RULES,
 	AGT_NOTE_SILENT_LINK

@@ -77,6 +77,7 @@ struct agt {
 	uint64_t ping_ms;          /* when the unanswered ping went out */
 	bool pinged;
 	uint32_t ping_after_ms;
+	uint64_t hub_full_until_ms; /* the hub takes nothing new until then, or until it gives credit; 0 = it does */
 	uint64_t out_bytes;        /* handed to the connection since it was last empty */
 	struct agt_outbox outbox[KW_MSG_CLASS_COUNT]; /* KW_CONTROL stays unused */
 	struct agt_inflow inflow;

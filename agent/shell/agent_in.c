@@ -149,6 +149,13 @@ void agent_in_store(struct agent *agent, const struct agt_effect *effect)
 	spool_do(agent->spool, op);
 }
 
+static const char *notice_text(const struct kw_frame_notice *notice)
+{
+	if (notice->reason == KW_EFULL)
+		return "The hub keeps no more messages for this agency, which has not fetched those it has; sent again by itself.";
+	return notice->retry_after_ms != 0 ? "The hub cannot take this message now; sent again by itself." : kw_err_text(notice->reason);
+}
+
 void agent_in_notice(struct agent *agent, const struct agt_effect *effect)
 {
 	struct spool_box *box = (struct spool_box *)(uintptr_t)effect->box;
@@ -166,7 +173,7 @@ void agent_in_notice(struct agent *agent, const struct agt_effect *effect)
 		notice = (struct kw_frame_notice){0};
 	} else {
 		kw_log(KW_LOG_WARN, "notice", KW_LOG_STR("agency", notice.agency.text), KW_LOG_ERR(notice.reason),
-			KW_LOG_INT("retry_after_ms", notice.retry_after_ms));
+			KW_LOG_INT("retry_after_ms", notice.retry_after_ms), KW_LOG_STR("text", notice_text(&notice)));
 	}
 	op->ticket = effect->ticket;
 	op->done = agent_op_done;

@@ -119,6 +119,8 @@ void agent_conn_down(struct agent *agent, enum kw_err err);
 /* agent_send.c: the socket's host. */
 void agent_send(void *user, Kinward__V1__SendRequest *request, struct socket_call *call);
 void agent_status(void *user, Kinward__V1__StatusReply *reply);
+/* What agent->problem means here and what to do, one sentence; "" when all is well. Static storage. */
+const char *agent_problem_text(const struct agent *agent);
 void agent_identity(void *user, struct socket_identity *out);
 
 /* agent_in.c: IN_STORE and IN_NOTICE; each takes the box. */

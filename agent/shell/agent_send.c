@@ -275,6 +275,18 @@ void agent_send(void *user, Kinward__V1__SendRequest *request, struct socket_cal
 	socket_call_refuse(call, err, refusal.field, refusal.text);
 }
 
+const char *agent_problem_text(const struct agent *agent)
+{
+	switch (agent->problem) {
+	case KW_OK:
+		return "";
+	case KW_ENOSPACE:
+		return "The hub's store or disk is full: what is sent stays here, safe, and leaves by itself once the hub has room.";
+	default:
+		return kw_err_text(agent->problem);
+	}
+}
+
 void agent_status(void *user, Kinward__V1__StatusReply *reply)
 {
 	struct agent *agent = user;
@@ -287,6 +299,7 @@ void agent_status(void *user, Kinward__V1__StatusReply *reply)
 	reply->since_unix_ms = agent->since_ms;
 	if (agent->problem != KW_OK)
 		reply->problem = (char *)(uintptr_t)kw_err_name(agent->problem);
+	reply->problem_text = (char *)(uintptr_t)agent_problem_text(agent);
 	reply->wire_bytes_in = stats.bytes_in;
 	reply->wire_bytes_out = stats.bytes_out;
 	reply->directory_version = agent->directory != NULL ? agent->directory->version : 0;

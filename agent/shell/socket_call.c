@@ -159,6 +159,7 @@ static void do_status(struct socket_conn *conn, uint64_t id)
 	body.unopened = spool_count(spool, SPOOL_COUNT_UNOPENED);
 	body.inbox_new = spool_count(spool, SPOOL_COUNT_NEW);
 	body.registrations = spool_count(spool, SPOOL_COUNT_REGISTRATIONS);
+	body.put_off = spool_put_off(spool);
 	conn->socket->host.status(conn->socket->host.user, &body);
 	reply.id = id;
 	reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_STATUS;

@@ -94,6 +94,11 @@ bool spool_is_full(const struct spool *spool)
 	return spool->full;
 }
 
+uint64_t spool_put_off(const struct spool *spool)
+{
+	return spool->put_off;
+}
+
 uint64_t spool_count(const struct spool *spool, enum spool_count count)
 {
 	return spool->told[N_COUNTS + count] + (count == SPOOL_COUNT_DAMAGED ? spool->damaged_reads : 0);
@@ -175,10 +180,14 @@ static enum kw_err commit_batch(struct spool *spool, struct spool_op *ops)
 		kw_put_u64(bytes + i * 8, spool->numbers[i]);
 	if (err == KW_OK)
 		err = spool_put(spool, txn, T_META, kw_view_str(key), KW_VIEW_OF(bytes));
+	MDB_stat retry = {.ms_entries = 0};
+	if (err == KW_OK)
+		err = spool_mdb(mdb_stat(txn, spool->tables[T_RETRY], &retry));
 	if (err != KW_OK) {
 		mdb_txn_abort(txn);
 		return err;
 	}
+	spool->retry_rows = retry.ms_entries;
 	return spool_mdb(mdb_txn_commit(txn));
 }
 
@@ -208,6 +217,7 @@ static void hand_back(struct spool *spool, struct spool_op *ops, bool full)
 	spool->done_tail = &ops->next;
 	memcpy(spool->published, spool->numbers, sizeof(spool->published));
 	spool->published_full = full;
+	spool->published_put_off = spool->retry_rows;
 	uv_async_send(spool->async);
 }
 
@@ -250,6 +260,7 @@ static void finish(struct spool *spool)
 	spool->done_tail = &spool->done_head;
 	memcpy(spool->told, spool->published, sizeof(spool->told));
 	spool->full = spool->published_full;
+	spool->put_off = spool->published_put_off;
 	pthread_mutex_unlock(&spool->lock);
 	while (ops != NULL) {
 		struct spool_op *op = ops;

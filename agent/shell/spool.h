@@ -217,6 +217,9 @@ enum spool_count {
 /* As of the last commit. */
 uint64_t spool_count(const struct spool *spool, enum spool_count count);
 
+/* Messages that the hub has put off, as of the last commit. */
+uint64_t spool_put_off(const struct spool *spool);
+
 /* Reading, as of the last commit. Callbacks get copies that live for the call. */
 
 struct spool_rows {

@@ -52,9 +52,11 @@ struct spool {
 
 	uint64_t numbers[N_COUNT]; /* the writer's */
 	uint8_t sweep_key[9];      /* the writer's: where the expiry walk goes on */
+	uint64_t retry_rows;       /* the writer's */
 
 	uint64_t told[N_COUNT];    /* the loop's copy, as of the last commit seen */
 	bool full;                 /* the loop's copy */
+	uint64_t put_off;          /* the loop's copy: rows of the retry table */
 	uint64_t pending;          /* the loop's */
 	uint64_t damaged_reads;    /* the loop's */
 
@@ -68,6 +70,7 @@ struct spool {
 	struct spool_op *queue_head, **queue_tail;
 	struct spool_op *done_head, **done_tail;
 	uint64_t published[N_COUNT];
+	uint64_t published_put_off;
 	bool published_full;
 };
 

@@ -304,7 +304,7 @@ static void space(struct world *w)
 {
 	if (w->calm)
 		return;
-	w->hub.space = w->hub.space == BRK_SPACE_OK ? BRK_SPACE_LOW : BRK_SPACE_OK;
+	w->hub.space = w->hub.space != BRK_SPACE_OK ? BRK_SPACE_OK : ONE_OF(w, BRK_SPACE_LOW, BRK_SPACE_OUT);
 	w_at(w, prng_below(&w->prng, w->draw.space_every * 2), (struct w_event){.type = W_EV_SPACE});
 }
 

@@ -465,6 +465,50 @@ static void test_agt_core_stale_rows_are_dropped(void **state)
 	assert_int_equal(count(rig, AGT_FX_SEND), 0);
 }
 
+static const struct agt_effect *note_of(const struct rig *rig, enum agt_note code)
+{
+	for (uint32_t i = 0; i < rig->plan.count; i++) {
+		if (rig->plan.effects[i].type == AGT_FX_NOTE && rig->plan.effects[i].u.note.code == code)
+			return &rig->plan.effects[i];
+	}
+	return NULL;
+}
+
+static void hub_is_full(struct rig *rig)
+{
+	struct agt_event event = {.type = AGT_EV_ERROR};
+	event.u.error = (struct kw_frame_error){.code = KW_ENOSPACE, .scope = 1, .retryable = true, .retry_after_ms = 60000};
+	step(rig, &event);
+}
+
+static void test_agt_core_a_full_hub_is_noted_once_and_until_it_takes(void **state)
+{
+	struct rig *rig = *state;
+	start(rig, fresh());
+	online(rig);
+	hub_is_full(rig);
+	assert_int_equal(note_of(rig, AGT_NOTE_HUB_REFUSES)->u.note.err, KW_ENOSPACE);
+	rig->now += 40000;
+	hub_is_full(rig); /* still so: not news, and good for another minute */
+	assert_null(note_of(rig, AGT_NOTE_HUB_REFUSES));
+	rig->now += 40000;
+	simple(rig, AGT_EV_TICK);
+	assert_null(note_of(rig, AGT_NOTE_HUB_TAKES));
+	rig->now += 20000;
+	simple(rig, AGT_EV_TICK);
+	assert_non_null(note_of(rig, AGT_NOTE_HUB_TAKES));
+	hub_is_full(rig);
+	assert_non_null(note_of(rig, AGT_NOTE_HUB_REFUSES));
+	struct agt_event event = {.type = AGT_EV_ACK};
+	event.u.ack.credit_mask = 1u << KW_NORMAL;
+	event.u.ack.credits[KW_NORMAL] = (struct kw_credit){.messages = 1000, .bytes = 1u << 24}; /* as before */
+	step(rig, &event);
+	assert_null(note_of(rig, AGT_NOTE_HUB_TAKES));
+	event.u.ack.credits[KW_NORMAL].messages = 1001;
+	step(rig, &event);
+	assert_non_null(note_of(rig, AGT_NOTE_HUB_TAKES));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -486,6 +530,7 @@ int main(void)
 		CASE(test_agt_core_goaway_waits),
 		CASE(test_agt_core_passes_over_expired_and_gone),
 		CASE(test_agt_core_stale_rows_are_dropped),
+		CASE(test_agt_core_a_full_hub_is_noted_once_and_until_it_takes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
