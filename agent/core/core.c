@@ -340,6 +340,9 @@ static void dispatch(struct agt *agt, const struct agt_event *event, struct agt_
 	case AGT_EV_RECEIPTED:
 		agt_outbox_gone(agt, event->u.receipted.msg_class, event->u.receipted.sequence, plan);
 		break;
+	case AGT_EV_SPACE:
+		agt_inflow_space(agt, event->u.hold);
+		break;
 	case AGT_EV_TICK:
 		on_tick(agt, event, plan);
 		break;

@@ -15,6 +15,8 @@ void agent_op_done(struct spool_op *op, enum kw_err err)
 {
 	struct agent *agent = op->user;
 
+	if (err == KW_ENOSPACE && agent->stopping)
+		return; /* it waited for room; nothing was promised */
 	if (err != KW_OK) {
 		agent_fail(agent, "spool", err);
 		return;

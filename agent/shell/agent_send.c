@@ -139,7 +139,7 @@ static enum kw_err check_room(const struct agent *agent)
 
 	if (agent->stopping || agent->failed)
 		return KW_ECLOSED;
-	if (spool_is_full(agent->spool))
+	if (spool_space(agent->spool) != SPOOL_SPACE_OK)
 		return KW_ENOSPACE;
 	if (spool_count(agent->spool, SPOOL_COUNT_QUEUED) + spool_count(agent->spool, SPOOL_COUNT_HELD) +
 			agent->sending_count >= max)
@@ -269,6 +269,8 @@ void agent_send(void *user, Kinward__V1__SendRequest *request, struct socket_cal
 		refusal.text = refusal.fault.rule;
 	} else if (err == KW_ENOAGENCY || err == KW_EDENIED) {
 		refusal.field = "send.agency";
+	} else if (err == KW_ENOSPACE) {
+		refusal.text = SOCKET_NO_SPACE_TEXT;
 	} else if (err == KW_EEXIST) {
 		refusal.field = "send.content.message_id";
 	}

@@ -474,6 +474,75 @@ static const struct agt_effect *note_of(const struct rig *rig, enum agt_note cod
 	return NULL;
 }
 
+static void space(struct rig *rig, bool hold)
+{
+	struct agt_event event = {.type = AGT_EV_SPACE, .u.hold = hold};
+	step(rig, &event);
+}
+
+static void test_agt_core_a_full_disk_gives_no_credit_and_goes_on(void **state)
+{
+	struct rig *rig = *state;
+	start(rig, fresh());
+	online(rig);
+	space(rig, true);
+	assert_int_equal(count(rig, AGT_FX_DISCONNECT), 0);
+	/* What credit of before lets come is stored and acknowledged, and gives no more. */
+	message(rig, KW_NORMAL, 1, 100);
+	assert_int_equal(count(rig, AGT_FX_IN_STORE), 1);
+	commit(rig);
+	assert_int_equal(find(rig, AGT_FX_ACK)->u.ack.cursors[KW_NORMAL].sequence, 1);
+	assert_int_equal(find(rig, AGT_FX_ACK)->u.ack.credits[KW_NORMAL].messages, AGT_WINDOW_MESSAGES);
+	/* Notices are let in, and what we send leaves. */
+	message(rig, KW_CONTROL, 1, 100);
+	assert_int_equal(count(rig, AGT_FX_IN_NOTICE), 1);
+	commit(rig);
+	assert_int_equal(find(rig, AGT_FX_ACK)->u.ack.credits[KW_CONTROL].messages, AGT_WINDOW_MESSAGES + 1);
+	submit(rig, KW_NORMAL, 5, 100);
+	commit(rig);
+	assert_int_equal(count(rig, AGT_FX_SEND), 1);
+	/* Room again: the hub hears of it at once, for every class. */
+	space(rig, false);
+	const struct agt_effect *told = find(rig, AGT_FX_ACK);
+	assert_non_null(told);
+	assert_int_equal(told->u.ack.credits[KW_NORMAL].messages, AGT_WINDOW_MESSAGES + 1);
+	assert_int_equal(told->u.ack.credits[KW_URGENT].messages, AGT_WINDOW_MESSAGES);
+	assert_int_equal(told->u.ack.cursor_mask, 1u << KW_NORMAL); /* of the others there is nothing to tell */
+	space(rig, false);
+	assert_null(find(rig, AGT_FX_ACK));
+}
+
+static void test_agt_core_a_session_may_begin_with_a_full_disk(void **state)
+{
+	struct rig *rig = *state;
+	start(rig, fresh());
+	space(rig, true);
+	simple(rig, AGT_EV_CONN_UP);
+	const struct kw_frame_hello *hello = &find(rig, AGT_FX_HELLO)->u.hello;
+	assert_int_equal(hello->credits[KW_NORMAL].messages, 0);
+	assert_int_equal(hello->credits[KW_URGENT].bytes, 0);
+	assert_int_equal(hello->credits[KW_CONTROL].messages, AGT_WINDOW_MESSAGES);
+	space(rig, false); /* between HELLO and WELCOME: HELLO holds until the hub is told otherwise */
+	struct agt_event event = welcome_event(HUB_EPOCH);
+	step(rig, &event);
+	assert_int_equal(find(rig, AGT_FX_ACK)->u.ack.credits[KW_NORMAL].messages, AGT_WINDOW_MESSAGES);
+	message(rig, KW_NORMAL, 1, 100);
+	assert_int_equal(count(rig, AGT_FX_IN_STORE), 1);
+
+	/* The other way round, what HELLO gave stands. */
+	simple(rig, AGT_EV_CONN_DOWN);
+	commit(rig);
+	rig->now += 100000;
+	simple(rig, AGT_EV_TICK);
+	simple(rig, AGT_EV_CONN_UP);
+	assert_int_equal(find(rig, AGT_FX_HELLO)->u.hello.credits[KW_NORMAL].messages, AGT_WINDOW_MESSAGES);
+	space(rig, true);
+	event = welcome_event(HUB_EPOCH);
+	step(rig, &event);
+	message(rig, KW_NORMAL, 2, 100);
+	assert_int_equal(count(rig, AGT_FX_IN_STORE), 1);
+}
+
 static void hub_is_full(struct rig *rig)
 {
 	struct agt_event event = {.type = AGT_EV_ERROR};
@@ -530,6 +599,8 @@ int main(void)
 		CASE(test_agt_core_goaway_waits),
 		CASE(test_agt_core_passes_over_expired_and_gone),
 		CASE(test_agt_core_stale_rows_are_dropped),
+		CASE(test_agt_core_a_full_disk_gives_no_credit_and_goes_on),
+		CASE(test_agt_core_a_session_may_begin_with_a_full_disk),
 		CASE(test_agt_core_a_full_hub_is_noted_once_and_until_it_takes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
