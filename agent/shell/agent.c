@@ -11,7 +11,7 @@
  * run. Each second: a tick for the core, rows that are due again; each ten: the expiry sweep.
  *
  * What fails before the loop runs ends the program with a line that says what to do. A failed commit ends it too: nothing
- * was promised for it, and a restart finds either outcome on disk. */
+ * was promised for it, and a restart finds either outcome on disk. One that only finds no room does not: it waits. */
 
 #define FLUSH_TURNS 8
 
@@ -83,6 +83,33 @@ static void on_tick(uv_timer_t *timer)
 		sweep(agent);
 }
 
+void agent_look_at_space(struct agent *agent)
+{
+	static const struct {
+		const char *event;
+		const char *text;
+	} says[] = {
+		[SPOOL_SPACE_OK] = {"space_ok", "There is room again: messages are taken."},
+		[SPOOL_SPACE_LOW] = {"space_low", "The store or its disk is nearly full: nothing new is taken here, what is under way goes "
+										   "on. Free disk, or raise store_mib and restart."},
+		[SPOOL_SPACE_HOLD] = {"space_hold", "The store or its disk is full: messages for us wait at the hub. Free disk, or raise "
+											 "store_mib and restart."},
+		[SPOOL_SPACE_FULL] = {"space_full", "Nothing can be written: what is under way waits, unconfirmed, and goes on by itself "
+											 "once there is room. Free disk, or raise store_mib and restart."},
+	};
+	enum spool_space now = spool_space(agent->spool);
+	bool held = agent->space >= SPOOL_SPACE_HOLD;
+
+	if (now == agent->space)
+		return;
+	kw_log(now == SPOOL_SPACE_OK ? KW_LOG_INFO : KW_LOG_WARN, says[now].event, KW_LOG_STR("text", says[now].text));
+	agent->space = now;
+	if (held != (now >= SPOOL_SPACE_HOLD)) {
+		struct agt_event event = {.type = AGT_EV_SPACE, .u.hold = !held};
+		agent_step(agent, &event);
+	}
+}
+
 /* The end of a turn: one COMMITTED for all that became durable in it, so one ack. */
 static void on_after(uv_check_t *check)
 {
@@ -90,6 +117,7 @@ static void on_after(uv_check_t *check)
 
 	if (agent->stopping)
 		return;
+	agent_look_at_space(agent); /* before the ack of this turn, which gives credit */
 	if (agent->committed > agent->committed_told) {
 		struct agt_event event = {.type = AGT_EV_COMMITTED, .u.ticket = agent->committed};
 
@@ -172,6 +200,7 @@ static enum kw_err start_core(struct agent *agent)
 	agent->problem = KW_EOFFLINE;
 	agent->due = true; /* what was owed before the restart */
 	agent_step(agent, &event);
+	agent_look_at_space(agent);
 	return KW_OK;
 }
 

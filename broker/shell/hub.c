@@ -43,6 +43,32 @@ void hub_event(struct hub *hub, struct brk_event *event)
 	refill_all(hub);
 }
 
+static bool reaches(const struct store_stats *stats, uint32_t percent)
+{
+	return stats->used_bytes >= stats->map_bytes / 100u * percent;
+}
+
+static enum brk_space measure(const struct hub *hub, const struct store_stats *stats)
+{
+	uint32_t low = HUB_SPACE_LOW_PERCENT - (hub->space >= BRK_SPACE_LOW ? HUB_SPACE_BACK_PERCENT : 0);
+	uint32_t out = HUB_SPACE_OUT_PERCENT - (hub->space >= BRK_SPACE_OUT ? HUB_SPACE_BACK_PERCENT : 0);
+	if (reaches(stats, out))
+		return BRK_SPACE_OUT;
+	return reaches(stats, low) ? BRK_SPACE_LOW : BRK_SPACE_OK;
+}
+
+/* Tells the core when it has changed, or, once a second, all the same. */
+static void look_at_space(struct hub *hub, bool all_the_same)
+{
+	struct store_stats stats;
+	store_stats_get(hub->store, &stats);
+	struct brk_event event = {.type = BRK_EV_SPACE, .u.space = measure(hub, &stats)};
+	if (event.u.space == hub->space && !all_the_same)
+		return;
+	hub->space = event.u.space;
+	hub_event(hub, &event);
+}
+
 static void on_committed(void *user, uint64_t ticket, enum kw_err err)
 {
 	struct hub *hub = user;
@@ -50,6 +76,9 @@ static void on_committed(void *user, uint64_t ticket, enum kw_err err)
 		hub->wire.fatal(hub->wire.user, err);
 		return;
 	}
+	/* Before the acks of this commit, so that they give no credit that the disk has no room for. A fast sender fills a small
+	 * disk in less than the second between two ticks. */
+	look_at_space(hub, false);
 	struct brk_event event = {.type = BRK_EV_COMMITTED, .u.ticket = ticket};
 	hub_event(hub, &event);
 }
@@ -103,6 +132,7 @@ static enum kw_err recover(struct hub *hub)
 		.cursor = recover_cursor,
 	};
 	enum kw_err err = store_recover(hub->store, &recovery);
+	look_at_space(hub, false); /* before the first WELCOME gives credit */
 	return err != KW_OK ? err : hub->recover_err;
 }
 
@@ -218,11 +248,7 @@ static void sweep(struct hub *hub)
 
 void hub_tick(struct hub *hub)
 {
-	struct store_stats stats;
-	store_stats_get(hub->store, &stats);
-	bool low = stats.used_bytes >= stats.map_bytes / 100u * HUB_SPACE_LOW_PERCENT;
-	struct brk_event event = {.type = BRK_EV_SPACE, .u.space = low ? BRK_SPACE_LOW : BRK_SPACE_OK};
-	hub_event(hub, &event);
+	look_at_space(hub, true);
 	sweep(hub);
 }
 

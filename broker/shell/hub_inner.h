@@ -8,8 +8,11 @@
 
 /* Rows looked at by one slice of the search for expired ones. */
 #define HUB_EXPIRED_MAX 2000u
-/* Intake stops when this much of the map, or of the disk, is used: what is left serves acks and deletes. */
+/* No credit is given when this much of the map, or of the disk, is used, and nothing taken at all a little later: what is
+ * left serves acks and deletes. Each ends well below where it began, or every delivered message would be news. */
 #define HUB_SPACE_LOW_PERCENT 70u
+#define HUB_SPACE_OUT_PERCENT 85u
+#define HUB_SPACE_BACK_PERCENT 5u
 
 struct hub {
 	struct hub_wire wire;
@@ -29,6 +32,7 @@ struct hub {
 	uint32_t sweep_hour; /* of the search that is under way; 0 for none */
 	uint32_t swept_hour; /* of the last one that has ended */
 	enum kw_err recover_err;
+	enum brk_space space; /* as the core knows it */
 	struct store_row expired[HUB_EXPIRED_MAX];
 };
 

@@ -426,10 +426,11 @@ void store_stats_get(struct store *store, struct store_stats *out)
 	if (store->free_asked_ms == 0 || now - store->free_asked_ms >= 1000u) {
 		struct statvfs disk;
 		if (fstatvfs(store->env.folder_fd, &disk) == 0)
-			store->free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+			store->reach_bytes = store->figures.file_bytes + (uint64_t)disk.f_bavail * disk.f_frsize;
 		store->free_asked_ms = now > 0 ? now : 1;
 	}
-	uint64_t reach = store->figures.file_bytes + store->free_bytes;
+	/* As of the asking: what the file has grown since, the disk has less. */
+	uint64_t reach = store->reach_bytes;
 	*out = (struct store_stats){
 		.commits = store->figures.commits,
 		.rows = store->figures.rows,

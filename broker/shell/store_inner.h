@@ -176,7 +176,7 @@ struct store {
 	uint64_t damaged_seen;       /* by readers */
 	uint64_t seen[STORE_SEEN_COUNT]; /* damaged rows reported lately, so that each counts once */
 	uint32_t seen_next;
-	uint64_t free_bytes;
+	uint64_t reach_bytes; /* the file and the disk's free space, when it was asked */
 	uint64_t free_asked_ms;
 	MDB_txn *reader;             /* reset between uses */
 	MDB_cursor *read_index;
