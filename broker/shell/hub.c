@@ -6,6 +6,7 @@
 
 #include "broker/shell/hub_inner.h"
 #include "proto/base/check.h"
+#include "proto/link/log.h"
 #include "proto/wire/envelope.h"
 
 static uint64_t wall_now_ms(void)
@@ -52,7 +53,7 @@ static enum brk_space measure(const struct hub *hub, const struct store_stats *s
 {
 	uint32_t low = HUB_SPACE_LOW_PERCENT - (hub->space >= BRK_SPACE_LOW ? HUB_SPACE_BACK_PERCENT : 0);
 	uint32_t out = HUB_SPACE_OUT_PERCENT - (hub->space >= BRK_SPACE_OUT ? HUB_SPACE_BACK_PERCENT : 0);
-	if (reaches(stats, out))
+	if (stats->waiting || reaches(stats, out))
 		return BRK_SPACE_OUT;
 	return reaches(stats, low) ? BRK_SPACE_LOW : BRK_SPACE_OK;
 }
@@ -63,6 +64,11 @@ static void look_at_space(struct hub *hub, bool all_the_same)
 	struct store_stats stats;
 	store_stats_get(hub->store, &stats);
 	struct brk_event event = {.type = BRK_EV_SPACE, .u.space = measure(hub, &stats)};
+	if (stats.waiting != hub->waiting)
+		kw_log(stats.waiting ? KW_LOG_ERROR : KW_LOG_INFO, stats.waiting ? "store_waits" : "store_goes_on",
+			KW_LOG_STR("text", stats.waiting ? "The disk is full: nothing can be written or confirmed until there is room. Free disk."
+											 : "There is room again."));
+	hub->waiting = stats.waiting;
 	if (event.u.space == hub->space && !all_the_same)
 		return;
 	hub->space = event.u.space;

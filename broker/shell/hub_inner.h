@@ -33,6 +33,7 @@ struct hub {
 	uint32_t swept_hour; /* of the last one that has ended */
 	enum kw_err recover_err;
 	enum brk_space space; /* as the core knows it */
+	bool waiting;         /* as the log knows it */
 	struct store_row expired[HUB_EXPIRED_MAX];
 };
 

@@ -220,6 +220,37 @@ static bool take(struct store *store, struct store_batch **out)
 	return true;
 }
 
+/* May this batch begin? What a transaction has changed in memory cannot be taken back, so room is looked for before it: on
+ * the disk, and in pages of the file that are free, of which the newest are not yet of use. */
+static bool has_room(const struct store *store, const struct store_batch *batch)
+{
+	const struct store_figures *figures = &store->writer.figures;
+	uint64_t free_bytes = figures->file_bytes > figures->used_bytes ? (figures->file_bytes - figures->used_bytes) / 2u : 0;
+	uint64_t need = STORE_ROOM_SIZE;
+	struct statvfs disk;
+	if (batch != NULL && batch->bytes > 0)
+		need += 2u * batch->bytes + 3u * STORE_ROOM_SIZE;
+	if (fstatvfs(store->env.folder_fd, &disk) != 0)
+		return true; /* the commit finds out */
+	return free_bytes + (uint64_t)disk.f_bavail * disk.f_frsize >= need;
+}
+
+/* Somebody else may have filled the disk; intake of ours stops long before. KW_ENOSPACE: the store is closed meanwhile. */
+static enum kw_err wait_for_room(struct store *store, const struct store_batch *batch)
+{
+	while (!has_room(store, batch)) {
+		uv_mutex_lock(&store->lock);
+		store->waiting = true;
+		if (!store->stop)
+			(void)uv_cond_timedwait(&store->wake, &store->lock, STORE_ROOM_LOOK_NS); /* looked at again either way */
+		bool stop = store->stop;
+		uv_mutex_unlock(&store->lock);
+		if (stop)
+			return KW_ENOSPACE;
+	}
+	return KW_OK;
+}
+
 static void writer_main(void *user)
 {
 	struct store *store = user;
@@ -229,8 +260,11 @@ static void writer_main(void *user)
 		enum kw_err err = store->failed;
 		uv_mutex_unlock(&store->lock);
 		if (err == KW_OK)
+			err = wait_for_room(store, batch);
+		if (err == KW_OK)
 			err = store_writer_commit(&store->writer, batch);
 		uv_mutex_lock(&store->lock);
+		store->waiting = false;
 		store->failed = err;
 		store->done_figures = store->writer.figures;
 		if (batch != NULL) {
@@ -429,6 +463,9 @@ void store_stats_get(struct store *store, struct store_stats *out)
 			store->reach_bytes = store->figures.file_bytes + (uint64_t)disk.f_bavail * disk.f_frsize;
 		store->free_asked_ms = now > 0 ? now : 1;
 	}
+	uv_mutex_lock(&store->lock);
+	bool waiting = store->waiting;
+	uv_mutex_unlock(&store->lock);
 	/* As of the asking: what the file has grown since, the disk has less. */
 	uint64_t reach = store->reach_bytes;
 	*out = (struct store_stats){
@@ -438,5 +475,6 @@ void store_stats_get(struct store *store, struct store_stats *out)
 		.map_bytes = reach < store->env.map_size ? reach : store->env.map_size,
 		.damaged_rows = store->figures.damaged + store->damaged_seen,
 		.pending_ops = store->pending_ops,
+		.waiting = waiting,
 	};
 }

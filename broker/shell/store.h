@@ -13,7 +13,8 @@
  *
  * Every change carries a ticket, growing by the caller's count. Changes go into the batch that is filling; the writer
  * takes it when its last commit has ended (no timer), runs one transaction and one sync, and the loop gets
- * on_committed(ticket): everything up to that ticket is durable. Any commit error is final: on_committed says so, the
+ * on_committed(ticket): everything up to that ticket is durable. A batch does not begin before there is room on the disk for
+ * it; it waits, and all behind it. Any commit error is final: on_committed says so, the
  * process must ack nothing more, stop and be restarted. */
 
 struct store;
@@ -130,6 +131,7 @@ struct store_stats {
 	uint64_t map_bytes;      /* min(map size, size of the file + free disk) */
 	uint64_t damaged_rows;   /* set aside since start */
 	uint64_t pending_ops;    /* handed over, not committed */
+	bool waiting;            /* for room on the disk, which somebody else has filled: nothing is committed */
 };
 void store_stats_get(struct store *store, struct store_stats *out);
 
