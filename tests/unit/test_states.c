@@ -156,6 +156,18 @@ static uint8_t state_from_name(enum kw_thread_kind kind, const char *name)
 	return state;
 }
 
+/* The next word of a text, which moves on; false at its end. */
+static bool next_word(const char **at, char *word, size_t size)
+{
+	*at += strspn(*at, " ");
+	size_t length = strcspn(*at, " ");
+	assert_true(length < size);
+	memcpy(word, *at, length);
+	word[length] = 0;
+	*at += length;
+	return length > 0;
+}
+
 /* One word of a line, such as ~CONFIRMED_ONE>CONFIRMED_BOTH. */
 static void read_word(struct grid *grid, uint8_t state, enum kw_party party, const char *word)
 {
@@ -186,14 +198,13 @@ static void read_grid(struct grid *grid, enum kw_thread_kind kind, const char *c
 		(&grid->cells[0][0][0])[i].verdict = KW_VERDICT_ILLEGAL;
 	for (; *lines != NULL; lines++) {
 		char word[64];
-		int used = 0;
 		const char *at = *lines;
-		assert_int_equal(sscanf(at, "%63s%n", word, &used), 1);
+		assert_true(next_word(&at, word, sizeof(word)));
 		uint8_t state = strcmp(word, "NONE") == 0 ? 0 : state_from_name(kind, word);
 		assert_false(grid->said[state]);
 		grid->said[state] = true;
 		int party = -1;
-		for (at += used; sscanf(at, "%63s%n", word, &used) == 1; at += used) {
+		while (next_word(&at, word, sizeof(word))) {
 			if (strcmp(word, "|") == 0)
 				party = -1;
 			else if (party < 0)
