@@ -426,6 +426,18 @@ uint64_t store_epoch(const struct store *store)
 	return store->epoch;
 }
 
+uint64_t store_time(const struct store *store)
+{
+	return store->time_ms;
+}
+
+void store_put_time(struct store *store, uint64_t ticket, uint64_t hub_ms)
+{
+	struct store_op *op = store_next_op(store, ticket);
+	if (op != NULL)
+		*op = (struct store_op){.kind = STORE_OP_TIME, .sequence = hub_ms};
+}
+
 void store_stats_get(struct store *store, struct store_stats *out)
 {
 	/* Asking the file system once a second is enough, and keeps this cheap. */

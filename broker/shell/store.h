@@ -81,6 +81,8 @@ KW_MUST_USE enum kw_err store_open(const struct store_options *options, struct u
 void store_close(struct store *store);
 
 uint64_t store_epoch(const struct store *store);
+/* The hub time that was kept last when the store was opened; 0 for none. */
+uint64_t store_time(const struct store *store);
 
 /* The rows of one queue on disk: first..last sequences (first = last + 1 when empty; last is remembered). */
 struct store_extent {
@@ -116,6 +118,8 @@ void store_trim(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg
 void store_remove(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence);
 /* Writes a thread, or with size 0 removes it and its place in the order. */
 void store_put_thread(struct store *store, uint64_t ticket, const struct store_thread *thread);
+/* What store_time gives after the next start: the hub's time, kept from time to time. */
+void store_put_time(struct store *store, uint64_t ticket, uint64_t hub_ms);
 /* Wakes the writer if a batch waits and it is idle; call at the end of each loop turn. */
 void store_kick(struct store *store);
 

@@ -34,6 +34,7 @@ enum store_kind {
 	STORE_INDEX = 'i',
 	STORE_THREAD = 't', /* due u64, record; key: thread id */
 	STORE_CLOCK = 'k',  /* nothing; key: due u64, thread id */
+	STORE_TIME = 'h',   /* hub time u64; in the meta table, key: STORE_TIME_KEY */
 	STORE_LOG = 'l'     /* the key of the index row, body; key: position u64 */
 };
 
@@ -45,6 +46,8 @@ enum store_kind {
 #define STORE_INDEX_SIZE_MAX (STORE_INDEX_SIZE + KW_ID_SIZE)
 #define STORE_THREAD_HEAD_SIZE 8u
 #define STORE_CLOCK_KEY_SIZE (8u + KW_ID_SIZE)
+#define STORE_TIME_SIZE 8u
+#define STORE_TIME_KEY UINT8_C(0x80) /* u8, none of the copies' numbers */
 #define STORE_QUEUE_KEY_SIZE 5u
 #define STORE_INDEX_KEY_SIZE 13u
 #define STORE_LOG_KEY_SIZE 8u
@@ -96,13 +99,14 @@ enum store_op_kind {
 	STORE_OP_DAMAGED,
 	STORE_OP_THREAD,         /* box: the record, or NULL to remove */
 	STORE_OP_THREAD_DAMAGED, /* looked at again */
-	STORE_OP_CLOCK_STRAY     /* a place in the order that no thread has; looked at again */
+	STORE_OP_CLOCK_STRAY,    /* a place in the order that no thread has; looked at again */
+	STORE_OP_TIME
 };
 
 struct store_op {
 	enum store_op_kind kind;
 	uint32_t queue;         /* store_queue_index; the slot for STORE_OP_AGENCY */
-	uint64_t sequence;      /* due_ms for threads and clocks */
+	uint64_t sequence;      /* due_ms for threads and clocks; the time */
 	uint64_t epoch;         /* STORE_OP_CURSOR */
 	struct store_box *box;  /* body, or name for STORE_OP_AGENCY; one reference */
 	uint32_t owner_slot;
@@ -192,6 +196,7 @@ struct store {
 	uv_async_t async;
 	uv_loop_t *loop;
 	uint64_t epoch;
+	uint64_t time_ms;            /* as it was read at start */
 	bool opened;                 /* lock, wake and async are there */
 	bool closing;
 	bool reported;               /* on_committed has said an error */

@@ -45,6 +45,18 @@ static enum kw_err load_meta(struct load *load)
 	return store_env_err(store_env_put_meta(load->txn, dbi->meta, load->store->epoch));
 }
 
+/* Only a floor for the wall clock: without it, the wall clock is believed. */
+static void load_time(struct load *load)
+{
+	uint8_t number = STORE_TIME_KEY;
+	MDB_val key = store_val(&number, sizeof(number));
+	MDB_val value;
+	struct kw_view payload;
+	if (mdb_get(load->txn, load->store->env.dbi.meta, &key, &value) == 0 &&
+		store_row_check(&key, &value, STORE_TIME, &payload) && payload.size == STORE_TIME_SIZE)
+		load->store->time_ms = kw_get_u64(payload.data);
+}
+
 /* Writes a bad copy of an agency's row anew from the other one. */
 static enum kw_err mend_agency(struct load *load, const MDB_val *bad)
 {
@@ -203,6 +215,7 @@ static enum kw_err load_all(struct load *load, bool new_epoch)
 {
 	struct store *store = load->store;
 	enum kw_err err = load_meta(load);
+	load_time(load);
 	if (err == KW_OK)
 		err = load_agencies(load);
 	if (err == KW_OK)

@@ -225,6 +225,17 @@ static int put_agency(struct store_writer *writer, const struct store_op *op)
 	return code;
 }
 
+static int put_time(struct store_writer *writer, const struct store_op *op)
+{
+	uint8_t number = STORE_TIME_KEY;
+	uint8_t row[STORE_ROW_HEAD_SIZE + STORE_TIME_SIZE];
+	MDB_val key = store_val(&number, sizeof(number));
+	MDB_val value = store_val(row, sizeof(row));
+	kw_put_u64(row + STORE_ROW_HEAD_SIZE, op->sequence);
+	store_row_seal(row, STORE_TIME, &key, STORE_TIME_SIZE);
+	return mdb_put(writer->txn, writer->env->dbi.meta, &key, &value, 0);
+}
+
 /* Deletes trimmed rows of one queue, at most *budget; *finished when none is left. */
 static int trim_queue(struct store_writer *writer, uint32_t queue, uint32_t *budget, bool *finished)
 {
@@ -350,6 +361,8 @@ static int apply(struct store_writer *writer, const struct store_op *op)
 		return remove_damaged(writer, op);
 	case STORE_OP_AGENCY:
 		return put_agency(writer, op);
+	case STORE_OP_TIME:
+		return put_time(writer, op);
 	case STORE_OP_THREAD:
 	case STORE_OP_THREAD_DAMAGED:
 	case STORE_OP_CLOCK_STRAY:
