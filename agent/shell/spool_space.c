@@ -8,14 +8,17 @@
 #define BACK_PERCENT 5u
 
 /* Left over when a level begins: a share of the room, or a fixed amount where the share would be less, because what is on
- * its way when it begins does not shrink with the store: a window of each class from the hub, batches of the writer. */
+ * its way when it begins does not shrink with the store: a window of each class from the hub, batches of the writer. A small
+ * store cannot spare that, and gives a larger share, but never less than size_min: free pages of a small file on a full disk
+ * are no room. */
 struct level {
 	uint32_t percent;
 	uint64_t size;
 	uint32_t percent_max;
+	uint64_t size_min;
 };
-static const struct level LOW = {.percent = 30, .size = 16 * MIB, .percent_max = 50};
-static const struct level HOLD = {.percent = 15, .size = 8 * MIB, .percent_max = 30};
+static const struct level LOW = {.percent = 30, .size = 16 * MIB, .percent_max = 50, .size_min = 4 * MIB};
+static const struct level HOLD = {.percent = 15, .size = 8 * MIB, .percent_max = 30, .size_min = 2 * MIB};
 
 static bool is_below(const struct level *level, uint64_t left, uint64_t room, bool was)
 {
@@ -24,6 +27,7 @@ static bool is_below(const struct level *level, uint64_t left, uint64_t room, bo
 	uint64_t size = level->size < most ? level->size : most;
 
 	least = size > least ? size : least;
+	least = level->size_min > least ? level->size_min : least;
 	return left < least + (was ? room / 100 * BACK_PERCENT : 0);
 }
 

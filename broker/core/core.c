@@ -10,6 +10,7 @@ const struct brk_limits BRK_LIMITS_DEFAULT = {
 	.conns_max = 16384,
 	.window_entries = 65536,
 	.pending_max = 131072,
+	.threads_pending_max = 65536,
 	.queue_messages_max = 1000000,
 	.queue_bytes_max = 2ull << 30,
 	.urgent_messages_max = 100000,
@@ -18,6 +19,7 @@ const struct brk_limits BRK_LIMITS_DEFAULT = {
 	.grant_bytes = 1u << 20,
 	.out_bytes_max = 256u << 10,
 	.refused_retry_ms = 60000,
+	.threads = {.keep_ms = UINT64_C(90) * 86400000u},
 };
 
 /* A session that another one replaced: mostly the agency's own newer connection, which may be gone again soon. */
@@ -58,6 +60,8 @@ struct brk *brk_init(void *memory, const struct brk_limits *limits)
 	struct brk *brk = memory;
 	at += aligned(sizeof(*brk));
 	brk->limits = *limits;
+	if (kw_clock_limit(&limits->threads.limits, KW_CLOCK_DELIVERED, KW_RISK_HIGH) == 0)
+		kw_clock_limits_default(&brk->limits.threads.limits);
 	brk->conn_slot = (uint32_t *)(void *)at;
 	at += aligned(limits->conns_max * sizeof(uint32_t));
 	brk->agencies = (struct brk_agency *)(void *)at;
@@ -75,6 +79,7 @@ struct brk *brk_init(void *memory, const struct brk_limits *limits)
 	brk->free_count = limits->window_entries;
 	brk->dirty_head = BRK_SLOT_NONE;
 	brk->dirty_tail = BRK_SLOT_NONE;
+	brk->coordinator = BRK_SLOT_NONE;
 	return brk;
 }
 
@@ -188,6 +193,8 @@ static void agency_changed(struct brk *brk, const struct brk_event *event)
 	agency->known = true;
 	agency->name = event->u.agency.name;
 	agency->revoked = event->u.agency.revoked;
+	if (brk->limits.coordinator.text[0] != '\0' && kw_name_equal(&agency->name, &brk->limits.coordinator))
+		brk->coordinator = event->u.agency.slot;
 	if (agency->revoked && agency->conn != BRK_CONN_NONE)
 		brk_fx_close(brk, agency->conn, KW_EDENIED, "agency");
 }
@@ -296,6 +303,9 @@ static void dispatch(struct brk *brk, const struct brk_event *event)
 	case BRK_EV_SPACE:
 		space_changed(brk, event->u.space);
 		break;
+	case BRK_EV_DUE:
+		brk_watch_due(brk, event);
+		break;
 	case BRK_EV_CONTINUE:
 		break;
 	}
@@ -310,6 +320,11 @@ void brk_step(struct brk *brk, const struct brk_event *event, struct brk_plan *p
 	dispatch(brk, event);
 	flush(brk);
 	brk->plan = NULL;
+}
+
+const struct brk_thread_rules *brk_rules(const struct brk *brk)
+{
+	return &brk->limits.threads;
 }
 
 void brk_counts_get(const struct brk *brk, struct brk_counts *out)

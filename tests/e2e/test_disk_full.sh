@@ -53,13 +53,17 @@ fill() {
 }
 
 round() { # N
-  local n=$1 agency before=$ROWS
+  local n=$1 agency before=$ROWS low ok
+  local -A refuses
+  low=$(logged "$HUB_LOG" space_low)
+  ok=$(logged "$HUB_LOG" space_ok)
+  for agency in agency-a agency-b; do refuses[$agency]=$(logged "$STATE/$agency.log" hub_refuses); done
   agency_kill agency-c TERM
   agency_kill agency-d TERM
   # These wait at the hub for agency-d before it fills up; they have to get through while it is full.
   send agency-a agency-d 20 200
   wait_until 30 status_is agency-a queued 0 || die "the hub did not take what it has room for"
-  fill "$n"
+  fill $((low + 1))
   # What is sent from now on stays with its sender, who says why; the hub may still take 256 under the credit it gave before.
   send agency-a agency-c 300 3900
   send agency-b agency-c 300 3900
@@ -67,14 +71,14 @@ round() { # N
     wait_until 20 status_is "$agency" problem no_space || die "$agency does not know that its hub is full: $(kw "$agency" status)"
     at_least "$agency" queued 20 || die "$agency has nothing queued, and the hub is full"
     kw "$agency" status | grep -q "hub's store or disk is full" || die "$agency does not say why in words: $(kw "$agency" status)"
-    logged_times "$STATE/$agency.log" hub_refuses "$n" || die "the log of $agency does not say that the hub is full"
+    logged_times "$STATE/$agency.log" hub_refuses $((refuses[$agency] + 1)) || die "the log of $agency does not say that the hub is full"
   done
   agency_start agency-d
   wait_until 30 at_least agency-d received $((n * 20)) || die "a full hub does not deliver: $(kw agency-d status)"
-  logged_times "$HUB_LOG" space_ok "$n" && die "the hub was not full when it delivered"
+  logged_times "$HUB_LOG" space_ok $((ok + 1)) && die "the hub was not full when it delivered"
   hub_alive
   agency_start agency-c
-  wait_until 60 logged_times "$HUB_LOG" space_ok "$n" || die "intake does not open again: $(tail -n 3 "$HUB_LOG")"
+  wait_until 60 logged_times "$HUB_LOG" space_ok $((ok + 1)) || die "intake does not open again: $(tail -n 3 "$HUB_LOG")"
   for agency in agency-a agency-b; do
     wait_until 120 settled "$agency" || die "$agency did not settle: $(kw "$agency" status)"
     wait_until 5 status_is "$agency" problem 0 || die "$agency still complains: $(kw "$agency" status)"
@@ -82,6 +86,30 @@ round() { # N
   done
   hub_alive
   echo "  round $n: filled and drained, $((ROWS - before)) rows"
+}
+
+says_so() { logged_times "$HUB_LOG" store_waits 1 || logged_times "$HUB_LOG" space_low 1; }
+
+# Somebody else fills the hub's disk, in the middle of things and while its file has no free pages yet: nothing is confirmed
+# until there is room, and the hub stays.
+filled_by_others() {
+  local free
+  agency_kill agency-c TERM
+  send agency-a agency-c 50 3900
+  free=$(df --output=avail -k "$STATE/hub/db" | tail -n 1)
+  head -c $(((free - 40) * 1024)) /dev/zero >"$STATE/hub/db/ballast"
+  send agency-a agency-c 600 3900
+  # It looks at its disk once a second: what comes before the next look waits to be written, what comes later is not taken.
+  wait_until 20 says_so || die "a hub that cannot write does not say so: $(tail -n 2 "$HUB_LOG")"
+  sleep 2
+  hub_alive
+  at_least agency-a queued 300 || die "a hub that cannot write confirms: $(kw agency-a status)"
+  rm "$STATE/hub/db/ballast"
+  agency_start agency-c
+  wait_until 120 settled agency-a || die "agency-a did not settle: $(kw agency-a status)"
+  [ "$(logged "$HUB_LOG" store_waits)" = "$(logged "$HUB_LOG" store_goes_on)" ] || die "the hub does not say that it goes on"
+  hub_alive
+  echo "  filled by others, and freed"
 }
 
 judge() { # what both sent against what both received
@@ -92,10 +120,11 @@ judge() { # what both sent against what both received
   [ "$(wc -l <"$STATE/in")" = $((ROWS - 1)) ] || die "$((ROWS - 1)) rows were taken and $(wc -l <"$STATE/in") arrived"
 }
 
-fill_and_drain() { # COUNT
+fill_and_drain() { # COUNT disk|map
   local n
   hub_start
   agencies agency-a agency-b agency-c agency-d
+  [ "$2" != disk ] || filled_by_others
   for n in $(seq "$1"); do round "$n"; done
   judge
   [ "$(logged "$HUB_LOG" ready)" = 1 ] || die "the hub was restarted"
@@ -130,7 +159,7 @@ quota_pid=$!
 
 begin disk
 if small_disk "$STATE/hub/db" 40; then
-  fill_and_drain "$rounds"
+  fill_and_drain "$rounds" disk
 else
   echo "  no small disk here (mount is not permitted): the rounds run on a small map"
 fi
@@ -138,6 +167,6 @@ begin map
 ROWS=1
 sed -i '/^map_size_mib/d' "$STATE/hub/broker.yaml"
 echo "map_size_mib: 24" >>"$STATE/hub/broker.yaml"
-if [ ${#MOUNTS[@]} -gt 0 ]; then fill_and_drain 1; else fill_and_drain "$rounds"; fi
+if [ ${#MOUNTS[@]} -gt 0 ]; then fill_and_drain 1 map; else fill_and_drain "$rounds" map; fi
 wait "$quota_pid" || { quota_pid=; die "quota"; }
 quota_pid=

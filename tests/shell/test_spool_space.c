@@ -1,7 +1,4 @@
-#include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,6 +14,7 @@
 #include <uv.h>
 
 #include "agent/shell/spool.h"
+#include "tests/kit/disk.h"
 
 /* A store without room: by its own size, and on a disk that somebody else fills to the last byte. */
 
@@ -190,34 +188,10 @@ static void test_space_levels_come_in_time(void **state)
 	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_RECEIVED), rig->sequence);
 }
 
-/* A disk of our own; false when we may not have one. */
 static bool small_disk(struct rig *rig)
 {
-	char options[32];
-	snprintf(options, sizeof(options), "size=%um", DISK_MIB);
-	if (mount("kinward-test", rig->folder, "tmpfs", 0, options) != 0 &&
-		(unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0 || mount("kinward-test", rig->folder, "tmpfs", 0, options) != 0)) {
-		print_message("skipped: no disk of our own (%s)\n", strerror(errno));
-		return false;
-	}
-	rig->mounted = true;
-	return true;
-}
-
-/* Somebody else takes all but `left` bytes: with a few, writes are cut short instead of refused, which LMDB calls EIO. */
-static void fill_disk(struct rig *rig, uint32_t left)
-{
-	static const uint8_t bytes[65536];
-	int fd = open(rig->ballast, O_WRONLY | O_CREAT | O_APPEND, 0600);
-	size_t size = sizeof(bytes);
-	assert_true(fd >= 0);
-	while (size > 0) {
-		ssize_t wrote = write(fd, bytes, size);
-		if (wrote <= 0)
-			size /= 2;
-	}
-	assert_int_equal(ftruncate(fd, lseek(fd, 0, SEEK_END) - (off_t)left), 0);
-	close(fd);
+	rig->mounted = disk_small(rig->folder, DISK_MIB);
+	return rig->mounted;
 }
 
 static void test_space_full_disk_is_waited_out(void **state)
@@ -231,7 +205,7 @@ static void test_space_full_disk_is_waited_out(void **state)
 	assert_int_equal(rig->done, 100);
 	for (uint32_t round = 1; round <= 3; round++) {
 		uint64_t before = rig->done;
-		fill_disk(rig, round % 2 * 20 * 4096);
+		disk_fill(rig->ballast, round % 2 * 20 * 4096);
 		receive(rig, 400); /* several batches, none of which fits */
 		assert_true(comes_to(rig, SPOOL_SPACE_FULL));
 		usleep(1500000); /* and it is tried again meanwhile */
@@ -269,7 +243,7 @@ static void test_space_closing_gives_up_what_waits(void **state)
 	open_sized(rig, 1024 * MIB);
 	receive(rig, 10);
 	wait_done(rig);
-	fill_disk(rig, 0);
+	disk_fill(rig->ballast, 0);
 	receive(rig, 400);
 	assert_true(comes_to(rig, SPOOL_SPACE_FULL));
 	uint64_t done = rig->done; /* a first batch may have found free pages in the file */
