@@ -91,7 +91,9 @@ static struct hub_options hub_options_of(const struct config *config, const char
 	struct hub_options options = {.limits = BRK_LIMITS_DEFAULT, .name = config->hub};
 	options.store.path = db;
 	options.store.map_size = (values->map_size_mib != NULL ? *values->map_size_mib : MAP_SIZE_MIB_DEFAULT) << 20;
+#ifdef KW_UNSAFE_TESTS
 	options.store.unsafe_no_sync = getenv("KW_UNSAFE_NO_SYNC") != NULL;
+#endif
 	options.store.new_epoch = getenv("KW_NEW_EPOCH") != NULL;
 	if (values->connections_max != NULL)
 		options.limits.conns_max = *values->connections_max;
@@ -137,8 +139,10 @@ static const char *store_text(enum kw_err err)
 		return "the store is damaged: move this folder away, put a backup in its place, and start once with KW_NEW_EPOCH=1";
 	case KW_EVERSION:
 		return "the store was made by a later version: start that version";
+#ifdef KW_UNSAFE_TESTS
 	case KW_EDENIED:
 		return "KW_UNSAFE_NO_SYNC is for the tests alone: unset it";
+#endif
 	case KW_EIO:
 		return "the folder cannot be written or synced: look at its owner, its mode and the disk, then start again";
 	default:
