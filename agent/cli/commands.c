@@ -4,10 +4,6 @@
 
 #include <string.h>
 
-#ifndef KW_VERSION
-#define KW_VERSION "0.1.0"
-#endif
-
 static int run_version(struct cli_call *call)
 {
 	if (call->json)

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/link/address.h"
+
 #define OPTIONAL (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
 
 static const cyaml_schema_field_t FIELDS[] = {
@@ -33,14 +35,30 @@ static enum kw_err refuse(struct kw_config_fault *fault, const char *path, const
 static enum kw_err check(const char *path, const struct config *config, struct kw_config_fault *fault)
 {
 	const struct config_values *values = config->values;
+	const char *rule = NULL;
+	if (kw_address_check(values->listen, KW_ADDRESS_LISTEN, &rule) != KW_OK)
+		return refuse(fault, path, "listen", rule);
 	if (values->map_size_mib != NULL &&
 		(*values->map_size_mib < CONFIG_MAP_SIZE_MIB_MIN || *values->map_size_mib > CONFIG_MAP_SIZE_MIB_MAX))
 		return refuse(fault, path, "map_size_mib", "must be 16 to 16777216 MiB");
 	if (values->connections_max != NULL &&
 		(*values->connections_max < 1 || *values->connections_max > CONFIG_CONNECTIONS_MAX))
 		return refuse(fault, path, "connections_max", "must be 1 to 100000");
-	if (values->queue_messages_max != NULL && *values->queue_messages_max < 1)
-		return refuse(fault, path, "queue_messages_max", "must be 1 or more");
+	const struct {
+		const char *field;
+		const uint32_t *value;
+	} positive[] = {
+		{"half_open_max", values->half_open_max},
+		{"half_open_per_address_max", values->half_open_per_address_max},
+		{"queue_messages_max", values->queue_messages_max},
+		{"urgent_messages_max", values->urgent_messages_max},
+	};
+	for (size_t i = 0; i < sizeof(positive) / sizeof(positive[0]); i++)
+		if (positive[i].value != NULL && *positive[i].value < 1)
+			return refuse(fault, path, positive[i].field, "must be 1 or more");
+	if (values->queue_size_mib_max != NULL &&
+		(*values->queue_size_mib_max < 1 || *values->queue_size_mib_max > CONFIG_MAP_SIZE_MIB_MAX))
+		return refuse(fault, path, "queue_size_mib_max", "must be 1 to 16777216 MiB");
 	return KW_OK;
 }
 
