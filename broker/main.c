@@ -89,6 +89,8 @@ static struct hub_options hub_options_of(const struct config *config, const char
 {
 	const struct config_values *values = config->values;
 	struct hub_options options = {.limits = BRK_LIMITS_DEFAULT, .name = config->hub};
+	options.limits.threads = config->threads;
+	options.limits.coordinator = config->coordinator;
 	options.store.path = db;
 	options.store.map_size = (values->map_size_mib != NULL ? *values->map_size_mib : MAP_SIZE_MIB_DEFAULT) << 20;
 #ifdef KW_UNSAFE_TESTS

@@ -166,6 +166,29 @@ bool brk_thread_undeliverable(const struct brk_thread_rules *rules, struct brk_t
 	return true;
 }
 
+uint8_t brk_thread_clock_number(uint8_t clock)
+{
+	static const uint8_t NUMBERS[KW_CLOCK_COUNT] = {
+		[KW_CLOCK_DELIVERED] = 1,
+		[KW_CLOCK_ACKNOWLEDGED] = 2,
+		[KW_CLOCK_DECIDED] = 3,
+		[KW_CLOCK_SERVICE] = 4,
+		[KW_CLOCK_OUTCOME] = 5,
+		[KW_CLOCK_REVIEW] = 6,
+		[KW_CLOCK_TRACING] = 7,
+		[KW_CLOCK_TRACING_YOUNG] = 7,
+		[KW_CLOCK_VERIFICATION] = 8,
+		[KW_CLOCK_REUNIFICATION] = 9,
+		[KW_CLOCK_FOLLOW_UP_FIRST] = 10,
+		[KW_CLOCK_FOLLOW_UP_SECOND] = 10,
+		[KW_CLOCK_FOLLOW_UP_THIRD] = 10,
+		[KW_CLOCK_MATCH] = 11,
+		[KW_CLOCK_HANDOVER] = 12,
+		[KW_CLOCK_CLAIMED] = 13,
+	};
+	return clock < KW_CLOCK_COUNT ? NUMBERS[clock] : 0;
+}
+
 static void alarm_add(struct brk_due *due, const struct brk_alarm *like, enum kw_audience audience)
 {
 	struct brk_alarm *alarm = &due->alarms[due->count++];
@@ -178,7 +201,7 @@ static void take_steps(struct brk_thread *thread, uint64_t now_ms, struct brk_du
 	struct kw_clock_notice notices[KW_CLOCK_NOTICES_MAX];
 	const struct kw_clock_thread now = clock_thread(thread);
 	struct brk_alarm alarm = {
-		.clock = thread->run.clock,
+		.clock = brk_thread_clock_number(thread->run.clock),
 		.due_ms = thread->run.deadline_ms,
 		.late_ms = kw_clock_late_ms(&thread->run, (int64_t)now_ms),
 	};
@@ -193,7 +216,9 @@ static void take_steps(struct brk_thread *thread, uint64_t now_ms, struct brk_du
 static void declare_own(const struct brk_thread_rules *rules, struct brk_thread *thread, uint64_t now_ms,
 	struct brk_due *due)
 {
-	struct brk_alarm alarm = {.percent = 200, .clock = thread->run.clock, .due_ms = thread->run.deadline_ms};
+	struct brk_alarm alarm = {.percent = 200,
+		.clock = brk_thread_clock_number(thread->run.clock),
+		.due_ms = thread->run.deadline_ms};
 	enum declared result = REFUSED;
 	uint64_t expiry = expiry_ms(thread);
 	if (expiry != 0 && expiry <= now_ms) {
