@@ -16,6 +16,9 @@ static const cyaml_schema_field_t FIELDS[] = {
 	CYAML_FIELD_UINT_PTR("queue_messages_max", OPTIONAL, struct config_values, queue_messages_max),
 	CYAML_FIELD_UINT_PTR("queue_size_mib_max", OPTIONAL, struct config_values, queue_size_mib_max),
 	CYAML_FIELD_UINT_PTR("urgent_messages_max", OPTIONAL, struct config_values, urgent_messages_max),
+	CYAML_FIELD_UINT_PTR("blob_store_mib", OPTIONAL, struct config_values, blob_store_mib),
+	CYAML_FIELD_UINT_PTR("blob_agency_mib", OPTIONAL, struct config_values, blob_agency_mib),
+	CYAML_FIELD_UINT_PTR("blob_agency_count_max", OPTIONAL, struct config_values, blob_agency_count_max),
 	CYAML_FIELD_END};
 
 static const cyaml_schema_value_t SCHEMA = {
@@ -41,6 +44,13 @@ static enum kw_err check(const char *path, const struct config *config, struct k
 		return refuse(fault, path, "connections_max", "must be 1 to 100000");
 	if (values->queue_messages_max != NULL && *values->queue_messages_max < 1)
 		return refuse(fault, path, "queue_messages_max", "must be 1 or more");
+	if (values->blob_store_mib != NULL && *values->blob_store_mib > CONFIG_MAP_SIZE_MIB_MAX)
+		return refuse(fault, path, "blob_store_mib", "must be 0 to 16777216 MiB; 0 carries no attachments");
+	if (values->blob_agency_mib != NULL &&
+		(*values->blob_agency_mib < 1 || *values->blob_agency_mib > CONFIG_MAP_SIZE_MIB_MAX))
+		return refuse(fault, path, "blob_agency_mib", "must be 1 to 16777216 MiB");
+	if (values->blob_agency_count_max != NULL && *values->blob_agency_count_max < 1)
+		return refuse(fault, path, "blob_agency_count_max", "must be 1 or more");
 	return KW_OK;
 }
 

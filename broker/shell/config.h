@@ -19,6 +19,9 @@ struct config_values {
 	uint32_t *queue_messages_max;
 	uint64_t *queue_size_mib_max;
 	uint32_t *urgent_messages_max;
+	uint64_t *blob_store_mib;
+	uint64_t *blob_agency_mib;
+	uint32_t *blob_agency_count_max;
 };
 
 struct config {

@@ -29,6 +29,7 @@ struct hub {
 	uint32_t sweep_hour; /* of the search that is under way; 0 for none */
 	uint32_t swept_hour; /* of the last one that has ended */
 	enum kw_err recover_err;
+	struct hub_blobs *blobs; /* NULL: this hub carries none */
 	struct store_row expired[HUB_EXPIRED_MAX];
 };
 
@@ -37,5 +38,12 @@ void hub_event(struct hub *hub, struct brk_event *event);
 /* hub_plan.c */
 void hub_carry_out(struct hub *hub, const struct brk_plan *plan);
 void hub_refill(struct hub *hub, const struct store_range *range);
+/* hub_blob.c; the roster is known. A failed open is freed by hub_blobs_free. */
+KW_MUST_USE enum kw_err hub_blobs_open(struct hub *hub, const struct hub_options *options, struct uv_loop_s *loop);
+void hub_blobs_free(struct hub *hub);
+void hub_blobs_up(struct hub *hub, uint32_t conn, uint32_t slot);
+void hub_blobs_down(struct hub *hub, uint32_t conn);
+void hub_blobs_drained(struct hub *hub, uint32_t conn);
+void hub_blobs_tick(struct hub *hub);
 
 #endif
