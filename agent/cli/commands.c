@@ -60,6 +60,14 @@ static const char IMPORT_DETAILS[] =
 	"  kinward import cases.csv --default consent_source=caregiver,care_arrangement=kinship\n"
 	"  kinward import --columns                                  which columns are known\n";
 
+static const char VALIDATE_DETAILS[] =
+	"Checks messages in JSON against the rules of the schema, as the agent does before it sends one; no agent is needed.\n"
+	"Of a folder it takes each file that ends in .json. Each file gives one line: FILE: OK, or FILE: FIELD: RULE, or, where\n"
+	"it is not JSON, FILE:LINE:COLUMN: RULE.\n\n"
+	"  kinward validate message.json\n"
+	"  kinward validate --as ReferralRequest referral.json       what kinward send --referral takes\n"
+	"  kinward validate --json outgoing/ late.json\n";
+
 const struct cli_command CLI_COMMANDS[] = {
 	{.name = "send", .args = "AGENCY", .summary = "Send a referral, or any message, to another agency",
 		.details = SEND_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_SEND_OPTIONS, .run = cli_run_send},
@@ -80,6 +88,9 @@ const struct cli_command CLI_COMMANDS[] = {
 			   "  kinward watch --json | your-program\n", .options = CLI_WATCH_OPTIONS, .run = cli_run_watch},
 	{.name = "import", .args = "FILE", .summary = "Import registrations or referrals from CSV or Primero's JSON",
 		.details = IMPORT_DETAILS, .args_min = 0, .args_max = 1, .options = CLI_IMPORT_OPTIONS, .run = cli_run_import},
+	{.name = "validate", .args = "FILE|FOLDER...", .summary = "Check messages in JSON files, without an agent",
+		.details = VALIDATE_DETAILS, .args_min = 1, .args_max = CLI_FILES_MAX, .options = CLI_VALIDATE_OPTIONS,
+		.run = cli_run_validate},
 	{.name = "dead-letters", .args = "", .summary = "List what will not arrive, and why",
 		.details = "Each stays on the list until it is acknowledged. Call the other agency, or send again.\n\n"
 			   "  kinward dead-letters\n  kinward ack 5f2c...09\n", .options = CLI_LIST_OPTIONS,

@@ -14,6 +14,7 @@ extern const struct cli_option CLI_EVENT_OPTIONS[];
 extern const struct cli_option CLI_LIST_OPTIONS[];
 extern const struct cli_option CLI_IMPORT_OPTIONS[];
 extern const struct cli_option CLI_WATCH_OPTIONS[];
+extern const struct cli_option CLI_VALIDATE_OPTIONS[];
 
 int cli_run_send(struct cli_call *call);
 int cli_run_event(struct cli_call *call);
@@ -26,6 +27,7 @@ int cli_run_status(struct cli_call *call);
 int cli_run_keys(struct cli_call *call);
 int cli_run_watch(struct cli_call *call);
 int cli_run_import(struct cli_call *call);
+int cli_run_validate(struct cli_call *call);
 
 /* Fills 16 random bytes. 0, or an exit code after printing. */
 int cli_random_id(struct cli_call *call, uint8_t id[KW_ID_SIZE]);

@@ -115,7 +115,8 @@ static enum kw_err open_spool(struct agent *agent)
 	if (err == KW_OK)
 		err = spool_open(&options, &agent->loop, &agent->spool);
 	if (err != KW_OK)
-		kw_log(KW_LOG_ERROR, "spool_open", KW_LOG_STR("path", path), KW_LOG_ERR(err), KW_LOG_STR("text", kw_err_text(err)));
+		kw_log(KW_LOG_ERROR, "spool_open", KW_LOG_STR("path", path), KW_LOG_ERR(err), KW_LOG_STR("text", err == KW_EBUSY ?
+			"Another kinward-agent uses this spool; give each agent its own state directory." : kw_err_text(err)));
 	return err;
 }
 

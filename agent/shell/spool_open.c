@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -232,6 +233,17 @@ static enum kw_err load(struct spool *spool)
 	return err == KW_ENOTFOUND ? KW_ECORRUPT : err;
 }
 
+/* Two agents on one spool would overwrite each other's messages. */
+static enum kw_err lock_folder(struct spool *spool, const char *path)
+{
+	spool->folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (spool->folder_fd < 0)
+		return KW_EIO;
+	if (flock(spool->folder_fd, LOCK_EX | LOCK_NB) != 0)
+		return errno == EWOULDBLOCK ? KW_EBUSY : KW_EIO;
+	return KW_OK;
+}
+
 static enum kw_err open_all(struct spool *spool, const struct spool_options *options)
 {
 	struct stat folder;
@@ -241,6 +253,8 @@ static enum kw_err open_all(struct spool *spool, const struct spool_options *opt
 		err = errno == ENOENT ? create(options) : KW_EIO;
 	else if (!S_ISDIR(folder.st_mode))
 		err = KW_EIO;
+	if (err == KW_OK)
+		err = lock_folder(spool, options->path);
 	if (err == KW_OK)
 		err = open_env(options->path, options, &spool->env);
 	if (err == KW_OK)
@@ -270,6 +284,7 @@ enum kw_err spool_open(const struct spool_options *options, struct uv_loop_s *lo
 		return KW_ENOMEM;
 	pthread_mutex_init(&spool->lock, NULL);
 	pthread_cond_init(&spool->wake, NULL);
+	spool->folder_fd = -1;
 	spool->map_size = options->map_size != 0 ? options->map_size : MAP_SIZE_DEFAULT;
 	spool->path = strdup(options->path);
 	err = spool->path == NULL ? KW_ENOMEM : open_all(spool, options);

@@ -13,11 +13,15 @@ const struct brk_limits BRK_LIMITS_DEFAULT = {
 	.queue_messages_max = 1000000,
 	.queue_bytes_max = 2ull << 30,
 	.urgent_messages_max = 100000,
+	.notices_max = 20000,
 	.grant_messages = 256,
 	.grant_bytes = 1u << 20,
 	.out_bytes_max = 256u << 10,
 	.refused_retry_ms = 60000,
 };
+
+/* A session that another one replaced: mostly the agency's own newer connection, which may be gone again soon. */
+#define REPLACED_RETRY_MS 5000u
 
 /* A step always has room for one handler's own effects when it starts; the loops that can emit without bound stop so
  * far from the end. */
@@ -102,7 +106,8 @@ void brk_fx_close(struct brk *brk, uint32_t conn, enum kw_err err, const char *f
 		.code = err,
 		.scope = 3,
 		.retryable = kw_err_class(err) == KW_CLASS_RETRY,
-		.retry_after_ms = kw_err_class(err) == KW_CLASS_RETRY ? brk->limits.refused_retry_ms : 0,
+		.retry_after_ms = err == KW_ECLOSED ? REPLACED_RETRY_MS :
+			kw_err_class(err) == KW_CLASS_RETRY ? brk->limits.refused_retry_ms : 0,
 	};
 	size_t size = strlen(field);
 	KW_ASSERT(size < sizeof(fx->u.error.field));

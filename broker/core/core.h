@@ -39,6 +39,8 @@ struct brk_limits {
 	uint32_t queue_messages_max;  /* waiting for one agency, normal and bulk together */
 	uint64_t queue_bytes_max;
 	uint32_t urgent_messages_max; /* urgent ones waiting for one agency: their own quota */
+	uint32_t notices_max;         /* notices waiting for one agency that end its credit until it takes them; what
+	                                 credit it has left may still add to them */
 	uint32_t grant_messages;      /* credit window per agency and class */
 	uint32_t grant_bytes;
 	uint32_t out_bytes_max;       /* handed to a connection and not yet taken by the network */

@@ -194,6 +194,8 @@ static bool send_next(struct brk *brk, uint32_t slot, enum kw_msg_class msg_clas
 void brk_deliver_pump(struct brk *brk, uint32_t slot)
 {
 	struct brk_agency *agency = &brk->agencies[slot];
+	if (agency->owes_acks && agency->queue[KW_CONTROL].count < brk->limits.notices_max)
+		brk_dirty(brk, slot, BRK_DIRTY_ACK);
 	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++) {
 		do {
 			if (agency->out_bytes >= brk->limits.out_bytes_max)

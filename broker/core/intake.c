@@ -23,6 +23,10 @@ struct kw_credit brk_intake_grant(struct brk *brk, struct brk_agency *agency, en
 	bool burst = brk->pending_count > brk->limits.pending_max / 2;
 	bool hold = msg_class == KW_CONTROL || brk->space != BRK_SPACE_OK || burst;
 	brk->held = brk->held || burst;
+	/* An agency that sends what must be refused and never takes the notices would fill the disk with them: what it sends
+	 * stays with it until it does. */
+	agency->owes_acks = agency->queue[KW_CONTROL].count >= brk->limits.notices_max;
+	hold = hold || agency->owes_acks;
 	return kw_rx_grant(&agency->rx[msg_class], window, hold);
 }
 

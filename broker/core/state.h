@@ -50,6 +50,7 @@ struct brk_agency {
 	bool revoked;
 	uint8_t dirty;
 	bool listed; /* in the dirty list */
+	bool owes_acks; /* got no credit because too many notices wait for it */
 	uint32_t next_dirty;
 	uint32_t conn;    /* BRK_CONN_NONE: offline */
 	uint32_t session; /* grows with each HELLO */

@@ -248,6 +248,7 @@ static void draw_world(struct world *w)
 		.queue_messages_max = ONE_OF(w, 1, 2, 5, 1000, 1000),
 		.queue_bytes_max = ONE_OF(w, 8192, 1 << 20),
 		.urgent_messages_max = ONE_OF(w, 1, 2, 1000),
+		.notices_max = ONE_OF(w, 4, 50, 100000),
 		.grant_messages = ONE_OF(w, 1, 2, 8, 256),
 		.grant_bytes = ONE_OF(w, 4096, 16384, 1 << 20),
 		.out_bytes_max = ONE_OF(w, 1, 4096, 256 << 10),

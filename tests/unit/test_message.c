@@ -634,7 +634,7 @@ static void test_an_unknown_kind_of_content_asks_for_an_upgrade(void **state)
 	(void)state;
 	struct kw_fault fault;
 	uint8_t bytes[64] = {0x0a, 16};
-	const uint8_t rest[] = {0x10, 1, 0xf2, 0x01, 0}; /* created; body 30, empty */
+	const uint8_t rest[] = {0x10, 1, 0x82, 0x7d, 0}; /* created; body 2000, empty */
 	memcpy(bytes + 18, rest, sizeof(rest));
 	assert_int_equal(unpack_copy(KW_VIEW(bytes, 18 + sizeof(rest)), &fault), KW_EVERSION);
 	assert_int_equal(fault.code, KW_EVERSION);
