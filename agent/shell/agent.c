@@ -79,8 +79,10 @@ static void on_tick(uv_timer_t *timer)
 		return;
 	agent_step(agent, &event);
 	agent_retries(agent);
-	if (++agent->ticks % AGENT_SWEEP_TICKS == 0)
+	if (++agent->ticks % AGENT_SWEEP_TICKS == 0) {
+		agent->follow = true; /* what could not be sent then */
 		sweep(agent);
+	}
 }
 
 /* The end of a turn: one COMMITTED for all that became durable in it, so one ack. */
@@ -98,6 +100,8 @@ static void on_after(uv_check_t *check)
 	}
 	if (agent->due)
 		agent_receipts(agent);
+	if (agent->follow)
+		agent_follow(agent);
 	if (agent->news) {
 		agent->news = false;
 		socket_news(agent->socket);
@@ -171,6 +175,7 @@ static enum kw_err start_core(struct agent *agent)
 	agent->since_ms = agent_now_ms();
 	agent->problem = KW_EOFFLINE;
 	agent->due = true; /* what was owed before the restart */
+	agent->follow = true;
 	agent_step(agent, &event);
 	return KW_OK;
 }
