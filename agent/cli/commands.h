@@ -14,6 +14,8 @@ extern const struct cli_option CLI_EVENT_OPTIONS[];
 extern const struct cli_option CLI_LIST_OPTIONS[];
 extern const struct cli_option CLI_IMPORT_OPTIONS[];
 extern const struct cli_option CLI_WATCH_OPTIONS[];
+extern const struct cli_option CLI_CASE_OPTIONS[];
+extern const struct cli_option CLI_TODO_OPTIONS[];
 extern const struct cli_option CLI_VALIDATE_OPTIONS[];
 
 int cli_run_send(struct cli_call *call);
@@ -27,6 +29,8 @@ int cli_run_status(struct cli_call *call);
 int cli_run_keys(struct cli_call *call);
 int cli_run_watch(struct cli_call *call);
 int cli_run_import(struct cli_call *call);
+int cli_run_case(struct cli_call *call);
+int cli_run_todo(struct cli_call *call);
 int cli_run_validate(struct cli_call *call);
 
 /* Fills 16 random bytes. 0, or an exit code after printing. */
@@ -35,6 +39,8 @@ int cli_random_id(struct cli_call *call, uint8_t id[KW_ID_SIZE]);
 int64_t cli_now_ms(void);
 /* Sends a SendRequest and prints what came of it; what send and event share. The request's content must have an id. */
 int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send);
+/* Takes --class, which may be NULL. 0, or an exit code after printing. */
+int cli_class_option(struct cli_call *call, const char *text, Kinward__V1__SendRequest *send);
 /* One line on an item: number, time, agency, kind, message id; with its state when it is one of ours. */
 void cli_print_item_line(FILE *out, const Kinward__V1__Item *item);
 /* An item with all of its content, as lines. */

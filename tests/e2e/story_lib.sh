@@ -33,7 +33,7 @@ story_finish() {
   fi
 }
 trap story_finish EXIT
-trap 'echo "line $LINENO of $(basename "${BASH_SOURCE[0]}"), called from line ${BASH_LINENO[0]:-?} of the story: $BASH_COMMAND" >&2' ERR
+trap 'echo "$(basename "${BASH_SOURCE[0]}") line $LINENO (called from line ${BASH_LINENO[0]:-0}): $BASH_COMMAND" >&2' ERR
 set -o errtrace
 
 # story_begin AGENCY...: a hub and the agents of these agencies
@@ -125,6 +125,9 @@ story_timeline() {
   [ "$states" = "$3" ] || die "timeline of $2 at $1 is '$states' and not '$3'"
   STORY_CHECKS=$((STORY_CHECKS + 1))
 }
+
+# story_words AGENCY COMMAND...: the first line that a refused command says
+story_words() { local agency=$1; shift; (kw "$agency" "$@" 2>&1 >/dev/null || true) | head -n 1; }
 
 # story_count AGENCY COMMAND...: lines that a list prints
 story_count() { local agency=$1; shift; kw "$agency" "$@" 2>/dev/null | wc -l; }
