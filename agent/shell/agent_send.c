@@ -94,8 +94,8 @@ static enum kw_msg_class choose_class(const Kinward__V1__SendRequest *request)
 	return KW_NORMAL;
 }
 
-/* KW_OK: new. KW_EEXIST: another message with this id. KW_EBUSY: the same, and its commit is under way. KW_ESTATE is
- * never given: a repeat is KW_OK with *repeated and `sent` filled. */
+/* KW_OK: new, or a repeat: then *repeated is true and `sent` filled. KW_EEXIST: another message with this id. KW_EBUSY: the
+ * same, and its commit is under way. KW_ESTATE: the same, and it is dead: a repeat would only look like a success. */
 static enum kw_err find_repeat(struct agent *agent, const struct spool_item *item, struct socket_sent *sent, bool *repeated)
 {
 	struct spool_item old;
@@ -112,6 +112,8 @@ static enum kw_err find_repeat(struct agent *agent, const struct spool_item *ite
 		return err;
 	if (memcmp(old.request_digest.bytes, item->request_digest.bytes, KW_DIGEST_SIZE) != 0)
 		return KW_EEXIST;
+	if (old.state == SPOOL_DEAD)
+		return KW_ESTATE;
 	*repeated = true;
 	*sent = (struct socket_sent){.message_id = old.message_id,
 		.thread_id = old.thread_id,
@@ -163,6 +165,14 @@ static void sent_done(struct spool_op *op, enum kw_err err)
 	free(sending);
 	op->user = agent;
 	agent_op_done(op, err);
+}
+
+/* Headers carry whole hours, so a lifetime is rounded up: never less than was asked for. */
+static uint32_t expiry_hour(int64_t now_ms, uint32_t lifetime_hours)
+{
+	int64_t next_hour = (now_ms + AGENT_HOUR_MS - 1) / AGENT_HOUR_MS;
+
+	return (uint32_t)next_hour + (lifetime_hours != 0 ? lifetime_hours : AGENT_LIFETIME_HOURS);
 }
 
 /* Puts the message on its way; `op` has its content. Takes op and call on KW_OK. */
@@ -221,6 +231,8 @@ static enum kw_err send_it(struct agent *agent, Kinward__V1__SendRequest *reques
 		err = digest_request(request, &item->request_digest);
 	if (err == KW_OK)
 		err = complete(request, item);
+	if (err == KW_OK && agent_blobs_named(agent, &request->content->base, &item->agency) != KW_OK)
+		err = refuse(refusal, "send.content", "It names an attachment that is not for this agency; attach the file to it first.");
 	if (err == KW_OK)
 		err = kw_content_pack(request->content, &op->content, &refusal->fault);
 	if (err == KW_OK)
@@ -236,8 +248,7 @@ static enum kw_err send_it(struct agent *agent, Kinward__V1__SendRequest *reques
 		err = thread_place(agent, item);
 	struct letter letter = {.to = item->agency,
 		.msg_class = choose_class(request),
-		.expiry_hour = (uint32_t)(item->at_ms / AGENT_HOUR_MS) +
-			(request->lifetime_hours != 0 ? request->lifetime_hours : AGENT_LIFETIME_HOURS),
+		.expiry_hour = expiry_hour(item->at_ms, request->lifetime_hours),
 		.content_type = (uint32_t)request->content->body_case,
 		.thread_id = item->thread_id,
 		.thread_sequence = item->thread_sequence,
@@ -273,6 +284,10 @@ void agent_send(void *user, Kinward__V1__SendRequest *request, struct socket_cal
 		refusal.text = SOCKET_NO_SPACE_TEXT;
 	} else if (err == KW_EEXIST) {
 		refusal.field = "send.content.message_id";
+	} else if (err == KW_ESTATE) {
+		refusal.field = "send.content.message_id";
+		refusal.text = "This message is a dead letter and will not arrive: kinward dead-letters says why. Send it again "
+			       "with a new message id.";
 	}
 	socket_call_refuse(call, err, refusal.field, refusal.text);
 }

@@ -390,6 +390,8 @@ void spool_close(struct spool *spool)
 	}
 	if (spool->env != NULL)
 		mdb_env_close(spool->env);
+	if (spool->folder_fd >= 0)
+		close(spool->folder_fd); /* after the environment: the lock goes with it */
 	pthread_mutex_destroy(&spool->lock);
 	pthread_cond_destroy(&spool->wake);
 	free(spool->path);

@@ -36,7 +36,8 @@ struct spool_options {
 	bool unsafe_no_sync;      /* positive control of the tests only: refused unless KW_UNSAFE_TEST=1 */
 };
 
-/* KW_EIO, KW_ENOSPACE, KW_ECORRUPT, KW_EVERSION, KW_ENOMEM; KW_EAUTH when the store was made with another key. */
+/* KW_EIO, KW_ENOSPACE, KW_ECORRUPT, KW_EVERSION, KW_ENOMEM; KW_EAUTH when the store was made with another key;
+ * KW_EBUSY when another process has it open. */
 KW_MUST_USE enum kw_err spool_open(const struct spool_options *options, struct uv_loop_s *loop, struct spool **out);
 /* Commits what was handed over, ends the writer, calls what is done, frees. What waits for room gets KW_ENOSPACE. Accepts
  * NULL. */

@@ -44,6 +44,7 @@ enum spool_number {
 
 struct spool {
 	MDB_env *env;
+	int folder_fd; /* holds the lock that keeps a second process out; -1: none */
 	MDB_dbi tables[T_COUNT];
 	uint8_t row_key[SPOOL_KEY_SIZE];
 	uint8_t tag_key[SPOOL_KEY_SIZE];

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -233,6 +234,17 @@ static enum kw_err load(struct spool *spool)
 	return err == KW_ENOTFOUND ? KW_ECORRUPT : err;
 }
 
+/* Two agents on one spool would overwrite each other's messages. */
+static enum kw_err lock_folder(struct spool *spool, const char *path)
+{
+	spool->folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (spool->folder_fd < 0)
+		return KW_EIO;
+	if (flock(spool->folder_fd, LOCK_EX | LOCK_NB) != 0)
+		return errno == EWOULDBLOCK ? KW_EBUSY : KW_EIO;
+	return KW_OK;
+}
+
 static enum kw_err open_all(struct spool *spool, const struct spool_options *options)
 {
 	struct stat folder;
@@ -242,6 +254,8 @@ static enum kw_err open_all(struct spool *spool, const struct spool_options *opt
 		err = errno == ENOENT ? create(options) : KW_EIO;
 	else if (!S_ISDIR(folder.st_mode))
 		err = KW_EIO;
+	if (err == KW_OK)
+		err = lock_folder(spool, options->path);
 	if (err == KW_OK)
 		err = open_env(options->path, options, &spool->env);
 	if (err == KW_OK)
@@ -275,6 +289,7 @@ enum kw_err spool_open(const struct spool_options *options, struct uv_loop_s *lo
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&spool->wake, &monotonic);
 	pthread_condattr_destroy(&monotonic);
+	spool->folder_fd = -1;
 	spool->map_size = options->map_size != 0 ? options->map_size : MAP_SIZE_DEFAULT;
 	spool->path = strdup(options->path);
 	err = spool->path == NULL ? KW_ENOMEM : open_all(spool, options);

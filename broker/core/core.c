@@ -10,14 +10,20 @@ const struct brk_limits BRK_LIMITS_DEFAULT = {
 	.conns_max = 16384,
 	.window_entries = 65536,
 	.pending_max = 131072,
+	.threads_pending_max = 65536,
 	.queue_messages_max = 1000000,
 	.queue_bytes_max = 2ull << 30,
 	.urgent_messages_max = 100000,
+	.notices_max = 20000,
 	.grant_messages = 256,
 	.grant_bytes = 1u << 20,
 	.out_bytes_max = 256u << 10,
 	.refused_retry_ms = 60000,
+	.threads = {.keep_ms = UINT64_C(90) * 86400000u},
 };
+
+/* A session that another one replaced: mostly the agency's own newer connection, which may be gone again soon. */
+#define REPLACED_RETRY_MS 5000u
 
 /* A step always has room for one handler's own effects when it starts; the loops that can emit without bound stop so
  * far from the end. */
@@ -54,6 +60,8 @@ struct brk *brk_init(void *memory, const struct brk_limits *limits)
 	struct brk *brk = memory;
 	at += aligned(sizeof(*brk));
 	brk->limits = *limits;
+	if (kw_clock_limit(&limits->threads.limits, KW_CLOCK_DELIVERED, KW_RISK_HIGH) == 0)
+		kw_clock_limits_default(&brk->limits.threads.limits);
 	brk->conn_slot = (uint32_t *)(void *)at;
 	at += aligned(limits->conns_max * sizeof(uint32_t));
 	brk->agencies = (struct brk_agency *)(void *)at;
@@ -71,6 +79,7 @@ struct brk *brk_init(void *memory, const struct brk_limits *limits)
 	brk->free_count = limits->window_entries;
 	brk->dirty_head = BRK_SLOT_NONE;
 	brk->dirty_tail = BRK_SLOT_NONE;
+	brk->coordinator = BRK_SLOT_NONE;
 	return brk;
 }
 
@@ -100,6 +109,8 @@ void brk_fx_close(struct brk *brk, uint32_t conn, enum kw_err err, const char *f
 	struct brk_effect *fx = brk_fx(brk, BRK_FX_ERROR);
 	/* Who is closed for lack of space comes back at once, to go on receiving without credit to send. */
 	uint32_t retry_ms = err == KW_ENOSPACE ? SPACE_RETRY_MS : brk->limits.refused_retry_ms;
+	if (err == KW_ECLOSED)
+		retry_ms = REPLACED_RETRY_MS;
 	if (kw_err_class(err) != KW_CLASS_RETRY)
 		retry_ms = 0;
 	fx->conn = conn;
@@ -182,6 +193,8 @@ static void agency_changed(struct brk *brk, const struct brk_event *event)
 	agency->known = true;
 	agency->name = event->u.agency.name;
 	agency->revoked = event->u.agency.revoked;
+	if (brk->limits.coordinator.text[0] != '\0' && kw_name_equal(&agency->name, &brk->limits.coordinator))
+		brk->coordinator = event->u.agency.slot;
 	if (agency->revoked && agency->conn != BRK_CONN_NONE)
 		brk_fx_close(brk, agency->conn, KW_EDENIED, "agency");
 }
@@ -290,6 +303,9 @@ static void dispatch(struct brk *brk, const struct brk_event *event)
 	case BRK_EV_SPACE:
 		space_changed(brk, event->u.space);
 		break;
+	case BRK_EV_DUE:
+		brk_watch_due(brk, event);
+		break;
 	case BRK_EV_CONTINUE:
 		break;
 	}
@@ -304,6 +320,11 @@ void brk_step(struct brk *brk, const struct brk_event *event, struct brk_plan *p
 	dispatch(brk, event);
 	flush(brk);
 	brk->plan = NULL;
+}
+
+const struct brk_thread_rules *brk_rules(const struct brk *brk)
+{
+	return &brk->limits.threads;
 }
 
 void brk_counts_get(const struct brk *brk, struct brk_counts *out)

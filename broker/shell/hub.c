@@ -2,23 +2,15 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "broker/shell/hub_inner.h"
 #include "proto/base/check.h"
 #include "proto/link/log.h"
 #include "proto/wire/envelope.h"
 
-static uint64_t wall_now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
-}
-
 void hub_step(struct hub *hub, struct brk_event *event)
 {
-	event->wall_ms = wall_now_ms();
+	event->wall_ms = hub_time_now(hub);
 	brk_step(hub->brk, event, hub->plan);
 	hub_carry_out(hub, hub->plan);
 	struct brk_event more = {.type = BRK_EV_CONTINUE, .wall_ms = event->wall_ms};
@@ -92,8 +84,16 @@ static void on_committed(void *user, uint64_t ticket, enum kw_err err)
 static void recover_agency(void *user, uint32_t slot, const struct kw_name *name)
 {
 	struct hub *hub = user;
-	if (roster_put(hub->roster, slot, name) != KW_OK)
+	if (roster_put(hub->roster, slot, name) != KW_OK) {
 		hub->recover_err = KW_ECORRUPT;
+		return;
+	}
+	/* Only its name, which threads may need: it is let in when the directory names it. */
+	struct brk_event event = {.type = BRK_EV_AGENCY};
+	event.u.agency.slot = slot;
+	event.u.agency.name = *name;
+	event.u.agency.revoked = true;
+	hub_event(hub, &event);
 }
 
 static void recover_queue(void *user, uint32_t slot, enum kw_msg_class msg_class, const struct store_extent *extent)
@@ -165,7 +165,10 @@ enum kw_err hub_new(const struct hub_options *options, struct uv_loop_s *loop, c
 	err = store_open(&options->store, loop, &hooks, &hub->store);
 	if (err != KW_OK)
 		goto fail;
+	hub_time_start(hub, options);
 	err = recover(hub);
+	if (err == KW_OK)
+		err = hub_blobs_open(hub, options, loop);
 	if (err != KW_OK)
 		goto fail;
 	*out = hub;
@@ -179,6 +182,8 @@ void hub_free(struct hub *hub)
 {
 	if (hub == NULL)
 		return;
+	hub_time_keep(hub, true);
+	hub_blobs_free(hub);
 	store_close(hub->store);
 	roster_free(hub->roster);
 	kw_buf_fini(&hub->scratch);
@@ -209,12 +214,14 @@ void hub_drained(struct hub *hub, uint32_t conn)
 {
 	struct brk_event event = {.type = BRK_EV_DRAINED, .u.conn = conn};
 	hub_event(hub, &event);
+	hub_blobs_drained(hub, conn); /* after the messages: it sends only when they have nothing to send */
 }
 
 void hub_conn_down(struct hub *hub, uint32_t conn)
 {
 	struct brk_event event = {.type = BRK_EV_CONN_DOWN, .u.conn = conn};
 	hub_event(hub, &event);
+	hub_blobs_down(hub, conn);
 }
 
 static void each_expired(void *user, const struct store_row *row)
@@ -228,7 +235,7 @@ static void sweep(struct hub *hub)
 {
 	hub->expired_count = 0;
 	/* Expiry is in whole hours: one walk over the rows an hour, a slice a second, and then rest. */
-	uint32_t hour = (uint32_t)(wall_now_ms() / 3600000u);
+	uint32_t hour = (uint32_t)(hub_time_now(hub) / 3600000u);
 	if (hub->sweep_hour == 0) {
 		if (hour == hub->swept_hour)
 			return;
@@ -248,6 +255,7 @@ static void sweep(struct hub *hub)
 		event.u.expired.entry.owner_slot = row->owner_slot;
 		event.u.expired.entry.expiry_hour = row->expiry_hour;
 		event.u.expired.entry.envelope_id = row->envelope_id;
+		event.u.expired.entry.thread_id = row->thread_id;
 		hub_event(hub, &event);
 	}
 }
@@ -256,6 +264,9 @@ void hub_tick(struct hub *hub)
 {
 	look_at_space(hub, true);
 	sweep(hub);
+	hub_due(hub);
+	hub_time_keep(hub, false);
+	hub_blobs_tick(hub);
 }
 
 void hub_kick(struct hub *hub)

@@ -20,6 +20,7 @@ static void add_append(struct hub *hub, const struct brk_effect *fx)
 		.owner_slot = entry->owner_slot,
 		.expiry_hour = entry->expiry_hour,
 		.envelope_id = entry->envelope_id,
+		.thread_id = entry->thread_id,
 		.box = box_of(fx->box),
 	};
 	store_append(hub->store, fx->ticket, &row);
@@ -27,12 +28,22 @@ static void add_append(struct hub *hub, const struct brk_effect *fx)
 		fx->u.append.from_cursor);
 }
 
-/* A notice is a row like any other; its body is the encoded Notice. */
-static void add_notice(struct hub *hub, const struct brk_effect *fx)
+/* The first byte of a reminder's row. A Notice, whose fields are 1 to 5, cannot begin so. */
+#define REMINDER_MARK UINT8_C('r')
+
+/* A control row is a row like any other; its body is the encoded Notice, or the mark and the encoded Reminder. */
+static void add_control(struct hub *hub, const struct brk_effect *fx)
 {
 	kw_buf_clear(&hub->scratch);
 	struct store_box *box = NULL;
-	if (kw_frame_notice_add(&hub->scratch, &fx->u.notice) == KW_OK)
+	enum kw_err err = KW_OK;
+	if (fx->type == BRK_FX_REMINDER)
+		err = kw_buf_add_u8(&hub->scratch, REMINDER_MARK);
+	if (err == KW_OK && fx->type == BRK_FX_REMINDER)
+		err = kw_frame_reminder_add(&hub->scratch, &fx->u.reminder);
+	else if (err == KW_OK)
+		err = kw_frame_notice_add(&hub->scratch, &fx->u.notice);
+	if (err == KW_OK)
 		box = store_box_new((uint32_t)hub->scratch.size);
 	if (box == NULL) {
 		hub->wire.fatal(hub->wire.user, KW_ENOMEM);
@@ -44,7 +55,7 @@ static void add_notice(struct hub *hub, const struct brk_effect *fx)
 		.msg_class = KW_CONTROL,
 		.sequence = fx->sequence,
 		.owner_slot = STORE_SLOT_NONE,
-		.envelope_id = fx->u.notice.envelope_id,
+		.envelope_id = fx->type == BRK_FX_REMINDER ? fx->u.reminder.thread_id : fx->u.notice.envelope_id,
 		.box = box,
 	};
 	store_append(hub->store, fx->ticket, &row);
@@ -72,6 +83,8 @@ static void note(struct hub *hub, const struct brk_effect *fx)
 		[BRK_NOTE_REFUSED] = "message_refused",
 		[BRK_NOTE_EXPIRED] = "message_expired",
 		[BRK_NOTE_UNOPENED] = "message_unopened",
+		[BRK_NOTE_TRACK_ILLEGAL] = "track_illegal",
+		[BRK_NOTE_TRACK_FOREIGN] = "track_foreign",
 	};
 	if (fx->u.note.code == BRK_NOTE_SPACE_LOW || fx->u.note.code == BRK_NOTE_SPACE_OK) {
 		note_space(hub, fx);
@@ -108,7 +121,9 @@ static void write_message(struct hub *hub, const struct brk_effect *fx)
 	if (out != NULL) {
 		struct kw_view body = KW_VIEW(box->data, box->size);
 		struct kw_frame_message message = {.msg_class = fx->msg_class, .sequence = fx->sequence};
-		if (fx->msg_class == KW_CONTROL)
+		if (fx->msg_class == KW_CONTROL && box->data[0] == REMINDER_MARK)
+			message.reminder = KW_VIEW(box->data + 1, box->size - 1);
+		else if (fx->msg_class == KW_CONTROL)
 			message.notice = body;
 		else
 			message.envelope = body;
@@ -145,16 +160,19 @@ static void ask_refill(struct hub *hub, const struct brk_effect *fx)
 static void store_change(struct hub *hub, const struct brk_effect *fx)
 {
 	hub->ticket = fx->ticket;
+	hub->written = true;
 	if (fx->type == BRK_FX_APPEND)
 		add_append(hub, fx);
-	else if (fx->type == BRK_FX_NOTICE)
-		add_notice(hub, fx);
+	else if (fx->type == BRK_FX_NOTICE || fx->type == BRK_FX_REMINDER)
+		add_control(hub, fx);
 	else if (fx->type == BRK_FX_CURSOR)
 		store_put_cursor(hub->store, fx->ticket, fx->slot, fx->msg_class, fx->u.cursor);
 	else if (fx->type == BRK_FX_TRIM)
 		store_trim(hub->store, fx->ticket, fx->slot, fx->msg_class, fx->sequence);
-	else
+	else if (fx->type == BRK_FX_REMOVE)
 		store_remove(hub->store, fx->ticket, fx->slot, fx->msg_class, fx->sequence);
+	else
+		hub_thread_change(hub, fx);
 }
 
 void hub_carry_out(struct hub *hub, const struct brk_plan *plan)
@@ -173,6 +191,10 @@ void hub_carry_out(struct hub *hub, const struct brk_plan *plan)
 		case BRK_FX_NOTICE:
 		case BRK_FX_TRIM:
 		case BRK_FX_REMOVE:
+		case BRK_FX_REMINDER:
+		case BRK_FX_THREAD:
+		case BRK_FX_THREAD_GONE:
+		case BRK_FX_UNDELIVERABLE:
 			store_change(hub, fx);
 			break;
 		case BRK_FX_SEND:
@@ -214,6 +236,7 @@ static void each_row(void *user, const struct store_row *row)
 		.expiry_hour = row->expiry_hour,
 		.owner_slot = row->owner_slot,
 		.envelope_id = row->envelope_id,
+		.thread_id = row->thread_id,
 	};
 }
 

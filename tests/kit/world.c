@@ -49,6 +49,9 @@ const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT] = {
 	[WORLD_MARK_STALL] = "link stalled one way",
 	[WORLD_MARK_HELD_CREDIT] = "welcome without credit",
 	[WORLD_MARK_DELIVERED_AND_DEAD] = "delivered and a dead letter",
+	[WORLD_MARK_REMINDED] = "reminded of a thread",
+	[WORLD_MARK_UNDELIVERABLE] = "thread undeliverable",
+	[WORLD_MARK_TRACK_ILLEGAL] = "track that fits no machine",
 };
 
 void w_grow(void **at, uint32_t count, uint32_t *cap, size_t size)
@@ -249,11 +252,13 @@ static void draw_world(struct world *w)
 		.queue_messages_max = ONE_OF(w, 1, 2, 5, 1000, 1000),
 		.queue_bytes_max = ONE_OF(w, 8192, 1 << 20),
 		.urgent_messages_max = ONE_OF(w, 1, 2, 1000),
+		.notices_max = ONE_OF(w, 4, 50, 100000),
 		.grant_messages = ONE_OF(w, 1, 2, 8, 256),
 		.grant_bytes = ONE_OF(w, 4096, 16384, 1 << 20),
 		.out_bytes_max = ONE_OF(w, 1, 4096, 256 << 10),
 		.refused_retry_ms = ONE_OF(w, 500, 2000, 10000),
 	};
+	w_thread_limits(w);
 	/* What passes through a queue of one message takes hours; few are enough to try it. */
 	bool tight = limits->queue_messages_max <= 2 || limits->urgent_messages_max <= 2 || limits->pending_max <= 4;
 	draw->messages_max = tight ? 80 : 1000;
@@ -445,6 +450,7 @@ static void world_free(struct world *w)
 	free(w->heap.at);
 	free(w->msgs.at);
 	free(w->notices.at);
+	free(w->reminders.at);
 	free(w->conns.at);
 	free(w->frames.at);
 	free(w->spare_frames.at);

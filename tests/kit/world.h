@@ -45,6 +45,9 @@ enum world_mark {
 	WORLD_MARK_STALL,
 	WORLD_MARK_HELD_CREDIT,     /* a WELCOME without credit */
 	WORLD_MARK_DELIVERED_AND_DEAD, /* expired at the hub after it was delivered, before the hub knew */
+	WORLD_MARK_REMINDED,
+	WORLD_MARK_UNDELIVERABLE,
+	WORLD_MARK_TRACK_ILLEGAL,
 	WORLD_MARK_COUNT
 };
 extern const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT];
