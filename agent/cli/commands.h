@@ -8,12 +8,18 @@
 
 /* All commands, ended by a row without name. */
 extern const struct cli_command CLI_COMMANDS[];
+extern const struct cli_group CLI_GROUPS[];
 
 extern const struct cli_option CLI_SEND_OPTIONS[];
 extern const struct cli_option CLI_EVENT_OPTIONS[];
 extern const struct cli_option CLI_LIST_OPTIONS[];
 extern const struct cli_option CLI_IMPORT_OPTIONS[];
 extern const struct cli_option CLI_WATCH_OPTIONS[];
+
+extern const struct cli_option CLI_HUB_INIT_OPTIONS[];
+extern const struct cli_option CLI_HUB_ADD_OPTIONS[];
+extern const struct cli_option CLI_HUB_LIST_OPTIONS[];
+extern const struct cli_option CLI_AGENT_INIT_OPTIONS[];
 
 int cli_run_send(struct cli_call *call);
 int cli_run_event(struct cli_call *call);
@@ -26,6 +32,10 @@ int cli_run_status(struct cli_call *call);
 int cli_run_keys(struct cli_call *call);
 int cli_run_watch(struct cli_call *call);
 int cli_run_import(struct cli_call *call);
+int cli_run_hub_init(struct cli_call *call);
+int cli_run_hub_add(struct cli_call *call);
+int cli_run_hub_list(struct cli_call *call);
+int cli_run_agent_init(struct cli_call *call);
 
 /* Fills 16 random bytes. 0, or an exit code after printing. */
 int cli_random_id(struct cli_call *call, uint8_t id[KW_ID_SIZE]);
