@@ -4,10 +4,6 @@
 
 #include <string.h>
 
-#ifndef KW_VERSION
-#define KW_VERSION "0.1.0"
-#endif
-
 static int run_version(struct cli_call *call)
 {
 	if (call->json)
@@ -50,6 +46,17 @@ static const char EVENT_DETAILS[] =
 	"  kinward event 5f2c...09 scheduled --appointment 2025-03-01T14:00+03:00 --place \"Clinic 2\"\n"
 	"  kinward event 5f2c...09 rejected --reason no_capacity --note \"Beds again from Friday\"\n"
 	"  kinward event 5f2c...09 closed --feedback \"Mother told by phone\"\n";
+
+static const char ATTACH_DETAILS[] =
+	"Seals FILE (at most 64 MiB) for AGENCY and prints the reference that a message names it by. The sealed file leaves by\n"
+	"itself, behind all messages, and goes on where it was after a cut or a restart. For a second agency attach it again.\n\n"
+	"  kinward attach agency-b photo.jpg --json               the reference, for \"attachments\" in a message's JSON\n"
+	"  kinward send agency-b --referral r.json --attach photo.jpg      both in one go\n";
+
+static const char ATTACHMENT_DETAILS[] =
+	"Opens an attachment that a received message names and writes it to a file that must not be there yet. DIGEST is what\n"
+	"kinward show prints in the message. Exit code 75: it has not arrived yet.\n\n"
+	"  kinward attachment get 5f2c...09 --out photo.jpg\n";
 
 static const char IMPORT_DETAILS[] =
 	"Reads CSV (also with ; or tabs, as spreadsheets write it) or cases as Primero exports them in JSON. A row that breaks\n"
@@ -102,6 +109,12 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "validate", .args = "FILE|FOLDER...", .summary = "Check messages in JSON files, without an agent",
 		.details = VALIDATE_DETAILS, .args_min = 1, .args_max = CLI_FILES_MAX, .options = CLI_VALIDATE_OPTIONS,
 		.run = cli_run_validate},
+	{.name = "attach", .args = "AGENCY FILE", .summary = "Seal a photo or document for an agency",
+		.details = ATTACH_DETAILS, .args_min = 2, .args_max = 2, .options = CLI_ATTACH_OPTIONS, .run = cli_run_attach},
+	{.name = "attachment", .args = "get DIGEST", .summary = "Open an attachment that has come", .details = ATTACHMENT_DETAILS,
+		.args_min = 2, .args_max = 2, .options = CLI_ATTACHMENT_OPTIONS, .run = cli_run_attachment},
+	{.name = "attachments", .args = "", .summary = "List attachments, sent and received, and how far each is",
+		.details = "  kinward attachments\n", .run = cli_run_attachments},
 	{.name = "dead-letters", .args = "", .summary = "List what will not arrive, and why",
 		.details = "Each stays on the list until it is acknowledged. Call the other agency, or send again.\n\n"
 			   "  kinward dead-letters\n  kinward ack 5f2c...09\n", .options = CLI_LIST_OPTIONS,

@@ -28,6 +28,7 @@ const struct brk_limits BRK_LIMITS_DEFAULT = {
 /* A step always has room for one handler's own effects when it starts; the loops that can emit without bound stop so
  * far from the end. */
 #define PLAN_RESERVE 16u
+#define SPACE_RETRY_MS 1000u
 
 static size_t aligned(size_t size)
 {
@@ -106,13 +107,18 @@ void brk_fx_note(struct brk *brk, uint32_t slot, enum brk_note code, enum kw_err
 void brk_fx_close(struct brk *brk, uint32_t conn, enum kw_err err, const char *field)
 {
 	struct brk_effect *fx = brk_fx(brk, BRK_FX_ERROR);
+	/* Who is closed for lack of space comes back at once, to go on receiving without credit to send. */
+	uint32_t retry_ms = err == KW_ENOSPACE ? SPACE_RETRY_MS : brk->limits.refused_retry_ms;
+	if (err == KW_ECLOSED)
+		retry_ms = REPLACED_RETRY_MS;
+	if (kw_err_class(err) != KW_CLASS_RETRY)
+		retry_ms = 0;
 	fx->conn = conn;
 	fx->u.error = (struct kw_frame_error){
 		.code = err,
 		.scope = 3,
 		.retryable = kw_err_class(err) == KW_CLASS_RETRY,
-		.retry_after_ms = err == KW_ECLOSED ? REPLACED_RETRY_MS :
-			kw_err_class(err) == KW_CLASS_RETRY ? brk->limits.refused_retry_ms : 0,
+		.retry_after_ms = retry_ms,
 	};
 	size_t size = strlen(field);
 	KW_ASSERT(size < sizeof(fx->u.error.field));
@@ -152,6 +158,16 @@ void brk_wake_all(struct brk *brk, uint8_t what)
 			brk_dirty(brk, slot, what);
 }
 
+/* What an agency has been told holds for refused_retry_ms; while it is still so, it is told again in time. */
+static void tell_space(struct brk *brk, bool now)
+{
+	uint64_t since_ms = brk->wall_ms - brk->space_told_ms; /* a clock that was set back makes it large: told early */
+	if (brk->space == BRK_SPACE_OK || (!now && since_ms < brk->limits.refused_retry_ms / 2))
+		return;
+	brk->space_told_ms = brk->wall_ms;
+	brk_wake_all(brk, BRK_DIRTY_SPACE);
+}
+
 static void space_changed(struct brk *brk, enum brk_space space)
 {
 	brk->scarce = brk->starved;
@@ -160,11 +176,14 @@ static void space_changed(struct brk *brk, enum brk_space space)
 		brk->postponed = false;
 		brk_wake_all(brk, BRK_DIRTY_PUMP);
 	}
-	if (space == brk->space)
-		return;
+	bool was_ok = brk->space == BRK_SPACE_OK;
 	brk->space = space;
-	brk_fx_note(brk, BRK_SLOT_NONE, space == BRK_SPACE_OK ? BRK_NOTE_SPACE_OK : BRK_NOTE_SPACE_LOW, KW_OK);
-	brk_wake_all(brk, space == BRK_SPACE_OK ? BRK_DIRTY_ACK : BRK_DIRTY_SPACE);
+	if (was_ok != (space == BRK_SPACE_OK)) {
+		brk_fx_note(brk, BRK_SLOT_NONE, was_ok ? BRK_NOTE_SPACE_LOW : BRK_NOTE_SPACE_OK, was_ok ? KW_ENOSPACE : KW_OK);
+		if (!was_ok)
+			brk_wake_all(brk, BRK_DIRTY_ACK);
+	}
+	tell_space(brk, was_ok);
 }
 
 static void agency_changed(struct brk *brk, const struct brk_event *event)

@@ -78,14 +78,15 @@ enum brk_event_type {
 	BRK_EV_ROWS,       /* rows: the answer to REFILL */
 	BRK_EV_EXPIRED,    /* expired: a row on disk that is past its expiry */
 	BRK_EV_DRAINED,    /* conn: the network took what was handed over */
-	BRK_EV_SPACE,      /* space; about once a second */
+	BRK_EV_SPACE,      /* space; about once a second, and when it changes */
 	BRK_EV_DUE,        /* due: a thread whose due_ms has come */
 	BRK_EV_CONTINUE    /* after a plan with `more` */
 };
 
 enum brk_space {
 	BRK_SPACE_OK,
-	BRK_SPACE_LOW,  /* take nothing new; acks and deletes go on */
+	BRK_SPACE_LOW,  /* give no credit for new messages; acks and deletes go on */
+	BRK_SPACE_OUT   /* nor take what old credit lets come: such a session ends, and its next one begins with none */
 };
 
 /* A track of a message, and what the store has of its thread (thread.kind 0: nothing). Of two tracks of one thread in one

@@ -155,6 +155,11 @@ void brk_intake_message(struct brk *brk, const struct brk_message *message)
 		brk_fx_close(brk, message->conn, KW_EBUSY, "");
 		return;
 	}
+	/* Credit that was given while there was room is taken back with the session: it would add up to more than is left. */
+	if (brk->space == BRK_SPACE_OUT) {
+		brk_fx_close(brk, message->conn, KW_ENOSPACE, "");
+		return;
+	}
 	struct kw_rx_lane *rx = &agency->rx[message->msg_class];
 	switch (kw_rx_arrive(rx, message->sequence, message->size)) {
 	case KW_RX_OVERRUN:

@@ -81,6 +81,7 @@ struct brk {
 	uint64_t ticket;
 	uint64_t wall_ms;
 	enum brk_space space;
+	uint64_t space_told_ms; /* when the agencies last heard that it is not OK */
 	bool postponed; /* an expiry found no place for its notice; looked at again likewise */
 	bool held; /* a burst kept credit back; all are told when it is over */
 	uint64_t committed;     /* tickets up to here are durable */

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/link/address.h"
+
 #define OPTIONAL (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
 
 static const cyaml_schema_field_t FIELDS[] = {
@@ -19,6 +21,9 @@ static const cyaml_schema_field_t FIELDS[] = {
 	CYAML_FIELD_STRING_PTR("coordinator", OPTIONAL, struct config_values, coordinator, 1, KW_NAME_SIZE_MAX),
 	CYAML_FIELD_UINT_PTR("threads_keep_days", OPTIONAL, struct config_values, threads_keep_days),
 	CYAML_FIELD_MAPPING_PTR("clocks", OPTIONAL, struct config_values, clocks, CONFIG_CLOCKS_FIELDS),
+	CYAML_FIELD_UINT_PTR("blob_store_mib", OPTIONAL, struct config_values, blob_store_mib),
+	CYAML_FIELD_UINT_PTR("blob_agency_mib", OPTIONAL, struct config_values, blob_agency_mib),
+	CYAML_FIELD_UINT_PTR("blob_agency_count_max", OPTIONAL, struct config_values, blob_agency_count_max),
 	CYAML_FIELD_END};
 
 static const cyaml_schema_value_t SCHEMA = {
@@ -55,14 +60,37 @@ static enum kw_err take_threads(const char *path, struct config *config, struct 
 static enum kw_err check(const char *path, const struct config *config, struct kw_config_fault *fault)
 {
 	const struct config_values *values = config->values;
+	const char *rule = NULL;
+	if (kw_address_check(values->listen, KW_ADDRESS_LISTEN, &rule) != KW_OK)
+		return refuse(fault, path, "listen", rule);
 	if (values->map_size_mib != NULL &&
 		(*values->map_size_mib < CONFIG_MAP_SIZE_MIB_MIN || *values->map_size_mib > CONFIG_MAP_SIZE_MIB_MAX))
 		return refuse(fault, path, "map_size_mib", "must be 16 to 16777216 MiB");
 	if (values->connections_max != NULL &&
 		(*values->connections_max < 1 || *values->connections_max > CONFIG_CONNECTIONS_MAX))
 		return refuse(fault, path, "connections_max", "must be 1 to 100000");
-	if (values->queue_messages_max != NULL && *values->queue_messages_max < 1)
-		return refuse(fault, path, "queue_messages_max", "must be 1 or more");
+	const struct {
+		const char *field;
+		const uint32_t *value;
+	} positive[] = {
+		{"half_open_max", values->half_open_max},
+		{"half_open_per_address_max", values->half_open_per_address_max},
+		{"queue_messages_max", values->queue_messages_max},
+		{"urgent_messages_max", values->urgent_messages_max},
+	};
+	for (size_t i = 0; i < sizeof(positive) / sizeof(positive[0]); i++)
+		if (positive[i].value != NULL && *positive[i].value < 1)
+			return refuse(fault, path, positive[i].field, "must be 1 or more");
+	if (values->queue_size_mib_max != NULL &&
+		(*values->queue_size_mib_max < 1 || *values->queue_size_mib_max > CONFIG_MAP_SIZE_MIB_MAX))
+		return refuse(fault, path, "queue_size_mib_max", "must be 1 to 16777216 MiB");
+	if (values->blob_store_mib != NULL && *values->blob_store_mib > CONFIG_MAP_SIZE_MIB_MAX)
+		return refuse(fault, path, "blob_store_mib", "must be 0 to 16777216 MiB; 0 carries no attachments");
+	if (values->blob_agency_mib != NULL &&
+		(*values->blob_agency_mib < 1 || *values->blob_agency_mib > CONFIG_MAP_SIZE_MIB_MAX))
+		return refuse(fault, path, "blob_agency_mib", "must be 1 to 16777216 MiB");
+	if (values->blob_agency_count_max != NULL && *values->blob_agency_count_max < 1)
+		return refuse(fault, path, "blob_agency_count_max", "must be 1 or more");
 	return KW_OK;
 }
 

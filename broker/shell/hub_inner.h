@@ -14,8 +14,11 @@
 #define HUB_TIME_KEPT_MS 60000
 /* How often the log says that the wall clock is wrong. */
 #define HUB_TIME_SAID_MS 3600000
-/* Intake stops when this much of the map, or of the disk, is used: what is left serves acks and deletes. */
+/* No credit is given when this much of the map, or of the disk, is used, and nothing taken at all a little later: what is
+ * left serves acks and deletes. Each ends well below where it began, or every delivered message would be news. */
 #define HUB_SPACE_LOW_PERCENT 70u
+#define HUB_SPACE_OUT_PERCENT 85u
+#define HUB_SPACE_BACK_PERCENT 5u
 
 struct hub {
 	struct hub_wire wire;
@@ -35,6 +38,8 @@ struct hub {
 	uint32_t sweep_hour; /* of the search that is under way; 0 for none */
 	uint32_t swept_hour; /* of the last one that has ended */
 	enum kw_err recover_err;
+	enum brk_space space; /* as the core knows it */
+	bool waiting;         /* as the log knows it */
 	struct kw_hub_time time;
 	void (*clock)(void *user, int64_t *wall_ms, int64_t *mono_ms);
 	void *clock_user;
@@ -42,6 +47,7 @@ struct hub {
 	int64_t time_said_ms; /* on the monotonic clock; 0: the wall clock is right */
 	bool written;         /* since time was kept */
 	struct brk_tracked tracks[KW_FRAME_TRACKS_MAX];
+	struct hub_blobs *blobs; /* NULL: this hub carries none */
 	struct store_row expired[HUB_EXPIRED_MAX];
 	struct store_thread due[HUB_DUE_MAX];
 };
@@ -60,5 +66,12 @@ void hub_thread_change(struct hub *hub, const struct brk_effect *fx);
 /* hub_plan.c */
 void hub_carry_out(struct hub *hub, const struct brk_plan *plan);
 void hub_refill(struct hub *hub, const struct store_range *range);
+/* hub_blob.c; the roster is known. A failed open is freed by hub_blobs_free. */
+KW_MUST_USE enum kw_err hub_blobs_open(struct hub *hub, const struct hub_options *options, struct uv_loop_s *loop);
+void hub_blobs_free(struct hub *hub);
+void hub_blobs_up(struct hub *hub, uint32_t conn, uint32_t slot);
+void hub_blobs_down(struct hub *hub, uint32_t conn);
+void hub_blobs_drained(struct hub *hub, uint32_t conn);
+void hub_blobs_tick(struct hub *hub);
 
 #endif

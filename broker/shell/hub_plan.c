@@ -62,6 +62,18 @@ static void add_control(struct hub *hub, const struct brk_effect *fx)
 	store_box_unref(box);
 }
 
+static void note_space(struct hub *hub, const struct brk_effect *fx)
+{
+	bool low = fx->u.note.code == BRK_NOTE_SPACE_LOW;
+	struct store_stats stats;
+	store_stats_get(hub->store, &stats);
+	kw_log(low ? KW_LOG_WARN : KW_LOG_INFO, low ? "space_low" : "space_ok", KW_LOG_ERR(fx->u.note.err),
+		KW_LOG_INT("used_mib", (int64_t)(stats.used_bytes >> 20)), KW_LOG_INT("room_mib", (int64_t)(stats.map_bytes >> 20)),
+		KW_LOG_STR("text", low ? "The store or its disk is nearly full: no new messages are taken, their senders keep them; "
+								 "deliveries go on and make room. If it lasts, free disk or raise map_size_mib."
+							   : "There is room again: messages are taken."));
+}
+
 static void note(struct hub *hub, const struct brk_effect *fx)
 {
 	static const char *const NAMES[] = {
@@ -71,11 +83,13 @@ static void note(struct hub *hub, const struct brk_effect *fx)
 		[BRK_NOTE_REFUSED] = "message_refused",
 		[BRK_NOTE_EXPIRED] = "message_expired",
 		[BRK_NOTE_UNOPENED] = "message_unopened",
-		[BRK_NOTE_SPACE_LOW] = "space_low",
-		[BRK_NOTE_SPACE_OK] = "space_ok",
 		[BRK_NOTE_TRACK_ILLEGAL] = "track_illegal",
 		[BRK_NOTE_TRACK_FOREIGN] = "track_foreign",
 	};
+	if (fx->u.note.code == BRK_NOTE_SPACE_LOW || fx->u.note.code == BRK_NOTE_SPACE_OK) {
+		note_space(hub, fx);
+		return;
+	}
 	const struct kw_name *name = fx->slot == BRK_SLOT_NONE ? NULL : roster_name(hub->roster, fx->slot);
 	kw_log(fx->u.note.err == KW_OK ? KW_LOG_INFO : KW_LOG_WARN, NAMES[fx->u.note.code],
 		KW_LOG_STR("agency", name == NULL ? NULL : name->text), KW_LOG_ERR(fx->u.note.err));

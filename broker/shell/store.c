@@ -220,6 +220,37 @@ static bool take(struct store *store, struct store_batch **out)
 	return true;
 }
 
+/* May this batch begin? What a transaction has changed in memory cannot be taken back, so room is looked for before it: on
+ * the disk, and in pages of the file that are free, of which the newest are not yet of use. */
+static bool has_room(const struct store *store, const struct store_batch *batch)
+{
+	const struct store_figures *figures = &store->writer.figures;
+	uint64_t free_bytes = figures->file_bytes > figures->used_bytes ? (figures->file_bytes - figures->used_bytes) / 2u : 0;
+	uint64_t need = STORE_ROOM_SIZE;
+	struct statvfs disk;
+	if (batch != NULL && batch->bytes > 0)
+		need += 2u * batch->bytes + 3u * STORE_ROOM_SIZE;
+	if (fstatvfs(store->env.folder_fd, &disk) != 0)
+		return true; /* the commit finds out */
+	return free_bytes + (uint64_t)disk.f_bavail * disk.f_frsize >= need;
+}
+
+/* Somebody else may have filled the disk; intake of ours stops long before. KW_ENOSPACE: the store is closed meanwhile. */
+static enum kw_err wait_for_room(struct store *store, const struct store_batch *batch)
+{
+	while (!has_room(store, batch)) {
+		uv_mutex_lock(&store->lock);
+		store->waiting = true;
+		if (!store->stop)
+			(void)uv_cond_timedwait(&store->wake, &store->lock, STORE_ROOM_LOOK_NS); /* looked at again either way */
+		bool stop = store->stop;
+		uv_mutex_unlock(&store->lock);
+		if (stop)
+			return KW_ENOSPACE;
+	}
+	return KW_OK;
+}
+
 static void writer_main(void *user)
 {
 	struct store *store = user;
@@ -229,8 +260,11 @@ static void writer_main(void *user)
 		enum kw_err err = store->failed;
 		uv_mutex_unlock(&store->lock);
 		if (err == KW_OK)
+			err = wait_for_room(store, batch);
+		if (err == KW_OK)
 			err = store_writer_commit(&store->writer, batch);
 		uv_mutex_lock(&store->lock);
+		store->waiting = false;
 		store->failed = err;
 		store->done_figures = store->writer.figures;
 		if (batch != NULL) {
@@ -389,11 +423,21 @@ no_cond:
 	return KW_ENOMEM;
 }
 
+/* In a release: never, and nothing in it can ask for it. */
+static bool may_be_unsafe(void)
+{
+#ifdef KW_UNSAFE_TESTS
+	const char *unsafe = getenv("KW_UNSAFE_TEST");
+	return unsafe != NULL && strcmp(unsafe, "1") == 0;
+#else
+	return false;
+#endif
+}
+
 enum kw_err store_open(const struct store_options *options, struct uv_loop_s *loop, const struct store_hooks *hooks,
 	struct store **out)
 {
-	const char *unsafe = getenv("KW_UNSAFE_TEST");
-	if (options->unsafe_no_sync && (unsafe == NULL || strcmp(unsafe, "1") != 0))
+	if (options->unsafe_no_sync && !may_be_unsafe())
 		return KW_EDENIED;
 	struct store *store = calloc(1, sizeof(*store));
 	if (store == NULL)
@@ -426,18 +470,6 @@ uint64_t store_epoch(const struct store *store)
 	return store->epoch;
 }
 
-uint64_t store_time(const struct store *store)
-{
-	return store->time_ms;
-}
-
-void store_put_time(struct store *store, uint64_t ticket, uint64_t hub_ms)
-{
-	struct store_op *op = store_next_op(store, ticket);
-	if (op != NULL)
-		*op = (struct store_op){.kind = STORE_OP_TIME, .sequence = hub_ms};
-}
-
 void store_stats_get(struct store *store, struct store_stats *out)
 {
 	/* Asking the file system once a second is enough, and keeps this cheap. */
@@ -445,10 +477,14 @@ void store_stats_get(struct store *store, struct store_stats *out)
 	if (store->free_asked_ms == 0 || now - store->free_asked_ms >= 1000u) {
 		struct statvfs disk;
 		if (fstatvfs(store->env.folder_fd, &disk) == 0)
-			store->free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+			store->reach_bytes = store->figures.file_bytes + (uint64_t)disk.f_bavail * disk.f_frsize;
 		store->free_asked_ms = now > 0 ? now : 1;
 	}
-	uint64_t reach = store->figures.file_bytes + store->free_bytes;
+	uv_mutex_lock(&store->lock);
+	bool waiting = store->waiting;
+	uv_mutex_unlock(&store->lock);
+	/* As of the asking: what the file has grown since, the disk has less. */
+	uint64_t reach = store->reach_bytes;
 	*out = (struct store_stats){
 		.commits = store->figures.commits,
 		.rows = store->figures.rows,
@@ -458,5 +494,6 @@ void store_stats_get(struct store *store, struct store_stats *out)
 		.threads = store->figures.threads,
 		.clocks = store->figures.clocks,
 		.pending_ops = store->pending_ops,
+		.waiting = waiting,
 	};
 }

@@ -13,7 +13,8 @@
  *
  * Every change carries a ticket, growing by the caller's count. Changes go into the batch that is filling; the writer
  * takes it when its last commit has ended (no timer), runs one transaction and one sync, and the loop gets
- * on_committed(ticket): everything up to that ticket is durable. Any commit error is final: on_committed says so, the
+ * on_committed(ticket): everything up to that ticket is durable. A batch does not begin before there is room on the disk for
+ * it; it waits, and all behind it. Any commit error is final: on_committed says so, the
  * process must ack nothing more, stop and be restarted. */
 
 struct store;
@@ -64,7 +65,7 @@ struct store_options {
 	const char *path;      /* directory; made if it is missing, as TESTING's LMDB rules say */
 	uint64_t map_size;     /* bytes of address space, sparse */
 	bool new_epoch;        /* forget receive cursors and take a new epoch: after a restore from backup */
-	bool unsafe_no_sync;   /* positive control of the tests only: refused unless KW_UNSAFE_TEST=1 is in the environment */
+	bool unsafe_no_sync;   /* positive control of the tests only: refused unless KW_UNSAFE_TEST=1 is in the environment, and in a release always */
 };
 
 struct store_hooks {
@@ -158,6 +159,7 @@ struct store_stats {
 	uint64_t threads;        /* on disk */
 	uint64_t clocks;         /* of them, with a due_ms */
 	uint64_t pending_ops;    /* handed over, not committed */
+	bool waiting;            /* for room on the disk, which somebody else has filled: nothing is committed */
 };
 void store_stats_get(struct store *store, struct store_stats *out);
 

@@ -20,6 +20,8 @@
 #define STORE_DAMAGED_MAX 1024u         /* rows kept aside for a person to look at; further ones are dropped */
 #define STORE_DAMAGED_SIZE_MAX 70000u
 #define STORE_RESERVE_SIZE (64u << 20)  /* map beyond map_size: deletes need pages when appends have none left */
+#define STORE_ROOM_SIZE (512u << 10)    /* on the disk before a batch of deletes begins; more where bodies are added */
+#define STORE_ROOM_LOOK_NS 1000000000u  /* from one look for it to the next */
 #define STORE_SCHEMA_VERSION 2u /* 1 had no threads; it is taken as it is */
 #define STORE_QUEUE_COUNT (STORE_SLOT_MAX * KW_MSG_CLASS_COUNT)
 #define STORE_SEEN_COUNT 64u
@@ -210,7 +212,7 @@ struct store {
 	uint64_t damaged_seen;       /* by readers */
 	uint64_t seen[STORE_SEEN_COUNT]; /* damaged rows reported lately, so that each counts once */
 	uint32_t seen_next;
-	uint64_t free_bytes;
+	uint64_t reach_bytes; /* the file and the disk's free space, when it was asked */
 	uint64_t free_asked_ms;
 	MDB_txn *reader;             /* reset between uses */
 	MDB_cursor *read_index;
@@ -229,6 +231,7 @@ struct store {
 	struct store_batch *done_last;
 	struct store_figures done_figures;
 	bool stop;
+	bool waiting; /* the writer, for room on the disk */
 	enum kw_err failed;
 };
 

@@ -218,3 +218,15 @@ enum kw_err store_due(struct store *store, uint64_t now_ms, uint32_t count_max, 
 	*count = found;
 	return KW_OK;
 }
+
+uint64_t store_time(const struct store *store)
+{
+	return store->time_ms;
+}
+
+void store_put_time(struct store *store, uint64_t ticket, uint64_t hub_ms)
+{
+	struct store_op *op = store_next_op(store, ticket);
+	if (op != NULL)
+		*op = (struct store_op){.kind = STORE_OP_TIME, .sequence = hub_ms};
+}

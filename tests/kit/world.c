@@ -44,6 +44,7 @@ const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT] = {
 	[WORLD_MARK_AGENT_CRASH_LOST] = "agent crash, transaction in flight lost",
 	[WORLD_MARK_HUB_BUSY] = "hub too busy",
 	[WORLD_MARK_SPACE_LOW] = "space low",
+	[WORLD_MARK_AGENT_HOLDS] = "an agent without room",
 	[WORLD_MARK_SILENT_LINK] = "silent link given up",
 	[WORLD_MARK_STALL] = "link stalled one way",
 	[WORLD_MARK_HELD_CREDIT] = "welcome without credit",
@@ -305,11 +306,25 @@ static void restart(struct world *w, uint32_t node)
 		w_agent_start(w, node);
 }
 
+static void agent_space(struct world *w, struct w_agent *agent, bool holds)
+{
+	struct agt_event event = {.type = AGT_EV_SPACE, .u.hold = holds};
+	w_log(w, "agent %u %s", agent->number, holds ? "has no room" : "has room");
+	agent->holds = holds;
+	if (!agent->up)
+		return;
+	if (holds && agt_online(agent->agt))
+		w_mark(w, WORLD_MARK_AGENT_HOLDS);
+	w_agent_step(w, agent, &event);
+}
+
 static void space(struct world *w)
 {
 	if (w->calm)
 		return;
-	w->hub.space = w->hub.space == BRK_SPACE_OK ? BRK_SPACE_LOW : BRK_SPACE_OK;
+	struct w_agent *agent = &w->agents[prng_below(&w->prng, w->draw.agents)];
+	agent_space(w, agent, !agent->holds);
+	w->hub.space = w->hub.space != BRK_SPACE_OK ? BRK_SPACE_OK : ONE_OF(w, BRK_SPACE_LOW, BRK_SPACE_OUT);
 	w_at(w, prng_below(&w->prng, w->draw.space_every * 2), (struct w_event){.type = W_EV_SPACE});
 }
 
@@ -318,6 +333,8 @@ static void calm(struct world *w)
 	w_log(w, "the faults end");
 	w->calm = true;
 	w->hub.space = BRK_SPACE_OK;
+	for (uint32_t i = 0; i < w->draw.agents; i++)
+		agent_space(w, &w->agents[i], false);
 	w_net_heal(w);
 }
 

@@ -40,6 +40,7 @@ enum world_mark {
 	WORLD_MARK_AGENT_CRASH_LOST,
 	WORLD_MARK_HUB_BUSY,        /* pending was full */
 	WORLD_MARK_SPACE_LOW,
+	WORLD_MARK_AGENT_HOLDS,     /* an agent without room, which is online */
 	WORLD_MARK_SILENT_LINK,
 	WORLD_MARK_STALL,
 	WORLD_MARK_HELD_CREDIT,     /* a WELCOME without credit */

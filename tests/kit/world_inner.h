@@ -209,6 +209,7 @@ struct w_agent {
 	struct agt *agt;
 	struct w_boxes boxes;
 	uint32_t conn; /* UINT32_MAX: none */
+	bool holds;    /* its disk has no room for more */
 	struct w_agent_op submit; /* of the SUBMIT that is being stepped */
 	uint64_t sweep_at;
 	uint64_t receipt_at;
