@@ -179,12 +179,15 @@ static int read_envelope_options(struct cli_call *call, Kinward__V1__SendRequest
 			return cli_fail_usage(call, "--lifetime is 1 to 1080 hours");
 		send->lifetime_hours = (uint32_t)hours;
 	}
-	for (unsigned c = KW_URGENT; call->option[CLASS] && c < KW_MSG_CLASS_COUNT; c++)
-		if (strcmp(call->option[CLASS], kw_msg_class_name((enum kw_msg_class)c)) == 0)
+	return cli_class_option(call, call->option[CLASS], send);
+}
+
+int cli_class_option(struct cli_call *call, const char *text, Kinward__V1__SendRequest *send)
+{
+	for (unsigned c = KW_URGENT; text && c < KW_MSG_CLASS_COUNT; c++)
+		if (strcmp(text, kw_msg_class_name((enum kw_msg_class)c)) == 0)
 			send->class_ = c;
-	if (call->option[CLASS] && send->class_ == 0)
-		return cli_fail_usage(call, "--class is urgent, normal or bulk");
-	return CLI_OK;
+	return text && send->class_ == 0 ? cli_fail_usage(call, "--class is urgent, normal or bulk") : CLI_OK;
 }
 
 int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send)

@@ -41,7 +41,8 @@ static const char SEND_DETAILS[] =
 static const char EVENT_DETAILS[] =
 	"Tells the other agency of a thread what has become of the referral. The receiver says acknowledged, accepted,\n"
 	"scheduled, in_progress, completed, rejected, onward_proposed, need_info, no_show, not_provided; the sender says\n"
-	"closed, cancel_requested, consent_withdrawn.\n\n"
+	"acknowledged (which answers need_info or onward_proposed), closed, cancel_requested, consent_withdrawn. What the case\n"
+	"does not allow now is refused, with what it does; kinward case show names its state.\n\n"
 	"  kinward event 5f2c...09 accepted --author \"Sara Lado\"\n"
 	"  kinward event 5f2c...09 scheduled --appointment 2025-03-01T14:00+03:00 --place \"Clinic 2\"\n"
 	"  kinward event 5f2c...09 rejected --reason no_capacity --note \"Beds again from Friday\"\n"
@@ -57,6 +58,21 @@ static const char ATTACHMENT_DETAILS[] =
 	"Opens an attachment that a received message names and writes it to a file that must not be there yet. DIGEST is what\n"
 	"kinward show prints in the message. Exit code 75: it has not arrived yet.\n\n"
 	"  kinward attachment get 5f2c...09 --out photo.jpg\n";
+
+static const char CASE_DETAILS[] =
+	"A case is a thread: what was sent and said between us and one other agency about one request.\n\n"
+	"  kinward case list                          cases to which something is still to come, the oldest first\n"
+	"  kinward case list --all --agency agency-b  all that we ever had with agency-b\n"
+	"  kinward case show 77ab...41                one case: its state, whose move it is, until when, and its timeline\n"
+	"  kinward case timeline 77ab...41            the timeline alone: number, time, who, state, how far, message\n\n"
+	"A step marked (waits) came before one that was said earlier; it counts when that one is here. One marked (refused)\n"
+	"does not count: the other agency's agent refused it, because the case had moved on meanwhile, or it never arrived.\n";
+
+static const char TODO_DETAILS[] =
+	"Cases in which the next step is ours, the most overdue first. The time is counted from when the case came into its\n"
+	"present state; kinward event takes the next step.\n\n"
+	"  kinward todo\n"
+	"  kinward todo --json | your-program\n";
 
 static const char IMPORT_DETAILS[] =
 	"Reads CSV (also with ; or tabs, as spreadsheets write it) or cases as Primero exports them in JSON. A row that breaks\n"
@@ -101,6 +117,10 @@ const struct cli_command CLI_COMMANDS[] = {
 		.args_max = CLI_ACK_MAX, .run = cli_run_ack},
 	{.name = "event", .args = "MESSAGE|THREAD STATE", .summary = "Answer: tell the other agency a referral's new state",
 		.details = EVENT_DETAILS, .args_min = 2, .args_max = 2, .options = CLI_EVENT_OPTIONS, .run = cli_run_event},
+	{.name = "case", .args = "list|show|timeline [THREAD]", .summary = "Cases: their state, whose move it is, what was said",
+		.details = CASE_DETAILS, .args_min = 1, .args_max = 2, .options = CLI_CASE_OPTIONS, .run = cli_run_case},
+	{.name = "todo", .args = "", .summary = "What waits for us, the most overdue first", .details = TODO_DETAILS,
+		.options = CLI_TODO_OPTIONS, .run = cli_run_todo},
 	{.name = "watch", .args = "", .summary = "Print each new message as it comes",
 		.details = "Those not acknowledged come first; one that is never acknowledged comes again each time.\n\n"
 			   "  kinward watch --json | your-program\n", .options = CLI_WATCH_OPTIONS, .run = cli_run_watch},

@@ -16,6 +16,8 @@ extern const struct cli_option CLI_IMPORT_OPTIONS[];
 extern const struct cli_option CLI_WATCH_OPTIONS[];
 extern const struct cli_option CLI_ATTACH_OPTIONS[];
 extern const struct cli_option CLI_ATTACHMENT_OPTIONS[];
+extern const struct cli_option CLI_CASE_OPTIONS[];
+extern const struct cli_option CLI_TODO_OPTIONS[];
 extern const struct cli_option CLI_VALIDATE_OPTIONS[];
 extern const struct cli_option CLI_ASSESS_OPTIONS[];
 extern const struct cli_option CLI_SURVEILLANCE_OPTIONS[];
@@ -48,6 +50,8 @@ struct cli_attach {
  * after printing. */
 int cli_attach(struct cli_call *call, struct kinward *agent, const struct cli_attach *attach,
 	Kinward__V1__LocalReply **reply);
+int cli_run_case(struct cli_call *call);
+int cli_run_todo(struct cli_call *call);
 int cli_run_validate(struct cli_call *call);
 int cli_run_assess(struct cli_call *call);
 int cli_run_surveillance(struct cli_call *call);
@@ -58,6 +62,8 @@ int cli_random_id(struct cli_call *call, uint8_t id[KW_ID_SIZE]);
 int64_t cli_now_ms(void);
 /* Sends a SendRequest and prints what came of it; what send and event share. The request's content must have an id. */
 int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send);
+/* Takes --class, which may be NULL. 0, or an exit code after printing. */
+int cli_class_option(struct cli_call *call, const char *text, Kinward__V1__SendRequest *send);
 /* One line on an item: number, time, agency, kind, message id; with its state when it is one of ours. */
 void cli_print_item_line(FILE *out, const Kinward__V1__Item *item);
 /* An item with all of its content, as lines. */

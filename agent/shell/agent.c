@@ -80,8 +80,10 @@ static void on_tick(uv_timer_t *timer)
 	agent_step(agent, &event);
 	agent_blobs_tick(agent);
 	agent_retries(agent);
-	if (++agent->ticks % AGENT_SWEEP_TICKS == 0)
+	if (++agent->ticks % AGENT_SWEEP_TICKS == 0) {
+		agent->follow = true; /* what could not be sent then */
 		sweep(agent);
+	}
 }
 
 void agent_look_at_space(struct agent *agent)
@@ -127,6 +129,8 @@ static void on_after(uv_check_t *check)
 	}
 	if (agent->due)
 		agent_receipts(agent);
+	if (agent->follow)
+		agent_follow(agent);
 	if (agent->news) {
 		agent->news = false;
 		socket_news(agent->socket);
@@ -232,6 +236,7 @@ static enum kw_err start_core(struct agent *agent)
 	agent->since_ms = agent_now_ms();
 	agent->problem = KW_EOFFLINE;
 	agent->due = true; /* what was owed before the restart */
+	agent->follow = true;
 	agent_step(agent, &event);
 	agent_look_at_space(agent);
 	return KW_OK;

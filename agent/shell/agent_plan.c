@@ -33,7 +33,8 @@ static void fx_send(struct agent *agent, const struct agt_effect *effect)
 	struct spool_box *box = box_of(effect->box);
 	struct kw_frame_message message = {.msg_class = effect->msg_class,
 		.sequence = effect->sequence,
-		.envelope = KW_VIEW(box->data, box->size)};
+		.envelope = KW_VIEW(box->data, box->size),
+		.tracks = kw_buf_view(&box->tracks)};
 	struct kw_buf *out = agent->link != NULL ? kw_link_out(agent->link) : NULL;
 
 	/* A full link loses the frame and with it the order: it must end. */

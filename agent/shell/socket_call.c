@@ -275,6 +275,15 @@ static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *reques
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENTS:
 		do_attachment(conn, request);
 		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_CASES:
+		socket_do_cases(conn, request->id, request->cases);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_CASE_SHOW:
+		socket_do_case(conn, request->id, request->case_show);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_TODO:
+		socket_do_todo(conn, request->id, request->todo);
+		break;
 	default:
 		refuse_field(conn, request->id, "body", "The request asks for nothing that this agent knows.");
 		break;
