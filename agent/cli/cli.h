@@ -32,6 +32,8 @@ enum cli_exit {
 #define CLI_TIMEOUT_S_MAX 3600
 /* Messages of one `kinward ack`; also a limit of the agent. */
 #define CLI_ACK_MAX 500
+/* Files and folders of one `kinward validate`. */
+#define CLI_FILES_MAX 10000
 
 struct cli_option {
 	const char *name;    /* without the dashes */

@@ -14,6 +14,14 @@ const struct cli_option CLI_LIST_OPTIONS[] = {
 	{NULL, NULL, NULL},
 };
 
+/* The catalogue's own name for a message, such as "transfer_offer"; "-" for none and for one of a newer agent. */
+static void print_body_name(FILE *out, const Kinward__V1__Content *content)
+{
+	const ProtobufCFieldDescriptor *field = content ? protobuf_c_message_descriptor_get_field(
+		&kinward__v1__content__descriptor, (unsigned)content->body_case) : NULL;
+	(void)fputs(field ? field->name : "-", out);
+}
+
 /* What a content is, in a word or three. */
 static void print_kind(FILE *out, const Kinward__V1__Content *content)
 {
@@ -26,14 +34,12 @@ static void print_kind(FILE *out, const Kinward__V1__Content *content)
 		(void)fputs("event ", out);
 		cli_print_code(out, &kinward__v1__referral_state__descriptor, (int)content->referral_event->state);
 		break;
-	case KINWARD__V1__CONTENT__BODY_RECEIPT:
-		(void)fputs("receipt", out);
-		break;
-	case KINWARD__V1__CONTENT__BODY_UASC_REGISTRATION:
-		(void)fputs("registration", out);
+	case KINWARD__V1__CONTENT__BODY_REMINDER:
+		(void)fprintf(out, "reminder %u %% ", content->reminder->step);
+		cli_print_code(out, &kinward__v1__thread_clock__descriptor, (int)content->reminder->clock);
 		break;
 	default:
-		(void)fputc('-', out);
+		print_body_name(out, content);
 		break;
 	}
 }

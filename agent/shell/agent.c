@@ -11,7 +11,7 @@
  * run. Each second: a tick for the core, rows that are due again; each ten: the expiry sweep.
  *
  * What fails before the loop runs ends the program with a line that says what to do. A failed commit ends it too: nothing
- * was promised for it, and a restart finds either outcome on disk. */
+ * was promised for it, and a restart finds either outcome on disk. One that only finds no room does not: it waits. */
 
 #define FLUSH_TURNS 8
 
@@ -78,9 +78,39 @@ static void on_tick(uv_timer_t *timer)
 	if (agent->stopping)
 		return;
 	agent_step(agent, &event);
+	agent_blobs_tick(agent);
 	agent_retries(agent);
-	if (++agent->ticks % AGENT_SWEEP_TICKS == 0)
+	if (++agent->ticks % AGENT_SWEEP_TICKS == 0) {
+		agent->follow = true; /* what could not be sent then */
 		sweep(agent);
+	}
+}
+
+void agent_look_at_space(struct agent *agent)
+{
+	static const struct {
+		const char *event;
+		const char *text;
+	} says[] = {
+		[SPOOL_SPACE_OK] = {"space_ok", "There is room again: messages are taken."},
+		[SPOOL_SPACE_LOW] = {"space_low", "The store or its disk is nearly full: nothing new is taken here, what is under way goes "
+										   "on. Free disk, or raise store_mib and restart."},
+		[SPOOL_SPACE_HOLD] = {"space_hold", "The store or its disk is full: messages for us wait at the hub. Free disk, or raise "
+											 "store_mib and restart."},
+		[SPOOL_SPACE_FULL] = {"space_full", "Nothing can be written: what is under way waits, unconfirmed, and goes on by itself "
+											 "once there is room. Free disk, or raise store_mib and restart."},
+	};
+	enum spool_space now = spool_space(agent->spool);
+	bool held = agent->space >= SPOOL_SPACE_HOLD;
+
+	if (now == agent->space)
+		return;
+	kw_log(now == SPOOL_SPACE_OK ? KW_LOG_INFO : KW_LOG_WARN, says[now].event, KW_LOG_STR("text", says[now].text));
+	agent->space = now;
+	if (held != (now >= SPOOL_SPACE_HOLD)) {
+		struct agt_event event = {.type = AGT_EV_SPACE, .u.hold = !held};
+		agent_step(agent, &event);
+	}
 }
 
 /* The end of a turn: one COMMITTED for all that became durable in it, so one ack. */
@@ -90,6 +120,7 @@ static void on_after(uv_check_t *check)
 
 	if (agent->stopping)
 		return;
+	agent_look_at_space(agent); /* before the ack of this turn, which gives credit */
 	if (agent->committed > agent->committed_told) {
 		struct agt_event event = {.type = AGT_EV_COMMITTED, .u.ticket = agent->committed};
 
@@ -98,6 +129,8 @@ static void on_after(uv_check_t *check)
 	}
 	if (agent->due)
 		agent_receipts(agent);
+	if (agent->follow)
+		agent_follow(agent);
 	if (agent->news) {
 		agent->news = false;
 		socket_news(agent->socket);
@@ -158,7 +191,8 @@ static enum kw_err open_socket(struct agent *agent)
 		.allow_uids_count = agent->settings->allow_uids_count,
 		.connections_max = agent->settings->connections_max};
 	struct socket_host host = {
-		.user = agent, .spool = agent->spool, .send = agent_send, .status = agent_status, .identity = agent_identity};
+		.user = agent, .spool = agent->spool, .send = agent_send, .status = agent_status, .identity = agent_identity,
+		.attachment = agent_attachment};
 	enum kw_err err = socket_open(&options, &host, &agent->loop, &agent->socket);
 
 	if (err != KW_OK)
@@ -202,7 +236,9 @@ static enum kw_err start_core(struct agent *agent)
 	agent->since_ms = agent_now_ms();
 	agent->problem = KW_EOFFLINE;
 	agent->due = true; /* what was owed before the restart */
+	agent->follow = true;
 	agent_step(agent, &event);
+	agent_look_at_space(agent);
 	return KW_OK;
 }
 
@@ -215,6 +251,8 @@ static int run(struct agent *agent)
 		tell("", NULL, err, NULL);
 	if (err == KW_OK)
 		err = open_spool(agent);
+	if (err == KW_OK)
+		err = agent_blobs_open(agent);
 	if (err == KW_OK) {
 		err = start_core(agent);
 		if (err != KW_OK)
@@ -255,8 +293,10 @@ static void finish(struct agent *agent)
 		kw_link_close(agent->link, KW_OK);
 	while (agent->link != NULL && uv_run(&agent->loop, UV_RUN_ONCE) != 0)
 		;
+	agent_blobs_close(agent);
 	kw_net_free(agent->net);
 	(void)uv_run(&agent->loop, UV_RUN_DEFAULT);
+	agent_blobs_free(agent);
 	(void)uv_loop_close(&agent->loop); /* the process ends */
 	free(agent->core);
 	free(agent->plan);

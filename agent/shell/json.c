@@ -99,6 +99,20 @@ static enum kw_err put_delimited(struct kw_buf *out, const ProtobufCFieldDescrip
 	return err;
 }
 
+/* Adds a name to a list; what does not fit whole is told as "and more", and the answer is false. */
+static bool list_name(char *names, size_t names_size, size_t *size, const char *name)
+{
+	static const char MORE[] = " and more";
+	if (*size + strlen(", ") + strlen(name) + sizeof(MORE) > names_size) {
+		memcpy(names + *size, MORE, sizeof(MORE));
+		return false;
+	}
+	int n = snprintf(names + *size, names_size - *size, "%s%s", *size ? ", " : "", name);
+	*size += n > 0 ? (size_t)n : 0;
+	return true;
+}
+
+/* Code 0 means that the field is absent, so it is taken and never offered. */
 static enum kw_err read_enum(struct json_walk *walk, const ProtobufCEnumDescriptor *type, json_t *value, uint64_t *out)
 {
 	const ProtobufCEnumValue *found = NULL;
@@ -115,12 +129,9 @@ static enum kw_err read_enum(struct json_walk *walk, const ProtobufCEnumDescript
 	}
 	char names[JSON_RULE_SIZE_MAX - 40] = "";
 	size_t size = 0;
-	for (unsigned i = 0; i < type->n_values; i++) {
-		int n = snprintf(names + size, sizeof(names) - size, "%s%s", i ? ", " : "", type->values[i].name);
-		if (n < 0 || (size_t)n >= sizeof(names) - size)
+	for (unsigned i = 0; i < type->n_values; i++)
+		if (type->values[i].value != 0 && !list_name(names, sizeof(names), &size, type->values[i].name))
 			break;
-		size += (size_t)n;
-	}
 	return json_refuse(walk, "no such code; one of %s", names);
 }
 
@@ -267,10 +278,8 @@ static enum kw_err refuse_unknown(struct json_walk *walk, const ProtobufCMessage
 	for (unsigned i = 0; i < type->n_fields; i++) {
 		char camel[JSON_NAME_SIZE];
 		json_camel(camel, type->fields[i].name);
-		int n = snprintf(names + size, sizeof(names) - size, "%s%s", i ? ", " : "", camel);
-		if (n < 0 || (size_t)n >= sizeof(names) - size)
+		if (!list_name(names, sizeof(names), &size, camel))
 			break;
-		size += (size_t)n;
 	}
 	return json_refuse(walk, "no such field; %s has %s", type->short_name, size ? names : "no fields");
 }
@@ -330,6 +339,10 @@ enum kw_err json_map_text(struct kw_view text, json_t **out, struct json_fault *
 	if (text.size > JSON_TEXT_SIZE_MAX) {
 		(void)snprintf(fault->rule, sizeof(fault->rule), "longer than %u bytes", JSON_TEXT_SIZE_MAX);
 		return KW_ETOOBIG;
+	}
+	if (text.size == 0) { /* jansson takes this for a mistake of ours */
+		*fault = (struct json_fault){.rule = "is not JSON: it is empty", .line = 1};
+		return KW_EFORMAT;
 	}
 	json_error_t error;
 	json_t *value = json_loadb((const char *)text.data, text.size, JSON_REJECT_DUPLICATES, &error);

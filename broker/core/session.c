@@ -2,6 +2,9 @@
 #include "proto/base/check.h"
 
 #define PROTOCOL_VERSION 1u
+/* A recipient may be ahead of a disk that lost rows, but not by more than any disk could lose: a cursor near the end of the
+ * numbers would leave none for the messages to come. */
+#define AHEAD_MAX (UINT64_C(1) << 32)
 
 static void send_welcome(struct brk *brk, struct brk_agency *agency)
 {
@@ -34,6 +37,17 @@ static void resume_queue(struct brk *brk, struct brk_queue *queue, struct kw_cur
 	}
 }
 
+static bool cursors_possible(const struct brk *brk, const struct brk_agency *agency, const struct kw_frame_hello *hello)
+{
+	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++) {
+		const struct kw_cursor *cursor = &hello->cursors[c];
+		if (cursor->epoch == brk->epoch && cursor->sequence > agency->queue[c].last &&
+			cursor->sequence - agency->queue[c].last > AHEAD_MAX)
+			return false;
+	}
+	return true;
+}
+
 void brk_session_hello(struct brk *brk, const struct brk_event *event)
 {
 	uint32_t conn = event->u.hello.conn;
@@ -51,6 +65,10 @@ void brk_session_hello(struct brk *brk, const struct brk_event *event)
 	}
 	if (hello->version_min > PROTOCOL_VERSION || hello->version_max < PROTOCOL_VERSION) {
 		brk_fx_close(brk, conn, KW_EVERSION, "hello.version_min");
+		return;
+	}
+	if (!cursors_possible(brk, agency, hello)) {
+		brk_fx_close(brk, conn, KW_EPROTO, "hello.cursors");
 		return;
 	}
 	if (agency->conn != BRK_CONN_NONE) {

@@ -10,6 +10,9 @@
 #include "proto/base/id.h"
 
 #define TIME_MAX_UNIX_MS INT64_C(253402300799999)
+/* Of a week. */
+#define YEAR_MIN 1900u
+#define YEAR_MAX 2100u
 
 /* One value and where it stands. index is -1 unless the field repeats. */
 struct place {
@@ -58,14 +61,23 @@ static enum kw_err refuse_at(struct kw_walk *walk, const struct place *place, co
 	return err;
 }
 
+/* A member of a oneof was chosen, and an element stands there, so that 0 is a value; elsewhere it is absence. */
+static bool zero_is_a_value(const struct place *place)
+{
+	return place->index >= 0 || (place->field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF);
+}
+
 static enum kw_err refuse_range(struct kw_walk *walk, const struct place *place, const char *unit)
 {
 	char rule[96];
 	uint32_t min = place->rule->min;
-	if (place->rule->required && min == 0 && !(place->field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
+	if (place->rule->required && min == 0 && !zero_is_a_value(place))
 		min = 1;
-	(void)snprintf(rule, sizeof(rule), "must be %" PRIu32 " to %" PRIu32 "%s; correct it", min, place->rule->max,
-		unit); /* fits */
+	if (min == place->rule->max)
+		(void)snprintf(rule, sizeof(rule), "must be %" PRIu32 "%s; correct it", min, unit); /* fits */
+	else
+		(void)snprintf(rule, sizeof(rule), "must be %" PRIu32 " to %" PRIu32 "%s; correct it", min, place->rule->max,
+			unit); /* fits */
 	return refuse_at(walk, place, rule);
 }
 
@@ -122,6 +134,33 @@ static bool all_in(const char *text, const char *set, size_t min, size_t max)
 #define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS "0123456789"
 
+/* The weekday of 31 December; 0 is Sunday. */
+static unsigned last_weekday(unsigned year)
+{
+	return (year + year / 4 - year / 100 + year / 400) % 7;
+}
+
+/* ISO 8601: a year has week 53 when it ends on a Thursday, or the year before ended on a Wednesday. */
+static bool week_ok(const char *text)
+{
+	unsigned digits[6];
+	static const uint8_t PLACES[] = {0, 1, 2, 3, 6, 7};
+	if (strlen(text) != 8 || text[4] != '-' || text[5] != 'W')
+		return false;
+	for (unsigned i = 0; i < 6; i++) {
+		char c = text[PLACES[i]];
+		if (c < '0' || c > '9')
+			return false;
+		digits[i] = (unsigned)(c - '0');
+	}
+	unsigned year = digits[0] * 1000 + digits[1] * 100 + digits[2] * 10 + digits[3];
+	unsigned week = digits[4] * 10 + digits[5];
+	if (year < YEAR_MIN || year > YEAR_MAX)
+		return false;
+	bool is_long = last_weekday(year) == 4 || last_weekday(year - 1) == 3;
+	return week >= 1 && week <= (is_long ? 53u : 52u);
+}
+
 /* NULL when the code is well formed, else the rule. */
 static const char *code_rule(enum kw_rule_kind kind, const char *text, uint32_t max)
 {
@@ -139,8 +178,10 @@ static const char *code_rule(enum kw_rule_kind kind, const char *text, uint32_t 
 	case KW_RULE_SCRIPT:
 		return text[0] >= 'A' && text[0] <= 'Z' && all_in(text + 1, LOWER, 3, 3) ? NULL :
 			"must be an ISO 15924 code such as Arab; correct it";
+	case KW_RULE_WEEK:
+		return week_ok(text) ? NULL : "must be an ISO 8601 week such as 2026-W48, one that the year has; correct it";
 	case KW_RULE_PHONE:
-		return all_in(text, DIGITS "+-() ", 1, max) ? NULL : "must be 1 to 32 of 0-9, +, -, ( ) and space; correct it";
+		return all_in(text, DIGITS "+-() ", 1, max) ? NULL : "must be of 0-9, +, -, ( ) and space; correct it";
 	case KW_RULE_WIRE_NAME:
 		return all_in(text, LOWER "_", 1, max) ? NULL : "must be the wire name of an error; correct it";
 	default:
@@ -156,12 +197,13 @@ static enum kw_err check_text(struct kw_walk *walk, const struct place *place, c
 		return refuse_at(walk, place, "is required; fill it in");
 	if (size == 0)
 		return KW_OK;
+	/* A form of its own size has no max. */
+	if (rule->max > 0 && (size < rule->min || size > rule->max))
+		return refuse_range(walk, place, " bytes of text");
 	if (rule->kind != KW_RULE_LINE && rule->kind != KW_RULE_LINES) {
 		const char *broken = code_rule(rule->kind, text, rule->max);
 		return broken == NULL ? KW_OK : refuse_at(walk, place, broken);
 	}
-	if (size > rule->max)
-		return refuse_range(walk, place, " bytes of text");
 	if (!text_ok(text, rule->kind == KW_RULE_LINES))
 		return refuse_at(walk, place, rule->kind == KW_RULE_LINES ?
 			"must be UTF-8 without control characters other than line feeds; remove them" :
@@ -197,18 +239,16 @@ static enum kw_err check_enum(struct kw_walk *walk, const struct place *place, i
 
 static enum kw_err check_uint(struct kw_walk *walk, const struct place *place, uint32_t value)
 {
-	bool in_oneof = place->field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
-	if (value == 0 && !place->rule->required)
+	if (value == 0 && !zero_is_a_value(place) && !place->rule->required)
 		return KW_OK;
-	/* In a oneof the member was chosen, so 0 is a value; elsewhere it is absence. */
-	if (value < place->rule->min || value > place->rule->max || (value == 0 && !in_oneof))
+	if (value < place->rule->min || value > place->rule->max || (value == 0 && !zero_is_a_value(place)))
 		return refuse_range(walk, place, "");
 	return KW_OK;
 }
 
 static enum kw_err check_time(struct kw_walk *walk, const struct place *place, int64_t value)
 {
-	if (value == 0 && !place->rule->required)
+	if (value == 0 && !place->rule->required && !zero_is_a_value(place))
 		return KW_OK;
 	if (value <= 0 || value > TIME_MAX_UNIX_MS)
 		return refuse_at(walk, place, "must be milliseconds since 1970, before the year 10000; correct it");
@@ -281,20 +321,26 @@ static enum kw_err check_repeated(struct kw_walk *walk, struct place *place, con
 	return KW_OK;
 }
 
-/* No member of a oneof that must have one is set: names them all. */
+/* No member of a oneof that must have one is set: names them, as many as there is room for. */
 static enum kw_err refuse_oneof(struct kw_walk *walk, const ProtobufCMessage *message, unsigned offset)
 {
+	static const char MORE[] = " and more";
 	char rule[sizeof(walk->fault->rule)] = "one of these is required:";
 	size_t used = strlen(rule);
 	const ProtobufCMessageDescriptor *descriptor = message->descriptor;
 	if (message->n_unknown_fields > 0)
 		return kw_validate_refuse(walk, KW_EVERSION, "", "is of a kind that is not known here; upgrade this agent");
-	for (unsigned i = 0; i < descriptor->n_fields && used < sizeof(rule); i++) {
+	for (unsigned i = 0; i < descriptor->n_fields; i++) {
 		const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
-		if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) && field->quantifier_offset == offset) {
-			int size = snprintf(rule + used, sizeof(rule) - used, " %s", field->name);
-			used += size > 0 ? (size_t)size : 0;
+		if (!(field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) || field->quantifier_offset != offset)
+			continue;
+		if (used + 1 + strlen(field->name) + sizeof(MORE) > sizeof(rule)) {
+			memcpy(rule + used, MORE, sizeof(MORE));
+			break;
 		}
+		rule[used++] = ' ';
+		memcpy(rule + used, field->name, strlen(field->name) + 1);
+		used += strlen(field->name);
 	}
 	return kw_validate_refuse(walk, KW_EFIELD, "", rule);
 }

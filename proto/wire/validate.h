@@ -5,7 +5,8 @@
 
 #include "proto/wire/message.h"
 
-/* The inside of kw_message_validate: rules as tables (validate_rules.c), and the engine that applies them (validate.c).
+/* The inside of kw_message_validate: rules as tables (validate_rules.c, made from the schema by proto/rules.py), and the
+ * engine that applies them (validate.c).
  * A message type has one rule per field, in the order of field numbers, and perhaps a check over several fields. */
 
 enum kw_rule_kind {
@@ -15,7 +16,7 @@ enum kw_rule_kind {
 	KW_RULE_TIME,      /* milliseconds since 1970, up to the end of the year 9999 */
 	KW_RULE_BOOL,      /* anything */
 	KW_RULE_BYTES,     /* min..max bytes */
-	KW_RULE_LINE,      /* up to max bytes of UTF-8 without control characters */
+	KW_RULE_LINE,      /* min..max bytes of UTF-8 without control characters */
 	KW_RULE_LINES,     /* the same, line feeds allowed */
 	KW_RULE_NAME,      /* an agency's name, kw_name_from */
 	KW_RULE_LANGUAGE,  /* ISO 639-3: three of a-z */
@@ -23,7 +24,8 @@ enum kw_rule_kind {
 	KW_RULE_PCODE,     /* 2..20 of A-Z and 0-9 */
 	KW_RULE_SCRIPT,    /* ISO 15924: one of A-Z, three of a-z */
 	KW_RULE_PHONE,     /* up to max of 0-9 + - ( ) and space */
-	KW_RULE_WIRE_NAME  /* 1..max of a-z and _ */
+	KW_RULE_WIRE_NAME, /* 1..max of a-z and _ */
+	KW_RULE_WEEK       /* ISO 8601 such as 2026-W48, a week of that year, 1900..2100 */
 };
 
 struct kw_rule {

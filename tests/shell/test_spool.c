@@ -294,6 +294,17 @@ static void test_spool_other_key_is_refused(void **state)
 	assert_null(spool);
 }
 
+static void test_spool_has_one_agent(void **state)
+{
+	struct rig *rig = *state;
+	struct spool *second = NULL;
+	struct spool_options options = {.path = rig->path, .store_key = rig->key, .map_size = 64u << 20};
+	assert_int_equal(spool_open(&options, &rig->loop, &second), KW_EBUSY);
+	assert_null(second);
+	close_spool(rig);
+	open_spool(rig);
+}
+
 static bool file_has(struct rig *rig, const char *text)
 {
 	char path[128];
@@ -652,6 +663,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		CASE(test_spool_append_survives_reopening),
 		CASE(test_spool_other_key_is_refused),
+		CASE(test_spool_has_one_agent),
 		CASE(test_spool_pages_hold_no_plain_text),
 		CASE(test_spool_receipt_moves_the_state_and_frees_the_row),
 		CASE(test_spool_failed_receipt_is_a_dead_letter),

@@ -23,11 +23,12 @@ struct fix {
 	struct brk_plan *plan;
 	uint64_t ticket; /* the last one that the core gave */
 	uint64_t box;
+	uint64_t later_ms; /* than HOUR */
 };
 
 static void step(struct fix *f, struct brk_event *event)
 {
-	event->wall_ms = HOUR * 3600000ull;
+	event->wall_ms = HOUR * 3600000ull + f->later_ms;
 	brk_step(f->brk, event, f->plan);
 	for (uint32_t i = 0; i < f->plan->count; i++)
 		if (f->plan->effects[i].type >= BRK_FX_APPEND && f->plan->effects[i].type <= BRK_FX_REMOVE)
@@ -172,7 +173,7 @@ static int setup(void **state)
 	f->plan = malloc(sizeof(*f->plan));
 	assert_non_null(f->plan);
 	f->limits = (struct brk_limits){.slots_max = 4, .conns_max = 8, .window_entries = 64, .pending_max = 64,
-		.queue_messages_max = 100, .queue_bytes_max = 1 << 20, .urgent_messages_max = 100, .grant_messages = 16,
+		.queue_messages_max = 100, .queue_bytes_max = 1 << 20, .urgent_messages_max = 100, .notices_max = 100, .grant_messages = 16,
 		.grant_bytes = 1 << 20, .out_bytes_max = 1 << 20, .refused_retry_ms = 1234};
 	start(f);
 	*state = f;
@@ -299,6 +300,26 @@ static void test_recipient_ahead_of_us_never_sees_a_number_twice(void **state)
 	assert_int_equal(want(f, BRK_FX_SEND)->sequence, 10);
 }
 
+static void test_impossible_cursor_is_refused(void **state)
+{
+	struct fix *f = *state;
+	const uint64_t most = UINT64_C(1) << 32; /* named in session.c */
+	struct kw_cursor cursors[KW_MSG_CLASS_COUNT] = {[KW_NORMAL] = {.epoch = EPOCH, .sequence = UINT64_MAX}};
+	hello_from(f, 1, 1, cursors);
+	assert_int_equal(want(f, BRK_FX_CLOSE)->u.err, KW_EPROTO);
+	assert_null(find(f, BRK_FX_WELCOME));
+	cursors[KW_NORMAL].sequence = most + 1;
+	hello_from(f, 1, 1, cursors);
+	assert_int_equal(want(f, BRK_FX_CLOSE)->u.err, KW_EPROTO);
+	cursors[KW_NORMAL].sequence = most;
+	hello_from(f, 1, 1, cursors);
+	want(f, BRK_FX_WELCOME);
+	rows(f, 1, KW_NORMAL, NULL, 0);
+	hello(f, 0, 0);
+	message(f, 0, KW_NORMAL, 1, 1);
+	assert_int_equal(want(f, BRK_FX_APPEND)->sequence, most + 1);
+}
+
 static void test_urgent_overtakes(void **state)
 {
 	struct fix *f = *state;
@@ -364,6 +385,32 @@ static void test_refusals_are_notices(void **state)
 	agency(f, 2, true);
 	message(f, 0, KW_NORMAL, 8, 2);
 	refused(f, KW_ENOAGENCY, 0);
+}
+
+/* A sender that never takes its notices gets no more credit, also not by connecting again; nothing is skipped. */
+static void test_notices_have_a_quota(void **state)
+{
+	struct fix *f = *state;
+	f->limits.notices_max = 2;
+	start(f);
+	hello(f, 0, 0);
+	message(f, 0, KW_NORMAL, 1, BRK_SLOT_NONE);
+	committed(f);
+	assert_int_equal(want(f, BRK_FX_ACK)->u.ack.credits[KW_NORMAL].messages, 17);
+	message(f, 0, KW_NORMAL, 2, BRK_SLOT_NONE);
+	refused(f, KW_ENOAGENCY, 0);
+	committed(f);
+	assert_int_equal(want(f, BRK_FX_ACK)->u.ack.credits[KW_NORMAL].messages, 17);
+	struct brk_event down = {.type = BRK_EV_CONN_DOWN, .u.conn = 0};
+	step(f, &down);
+	hello(f, 0, 0);
+	assert_int_equal(want(f, BRK_FX_WELCOME)->u.welcome.cursors[KW_NORMAL].sequence, 2);
+	assert_int_equal(want(f, BRK_FX_WELCOME)->u.welcome.credits[KW_URGENT].messages, 0);
+	struct brk_entry notices[] = {{.sequence = 1, .box = 101, .size = SIZE}, {.sequence = 2, .box = 102, .size = SIZE}};
+	rows(f, 0, KW_CONTROL, notices, 2);
+	assert_int_equal(count(f, BRK_FX_SEND), 2);
+	acked(f, 0, KW_CONTROL, 1); /* it takes one */
+	assert_int_equal(want(f, BRK_FX_ACK)->u.ack.credits[KW_NORMAL].messages, 16);
 }
 
 static void test_full_queue_in_bytes(void **state)
@@ -555,6 +602,49 @@ static void test_low_space_stops_new_credit_and_not_the_rest(void **state)
 			assert_true(f->plan->effects[i].u.ack.credits[KW_NORMAL].messages >= 16);
 }
 
+/* What credit of better days lets come would be more than is left: its session ends, and the next one starts without. */
+static void test_no_space_at_all_takes_the_old_credit_back(void **state)
+{
+	struct fix *f = *state;
+	hello(f, 0, 0);
+	hello(f, 1, 1);
+	message(f, 0, KW_NORMAL, 1, 1);
+	committed(f);
+	space(f, BRK_SPACE_OUT);
+	assert_int_equal(count(f, BRK_FX_ERROR), 2);
+	message(f, 0, KW_NORMAL, 2, 1);
+	assert_null(find(f, BRK_FX_APPEND));
+	assert_int_equal(want(f, BRK_FX_CLOSE)->u.err, KW_ENOSPACE);
+	assert_true(want(f, BRK_FX_ERROR)->u.error.retryable);
+	assert_int_equal(want(f, BRK_FX_ERROR)->u.error.retry_after_ms, 1000);
+	hello(f, 2, 0);
+	assert_int_equal(want(f, BRK_FX_WELCOME)->u.welcome.credits[KW_NORMAL].messages, 0);
+	assert_int_equal(want(f, BRK_FX_WELCOME)->u.welcome.cursors[KW_NORMAL].sequence, 1);
+	acked(f, 1, KW_NORMAL, 1);
+	want(f, BRK_FX_TRIM);
+	space(f, BRK_SPACE_LOW);
+	assert_false(noted(f, BRK_NOTE_SPACE_LOW)); /* it was said */
+	space(f, BRK_SPACE_OK);
+	assert_true(want(f, BRK_FX_ACK)->u.ack.credits[KW_NORMAL].messages >= 16);
+	message(f, 2, KW_NORMAL, 2, 1);
+	want(f, BRK_FX_APPEND);
+}
+
+/* An agency believes what it was told for refused_retry_ms; while it is so, it hears it again before that is over. */
+static void test_low_space_is_told_again(void **state)
+{
+	struct fix *f = *state;
+	hello(f, 0, 0);
+	space(f, BRK_SPACE_LOW);
+	want(f, BRK_FX_ERROR);
+	space(f, BRK_SPACE_LOW);
+	assert_null(find(f, BRK_FX_ERROR));
+	f->later_ms = f->limits.refused_retry_ms / 2;
+	space(f, BRK_SPACE_LOW);
+	assert_int_equal(want(f, BRK_FX_ERROR)->u.error.code, KW_ENOSPACE);
+	assert_int_equal(want(f, BRK_FX_ERROR)->u.error.retry_after_ms, f->limits.refused_retry_ms);
+}
+
 /* A burst of all agencies holds credit back; when it is over, everybody hears of it, not only who was in it. */
 static void test_who_was_held_back_is_let_go(void **state)
 {
@@ -618,8 +708,10 @@ int main(void)
 		T(test_resume_after_the_recipients_cursor),
 		T(test_cursor_of_another_epoch_counts_as_nothing),
 		T(test_recipient_ahead_of_us_never_sees_a_number_twice),
+		T(test_impossible_cursor_is_refused),
 		T(test_urgent_overtakes),
 		T(test_refusals_are_notices),
+		T(test_notices_have_a_quota),
 		T(test_full_queue_in_bytes),
 		T(test_expired_row_goes_with_a_notice_to_its_owner),
 		T(test_expired_row_is_not_sent),
@@ -631,6 +723,8 @@ int main(void)
 		T(test_credit_overrun_ends_the_session),
 		T(test_control_class_is_the_hubs_own),
 		T(test_low_space_stops_new_credit_and_not_the_rest),
+		T(test_no_space_at_all_takes_the_old_credit_back),
+		T(test_low_space_is_told_again),
 		T(test_who_was_held_back_is_let_go),
 		T(test_unopened_tells_the_owner),
 		T(test_unknown_and_shut_out_agencies_stay_out),

@@ -1,4 +1,4 @@
-/* proto/wire/frame.c, frame_field.c, frame_session.c */
+/* proto/wire/frame.c, frame_field.c, frame_session.c, frame_track.c */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +11,7 @@
 
 #include "kinward/v1/frame.pb-c.h"
 #include "proto/wire/frame.h"
+#include "proto/wire/frame_blob.h"
 
 #define BUF_MAX (4u * KW_FRAME_SIZE_MAX)
 #define assert_ok(e) assert_int_equal(e, KW_OK)
@@ -65,6 +66,19 @@ static struct kw_frame_notice sample_notice(void)
 		.retry_after_ms = 60000};
 }
 
+static struct kw_frame_track sample_track(uint8_t last)
+{
+	return (struct kw_frame_track){.thread_id = {{9, 8, 7, [15] = last}}, .kind = 1, .state = 3, .risk = 1,
+		.sequence = UINT32_MAX, .other_agency = name_of("agency-b")};
+}
+
+static struct kw_frame_reminder sample_reminder(void)
+{
+	return (struct kw_frame_reminder){.thread_id = {{9, 8, 7}}, .kind = 1, .clock = 2, .step = 150, .audience = 5, .risk = 3,
+		.state = 2, .due_unix_ms = 1760000000123, .late_ms = 43200000, .agency = name_of("agency-b"),
+		.other_agency = name_of("agency-a")};
+}
+
 static struct kw_frame_error sample_error(void)
 {
 	return (struct kw_frame_error){.code = KW_EFIELD, .scope = 3, .retryable = true, .retry_after_ms = UINT32_MAX,
@@ -74,6 +88,36 @@ static struct kw_frame_error sample_error(void)
 static struct kw_frame_unopened sample_unopened(void)
 {
 	return (struct kw_frame_unopened){.msg_class = KW_BULK, .sequence = 5, .envelope_id = {{9, 8, 7}}};
+}
+
+static struct kw_blob_ref sample_ref(void)
+{
+	struct kw_blob_ref ref = {.agency = name_of("agency-b")};
+	memset(ref.digest.bytes, 0xd1, sizeof(ref.digest.bytes));
+	return ref;
+}
+
+static struct kw_frame_blob_offer sample_blob_offer(void)
+{
+	struct kw_frame_blob_offer offer = {.ref = sample_ref(), .size = KW_BLOB_SIZE_MAX, .expiry_hour = 490000};
+	memset(offer.commit.bytes, 0xc0, sizeof(offer.commit.bytes));
+	return offer;
+}
+
+static struct kw_frame_blob_want sample_blob_want(void)
+{
+	return (struct kw_frame_blob_want){.ref = sample_ref(), .offset = 16400 * 3, .size = 70000};
+}
+
+static struct kw_frame_blob_chunk sample_blob_chunk(void)
+{
+	return (struct kw_frame_blob_chunk){.ref = sample_ref(), .offset = 16400, .bytes = KW_VIEW_OF(ENVELOPE),
+		.path = KW_VIEW(BIG, 2 * KW_DIGEST_SIZE)};
+}
+
+static struct kw_frame_blob_done sample_blob_done(void)
+{
+	return (struct kw_frame_blob_done){.ref = sample_ref(), .code = KW_EFULL, .retry_after_ms = 60000};
 }
 
 /* Each kind of frame: `make` writes the sample, `turn` parses a body and writes it again. */
@@ -106,6 +150,11 @@ KIND(ack, struct kw_frame_ack)
 KIND(notice, struct kw_frame_notice)
 KIND(error, struct kw_frame_error)
 KIND(unopened, struct kw_frame_unopened)
+KIND(reminder, struct kw_frame_reminder)
+KIND(blob_offer, struct kw_frame_blob_offer)
+KIND(blob_want, struct kw_frame_blob_want)
+KIND(blob_chunk, struct kw_frame_blob_chunk)
+KIND(blob_done, struct kw_frame_blob_done)
 
 static enum kw_err make_notice_message(struct kw_buf *out)
 {
@@ -116,6 +165,38 @@ static enum kw_err make_notice_message(struct kw_buf *out)
 	enum kw_err err = kw_frame_message_add(out, &message);
 	kw_buf_fini(&inner);
 	return err;
+}
+
+static enum kw_err make_reminder_message(struct kw_buf *out)
+{
+	struct kw_buf inner;
+	kw_buf_init(&inner, 1000);
+	assert_ok(make_reminder(&inner));
+	struct kw_frame_message message = {.msg_class = KW_CONTROL, .sequence = 7, .reminder = kw_buf_view(&inner)};
+	enum kw_err err = kw_frame_message_add(out, &message);
+	kw_buf_fini(&inner);
+	return err;
+}
+
+/* A message with `count` tracks. */
+static enum kw_err tracked(struct kw_buf *out, uint32_t count)
+{
+	struct kw_buf tracks;
+	kw_buf_init(&tracks, 10000);
+	for (uint32_t i = 0; i < count; i++) {
+		struct kw_frame_track track = sample_track((uint8_t)i);
+		assert_ok(kw_frame_track_add(&tracks, &track));
+	}
+	struct kw_frame_message message = sample_message();
+	message.tracks = kw_buf_view(&tracks);
+	enum kw_err err = kw_frame_message_add(out, &message);
+	kw_buf_fini(&tracks);
+	return err;
+}
+
+static enum kw_err make_tracks_message(struct kw_buf *out)
+{
+	return tracked(out, 2);
 }
 
 static enum kw_err make_ping(struct kw_buf *out)
@@ -152,12 +233,19 @@ static const struct kind KINDS[] = {
 	{"welcome", HEAD, make_welcome, turn_welcome},
 	{"message", HEAD, make_message, turn_message},
 	{"message_notice", HEAD, make_notice_message, turn_message},
+	{"message_tracks", HEAD, make_tracks_message, turn_message},
+	{"message_reminder", HEAD, make_reminder_message, turn_message},
 	{"notice", 0, make_notice, turn_notice},
+	{"reminder", 0, make_reminder, turn_reminder},
 	{"ack", HEAD, make_ack, turn_ack},
 	{"error", HEAD, make_error, turn_error},
 	{"unopened", HEAD, make_unopened, turn_unopened},
 	{"ping", HEAD, make_ping, turn_ping},
 	{"goaway", HEAD, make_goaway, turn_goaway},
+	{"blob_offer", HEAD, make_blob_offer, turn_blob_offer},
+	{"blob_want", HEAD, make_blob_want, turn_blob_want},
+	{"blob_chunk", HEAD, make_blob_chunk, turn_blob_chunk},
+	{"blob_done", HEAD, make_blob_done, turn_blob_done},
 };
 #define KIND_COUNT (sizeof(KINDS) / sizeof(KINDS[0]))
 
@@ -407,6 +495,78 @@ static enum kw_err parse_ack(const void *bytes, size_t size)
 }
 #define ACK(bytes) parse_ack(bytes, sizeof(bytes) - 1)
 
+static void test_message_takes_32_tracks_and_no_more(void **state)
+{
+	(void)state;
+	struct kw_buf buf;
+	struct kw_frame_message message;
+	struct kw_frame_track out[KW_FRAME_TRACKS_MAX];
+	uint32_t count = 0;
+	kw_buf_init(&buf, BUF_MAX);
+	assert_ok(tracked(&buf, KW_FRAME_TRACKS_MAX));
+	assert_ok(kw_frame_message_parse(KW_VIEW(buf.data + HEAD, buf.size - HEAD), &message));
+	assert_ok(kw_frame_tracks_parse(message.tracks, out, &count));
+	assert_int_equal(count, KW_FRAME_TRACKS_MAX);
+	for (uint32_t i = 0; i < count; i++) {
+		struct kw_frame_track want = sample_track((uint8_t)i);
+		assert_memory_equal(&out[i], &want, sizeof(want));
+	}
+	kw_buf_clear(&buf);
+	assert_ok(tracked(&buf, KW_FRAME_TRACKS_MAX + 1)); /* few enough bytes */
+	assert_int_equal(parse_message(buf.data + HEAD, buf.size - HEAD), KW_ETOOBIG);
+	kw_buf_clear(&buf);
+	assert_int_equal(tracked(&buf, 3 * KW_FRAME_TRACKS_MAX), KW_ETOOBIG); /* too many bytes */
+	kw_buf_fini(&buf);
+}
+
+static enum kw_err parse_tracks(const void *bytes, size_t size)
+{
+	struct kw_frame_track out[KW_FRAME_TRACKS_MAX];
+	uint32_t count;
+	return kw_frame_tracks_parse(KW_VIEW(bytes, size), out, &count);
+}
+#define TRACKS(bytes) parse_tracks(bytes, sizeof(bytes) - 1)
+#define THREAD "\x0a\x10" "0123456789abcdef"
+
+static void test_tracks_refuse_what_breaks_a_rule(void **state)
+{
+	(void)state;
+	assert_ok(TRACKS(""));
+	assert_ok(TRACKS("\x2a\x15" THREAD "\x32\x01x"));
+	assert_ok(TRACKS("\x2a\x18" THREAD "\x18\xff\x01\x32\x01x"));             /* a state of a later version */
+	assert_int_equal(TRACKS("\x2a\x18" THREAD "\x18\x80\x02\x32\x01x"), KW_EFIELD); /* state 256 */
+	assert_int_equal(TRACKS("\x2a\x12" THREAD), KW_EFIELD);                      /* no agency */
+	assert_int_equal(TRACKS("\x2a\x03\x32\x01x"), KW_EFIELD);                    /* no thread */
+	assert_int_equal(TRACKS("\x2a\x15" THREAD "\x32\x01X"), KW_EFIELD);          /* no name */
+	assert_int_equal(TRACKS("\x2a\x14\x0a\x0f" "0123456789abcde\x32\x01x"), KW_EFIELD); /* short id */
+	assert_int_equal(TRACKS("\x2a\x27" THREAD THREAD "\x32\x01x"), KW_EFORMAT);  /* thread twice */
+	assert_int_equal(TRACKS("\x32\x15" THREAD "\x32\x01x"), KW_EFORMAT);         /* another field */
+	assert_int_equal(TRACKS("\x2a\x16" THREAD "\x32\x01x"), KW_EFORMAT);         /* cut short */
+	/* Tracks stand side by side, with an envelope, towards a hub. */
+	assert_ok(MESSAGE("\x08\x01\x10\x01\x1a\x01x\x2a\x00\x2a\x00"));
+	assert_int_equal(MESSAGE("\x08\x01\x10\x01\x2a\x00\x1a\x01x\x2a\x00"), KW_EFORMAT);
+	assert_int_equal(MESSAGE("\x10\x01\x22\x01y\x2a\x00"), KW_EFIELD);
+	assert_int_equal(MESSAGE("\x10\x01\x32\x01y\x2a\x00"), KW_EFIELD);
+	assert_ok(MESSAGE("\x10\x01\x32\x01y"));
+	assert_int_equal(MESSAGE("\x10\x01\x22\x01y\x32\x01y"), KW_EFIELD); /* notice and reminder */
+	assert_int_equal(MESSAGE("\x08\x01\x10\x01\x32\x01y"), KW_EFIELD);  /* urgent with reminder */
+	assert_int_equal(MESSAGE("\x08\x01\x10\x01\x1a\x01x\x32\x01y"), KW_EFIELD);
+
+	struct kw_buf buf;
+	kw_buf_init(&buf, BUF_MAX);
+	struct kw_frame_track track = sample_track(0);
+	track.other_agency.text[0] = '-';
+	assert_int_equal(kw_frame_track_add(&buf, &track), KW_EFIELD);
+	struct kw_frame_reminder reminder = sample_reminder();
+	reminder.late_ms = -1;
+	assert_int_equal(kw_frame_reminder_add(&buf, &reminder), KW_EFIELD);
+	reminder = sample_reminder();
+	reminder.other_agency.text[0] = '\0';
+	assert_int_equal(kw_frame_reminder_add(&buf, &reminder), KW_EFIELD);
+	assert_int_equal(buf.size, 0);
+	kw_buf_fini(&buf);
+}
+
 static void test_ack_refuses_a_class_twice_or_unknown(void **state)
 {
 	(void)state;
@@ -517,6 +677,72 @@ static void test_notice_error_unopened_refuse_what_breaks_a_rule(void **state)
 	kw_buf_fini(&buf);
 }
 
+static void test_blob_frames_refuse_what_breaks_a_rule(void **state)
+{
+	(void)state;
+	struct kw_buf buf;
+	kw_buf_init(&buf, BUF_MAX);
+	struct kw_frame_blob_offer offer = sample_blob_offer();
+	offer.size = KW_BLOB_SIZE_MAX + 1;
+	assert_int_equal(kw_frame_blob_offer_add(&buf, &offer), KW_EFIELD);
+	offer.size = 0;
+	assert_int_equal(kw_frame_blob_offer_add(&buf, &offer), KW_EFIELD);
+	offer.size = KW_BLOB_SIZE_MAX - 1; /* no padded size: it would tell the file's own */
+	assert_int_equal(kw_frame_blob_offer_add(&buf, &offer), KW_EFIELD);
+	offer = sample_blob_offer();
+	offer.expiry_hour = 0;
+	assert_int_equal(kw_frame_blob_offer_add(&buf, &offer), KW_EFIELD);
+	offer = sample_blob_offer();
+	memset(&offer.ref.agency, 0, sizeof(offer.ref.agency));
+	assert_int_equal(kw_frame_blob_offer_add(&buf, &offer), KW_EFIELD);
+
+	struct kw_frame_blob_want want = sample_blob_want();
+	want.size = 0;
+	assert_int_equal(kw_frame_blob_want_add(&buf, &want), KW_EFIELD);
+	want.size = UINT32_MAX - want.offset;
+	assert_ok(kw_frame_blob_want_add(&buf, &want));
+	want.size++;
+	assert_int_equal(kw_frame_blob_want_add(&buf, &want), KW_EFIELD);
+	kw_buf_clear(&buf);
+
+	struct kw_frame_blob_chunk chunk = sample_blob_chunk();
+	chunk.bytes = KW_VIEW(BIG, KW_BLOB_SEALED_CHUNK_SIZE);
+	chunk.path = KW_VIEW(BIG, KW_BLOB_PATH_SIZE_MAX);
+	assert_ok(kw_frame_blob_chunk_add(&buf, &chunk));
+	kw_buf_clear(&buf);
+	chunk.bytes.size++;
+	assert_int_equal(kw_frame_blob_chunk_add(&buf, &chunk), KW_EFIELD);
+	chunk = sample_blob_chunk();
+	chunk.bytes.size = 0;
+	assert_int_equal(kw_frame_blob_chunk_add(&buf, &chunk), KW_EFIELD);
+	chunk = sample_blob_chunk();
+	chunk.path.size = KW_BLOB_PATH_SIZE_MAX + KW_DIGEST_SIZE;
+	assert_int_equal(kw_frame_blob_chunk_add(&buf, &chunk), KW_EFIELD);
+	chunk.path.size = 33;
+	assert_int_equal(kw_frame_blob_chunk_add(&buf, &chunk), KW_EFIELD);
+	chunk = sample_blob_chunk();
+	chunk.offset += 1; /* a path that does not come with the first byte */
+	assert_int_equal(kw_frame_blob_chunk_add(&buf, &chunk), KW_EFIELD);
+	chunk.path.size = 0;
+	chunk.offset = 2 * KW_BLOB_SEALED_CHUNK_SIZE - 3; /* bytes of two chunks */
+	chunk.bytes.size = 4;
+	assert_int_equal(kw_frame_blob_chunk_add(&buf, &chunk), KW_EFIELD);
+	chunk.bytes.size = 3;
+	assert_ok(kw_frame_blob_chunk_add(&buf, &chunk));
+	kw_buf_clear(&buf);
+
+	struct kw_frame_blob_done done = sample_blob_done();
+	done.delivered = true;
+	assert_int_equal(kw_frame_blob_done_add(&buf, &done), KW_EFIELD);
+	done = sample_blob_done();
+	done.code = KW_OK;
+	assert_int_equal(kw_frame_blob_done_add(&buf, &done), KW_EFIELD);
+	done.retry_after_ms = 0;
+	done.delivered = true;
+	assert_ok(kw_frame_blob_done_add(&buf, &done));
+	kw_buf_fini(&buf);
+}
+
 static void test_outputs_stay_untouched_on_failure(void **state)
 {
 	(void)state;
@@ -572,8 +798,11 @@ static void test_ours_are_the_bytes_that_protobuf_c_writes(void **state)
 	(void)state;
 	const ProtobufCMessageDescriptor *descriptors[KIND_COUNT] = {&kinward__v1__hello__descriptor,
 		&kinward__v1__welcome__descriptor, &kinward__v1__message__descriptor, &kinward__v1__message__descriptor,
-		&kinward__v1__notice__descriptor, &kinward__v1__ack__descriptor, &kinward__v1__error__descriptor,
-		&kinward__v1__unopened__descriptor, &kinward__v1__ping__descriptor, &kinward__v1__goaway__descriptor};
+		&kinward__v1__message__descriptor, &kinward__v1__message__descriptor, &kinward__v1__notice__descriptor,
+		&kinward__v1__reminder__descriptor, &kinward__v1__ack__descriptor, &kinward__v1__error__descriptor,
+		&kinward__v1__unopened__descriptor, &kinward__v1__ping__descriptor, &kinward__v1__goaway__descriptor,
+		&kinward__v1__blob_offer__descriptor, &kinward__v1__blob_want__descriptor, &kinward__v1__blob_chunk__descriptor,
+		&kinward__v1__blob_done__descriptor};
 	for (unsigned k = 0; k < KIND_COUNT; k++) {
 		struct kw_buf buf, again;
 		uint8_t theirs[1024];
@@ -607,10 +836,13 @@ int main(void)
 		cmocka_unit_test(test_add_leaves_a_full_buffer_as_it_was),
 		cmocka_unit_test(test_message_refuses_what_breaks_a_rule),
 		cmocka_unit_test(test_message_takes_the_largest_envelope_and_no_more),
+		cmocka_unit_test(test_message_takes_32_tracks_and_no_more),
+		cmocka_unit_test(test_tracks_refuse_what_breaks_a_rule),
 		cmocka_unit_test(test_ack_refuses_a_class_twice_or_unknown),
 		cmocka_unit_test(test_hello_refuses_what_breaks_a_rule),
 		cmocka_unit_test(test_hello_fits_before_authentication),
 		cmocka_unit_test(test_notice_error_unopened_refuse_what_breaks_a_rule),
+		cmocka_unit_test(test_blob_frames_refuse_what_breaks_a_rule),
 		cmocka_unit_test(test_outputs_stay_untouched_on_failure),
 		cmocka_unit_test(test_protobuf_c_reads_ours),
 		cmocka_unit_test(test_ours_are_the_bytes_that_protobuf_c_writes),

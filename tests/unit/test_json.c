@@ -133,7 +133,7 @@ static void test_json_enums_go_by_name_without_loss(void **state)
 	round_trip(CONTENT, "{\"referralRequest\": {\"service\": \"SERVICE_TYPE_SHELTER\", \"risk\": 1}}",
 		"{\"referralRequest\":{\"service\":\"SERVICE_TYPE_SHELTER\",\"risk\":\"RISK_HIGH\"}}");
 	refused(CONTENT, "{\"referralRequest\": {\"risk\": \"RISK_ENORMOUS\"}}", "referralRequest.risk",
-		"one of RISK_UNSPECIFIED, RISK_HIGH");
+		"one of RISK_HIGH, RISK_MEDIUM, RISK_LOW");
 	refused(CONTENT, "{\"referralRequest\": {\"risk\": 99}}", "referralRequest.risk", "no such code");
 	refused(CONTENT, "{\"referralRequest\": {\"risk\": 4294967297}}", "referralRequest.risk", "no such code");
 	refused(CONTENT, "{\"referralRequest\": {\"risk\": \"risk_high\"}}", "referralRequest.risk", "no such code");
