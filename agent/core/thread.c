@@ -197,3 +197,10 @@ bool agt_thread_owns(const struct agt_thread *thread)
 {
 	return thread->kind == KW_THREAD_TRANSFER && kw_transfer_owner(thread->state) == thread->party;
 }
+
+bool agt_thread_bars_offer(const struct agt_thread *thread)
+{
+	/* Offered and not answered, or given away and not yet handed over; a request alone binds nobody. */
+	return thread->kind == KW_THREAD_TRANSFER && thread->party == KW_PARTY_OPENER && agt_thread_is_open(thread) &&
+	       thread->state != KW_TRANSFER_REQUESTED;
+}

@@ -70,6 +70,10 @@ static enum kw_err explain(enum agt_thread_fault fault, const struct agt_thread 
 	case AGT_FAULT_FAILED:
 		refusal->text = "The message that opened this thread never arrived; send it again in a new thread.";
 		break;
+	case AGT_FAULT_OFFERED:
+		refusal->field = "send.content.transfer_offer.case_ref";
+		refusal->text = "This case is on offer already, or given away and not handed over; withdraw that offer first.";
+		break;
 	case AGT_FAULT_PLACE:
 		refusal->text = "Something else went into this thread at the same moment; look at it, then try again.";
 		return KW_EBUSY;

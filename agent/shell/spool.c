@@ -177,6 +177,8 @@ static void forget_results(struct spool_op *ops)
 		op->repeat = false;
 		op->count = 0;
 		op->number = 0;
+		op->fault = AGT_FAULT_NONE;
+		op->follow = false;
 	}
 }
 

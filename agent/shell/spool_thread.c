@@ -122,6 +122,8 @@ enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const struct spoo
 		thread->agency = move->item->agency;
 		thread->service = move->act->service;
 		memcpy(thread->case_ref, move->act->case_ref, sizeof(thread->case_ref));
+	} else if (pass->result.verdict == AGT_THREAD_APPLY && move->act != NULL && move->act->case_ref[0] != '\0') {
+		memcpy(thread->case_ref, move->act->case_ref, sizeof(thread->case_ref)); /* an offer names what a request did not */
 	}
 	if (pass->result.next.changed_ms != thread->record.changed_ms || pass->result.next.state != thread->record.state)
 		thread->reminded = 0;
@@ -192,6 +194,32 @@ enum kw_err spool_pass_follow(struct spool *spool, MDB_txn *txn, const struct sp
 	return KW_OK;
 }
 
+/* Whether another thread keeps us from offering this case: two new owners must not be able to accept it. */
+static enum kw_err is_offered(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, const char *case_ref,
+	bool *out)
+{
+	MDB_cursor *cursor;
+	MDB_val k;
+	MDB_val v;
+	enum kw_err err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_OPEN], &cursor));
+
+	if (err != KW_OK)
+		return err;
+	int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
+	for (*out = false; !*out && rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+		struct spool_thread thread;
+		struct kw_view key;
+
+		if (spool_get(spool, txn, T_THREADNO, KW_VIEW(k.mv_data, k.mv_size), &key) != KW_OK ||
+			key.size != SPOOL_THREAD_KEY_SIZE || memcmp(key.data, pass->key, SPOOL_THREAD_KEY_SIZE) == 0 ||
+			spool_thread_get(spool, txn, key.data, &thread) != KW_OK)
+			continue;
+		*out = agt_thread_bars_offer(&thread.record) && strcmp(thread.case_ref, case_ref) == 0;
+	}
+	mdb_cursor_close(cursor);
+	return rc == 0 || rc == MDB_NOTFOUND ? KW_OK : spool_mdb(rc);
+}
+
 enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct spool_move *move, struct spool_op *op)
 {
 	struct spool_pass pass;
@@ -207,6 +235,15 @@ enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct sp
 	if (pass.result.verdict == AGT_THREAD_ILLEGAL) {
 		op->fault = pass.result.fault;
 		return KW_OK;
+	}
+	if (!move->log_only && move->act->kind == KW_THREAD_TRANSFER && move->act->state == KW_TRANSFER_OFFERED) {
+		bool offered = false;
+
+		err = is_offered(spool, txn, &pass, move->act->case_ref, &offered);
+		if (err != KW_OK || offered) {
+			op->fault = AGT_FAULT_OFFERED; /* of an error nothing is read but the error */
+			return err;
+		}
 	}
 	err = spool_pass_keep(spool, txn, move, &pass);
 	if (err != KW_OK || move->log_only)
