@@ -86,6 +86,14 @@ static const char TRANSFER_OFFER_DETAILS[] =
 	"  kinward transfer offer agency-b --offer offer.json\n"
 	"  kinward transfer offer agency-b --offer offer.json --thread 77ab...41     answers their request\n";
 
+static const char CONSENT_WITHDRAW_DETAILS[] =
+	"Asks every agency that holds the case from us to erase it, or with --restrict not to use it any more; those to which it\n"
+	"passed the case on are asked by it. Our own copy here is erased at once. What each says, and who has not answered, is in\n"
+	"kinward consent list and, until all have, in kinward todo. An agency that is offline is asked when it comes back.\n"
+	"Copies in your own case system, and backups, are yours to erase.\n\n"
+	"  kinward consent withdraw --case-ref R-2041 --from caregiver\n"
+	"  kinward consent withdraw --thread 77ab...41 --purpose tracing,public_photo --restrict\n";
+
 static const char IMPORT_DETAILS[] =
 	"Reads CSV (also with ; or tabs, as spreadsheets write it) or cases as Primero exports them in JSON. A row that breaks\n"
 	"a rule is named with its line and column, and the others go on. Running it twice stores nothing twice.\n\n"
@@ -146,6 +154,11 @@ const struct cli_group CLI_GROUPS[] = {
 		"  kinward hub init --name ke-hub --address hub.example.org:7443\n"
 		"  kinward hub add agency-a\n"
 		"  kinward hub list\n"},
+	{"consent", "withdraw consent to share, and see that every holder has erased",
+		"  kinward consent withdraw --case-ref R-2041\n"
+		"  kinward consent list                            who has answered, and who has not\n"
+		"  kinward consent erase 77ab...41                 a holder's answer, where agent.yaml says erase: manual\n"
+		"  kinward consent retain 77ab...41 --ground court_order\n"},
 	{"transfer", "move a case to another agency, which then owns it",
 		"  kinward transfer offer agency-b --summary case.json ...     the owner\n"
 		"  kinward transfer request agency-a --case-ref K-17 ...       the would-be owner\n"
@@ -177,6 +190,17 @@ const struct cli_command CLI_COMMANDS[] = {
 		.details = CASE_DETAILS, .args_min = 1, .args_max = 2, .options = CLI_CASE_OPTIONS, .run = cli_run_case},
 	{.name = "todo", .args = "", .summary = "What waits for us, the most overdue first", .details = TODO_DETAILS,
 		.options = CLI_TODO_OPTIONS, .run = cli_run_todo},
+	{.name = "consent withdraw", .args = "", .summary = "Withdraw consent: every holder erases the case, or restricts it",
+		.details = CONSENT_WITHDRAW_DETAILS, .options = CLI_CONSENT_WITHDRAW_OPTIONS, .run = cli_run_consent_withdraw},
+	{.name = "consent list", .args = "", .summary = "Who was asked to erase what, and what came of it",
+		.details = "Those without an answer come first.\n\n  kinward consent list --open\n  kinward consent list --case-ref R-2041\n",
+		.options = CLI_CONSENT_LIST_OPTIONS, .run = cli_run_consent_list},
+	{.name = "consent erase", .args = "THREAD", .summary = "Erase what another agency asks us to, and tell it",
+		.details = "  kinward consent erase 77ab...41\n", .args_min = 1, .args_max = 1, .run = cli_run_consent_erase},
+	{.name = "consent retain", .args = "THREAD", .summary = "Keep what another agency asks us to erase, by a law",
+		.details = "It can still be erased later with kinward consent erase.\n\n"
+			   "  kinward consent retain 77ab...41 --ground investigation --until 2026-12-31T00:00Z\n", .args_min = 1, .args_max = 1,
+		.options = CLI_CONSENT_RETAIN_OPTIONS, .run = cli_run_consent_retain},
 	{.name = "transfer offer", .args = "AGENCY", .summary = "Offer a case to the agency that shall own it",
 		.details = TRANSFER_OFFER_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_TRANSFER_OFFER_OPTIONS,
 		.run = cli_run_transfer_offer},
