@@ -25,13 +25,14 @@
  *   threadlog  that key ‖ n → sealed step  early    that key ‖ place → sealed act and inbox number
  *   erasure tag(thread id) ‖ tag(agency) → sealed: what was asked and done about consent there
  *   shred   id of a key in the vault → "", to be destroyed
+ *   recall  envelope id → sealed agency ‖ expiry hour: the hub shall not deliver it
  *   tracks  envelope id → sealed tracks   follow   key → sealed: what the agent has to say by itself
  *   reg     tag(local id) → sealed record aside    key → envelope that could not be opened */
 
 enum spool_table {
 	T_META, T_OUT, T_RETRY, T_ENV, T_SENT, T_SENTBODY, T_SENTID, T_INBOX, T_INID, T_INNEW, T_DEAD, T_SEEN, T_SEENEXP,
 	T_DUE, T_THREAD, T_REG, T_ASIDE, T_THREADS, T_THREADNO, T_OPEN, T_THREADLOG, T_EARLY, T_TRACKS, T_FOLLOW,
-	T_ERASURE, T_SHRED, T_COUNT
+	T_ERASURE, T_SHRED, T_RECALL, T_COUNT
 };
 
 #define SPOOL_SCHEMA 3u
@@ -180,8 +181,11 @@ KW_MUST_USE enum kw_err spool_erasure_sent(struct spool *spool, MDB_txn *txn, co
 KW_MUST_USE enum kw_err spool_erasure_dead(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
 /* Destroys the keys that wait for it, then says so; between transactions. */
 KW_MUST_USE enum kw_err spool_shred(struct spool *spool);
+/* Recalls of envelopes that would have expired by now are not said any more. */
+KW_MUST_USE enum kw_err spool_sweep_recalls(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
 /* Whether keys wait to be destroyed. */
 KW_MUST_USE enum kw_err spool_shred_due(struct spool *spool, bool *out);
+#define SPOOL_RECALL_SIZE 68u
 #define SPOOL_ERASURE_SIZE 1792u
 void spool_erasure_encode(const struct spool_erasure *erasure, uint8_t *out);
 KW_MUST_USE enum kw_err spool_erasure_decode(struct kw_view bytes, struct spool_erasure *out);

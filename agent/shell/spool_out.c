@@ -438,5 +438,7 @@ enum kw_err spool_run_sweep(struct spool *spool, MDB_txn *txn, struct spool_op *
 		err = sweep_retry(spool, txn, op);
 	if (err == KW_OK)
 		err = spool_sweep_early(spool, txn, op);
+	if (err == KW_OK)
+		err = spool_sweep_recalls(spool, txn, op);
 	return err != KW_OK ? err : sweep_seen(spool, txn, op);
 }

@@ -297,6 +297,9 @@ static void dispatch(struct brk *brk, const struct brk_event *event)
 	case BRK_EV_EXPIRED:
 		brk_deliver_expired(brk, event);
 		break;
+	case BRK_EV_RECALLED:
+		brk_deliver_recalled(brk, event);
+		break;
 	case BRK_EV_DRAINED:
 		drained(brk, event->u.conn);
 		break;

@@ -133,6 +133,7 @@ void brk_deliver_pump(struct brk *brk, uint32_t slot);
 void brk_deliver_rows(struct brk *brk, const struct brk_event *event);
 void brk_deliver_acked(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence);
 void brk_deliver_expired(struct brk *brk, const struct brk_event *event);
+void brk_deliver_recalled(struct brk *brk, const struct brk_event *event);
 void brk_deliver_unopened(struct brk *brk, const struct brk_event *event);
 /* Forgets what the session held in memory; the disk keeps it. */
 void brk_deliver_reset(struct brk *brk, struct brk_agency *agency);

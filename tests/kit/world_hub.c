@@ -100,6 +100,7 @@ static void carry_out(struct world *w)
 		case BRK_FX_NOTICE:
 		case BRK_FX_TRIM:
 		case BRK_FX_REMOVE:
+		case BRK_FX_RECALL:
 		case BRK_FX_REMINDER:
 		case BRK_FX_THREAD:
 		case BRK_FX_THREAD_GONE:

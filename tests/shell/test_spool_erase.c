@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -678,6 +679,36 @@ static void test_a_kill_loses_no_erasure_and_no_content(void **state)
 	open_spool(rig);
 }
 
+static void no_done(struct spool_op *op, enum kw_err err)
+{
+	(void)op;
+	assert_int_equal(err, KW_OK);
+}
+
+/* What an erasure costs: the vault is written anew, so it grows with the threads. */
+static void test_what_it_costs_is_told(void **state)
+{
+	struct rig *rig = *state;
+	struct timespec from, to;
+	for (uint32_t n = 1; n <= 20000; n++) {
+		struct spool_op *op = receive_op(1, 1, "agency-b", SECRET);
+		kw_put_u32(op->u.receive.item.message_id.bytes, n);
+		kw_put_u32(op->u.receive.item.thread_id.bytes, n);
+		kw_put_u32(op->u.receive.item.digest.bytes, n);
+		op->done = no_done;
+		spool_do(rig->spool, op);
+	}
+	while (spool_pending(rig->spool) > 0)
+		uv_run(&rig->loop, UV_RUN_ONCE);
+	receive(rig, 200, 2, OTHER);
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	asked_to_erase(rig, 201, 2, "agency-b", false);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	printf("one erasure beside 20,000 threads: %.0f ms\n",
+		(double)(to.tv_sec - from.tv_sec) * 1e3 + (double)(to.tv_nsec - from.tv_nsec) / 1e6);
+	assert_false(shows(rig, 200, OTHER));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -689,6 +720,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_manual_waits_for_a_person, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_erased_thread_takes_nothing_more_from_us, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_old_spool_is_sealed_anew_and_its_old_pages_are_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_it_costs_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_kill_loses_no_erasure_and_no_content, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
