@@ -8,6 +8,7 @@
 
 /* All commands, ended by a row without name. */
 extern const struct cli_command CLI_COMMANDS[];
+extern const struct cli_group CLI_GROUPS[];
 
 extern const struct cli_option CLI_SEND_OPTIONS[];
 extern const struct cli_option CLI_EVENT_OPTIONS[];
@@ -16,7 +17,16 @@ extern const struct cli_option CLI_IMPORT_OPTIONS[];
 extern const struct cli_option CLI_WATCH_OPTIONS[];
 extern const struct cli_option CLI_ATTACH_OPTIONS[];
 extern const struct cli_option CLI_ATTACHMENT_OPTIONS[];
+extern const struct cli_option CLI_CASE_OPTIONS[];
+extern const struct cli_option CLI_TODO_OPTIONS[];
 extern const struct cli_option CLI_VALIDATE_OPTIONS[];
+extern const struct cli_option CLI_ASSESS_OPTIONS[];
+extern const struct cli_option CLI_SURVEILLANCE_OPTIONS[];
+
+extern const struct cli_option CLI_HUB_INIT_OPTIONS[];
+extern const struct cli_option CLI_HUB_ADD_OPTIONS[];
+extern const struct cli_option CLI_HUB_LIST_OPTIONS[];
+extern const struct cli_option CLI_AGENT_INIT_OPTIONS[];
 
 int cli_run_send(struct cli_call *call);
 int cli_run_event(struct cli_call *call);
@@ -46,7 +56,15 @@ struct cli_attach {
  * after printing. */
 int cli_attach(struct cli_call *call, struct kinward *agent, const struct cli_attach *attach,
 	Kinward__V1__LocalReply **reply);
+int cli_run_case(struct cli_call *call);
+int cli_run_todo(struct cli_call *call);
 int cli_run_validate(struct cli_call *call);
+int cli_run_assess(struct cli_call *call);
+int cli_run_surveillance(struct cli_call *call);
+int cli_run_hub_init(struct cli_call *call);
+int cli_run_hub_add(struct cli_call *call);
+int cli_run_hub_list(struct cli_call *call);
+int cli_run_agent_init(struct cli_call *call);
 
 /* Fills 16 random bytes. 0, or an exit code after printing. */
 int cli_random_id(struct cli_call *call, uint8_t id[KW_ID_SIZE]);
@@ -54,6 +72,8 @@ int cli_random_id(struct cli_call *call, uint8_t id[KW_ID_SIZE]);
 int64_t cli_now_ms(void);
 /* Sends a SendRequest and prints what came of it; what send and event share. The request's content must have an id. */
 int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send);
+/* Takes --class, which may be NULL. 0, or an exit code after printing. */
+int cli_class_option(struct cli_call *call, const char *text, Kinward__V1__SendRequest *send);
 /* One line on an item: number, time, agency, kind, message id; with its state when it is one of ours. */
 void cli_print_item_line(FILE *out, const Kinward__V1__Item *item);
 /* An item with all of its content, as lines. */

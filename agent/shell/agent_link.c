@@ -73,10 +73,12 @@ static enum kw_err take_message(struct agent *agent, struct kw_view body)
 
 	if (err != KW_OK)
 		return err;
-	struct kw_view content = message.msg_class == KW_CONTROL ? message.notice : message.envelope;
-	struct spool_box *box = spool_box_new(content);
+	bool reminder = message.reminder.size > 0;
+	struct kw_view own = reminder ? message.reminder : message.notice;
+	struct spool_box *box = spool_box_new(message.msg_class == KW_CONTROL ? own : message.envelope);
 	if (box == NULL)
 		return KW_ENOMEM;
+	box->reminder = reminder;
 	event.u.message.msg_class = message.msg_class;
 	event.u.message.sequence = message.sequence;
 	event.u.message.size = box->size;

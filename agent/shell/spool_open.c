@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/shell/spool_inner.h"
@@ -20,7 +21,9 @@
 static const char *const table_names[T_COUNT] = {[T_META] = "meta", [T_OUT] = "out", [T_RETRY] = "retry",
 	[T_ENV] = "env", [T_SENT] = "sent", [T_SENTBODY] = "sentbody", [T_SENTID] = "sentid", [T_INBOX] = "inbox",
 	[T_INID] = "inid", [T_INNEW] = "innew", [T_DEAD] = "dead", [T_SEEN] = "seen", [T_SEENEXP] = "seenexp",
-	[T_DUE] = "due", [T_THREAD] = "thread", [T_REG] = "reg", [T_ASIDE] = "aside"};
+	[T_DUE] = "due", [T_THREAD] = "thread", [T_REG] = "reg", [T_ASIDE] = "aside", [T_THREADS] = "threads",
+	[T_THREADNO] = "threadno", [T_OPEN] = "open", [T_THREADLOG] = "threadlog", [T_EARLY] = "early", [T_TRACKS] = "tracks",
+	[T_FOLLOW] = "follow"};
 
 static const char check_text[] = "kinward agent spool";
 
@@ -37,7 +40,7 @@ static enum kw_err open_env(const char *path, const struct spool_options *option
 	if (rc == 0)
 		rc = mdb_env_set_maxreaders(env, READERS_MAX);
 	if (rc == 0)
-		rc = mdb_env_set_mapsize(env, (size_t)map_size);
+		rc = mdb_env_set_mapsize(env, (size_t)(map_size + SPOOL_RESERVE_SIZE));
 	if (rc == 0)
 		rc = mdb_env_open(env, path, flags, 0600);
 	if (rc != 0) {
@@ -168,6 +171,8 @@ static enum kw_err fill(const char *path, const struct spool_options *options)
 	spool.numbers[N_NEXT_DUE] = 1;
 	spool.numbers[N_NEXT_ASIDE] = 1;
 	spool.numbers[N_FIRST_ASIDE] = 1;
+	spool.numbers[N_NEXT_THREAD] = 1;
+	spool.numbers[N_NEXT_FOLLOW] = 1;
 	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++)
 		spool.numbers[N_NEXT_SEQ + c] = 1;
 	err = new_epoch(&spool);
@@ -206,6 +211,28 @@ static enum kw_err create(const struct spool_options *options)
 	return err;
 }
 
+/* The tables; those that an older schema did not have are made. Which schema it is stands in a table, so that one is looked
+ * at first. */
+static enum kw_err open_known_tables(struct spool *spool)
+{
+	struct kw_view state;
+	MDB_txn *txn;
+	uint64_t schema = 0;
+	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
+
+	if (err != KW_OK)
+		return err;
+	err = spool_mdb(mdb_dbi_open(txn, table_names[T_META], 0, &spool->tables[T_META]));
+	if (err == KW_OK)
+		err = spool_get(spool, txn, T_META, kw_view_str("state"), &state);
+	if (err == KW_OK && state.size >= 8)
+		schema = kw_get_u64(state.data);
+	mdb_txn_abort(txn);
+	if (err != KW_OK)
+		return err == KW_ENOTFOUND ? KW_ECORRUPT : err;
+	return open_tables(spool, schema == SPOOL_SCHEMA_BEFORE_THREADS ? MDB_CREATE : 0);
+}
+
 /* The state row and the proof of the key. */
 static enum kw_err load(struct spool *spool)
 {
@@ -221,7 +248,7 @@ static enum kw_err load(struct spool *spool)
 	if (err == KW_OK) {
 		for (size_t i = 0; i < N_COUNT && (i + 1) * 8 <= state.size; i++)
 			spool->numbers[i] = kw_get_u64(state.data + i * 8);
-		if (spool->numbers[N_SCHEMA] != SPOOL_SCHEMA)
+		if (spool->numbers[N_SCHEMA] != SPOOL_SCHEMA && spool->numbers[N_SCHEMA] != SPOOL_SCHEMA_BEFORE_THREADS)
 			err = KW_EVERSION;
 		else if (spool->numbers[N_EPOCH] == 0)
 			err = KW_ECORRUPT;
@@ -262,9 +289,11 @@ static enum kw_err open_all(struct spool *spool, const struct spool_options *opt
 	if (err == KW_OK)
 		err = spool_keys(spool, options->store_key);
 	if (err == KW_OK)
-		err = open_tables(spool, 0);
+		err = open_known_tables(spool);
 	if (err == KW_OK)
 		err = load(spool);
+	if (err == KW_OK && spool->numbers[N_SCHEMA] != SPOOL_SCHEMA)
+		err = spool_upgrade(spool);
 	if (err != KW_OK || !options->new_epoch)
 		return err;
 	err = new_epoch(spool);
@@ -274,6 +303,7 @@ static enum kw_err open_all(struct spool *spool, const struct spool_options *opt
 enum kw_err spool_open(const struct spool_options *options, struct uv_loop_s *loop, struct spool **out)
 {
 	const char *unsafe = getenv("KW_UNSAFE_TEST");
+	pthread_condattr_t monotonic; /* its calls fail for bad arguments only */
 	struct spool *spool;
 	enum kw_err err;
 
@@ -283,7 +313,10 @@ enum kw_err spool_open(const struct spool_options *options, struct uv_loop_s *lo
 	if (spool == NULL)
 		return KW_ENOMEM;
 	pthread_mutex_init(&spool->lock, NULL);
-	pthread_cond_init(&spool->wake, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&spool->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	spool->folder_fd = -1;
 	spool->map_size = options->map_size != 0 ? options->map_size : MAP_SIZE_DEFAULT;
 	spool->path = strdup(options->path);

@@ -38,6 +38,9 @@ struct hub_options {
 	struct store_options store;
 	struct brk_limits limits;
 	struct kw_name name;
+	/* The wall clock and one that only goes forward, in milliseconds; NULL: the machine's. */
+	void (*clock)(void *user, int64_t *wall_ms, int64_t *mono_ms);
+	void *clock_user;
 	const char *blob_folder;           /* NULL: no blobs are carried */
 	struct kw_blobs_limits blob_limits; /* sessions_max is the hub's own affair */
 };
@@ -66,7 +69,7 @@ KW_MUST_USE enum kw_err hub_frame(struct hub *hub, uint32_t conn, const struct k
 KW_MUST_USE enum kw_err hub_blob_frame(struct hub *hub, uint32_t conn, const struct kw_frame *frame);
 void hub_drained(struct hub *hub, uint32_t conn);
 void hub_conn_down(struct hub *hub, uint32_t conn);
-/* Once a second: space on disk, a slice of the search for expired rows. */
+/* Once a second: space on disk, a slice of the search for expired rows, threads whose time has come. */
 void hub_tick(struct hub *hub);
 /* At the end of each loop turn: hands the batch to the writer. */
 void hub_kick(struct hub *hub);

@@ -43,22 +43,40 @@ enum kw_err kw_frame_add(struct kw_buf *out, uint8_t type, struct kw_view body)
 /* What a message must be, read or written. */
 static enum kw_err message_check(const struct kw_frame_message *message)
 {
-	if (message->envelope.size > KW_ENVELOPE_SIZE_MAX || message->notice.size > KW_ENVELOPE_SIZE_MAX)
+	if (message->envelope.size > KW_ENVELOPE_SIZE_MAX || message->notice.size > KW_ENVELOPE_SIZE_MAX ||
+		message->reminder.size > KW_ENVELOPE_SIZE_MAX ||
+		message->tracks.size > KW_FRAME_TRACKS_MAX * KW_FRAME_TRACK_SIZE_MAX)
 		return KW_ETOOBIG;
 	if (message->sequence == 0 || (unsigned)message->msg_class >= KW_MSG_CLASS_COUNT)
 		return KW_EFIELD;
-	/* Notices are the control class, and the control class is notices. */
+	/* The control class is a hub's own words, and those are the control class. */
 	bool control = message->msg_class == KW_CONTROL;
-	if (control != (message->notice.size > 0) || control == (message->envelope.size > 0))
+	bool notice = message->notice.size > 0;
+	bool reminder = message->reminder.size > 0;
+	if (control == (message->envelope.size > 0) || control != (notice || reminder) || (notice && reminder) ||
+		(control && message->tracks.size > 0))
 		return KW_EFIELD;
 	return KW_OK;
+}
+
+/* Takes one more track into the run of them. They stand side by side, so that the run can be kept and sent as it is. */
+static void take_track(struct kw_fields *fields, const struct kw_pb_field *field, struct kw_view *tracks)
+{
+	size_t head_size = field->bytes.size < 0x80 ? 2 : field->bytes.size < 0x4000 ? 3 : 4;
+	const uint8_t *start = field->bytes.data - head_size;
+	if (tracks->size == 0)
+		tracks->data = start;
+	else if (tracks->data + tracks->size != start)
+		kw_fields_fail(fields, KW_EFORMAT);
+	tracks->size = (size_t)(field->bytes.data + field->bytes.size - tracks->data);
 }
 
 enum kw_err kw_frame_message_parse(struct kw_view body, struct kw_frame_message *out)
 {
 	static const struct kw_field_rules RULES = {.kinds = {[1] = KW_FIELD_VARINT, [2] = KW_FIELD_VARINT,
-		[3] = KW_FIELD_BYTES, [4] = KW_FIELD_BYTES}};
+		[3] = KW_FIELD_BYTES, [4] = KW_FIELD_BYTES, [5] = KW_FIELD_BYTES_REPEATED, [6] = KW_FIELD_BYTES}};
 	struct kw_fields fields = kw_fields_from(body, &RULES);
+	uint32_t track_count = 0;
 	struct kw_frame_message message = {.msg_class = KW_CONTROL};
 	struct kw_pb_field field;
 	while (kw_fields_next(&fields, &field)) {
@@ -72,8 +90,16 @@ enum kw_err kw_frame_message_parse(struct kw_view body, struct kw_frame_message 
 		case 3:
 			message.envelope = field.bytes;
 			break;
-		default:
+		case 4:
 			message.notice = field.bytes;
+			break;
+		case 5:
+			take_track(&fields, &field, &message.tracks);
+			if (++track_count > KW_FRAME_TRACKS_MAX)
+				kw_fields_fail(&fields, KW_ETOOBIG);
+			break;
+		default:
+			message.reminder = field.bytes;
 		}
 	}
 	enum kw_err err = kw_fields_end(&fields);
@@ -99,6 +125,10 @@ enum kw_err kw_frame_message_add(struct kw_buf *out, const struct kw_frame_messa
 		err = kw_pb_add_bytes(out, 3, message->envelope);
 	if (err == KW_OK)
 		err = kw_pb_add_bytes(out, 4, message->notice);
+	if (err == KW_OK)
+		err = kw_buf_add(out, message->tracks);
+	if (err == KW_OK)
+		err = kw_pb_add_bytes(out, 6, message->reminder);
 	return kw_field_frame_end(out, start, err);
 }
 

@@ -45,12 +45,14 @@ KW_MUST_USE enum kw_err kw_frame_next(struct kw_view bytes, size_t size_max, str
 /* Appends a whole frame. KW_ETOOBIG when head and body pass KW_FRAME_SIZE_MAX. */
 KW_MUST_USE enum kw_err kw_frame_add(struct kw_buf *out, uint8_t type, struct kw_view body);
 
-/* One message of a hop's log, either direction. Exactly one of envelope and notice is not empty. */
+/* One message of a hop's log, either direction. Exactly one of envelope, notice and reminder is not empty. */
 struct kw_frame_message {
 	enum kw_msg_class msg_class;
 	uint64_t sequence;
 	struct kw_view envelope; /* encoded Envelope */
 	struct kw_view notice;   /* encoded Notice, KW_CONTROL only */
+	struct kw_view tracks;   /* what kw_frame_track_add wrote, with an envelope only; read by kw_frame_tracks_parse */
+	struct kw_view reminder; /* encoded Reminder, KW_CONTROL only */
 };
 
 KW_MUST_USE enum kw_err kw_frame_message_parse(struct kw_view body, struct kw_frame_message *out);
@@ -105,6 +107,44 @@ struct kw_frame_notice {
 KW_MUST_USE enum kw_err kw_frame_notice_parse(struct kw_view body, struct kw_frame_notice *out);
 /* Appends the encoded Notice itself, without a frame head: it goes into a Message and into the store. */
 KW_MUST_USE enum kw_err kw_frame_notice_add(struct kw_buf *out, const struct kw_frame_notice *notice);
+
+/* What an agent lets its hub know of a thread (DOMAIN §1): numbers of proto/wire/states.h, not checked here, because a
+ * newer agent may know more of them than an older hub. */
+#define KW_FRAME_TRACKS_MAX 32u
+#define KW_FRAME_TRACK_SIZE_MAX 100u /* as one field of a message */
+
+struct kw_frame_track {
+	struct kw_id thread_id;
+	uint8_t kind;
+	uint8_t state;     /* what the sender declares */
+	uint8_t risk;
+	uint32_t sequence; /* of the sender's events in this thread; 0: not an event of its own, a receipt */
+	struct kw_name other_agency;
+};
+
+/* Appends one track in the form of kw_frame_message.tracks. */
+KW_MUST_USE enum kw_err kw_frame_track_add(struct kw_buf *out, const struct kw_frame_track *track);
+/* out: KW_FRAME_TRACKS_MAX of them. KW_ETOOBIG when there are more. */
+KW_MUST_USE enum kw_err kw_frame_tracks_parse(struct kw_view tracks, struct kw_frame_track *out, uint32_t *count);
+
+/* A clock of a thread has reached a step; numbers of proto/wire/states.h and clocks.h. */
+struct kw_frame_reminder {
+	struct kw_id thread_id;
+	uint8_t kind;
+	uint8_t clock;
+	uint8_t step; /* percent of the limit: 50, 100, 150, 200 */
+	uint8_t audience; /* of the schema: ReminderAudience */
+	uint8_t risk;
+	uint8_t state;
+	int64_t due_unix_ms; /* the limit itself, by the hub's clock */
+	int64_t late_ms;     /* past the limit when it was made; 0 before it */
+	struct kw_name agency;       /* who is waited for */
+	struct kw_name other_agency; /* who waits */
+};
+
+KW_MUST_USE enum kw_err kw_frame_reminder_parse(struct kw_view body, struct kw_frame_reminder *out);
+/* Appends the encoded Reminder itself, without a frame head, as kw_frame_notice_add does. */
+KW_MUST_USE enum kw_err kw_frame_reminder_add(struct kw_buf *out, const struct kw_frame_reminder *reminder);
 
 struct kw_frame_error {
 	enum kw_err code;

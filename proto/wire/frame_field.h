@@ -9,7 +9,7 @@
 /* What the two files of the frame codec share, and nobody else needs: a reader that knows each field's wire type, the
  * parts that repeat in several frames, and a writer that fills in the frame's length at the end. */
 
-#define KW_FIELD_NUMBER_MAX 10u /* highest field number in a frame that is read by hand */
+#define KW_FIELD_NUMBER_MAX 12u /* highest field number in a frame that is read by hand */
 
 enum kw_field_kind {
 	KW_FIELD_UNKNOWN = 0, /* skipped: a newer peer may send it */

@@ -16,6 +16,7 @@ struct bench_options {
 	const char *parent;    /* where the temporary site goes; its disk is what is measured */
 	const char *listen;    /* `site` only */
 	uint32_t agents;
+	uint32_t open;         /* threads */
 	uint32_t size;         /* of the padded message */
 	uint32_t seconds;
 	uint32_t warm_s;
@@ -25,7 +26,7 @@ struct bench_options {
 	uint32_t ack_delay_ms; /* recipients acknowledge once in so long, as if their own commit took that; 0: each turn */
 	bool seal;             /* seal each message anew instead of repeating one */
 	bool submit_only;      /* recipients give no credit: nothing is delivered */
-	bool count_syncs;      /* run the broker under strace */
+	bool count_syncs;      /* run the broker under strace: the proof of what the commits claim */
 	bool keep;             /* leave the temporary folder */
 };
 
@@ -64,6 +65,7 @@ void bench_json_end(void);
 
 int bench_route(const struct bench_options *options);
 int bench_idle(const struct bench_options *options);
+int bench_threads(const struct bench_options *options);
 int bench_site(const struct bench_options *options);
 
 #endif

@@ -1,6 +1,7 @@
 /* A stream of frames, each body read by every parser; what parses must write, and write the same again. */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/base/check.h"
 #include "proto/wire/frame.h"
@@ -32,6 +33,25 @@ STABLE(welcome, struct kw_frame_hello, KW_FRAME_HEAD_SIZE)
 STABLE(notice, struct kw_frame_notice, 0)
 STABLE(error, struct kw_frame_error, KW_FRAME_HEAD_SIZE)
 STABLE(unopened, struct kw_frame_unopened, KW_FRAME_HEAD_SIZE)
+STABLE(reminder, struct kw_frame_reminder, 0)
+
+/* Each track that parses must write, and read as the same. */
+static void stable_tracks(struct kw_view body)
+{
+	struct kw_frame_message message;
+	struct kw_frame_track first[KW_FRAME_TRACKS_MAX], second[KW_FRAME_TRACKS_MAX];
+	uint32_t first_count, second_count;
+	struct kw_buf out;
+	if (kw_frame_message_parse(body, &message) != KW_OK ||
+		kw_frame_tracks_parse(message.tracks, first, &first_count) != KW_OK)
+		return;
+	kw_buf_init(&out, KW_FRAME_SIZE_MAX);
+	for (uint32_t i = 0; i < first_count; i++)
+		KW_ASSERT(kw_frame_track_add(&out, &first[i]) == KW_OK);
+	KW_ASSERT(kw_frame_tracks_parse(kw_buf_view(&out), second, &second_count) == KW_OK);
+	KW_ASSERT(second_count == first_count && memcmp(first, second, first_count * sizeof(*first)) == 0);
+	kw_buf_fini(&out);
+}
 STABLE(blob_offer, struct kw_frame_blob_offer, KW_FRAME_HEAD_SIZE)
 STABLE(blob_want, struct kw_frame_blob_want, KW_FRAME_HEAD_SIZE)
 STABLE(blob_chunk, struct kw_frame_blob_chunk, KW_FRAME_HEAD_SIZE)
@@ -48,6 +68,8 @@ static void every_parser(struct kw_view body)
 	stable_notice(body);
 	stable_error(body);
 	stable_unopened(body);
+	stable_reminder(body);
+	stable_tracks(body);
 	stable_blob_offer(body);
 	stable_blob_want(body);
 	stable_blob_chunk(body);

@@ -1,4 +1,4 @@
-/* proto/wire/frame.c, frame_field.c, frame_session.c */
+/* proto/wire/frame.c, frame_field.c, frame_session.c, frame_track.c */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -64,6 +64,19 @@ static struct kw_frame_notice sample_notice(void)
 {
 	return (struct kw_frame_notice){.envelope_id = {{1, 2, 3}}, .agency = name_of("agency-b"), .reason = KW_EFULL,
 		.retry_after_ms = 60000};
+}
+
+static struct kw_frame_track sample_track(uint8_t last)
+{
+	return (struct kw_frame_track){.thread_id = {{9, 8, 7, [15] = last}}, .kind = 1, .state = 3, .risk = 1,
+		.sequence = UINT32_MAX, .other_agency = name_of("agency-b")};
+}
+
+static struct kw_frame_reminder sample_reminder(void)
+{
+	return (struct kw_frame_reminder){.thread_id = {{9, 8, 7}}, .kind = 1, .clock = 2, .step = 150, .audience = 5, .risk = 3,
+		.state = 2, .due_unix_ms = 1760000000123, .late_ms = 43200000, .agency = name_of("agency-b"),
+		.other_agency = name_of("agency-a")};
 }
 
 static struct kw_frame_error sample_error(void)
@@ -137,6 +150,7 @@ KIND(ack, struct kw_frame_ack)
 KIND(notice, struct kw_frame_notice)
 KIND(error, struct kw_frame_error)
 KIND(unopened, struct kw_frame_unopened)
+KIND(reminder, struct kw_frame_reminder)
 KIND(blob_offer, struct kw_frame_blob_offer)
 KIND(blob_want, struct kw_frame_blob_want)
 KIND(blob_chunk, struct kw_frame_blob_chunk)
@@ -151,6 +165,38 @@ static enum kw_err make_notice_message(struct kw_buf *out)
 	enum kw_err err = kw_frame_message_add(out, &message);
 	kw_buf_fini(&inner);
 	return err;
+}
+
+static enum kw_err make_reminder_message(struct kw_buf *out)
+{
+	struct kw_buf inner;
+	kw_buf_init(&inner, 1000);
+	assert_ok(make_reminder(&inner));
+	struct kw_frame_message message = {.msg_class = KW_CONTROL, .sequence = 7, .reminder = kw_buf_view(&inner)};
+	enum kw_err err = kw_frame_message_add(out, &message);
+	kw_buf_fini(&inner);
+	return err;
+}
+
+/* A message with `count` tracks. */
+static enum kw_err tracked(struct kw_buf *out, uint32_t count)
+{
+	struct kw_buf tracks;
+	kw_buf_init(&tracks, 10000);
+	for (uint32_t i = 0; i < count; i++) {
+		struct kw_frame_track track = sample_track((uint8_t)i);
+		assert_ok(kw_frame_track_add(&tracks, &track));
+	}
+	struct kw_frame_message message = sample_message();
+	message.tracks = kw_buf_view(&tracks);
+	enum kw_err err = kw_frame_message_add(out, &message);
+	kw_buf_fini(&tracks);
+	return err;
+}
+
+static enum kw_err make_tracks_message(struct kw_buf *out)
+{
+	return tracked(out, 2);
 }
 
 static enum kw_err make_ping(struct kw_buf *out)
@@ -187,7 +233,10 @@ static const struct kind KINDS[] = {
 	{"welcome", HEAD, make_welcome, turn_welcome},
 	{"message", HEAD, make_message, turn_message},
 	{"message_notice", HEAD, make_notice_message, turn_message},
+	{"message_tracks", HEAD, make_tracks_message, turn_message},
+	{"message_reminder", HEAD, make_reminder_message, turn_message},
 	{"notice", 0, make_notice, turn_notice},
+	{"reminder", 0, make_reminder, turn_reminder},
 	{"ack", HEAD, make_ack, turn_ack},
 	{"error", HEAD, make_error, turn_error},
 	{"unopened", HEAD, make_unopened, turn_unopened},
@@ -446,6 +495,78 @@ static enum kw_err parse_ack(const void *bytes, size_t size)
 }
 #define ACK(bytes) parse_ack(bytes, sizeof(bytes) - 1)
 
+static void test_message_takes_32_tracks_and_no_more(void **state)
+{
+	(void)state;
+	struct kw_buf buf;
+	struct kw_frame_message message;
+	struct kw_frame_track out[KW_FRAME_TRACKS_MAX];
+	uint32_t count = 0;
+	kw_buf_init(&buf, BUF_MAX);
+	assert_ok(tracked(&buf, KW_FRAME_TRACKS_MAX));
+	assert_ok(kw_frame_message_parse(KW_VIEW(buf.data + HEAD, buf.size - HEAD), &message));
+	assert_ok(kw_frame_tracks_parse(message.tracks, out, &count));
+	assert_int_equal(count, KW_FRAME_TRACKS_MAX);
+	for (uint32_t i = 0; i < count; i++) {
+		struct kw_frame_track want = sample_track((uint8_t)i);
+		assert_memory_equal(&out[i], &want, sizeof(want));
+	}
+	kw_buf_clear(&buf);
+	assert_ok(tracked(&buf, KW_FRAME_TRACKS_MAX + 1)); /* few enough bytes */
+	assert_int_equal(parse_message(buf.data + HEAD, buf.size - HEAD), KW_ETOOBIG);
+	kw_buf_clear(&buf);
+	assert_int_equal(tracked(&buf, 3 * KW_FRAME_TRACKS_MAX), KW_ETOOBIG); /* too many bytes */
+	kw_buf_fini(&buf);
+}
+
+static enum kw_err parse_tracks(const void *bytes, size_t size)
+{
+	struct kw_frame_track out[KW_FRAME_TRACKS_MAX];
+	uint32_t count;
+	return kw_frame_tracks_parse(KW_VIEW(bytes, size), out, &count);
+}
+#define TRACKS(bytes) parse_tracks(bytes, sizeof(bytes) - 1)
+#define THREAD "\x0a\x10" "0123456789abcdef"
+
+static void test_tracks_refuse_what_breaks_a_rule(void **state)
+{
+	(void)state;
+	assert_ok(TRACKS(""));
+	assert_ok(TRACKS("\x2a\x15" THREAD "\x32\x01x"));
+	assert_ok(TRACKS("\x2a\x18" THREAD "\x18\xff\x01\x32\x01x"));             /* a state of a later version */
+	assert_int_equal(TRACKS("\x2a\x18" THREAD "\x18\x80\x02\x32\x01x"), KW_EFIELD); /* state 256 */
+	assert_int_equal(TRACKS("\x2a\x12" THREAD), KW_EFIELD);                      /* no agency */
+	assert_int_equal(TRACKS("\x2a\x03\x32\x01x"), KW_EFIELD);                    /* no thread */
+	assert_int_equal(TRACKS("\x2a\x15" THREAD "\x32\x01X"), KW_EFIELD);          /* no name */
+	assert_int_equal(TRACKS("\x2a\x14\x0a\x0f" "0123456789abcde\x32\x01x"), KW_EFIELD); /* short id */
+	assert_int_equal(TRACKS("\x2a\x27" THREAD THREAD "\x32\x01x"), KW_EFORMAT);  /* thread twice */
+	assert_int_equal(TRACKS("\x32\x15" THREAD "\x32\x01x"), KW_EFORMAT);         /* another field */
+	assert_int_equal(TRACKS("\x2a\x16" THREAD "\x32\x01x"), KW_EFORMAT);         /* cut short */
+	/* Tracks stand side by side, with an envelope, towards a hub. */
+	assert_ok(MESSAGE("\x08\x01\x10\x01\x1a\x01x\x2a\x00\x2a\x00"));
+	assert_int_equal(MESSAGE("\x08\x01\x10\x01\x2a\x00\x1a\x01x\x2a\x00"), KW_EFORMAT);
+	assert_int_equal(MESSAGE("\x10\x01\x22\x01y\x2a\x00"), KW_EFIELD);
+	assert_int_equal(MESSAGE("\x10\x01\x32\x01y\x2a\x00"), KW_EFIELD);
+	assert_ok(MESSAGE("\x10\x01\x32\x01y"));
+	assert_int_equal(MESSAGE("\x10\x01\x22\x01y\x32\x01y"), KW_EFIELD); /* notice and reminder */
+	assert_int_equal(MESSAGE("\x08\x01\x10\x01\x32\x01y"), KW_EFIELD);  /* urgent with reminder */
+	assert_int_equal(MESSAGE("\x08\x01\x10\x01\x1a\x01x\x32\x01y"), KW_EFIELD);
+
+	struct kw_buf buf;
+	kw_buf_init(&buf, BUF_MAX);
+	struct kw_frame_track track = sample_track(0);
+	track.other_agency.text[0] = '-';
+	assert_int_equal(kw_frame_track_add(&buf, &track), KW_EFIELD);
+	struct kw_frame_reminder reminder = sample_reminder();
+	reminder.late_ms = -1;
+	assert_int_equal(kw_frame_reminder_add(&buf, &reminder), KW_EFIELD);
+	reminder = sample_reminder();
+	reminder.other_agency.text[0] = '\0';
+	assert_int_equal(kw_frame_reminder_add(&buf, &reminder), KW_EFIELD);
+	assert_int_equal(buf.size, 0);
+	kw_buf_fini(&buf);
+}
+
 static void test_ack_refuses_a_class_twice_or_unknown(void **state)
 {
 	(void)state;
@@ -677,7 +798,8 @@ static void test_ours_are_the_bytes_that_protobuf_c_writes(void **state)
 	(void)state;
 	const ProtobufCMessageDescriptor *descriptors[KIND_COUNT] = {&kinward__v1__hello__descriptor,
 		&kinward__v1__welcome__descriptor, &kinward__v1__message__descriptor, &kinward__v1__message__descriptor,
-		&kinward__v1__notice__descriptor, &kinward__v1__ack__descriptor, &kinward__v1__error__descriptor,
+		&kinward__v1__message__descriptor, &kinward__v1__message__descriptor, &kinward__v1__notice__descriptor,
+		&kinward__v1__reminder__descriptor, &kinward__v1__ack__descriptor, &kinward__v1__error__descriptor,
 		&kinward__v1__unopened__descriptor, &kinward__v1__ping__descriptor, &kinward__v1__goaway__descriptor,
 		&kinward__v1__blob_offer__descriptor, &kinward__v1__blob_want__descriptor, &kinward__v1__blob_chunk__descriptor,
 		&kinward__v1__blob_done__descriptor};
@@ -714,6 +836,8 @@ int main(void)
 		cmocka_unit_test(test_add_leaves_a_full_buffer_as_it_was),
 		cmocka_unit_test(test_message_refuses_what_breaks_a_rule),
 		cmocka_unit_test(test_message_takes_the_largest_envelope_and_no_more),
+		cmocka_unit_test(test_message_takes_32_tracks_and_no_more),
+		cmocka_unit_test(test_tracks_refuse_what_breaks_a_rule),
 		cmocka_unit_test(test_ack_refuses_a_class_twice_or_unknown),
 		cmocka_unit_test(test_hello_refuses_what_breaks_a_rule),
 		cmocka_unit_test(test_hello_fits_before_authentication),
