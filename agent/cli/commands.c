@@ -4,10 +4,6 @@
 
 #include <string.h>
 
-#ifndef KW_VERSION
-#define KW_VERSION "0.1.0"
-#endif
-
 static int run_version(struct cli_call *call)
 {
 	if (call->json)
@@ -67,6 +63,17 @@ static const char TODO_DETAILS[] =
 	"  kinward todo\n"
 	"  kinward todo --json | your-program\n";
 
+static const char ATTACH_DETAILS[] =
+	"Seals FILE (at most 64 MiB) for AGENCY and prints the reference that a message names it by. The sealed file leaves by\n"
+	"itself, behind all messages, and goes on where it was after a cut or a restart. For a second agency attach it again.\n\n"
+	"  kinward attach agency-b photo.jpg --json               the reference, for \"attachments\" in a message's JSON\n"
+	"  kinward send agency-b --referral r.json --attach photo.jpg      both in one go\n";
+
+static const char ATTACHMENT_DETAILS[] =
+	"Opens an attachment that a received message names and writes it to a file that must not be there yet. DIGEST is what\n"
+	"kinward show prints in the message. Exit code 75: it has not arrived yet.\n\n"
+	"  kinward attachment get 5f2c...09 --out photo.jpg\n";
+
 static const char IMPORT_DETAILS[] =
 	"Reads CSV (also with ; or tabs, as spreadsheets write it) or cases as Primero exports them in JSON. A row that breaks\n"
 	"a rule is named with its line and column, and the others go on. Running it twice stores nothing twice.\n\n"
@@ -83,6 +90,17 @@ static const char VALIDATE_DETAILS[] =
 	"  kinward validate message.json\n"
 	"  kinward validate --as ReferralRequest referral.json       what kinward send --referral takes\n"
 	"  kinward validate --json outgoing/ late.json\n";
+
+static const char ASSESS_DETAILS[] =
+	"Asks for what is not given and advises a desk review, a multi-sector, a rapid or a site-specific assessment. With fewer\n"
+	"than 15 distinct affected communities each is assessed; from 15 on a sample speaks for all. It needs no agent.\n\n"
+	"  kinward assess choose\n"
+	"  kinward assess choose --phase later --access sites --communities 9 --recent-data no --multi-sector no\n";
+
+static const char SURVEILLANCE_DETAILS[] =
+	"Reads the SeparationReports in the inbox and flags pairs of cases of one village, sex and cause, with ages within two\n"
+	"years and reports within four weeks. What one of them does not say counts as no difference. A person decides.\n\n"
+	"  kinward surveillance candidates --since 2026-W40\n";
 
 const struct cli_command CLI_COMMANDS[] = {
 	{.name = "send", .args = "AGENCY", .summary = "Send a referral, or any message, to another agency",
@@ -111,10 +129,21 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "validate", .args = "FILE|FOLDER...", .summary = "Check messages in JSON files, without an agent",
 		.details = VALIDATE_DETAILS, .args_min = 1, .args_max = CLI_FILES_MAX, .options = CLI_VALIDATE_OPTIONS,
 		.run = cli_run_validate},
+	{.name = "attach", .args = "AGENCY FILE", .summary = "Seal a photo or document for an agency",
+		.details = ATTACH_DETAILS, .args_min = 2, .args_max = 2, .options = CLI_ATTACH_OPTIONS, .run = cli_run_attach},
+	{.name = "attachment", .args = "get DIGEST", .summary = "Open an attachment that has come", .details = ATTACHMENT_DETAILS,
+		.args_min = 2, .args_max = 2, .options = CLI_ATTACHMENT_OPTIONS, .run = cli_run_attachment},
+	{.name = "attachments", .args = "", .summary = "List attachments, sent and received, and how far each is",
+		.details = "  kinward attachments\n", .run = cli_run_attachments},
 	{.name = "dead-letters", .args = "", .summary = "List what will not arrive, and why",
 		.details = "Each stays on the list until it is acknowledged. Call the other agency, or send again.\n\n"
 			   "  kinward dead-letters\n  kinward ack 5f2c...09\n", .options = CLI_LIST_OPTIONS,
 		.run = cli_run_dead_letters},
+	{.name = "assess", .args = "choose", .summary = "Which assessment to make of separation and protection, and why",
+		.details = ASSESS_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_ASSESS_OPTIONS, .run = cli_run_assess},
+	{.name = "surveillance", .args = "candidates", .summary = "Weekly separation reports: which cases may be one child",
+		.details = SURVEILLANCE_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_SURVEILLANCE_OPTIONS,
+		.run = cli_run_surveillance},
 	{.name = "status", .args = "", .summary = "Is the agent online, and what is it doing",
 		.details = "  kinward status\n  kinward status --json\n", .run = cli_run_status},
 	{.name = "keys", .args = "", .summary = "Our fingerprints, and the agencies we can send to",

@@ -37,6 +37,19 @@ static void do_send(struct socket_conn *conn, Kinward__V1__LocalRequest *request
 		conn->socket->host.send(conn->socket->host.user, request->send, call);
 }
 
+static void do_attachment(struct socket_conn *conn, const Kinward__V1__LocalRequest *request)
+{
+	const struct socket_host *host = &conn->socket->host;
+	struct socket_call *call = host->attachment == NULL ? NULL : socket_call_new(conn, request->id);
+
+	if (host->attachment == NULL)
+		refuse_field(conn, request->id, "body", "This agent carries no attachments.");
+	else if (call == NULL)
+		socket_refuse(conn, request->id, KW_ENOMEM, &(struct socket_detail){0});
+	else
+		host->attachment(host->user, request, call);
+}
+
 static void call_done(struct spool_op *op, enum kw_err err)
 {
 	struct socket_call *call = op->user;
@@ -123,8 +136,10 @@ static void do_register(struct socket_conn *conn, uint64_t id, const Kinward__V1
 		return;
 	}
 	enum kw_err err = kw_message_validate(&request->registration->base, "registration", &fault);
-	if (err == KW_OK && spool_is_full(conn->socket->host.spool))
-		err = KW_ENOSPACE;
+	if (err == KW_OK && spool_space(conn->socket->host.spool) != SPOOL_SPACE_OK) {
+		socket_refuse(conn, id, KW_ENOSPACE, &(struct socket_detail){.text = SOCKET_NO_SPACE_TEXT});
+		return;
+	}
 	if (err != KW_OK) {
 		socket_refuse(conn, id, err, &(struct socket_detail){.field = fault.field, .text = fault.rule[0] ? fault.rule : NULL});
 		return;
@@ -159,6 +174,8 @@ static void do_status(struct socket_conn *conn, uint64_t id)
 	body.unopened = spool_count(spool, SPOOL_COUNT_UNOPENED);
 	body.inbox_new = spool_count(spool, SPOOL_COUNT_NEW);
 	body.registrations = spool_count(spool, SPOOL_COUNT_REGISTRATIONS);
+	body.put_off = spool_put_off(spool);
+	body.store = (Kinward__V1__StoreState)(KINWARD__V1__STORE_STATE__STORE_STATE_OK + (int)spool_space(spool));
 	conn->socket->host.status(conn->socket->host.user, &body);
 	reply.id = id;
 	reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_STATUS;
@@ -261,6 +278,11 @@ static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *reques
 		break;
 	case KINWARD__V1__LOCAL_REQUEST__BODY_TODO:
 		socket_do_todo(conn, request->id, request->todo);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACH:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_GET:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENTS:
+		do_attachment(conn, request);
 		break;
 	default:
 		refuse_field(conn, request->id, "body", "The request asks for nothing that this agent knows.");

@@ -14,6 +14,7 @@ void hub_hello(struct hub *hub, uint32_t conn, const struct kw_name *agency, con
 		return;
 	}
 	hub_event(hub, &event);
+	hub_blobs_up(hub, conn, event.u.hello.slot);
 }
 
 /* Reads what a hub may know of an envelope. One that cannot be carried still becomes a message event, so that its sender
@@ -58,9 +59,12 @@ static enum kw_err take_message(struct hub *hub, uint32_t conn, struct kw_view b
 	event.u.message.box = (uint64_t)(uintptr_t)box;
 	event.u.message.size = box->size;
 	label(hub, frame.envelope, &event.u.message);
-	hub_event(hub, &event);
+	if (frame.tracks.size > 0)
+		err = hub_tracks(hub, frame.tracks, &event.u.message);
+	if (err == KW_OK)
+		hub_event(hub, &event);
 	store_box_unref(box);
-	return KW_OK;
+	return err;
 }
 
 static void one_row(void *user, const struct store_row *row)
@@ -91,8 +95,10 @@ static enum kw_err take_unopened(struct hub *hub, uint32_t conn, const struct kw
 	err = store_read(hub->store, &range, one_row, &row);
 	if (err != KW_OK)
 		return err;
-	if (row.sequence == unopened->sequence && kw_id_equal(&row.envelope_id, &unopened->envelope_id))
+	if (row.sequence == unopened->sequence && kw_id_equal(&row.envelope_id, &unopened->envelope_id)) {
 		event.u.unopened.owner_slot = row.owner_slot;
+		event.u.unopened.thread_id = row.thread_id;
+	}
 	hub_event(hub, &event);
 	return KW_OK;
 }
