@@ -8,19 +8,25 @@
 
 /* All commands, ended by a row without name. */
 extern const struct cli_command CLI_COMMANDS[];
+extern const struct cli_group CLI_GROUPS[];
 
 extern const struct cli_option CLI_SEND_OPTIONS[];
 extern const struct cli_option CLI_EVENT_OPTIONS[];
 extern const struct cli_option CLI_LIST_OPTIONS[];
 extern const struct cli_option CLI_IMPORT_OPTIONS[];
 extern const struct cli_option CLI_WATCH_OPTIONS[];
-extern const struct cli_option CLI_CASE_OPTIONS[];
-extern const struct cli_option CLI_TODO_OPTIONS[];
 extern const struct cli_option CLI_ATTACH_OPTIONS[];
 extern const struct cli_option CLI_ATTACHMENT_OPTIONS[];
+extern const struct cli_option CLI_CASE_OPTIONS[];
+extern const struct cli_option CLI_TODO_OPTIONS[];
 extern const struct cli_option CLI_VALIDATE_OPTIONS[];
 extern const struct cli_option CLI_ASSESS_OPTIONS[];
 extern const struct cli_option CLI_SURVEILLANCE_OPTIONS[];
+
+extern const struct cli_option CLI_HUB_INIT_OPTIONS[];
+extern const struct cli_option CLI_HUB_ADD_OPTIONS[];
+extern const struct cli_option CLI_HUB_LIST_OPTIONS[];
+extern const struct cli_option CLI_AGENT_INIT_OPTIONS[];
 
 int cli_run_send(struct cli_call *call);
 int cli_run_event(struct cli_call *call);
@@ -33,8 +39,6 @@ int cli_run_status(struct cli_call *call);
 int cli_run_keys(struct cli_call *call);
 int cli_run_watch(struct cli_call *call);
 int cli_run_import(struct cli_call *call);
-int cli_run_case(struct cli_call *call);
-int cli_run_todo(struct cli_call *call);
 int cli_run_attach(struct cli_call *call);
 int cli_run_attachment(struct cli_call *call);
 int cli_run_attachments(struct cli_call *call);
@@ -52,9 +56,15 @@ struct cli_attach {
  * after printing. */
 int cli_attach(struct cli_call *call, struct kinward *agent, const struct cli_attach *attach,
 	Kinward__V1__LocalReply **reply);
+int cli_run_case(struct cli_call *call);
+int cli_run_todo(struct cli_call *call);
 int cli_run_validate(struct cli_call *call);
 int cli_run_assess(struct cli_call *call);
 int cli_run_surveillance(struct cli_call *call);
+int cli_run_hub_init(struct cli_call *call);
+int cli_run_hub_add(struct cli_call *call);
+int cli_run_hub_list(struct cli_call *call);
+int cli_run_agent_init(struct cli_call *call);
 
 /* Fills 16 random bytes. 0, or an exit code after printing. */
 int cli_random_id(struct cli_call *call, uint8_t id[KW_ID_SIZE]);

@@ -241,9 +241,9 @@ static void fill_reminder(const struct kw_frame_reminder *from, const struct spo
 	kinward__v1__reminder__init(out);
 	out->thread_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = (uint8_t *)(uintptr_t)from->thread_id.bytes};
 	out->kind = (Kinward__V1__ThreadKind)from->kind;
-	out->clock = (Kinward__V1__ThreadClock)from->clock; /* one number for both */
+	out->clock = (Kinward__V1__ThreadClock)from->clock;
 	out->step = from->step;
-	out->audience = (Kinward__V1__ReminderAudience)(from->audience + 1); /* the schema keeps 0 for "not set" */
+	out->audience = (Kinward__V1__ReminderAudience)from->audience;
 	out->risk = (Kinward__V1__Risk)from->risk;
 	out->state = from->state;
 	out->due_unix_ms = from->due_unix_ms;

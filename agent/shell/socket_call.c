@@ -270,6 +270,11 @@ static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *reques
 	case KINWARD__V1__LOCAL_REQUEST__BODY_KEYS:
 		do_keys(conn, request->id);
 		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACH:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_GET:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENTS:
+		do_attachment(conn, request);
+		break;
 	case KINWARD__V1__LOCAL_REQUEST__BODY_CASES:
 		socket_do_cases(conn, request->id, request->cases);
 		break;
@@ -278,11 +283,6 @@ static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *reques
 		break;
 	case KINWARD__V1__LOCAL_REQUEST__BODY_TODO:
 		socket_do_todo(conn, request->id, request->todo);
-		break;
-	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACH:
-	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_GET:
-	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENTS:
-		do_attachment(conn, request);
 		break;
 	default:
 		refuse_field(conn, request->id, "body", "The request asks for nothing that this agent knows.");

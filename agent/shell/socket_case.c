@@ -43,7 +43,7 @@ static void fill_clock(const struct agt_thread *record, int64_t at_ms, Kinward__
 	if (clock == KW_CLOCK_NONE || !agt_thread_is_open(record))
 		return;
 	kw_clock_limits_default(&limits);
-	row->clock = (Kinward__V1__ThreadClock)clock; /* one number for both */
+	row->clock = (Kinward__V1__ThreadClock)clock; /* the same numbers: unit/test_states_schema */
 	row->due_unix_ms = record->changed_ms + kw_clock_limit(&limits, clock, record->risk);
 	row->late_ms = at_ms > row->due_unix_ms ? at_ms - row->due_unix_ms : 0;
 }
