@@ -27,6 +27,9 @@ struct fake {
 	unsigned registered; /* REGISTER requests */
 	bool refuse;         /* answer SEND with a refusal that may be retried */
 	bool acked_before;   /* nothing is left to acknowledge */
+	bool illegal;        /* answer SEND with a refusal of the thread */
+	char asked[512];     /* the last question about cases as JSON */
+	bool no_cases;
 };
 
 static uint8_t ID[KW_ID_SIZE] = {0x5f, 0x2c, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 9};
