@@ -231,6 +231,11 @@ int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequ
 {
 	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
 	Kinward__V1__LocalReply *reply = NULL;
+	static const uint8_t NONE[KW_ID_SIZE];
+	const ProtobufCBinaryData *id = &send->content->message_id;
+	/* Also those of a file, of an event and of an import. */
+	if (id->len == KW_ID_SIZE && memcmp(id->data, NONE, KW_ID_SIZE) == 0)
+		return fail_field(call, "message_id", "is all zeros, which is no id: give 16 random bytes, or leave it out");
 	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_SEND;
 	request.send = send;
 	int code = cli_ask(call, agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_SENT, &reply);

@@ -44,9 +44,9 @@ static const char SEND_DETAILS[] =
 static const char EVENT_DETAILS[] =
 	"Tells the other agency of a thread what has become of the referral. The receiver says acknowledged, accepted,\n"
 	"scheduled, in_progress, completed, rejected, onward_proposed, need_info, no_show, not_provided, cancelled; the sender\n"
-	"says acknowledged (which answers need_info or onward_proposed), closed, cancel_requested, consent_withdrawn. What the\n"
-	"case does not allow now is refused, with what it does; kinward case show names its state. 5f2c...09 below stands for a\n"
-	"whole id of 32 hex digits.\n\n"
+	"says acknowledged (which answers need_info or onward_proposed), closed, cancel_requested, consent_withdrawn. What the case\n"
+	"does not allow now is refused, with what it does; kinward case show names its state. 5f2c...09 below stands for a whole\n"
+	"id of 32 hex digits.\n\n"
 	"  kinward event 5f2c...09 accepted --author \"Sara Lado\"\n"
 	"  kinward event 5f2c...09 scheduled --appointment 2025-03-01T14:00+03:00 --place \"Clinic 2\"\n"
 	"  kinward event 5f2c...09 rejected --reason no_capacity --note \"Beds again from Friday\"\n"

@@ -537,6 +537,11 @@ static void test_cli_send_names_options_and_refuses_odd_values(void **state)
 	assert_int_equal(kinward(fake, SEND, "--location", "caf\xe9", "--json", NULL), CLI_REFUSED);
 	holds(ERR, "--location: must be UTF-8 text; set the terminal's");
 	holds(OUT, "{\"error\":{\"code\":\"bad_field\",\"field\":\"--location\"");
+	write_file(fake, "{\"messageId\":\"AAAAAAAAAAAAAAAAAAAAAA==\",\"referralEvent\":{\"state\":\"REFERRAL_STATE_ACCEPTED\"}}");
+	assert_int_equal(kinward(fake, "send", "agency-b", "--content", fake->other, NULL), CLI_REFUSED);
+	holds(ERR, "message_id: is all zeros");
+	assert_int_equal(kinward(fake, "event", ID_HEX, "accepted", "--message-id", "00000000000000000000000000000000", NULL),
+		CLI_REFUSED);
 	assert_string_equal(fake->sent, "");
 	write_file(fake, "{\"reason\":\n  \"a\" \"b\"}");
 	assert_int_equal(kinward(fake, "send", "agency-b", "--referral", fake->other, "--json", NULL), CLI_REFUSED);
