@@ -86,7 +86,10 @@ story_both "$t" delivered agency-a agency-b
 story_hub_away
 story_event agency-b "$t" acknowledged --class bulk
 story_event agency-b "$t" accepted --class urgent
-story_hub_back
+story_freeze agency-b # until the other agency is there, so that its hub hands over in the order of arrival
+hub_start
+story_online agency-a
+story_thaw agency-b
 story_wait agency-a "$t" accepted
 story_timeline agency-a "$t" "queued delivered acknowledged accepted"
 order=$(story_json agency-a inbox --all --limit 500 -- \
