@@ -13,6 +13,7 @@ extern const struct cli_option CLI_SEND_OPTIONS[];
 extern const struct cli_option CLI_EVENT_OPTIONS[];
 extern const struct cli_option CLI_LIST_OPTIONS[];
 extern const struct cli_option CLI_IMPORT_OPTIONS[];
+extern const struct cli_option CLI_TEMPLATE_OPTIONS[];
 extern const struct cli_option CLI_WATCH_OPTIONS[];
 extern const struct cli_option CLI_VALIDATE_OPTIONS[];
 extern const struct cli_option CLI_ASSESS_OPTIONS[];
@@ -29,6 +30,7 @@ int cli_run_status(struct cli_call *call);
 int cli_run_keys(struct cli_call *call);
 int cli_run_watch(struct cli_call *call);
 int cli_run_import(struct cli_call *call);
+int cli_run_template(struct cli_call *call);
 int cli_run_validate(struct cli_call *call);
 int cli_run_assess(struct cli_call *call);
 int cli_run_surveillance(struct cli_call *call);
@@ -39,6 +41,13 @@ int cli_random_id(struct cli_call *call, uint8_t id[KW_ID_SIZE]);
 int64_t cli_now_ms(void);
 /* Sends a SendRequest and prints what came of it; what send and event share. The request's content must have an id. */
 int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send);
+/* The generic part of kinward import: a file with the columns of kinward template, whole or not at all. */
+struct cli_table_import {
+	const char *as; /* name of the message */
+	const char *to; /* agency; NULL for none */
+	bool dry_run;
+};
+int cli_import_table(struct cli_call *call, const struct cli_table_import *import);
 /* One line on an item: number, time, agency, kind, message id; with its state when it is one of ours. */
 void cli_print_item_line(FILE *out, const Kinward__V1__Item *item);
 /* An item with all of its content, as lines. */
