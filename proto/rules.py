@@ -274,6 +274,7 @@ MARK_SENTENCE = re.compile(r"(?:^|(?<=[.;:]) )(?:Required|Personal|Not personal)
 def plain_comment(field):
     """The comment of a field for a person who fills in a sheet."""
     text = MARK_SENTENCE.sub("", field.comment).replace(", milliseconds since 1970", "").strip()
+    text = text.replace(", lines", ", line breaks allowed")
     return text[:1].upper() + text[1:]
 
 

@@ -65,7 +65,7 @@ struct table;
 
 /* Reads a file into messages that are right, each by itself and by size, or into no message at all.
  *   kind     a member of Content.body
- *   refused  gets the first TABLE_FAULTS_MAX faults, by row where they belong to one
+ *   refused  gets the first TABLE_FAULTS_MAX faults that were found, in the order of rows
  *   out      written on KW_OK; free with table_free
  * KW_EFIELD   *faults faults were found, all have been told or counted
  * KW_ETOOBIG  over a limit above; told

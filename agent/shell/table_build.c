@@ -10,13 +10,15 @@
 
 /* The rows of one message → its body. Steps: cells into JSON, in which a list has null where a part was left out · nulls
  * taken out · JSON → message · every rule, each fault led back to its cell · the size of the whole · encoded.
- * A cell that cannot be read does not keep the others from being looked at; a message with one is not checked further. */
+ * A cell that cannot be read does not keep the others from being looked at; what is wrong only because it is missing now is
+ * not told again. */
 
 /* A cell that stands in the message. */
 struct placed {
 	unsigned column;
 	unsigned next; /* what [] was in its row */
 	size_t row;
+	bool bad; /* it could not be read, and the message lacks it */
 };
 
 struct build {
@@ -119,7 +121,7 @@ static enum kw_err put(json_t *root, const struct table_path *path, unsigned nex
 	return join(at, value);
 }
 
-static enum kw_err remember(struct build *build, unsigned column, unsigned next)
+static enum kw_err remember(struct build *build, struct placed placed)
 {
 	if (build->count == build->room) {
 		size_t room = build->room ? build->room * 2 : 64;
@@ -129,7 +131,7 @@ static enum kw_err remember(struct build *build, unsigned column, unsigned next)
 		build->placed = more;
 		build->room = room;
 	}
-	build->placed[build->count++] = (struct placed){.column = column, .next = next, .row = build->row};
+	build->placed[build->count++] = placed;
 	return KW_OK;
 }
 
@@ -155,12 +157,11 @@ static enum kw_err take_cell(struct build *build, unsigned index, const char *te
 			(void)snprintf(rule, sizeof(rule), "says something else than before; one message has one value here, so correct "
 				"it, leave it empty, or give the row another #group"); /* fits */
 	}
-	if (err == KW_OK)
-		return remember(build, index, next);
-	if (err != KW_EFIELD)
+	if (err != KW_OK && err != KW_EFIELD)
 		return err;
-	refuse_cell(build, column, rule);
-	return KW_OK;
+	if (err == KW_EFIELD)
+		refuse_cell(build, column, rule);
+	return remember(build, (struct placed){.column = index, .next = next, .row = build->row, .bad = err == KW_EFIELD});
 }
 
 static void take_role(struct build *build, const struct table_column *column, const char *text,
@@ -286,6 +287,8 @@ static void refuse_field(struct build *build, const char *field, const char *rul
 	}
 	for (size_t i = 0; i < build->count; i++) {
 		unsigned steps = common_steps(build, &build->placed[i], field, &rest);
+		if (build->placed[i].bad && steps > 0 && (!*rest || steps == source->columns[build->placed[i].column].path.count))
+			return; /* it is wrong, or missing, because that cell could not be read */
 		if (steps <= most)
 			continue;
 		most = steps;
@@ -398,7 +401,7 @@ enum kw_err table_build(const struct table_source *source, size_t first, struct 
 	for (unsigned i = 0; i < TABLE_ROLE_COUNT; i++)
 		role[i] = "";
 	enum kw_err err = build.root ? take_rows(&build, role) : KW_ENOMEM;
-	if (err == KW_OK && !build.broken)
+	if (err == KW_OK)
 		err = check_and_pack(&build, out);
 	json_decref(build.root);
 	free(build.placed);

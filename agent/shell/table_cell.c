@@ -169,11 +169,14 @@ static enum kw_err read_bool(const char *text, json_t **out, char rule[TABLE_RUL
 	return refuse(rule, "must be yes or no");
 }
 
-static enum kw_err read_number(const char *text, json_t **out, char rule[TABLE_RULE_SIZE])
+static enum kw_err read_number(const struct kw_rule *limits, const char *text, json_t **out, char rule[TABLE_RULE_SIZE])
 {
 	size_t size = strlen(text);
-	if (size > 10 || strspn(text, "0123456789") != size)
-		return refuse(rule, "must be a whole number, digits only");
+	if (size > 10 || strspn(text, "0123456789") != size || strtoll(text, NULL, 10) > (long long)UINT32_MAX) {
+		(void)snprintf(rule, TABLE_RULE_SIZE, "must be a whole number, %" PRIu32 " to %" PRIu32 ", digits only", limits->min,
+			limits->max); /* fits */
+		return KW_EFIELD;
+	}
 	*out = json_integer((json_int_t)strtoll(text, NULL, 10));
 	return *out ? KW_OK : KW_ENOMEM;
 }
@@ -218,7 +221,7 @@ static enum kw_err read_value(const struct table_step *step, const char *text, j
 	case PROTOBUF_C_TYPE_INT64: /* a time: the schema has no other */
 		return read_time(text, out, rule);
 	case PROTOBUF_C_TYPE_UINT32:
-		return read_number(text, out, rule);
+		return read_number(table_rule(step), text, out, rule);
 	case PROTOBUF_C_TYPE_STRING:
 		*out = json_string(text);
 		return *out ? KW_OK : refuse(rule, "must be UTF-8 text; save the file as \"CSV UTF-8\"");

@@ -87,7 +87,8 @@ static enum kw_err fill_parts(struct fill *fill, const ProtobufCFieldDescriptor 
 			fill->row = i;
 		err = fill_message(fill, field->descriptor, json_array_get(list, i));
 	}
-	fill->row = 0;
+	if (field == fill->rows)
+		fill->row = 0;
 	return err;
 }
 
@@ -139,6 +140,8 @@ enum kw_err table_fill(const struct table_form *form, json_t *message, json_t **
 	/* A row of an empty message would be empty, and with it not there. */
 	if (err == KW_OK)
 		err = put(&fill, table_role_name(TABLE_GROUP), "1");
+	if (err == KW_OK && table_stays_here(form->kind)) /* the agency's own id is not in the message */
+		err = put(&fill, table_role_name(TABLE_LOCAL_ID), "");
 	if (err == KW_OK)
 		err = fill_message(&fill, form->kind->descriptor, message);
 	for (fill.row = 1; err == KW_OK && fill.row < json_array_size(fill.cells); fill.row++)

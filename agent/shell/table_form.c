@@ -55,19 +55,32 @@ static unsigned free_steps(const struct table_path *path)
 	return deepest;
 }
 
+/* The members of a oneof, when it has more than one. */
+static void add_oneof(struct text *text, const struct table_step *step)
+{
+	const ProtobufCMessageDescriptor *type = step->parent;
+	unsigned members = 0, said = 0;
+	for (unsigned pass = 0; pass < 2; pass++) {
+		for (unsigned i = 0; i < type->n_fields; i++) {
+			const ProtobufCFieldDescriptor *other = &type->fields[i];
+			if (!in_oneof(other) || other->quantifier_offset != step->field->quantifier_offset)
+				continue;
+			if (pass == 0)
+				members++;
+			else if (members > 1)
+				add(text, "%s%s", said++ ? " or " : table_rule(step)->required ? "Fill in one: " : "At most one: ", other->name);
+		}
+	}
+	add(text, "%s", said ? ". " : "");
+}
+
 static void add_required(struct text *text, const struct table_path *path)
 {
 	const struct table_step *last = &path->steps[path->count - 1];
 	unsigned free = free_steps(path);
 	char head[TABLE_PATH_SIZE];
 	if (in_oneof(last->field)) {
-		unsigned members = 0;
-		for (unsigned i = 0; i < last->parent->n_fields; i++) {
-			const ProtobufCFieldDescriptor *other = &last->parent->fields[i];
-			if (in_oneof(other) && other->quantifier_offset == last->field->quantifier_offset)
-				add(text, "%s%s", members++ ? " or " : table_rule(last)->required ? "Fill in one of " : "", other->name);
-		}
-		add(text, members ? ". " : "");
+		add_oneof(text, last);
 	} else if (free == 0) {
 		add(text, "Required. ");
 	} else if (free < path->count) {

@@ -30,14 +30,37 @@ struct table {
 	struct message *messages;
 	size_t message_count;
 	struct kw_buf bodies;
+	struct table_fault *told; /* the first TABLE_FAULTS_MAX */
 	size_t faults;
 };
 
 static void tell(void *context, const struct table_fault *fault)
 {
 	struct table *table = context;
-	if (table->faults++ < TABLE_FAULTS_MAX)
-		table->ask->refused(table->ask->context, fault);
+	if (table->faults < TABLE_FAULTS_MAX)
+		table->told[table->faults] = *fault;
+	table->faults++;
+}
+
+/* By row; those of one row in the order in which they were found, which is that of their addresses. */
+static int by_row(const void *a, const void *b)
+{
+	const struct table_fault *const *x = a;
+	const struct table_fault *const *y = b;
+	if ((*x)->row != (*y)->row)
+		return (*x)->row < (*y)->row ? -1 : 1;
+	return *x < *y ? -1 : *x > *y ? 1 : 0;
+}
+
+static void tell_all(struct table *table)
+{
+	const struct table_fault *order[TABLE_FAULTS_MAX];
+	size_t count = table->faults < TABLE_FAULTS_MAX ? table->faults : TABLE_FAULTS_MAX;
+	for (size_t i = 0; i < count; i++)
+		order[i] = &table->told[i];
+	qsort(order, count, sizeof(order[0]), by_row);
+	for (size_t i = 0; i < count; i++)
+		table->ask->refused(table->ask->context, order[i]);
 }
 
 __attribute__((format(printf, 4, 5))) static void refuse(struct table *table, size_t row, const char *column,
@@ -360,6 +383,11 @@ enum kw_err table_read(struct kw_view text, const struct table_ask *ask, struct 
 	if (!table)
 		return KW_ENOMEM;
 	table->ask = ask;
+	table->told = calloc(TABLE_FAULTS_MAX, sizeof(*table->told));
+	if (!table->told) {
+		free(table);
+		return KW_ENOMEM;
+	}
 	kw_buf_init(&table->cells, 2 * TABLE_FILE_SIZE_MAX); /* a cell has its terminator, and may have had no more than a comma */
 	kw_buf_init(&table->bodies, 2 * TABLE_FILE_SIZE_MAX);
 	enum kw_err err = read_rows(table, text);
@@ -369,6 +397,7 @@ enum kw_err table_read(struct kw_view text, const struct table_ask *ask, struct 
 		err = build_all(table);
 	if (err == KW_OK && table->faults > 0)
 		err = KW_EFIELD;
+	tell_all(table);
 	*faults = table->faults;
 	if (err == KW_OK)
 		*out = table;
@@ -383,6 +412,7 @@ void table_free(struct table *table)
 		return;
 	kw_buf_fini(&table->cells);
 	kw_buf_fini(&table->bodies);
+	free(table->told);
 	free(table->columns);
 	free(table->row_at);
 	free(table->rows);
