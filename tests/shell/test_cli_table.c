@@ -81,14 +81,16 @@ static void answer(struct fake *fake, const Kinward__V1__LocalRequest *request, 
 	Kinward__V1__SendReply sent = KINWARD__V1__SEND_REPLY__INIT;
 	Kinward__V1__RegisterReply registered = KINWARD__V1__REGISTER_REPLY__INIT;
 	Kinward__V1__KeysReply keys = KINWARD__V1__KEYS_REPLY__INIT;
-	Kinward__V1__KnownAgency known[2] = {KINWARD__V1__KNOWN_AGENCY__INIT, KINWARD__V1__KNOWN_AGENCY__INIT};
-	Kinward__V1__KnownAgency *agencies[2] = {&known[0], &known[1]};
+	Kinward__V1__KnownAgency known[3] = {KINWARD__V1__KNOWN_AGENCY__INIT, KINWARD__V1__KNOWN_AGENCY__INIT,
+		KINWARD__V1__KNOWN_AGENCY__INIT};
+	Kinward__V1__KnownAgency *agencies[3] = {&known[0], &known[1], &known[2]};
 	reply.id = request->id;
 	if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_KEYS) {
 		known[0].agency = text("agency-b");
 		known[1].agency = text("agency-c");
 		known[1].revoked = true;
-		keys.n_agencies = 2;
+		known[2].agency = text("agency-d");
+		keys.n_agencies = 3;
 		keys.agencies = agencies;
 		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_KEYS;
 		reply.keys = &keys;
@@ -317,6 +319,18 @@ static void test_import_goes_on_where_it_was_cut(void **state)
 		"agency-b,,77ab0300000000000000000000000000,food,SS01\n");
 	assert_int_equal(IMPORT(NULL), CLI_OK);
 	assert_string_equal(OUT, "3 rows: 3 messages, 2 in the outbox, 1 there already\n");
+	put(fake, "#to,#group,service,admin2_pcode\nagency-b,,food,SS01\n");
+	assert_int_equal(IMPORT(NULL), CLI_OK);
+	assert_string_equal(OUT, "1 rows: 1 messages, 0 in the outbox, 1 there already\n");
+	put(fake, "#to,#group,service,admin2_pcode\nagency-b,third,food,SS01\n");
+	assert_int_equal(IMPORT(NULL), CLI_OK);
+	assert_string_equal(OUT, "1 rows: 1 messages, 1 in the outbox, 0 there already\n");
+	put(fake, "service,admin2_pcode\nfood,SS01\n");
+	assert_int_equal(IMPORT("--to", "agency-d", NULL), CLI_OK);
+	assert_string_equal(OUT, "1 rows: 1 messages, 1 in the outbox, 0 there already\n");
+	put(fake, "#thread,service,admin2_pcode\n88ab0300000000000000000000000000,food,SS01\n");
+	assert_int_equal(IMPORT("--to", "agency-b", NULL), CLI_OK);
+	assert_string_equal(OUT, "1 rows: 1 messages, 1 in the outbox, 0 there already\n");
 	assert_int_equal(fake->threads[5][0], 0x77);
 	assert_string_equal(fake->agencies[5], "agency-b");
 }

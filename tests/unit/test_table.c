@@ -309,6 +309,13 @@ static void test_table_counts_rows_as_spreadsheets_do(void **state)
 	refuses("CapacityQuery", "service,admin2_pcode\nshelter,SS01\nshelter\n", 3, "", "has 1 cells where the first row has 2");
 	refuses("CapacityQuery", "service,admin2_pcode\nshelter,\"SS01\"x\nshelter,SS01\n", 2, "", "has a quote in the wrong place");
 	refuses("CapacityQuery", "service,admin2_pcode\nshelter,SS01\nshelter,\"SS01\n", 3, "", "never closed");
+	/* What is found late stands in its row's place. */
+	read_text("CapacityQuery", "service,admin2_pcode\nshelter,x\nshelter\nhouse,y\n");
+	assert_int_equal(SEEN.faults, 4);
+	told(0, 2, "admin2_pcode", "must be a P-code");
+	told(1, 3, "", "has 1 cells");
+	told(2, 4, "service", "is no known code");
+	told(3, 4, "admin2_pcode", "must be a P-code");
 	/* Only a row in which all begins with # is a comment. */
 	refuses("CapacityQuery", "service,admin2_pcode\n#1,SS01\n", 2, "service", "is no known code");
 }
