@@ -6,7 +6,7 @@
 /* kinward event: finds the thread and the agency at its other end, then sends a ReferralEvent there.
  * MESSAGE|THREAD is asked for as a message first; if the agent has none of that id, its lists are searched for a thread. */
 
-enum { REASON, NOTE, OUTCOME, AT, PLACE, FEEDBACK, ONWARD, AUTHOR, POSITION, MESSAGE_ID };
+enum { REASON, NOTE, OUTCOME, AT, PLACE, FEEDBACK, ONWARD, AUTHOR, POSITION, CLASS, MESSAGE_ID };
 
 const struct cli_option CLI_EVENT_OPTIONS[] = {
 	[REASON] = {"reason", "CODE", "why; required with rejected and not_provided"},
@@ -18,6 +18,7 @@ const struct cli_option CLI_EVENT_OPTIONS[] = {
 	[ONWARD] = {"onward", "AGENCY", "the agency that is proposed; required with onward_proposed"},
 	[AUTHOR] = {"author", "TEXT", "who says so: name of the caseworker"},
 	[POSITION] = {"position", "TEXT", "the author's position"},
+	[CLASS] = {"class", "CLASS", "urgent, normal or bulk (default normal)"},
 	[MESSAGE_ID] = {"message-id", "ID", "repeat a send whose outcome is not known"},
 	{NULL, NULL, NULL},
 };
@@ -197,6 +198,8 @@ int cli_run_event(struct cli_call *call)
 		code = cli_random_id(call, id);
 	else if (code == CLI_OK && cli_id_from(call->option[MESSAGE_ID], id) != KW_OK)
 		code = cli_fail_usage(call, "--message-id is an id of 32 hex digits");
+	if (code == CLI_OK)
+		code = cli_class_option(call, call->option[CLASS], &send);
 	if (code == CLI_OK)
 		code = cli_connect(call, &agent);
 	if (code == CLI_OK)

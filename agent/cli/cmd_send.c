@@ -13,7 +13,7 @@
 
 enum {
 	REFERRAL, CONTENT, SERVICE, RISK, REASON, CASE_REF, NAME, CODE, AGE, SEX, REFERRER, PHONE, CONSENT_FROM,
-	OVERRIDE_REASON, OVERRIDE_APPROVER, LOCATION, SAFE_CONTACT, THREAD, LIFETIME, CLASS, MESSAGE_ID, DRY_RUN
+	OVERRIDE_REASON, OVERRIDE_APPROVER, LOCATION, SAFE_CONTACT, THREAD, LIFETIME, CLASS, ATTACH, MESSAGE_ID, DRY_RUN
 };
 
 const struct cli_option CLI_SEND_OPTIONS[] = {
@@ -22,7 +22,7 @@ const struct cli_option CLI_SEND_OPTIONS[] = {
 	[SERVICE] = {"service", "CODE", "service asked for, such as shelter or health_medical"},
 	[RISK] = {"risk", "CODE", "high, medium or low"},
 	[REASON] = {"reason", "TEXT", "why the service is needed"},
-	[CASE_REF] = {"case-ref", "TEXT", "pseudonym of the case for this pair of agencies"},
+	[CASE_REF] = {"case-ref", "TEXT", "the case at both agencies: a pseudonym for this pair, not your own case number"},
 	[NAME] = {"name", "TEXT", "the child's name, parts in the order they are said"},
 	[CODE] = {"code", "TEXT", "a code in place of the name"},
 	[AGE] = {"age", "YEARS", "the child's age today"},
@@ -38,6 +38,7 @@ const struct cli_option CLI_SEND_OPTIONS[] = {
 	[LIFETIME] = {"lifetime", "HOURS", "expires undelivered after 1 to 1080 hours (default 720)"},
 	[CLASS] = {"class", "CLASS", "urgent, normal or bulk; default: by the risk"},
 	[MESSAGE_ID] = {"message-id", "ID", "repeat a send whose outcome is not known"},
+	[ATTACH] = {"attach", "FILE", "seal this file too and name it in the referral; more with kinward attach"},
 	[DRY_RUN] = {"dry-run", NULL, "check, print the content as JSON, send nothing"},
 	{NULL, NULL, NULL},
 };
@@ -53,6 +54,9 @@ static const struct {
 	{OVERRIDE_APPROVER, "consent_override_approver"}, {LOCATION, "location_current"},
 	{SAFE_CONTACT, "safe_contact_instructions"},
 };
+
+/* The validator's limit for a referral. */
+#define CLI_ATTACHMENTS_MAX 8u
 
 #define COLUMN_COUNT (sizeof(COLUMNS) / sizeof(COLUMNS[0]))
 
@@ -88,6 +92,36 @@ static const char *option_of(const char *column, char out[64])
 	return column;
 }
 
+/* The same for a field of the message, such as children[0].age.years, which is a column's path or below it. */
+static const char *option_of_field(const char *field, char out[64])
+{
+	char path[128];
+	size_t used = 0;
+	for (; *field && used + 1 < sizeof(path); field++)
+		if (*field != ']')
+			path[used++] = *field == '[' ? '.' : *field;
+	path[used] = '\0';
+	const struct import_columns *known = import_columns(IMPORT_REFERRAL);
+	for (size_t i = 0; i < COLUMN_COUNT; i++) {
+		const struct import_column *column = import_column_find(known, COLUMNS[i].column);
+		size_t size = column ? strlen(column->path) : 0;
+		if (size > 0 && strncmp(path, column->path, size) == 0 && (path[size] == '\0' || path[size] == '.'))
+			return option_of(COLUMNS[i].column, out);
+	}
+	return NULL;
+}
+
+/* Free text of a terminal that speaks another character set would be refused far from here, and by no name. */
+static int check_text(struct cli_call *call)
+{
+	char option[64];
+	for (size_t i = 0; i < COLUMN_COUNT; i++)
+		if (call->option[COLUMNS[i].option] && !cli_is_utf8(call->option[COLUMNS[i].option]))
+			return fail_field(call, option_of(COLUMNS[i].column, option),
+				"must be UTF-8 text; set the terminal's character set to UTF-8, or send a file with --referral");
+	return CLI_OK;
+}
+
 /* A referral from options. Consent is what the caller says: given to both purposes with --consent-from alone, not given
  * with an override. */
 static int referral_from_options(struct cli_call *call, ProtobufCMessage **out)
@@ -113,11 +147,17 @@ static int referral_from_options(struct cli_call *call, ProtobufCMessage **out)
 	struct json_fault json_fault;
 	json_t *root = NULL;
 	char option[64];
+	int code = check_text(call);
+	if (code != CLI_OK)
+		return code;
 	enum kw_err err = import_row_json(&options, &row, &root, local_id, &fault);
 	if (err != KW_OK)
 		return fail_field(call, option_of(fault.column, option), fault.rule);
 	err = json_map_read(&kinward__v1__referral_request__descriptor, root, out, &json_fault);
 	json_decref(root);
+	const char *named = err == KW_EFIELD ? option_of_field(json_fault.path, option) : NULL;
+	if (named)
+		return fail_field(call, named, json_fault.rule);
 	return err == KW_OK ? CLI_OK : cli_fail_json(call, err, "the options", &json_fault);
 }
 
@@ -166,8 +206,9 @@ static int read_envelope_options(struct cli_call *call, Kinward__V1__SendRequest
 {
 	uint64_t hours = 0;
 	if (call->option[THREAD]) {
-		if (cli_id_from(call->option[THREAD], thread) != KW_OK)
-			return cli_fail_usage(call, "--thread is an id of 32 hex digits");
+		int code = cli_id_option(call, "--thread", call->option[THREAD], thread);
+		if (code != CLI_OK)
+			return code;
 		send->thread_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = thread};
 	}
 	if (call->option[LIFETIME]) {
@@ -175,18 +216,26 @@ static int read_envelope_options(struct cli_call *call, Kinward__V1__SendRequest
 			return cli_fail_usage(call, "--lifetime is 1 to 1080 hours");
 		send->lifetime_hours = (uint32_t)hours;
 	}
-	for (unsigned c = KW_URGENT; call->option[CLASS] && c < KW_MSG_CLASS_COUNT; c++)
-		if (strcmp(call->option[CLASS], kw_msg_class_name((enum kw_msg_class)c)) == 0)
+	return cli_class_option(call, call->option[CLASS], send);
+}
+
+int cli_class_option(struct cli_call *call, const char *text, Kinward__V1__SendRequest *send)
+{
+	for (unsigned c = KW_URGENT; text && c < KW_MSG_CLASS_COUNT; c++)
+		if (strcmp(text, kw_msg_class_name((enum kw_msg_class)c)) == 0)
 			send->class_ = c;
-	if (call->option[CLASS] && send->class_ == 0)
-		return cli_fail_usage(call, "--class is urgent, normal or bulk");
-	return CLI_OK;
+	return text && send->class_ == 0 ? cli_fail_usage(call, "--class is urgent, normal or bulk") : CLI_OK;
 }
 
 int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send)
 {
 	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
 	Kinward__V1__LocalReply *reply = NULL;
+	static const uint8_t NONE[KW_ID_SIZE];
+	const ProtobufCBinaryData *id = &send->content->message_id;
+	/* Also those of a file, of an event and of an import. */
+	if (id->len == KW_ID_SIZE && memcmp(id->data, NONE, KW_ID_SIZE) == 0)
+		return fail_field(call, "message_id", "is all zeros, which is no id: give 16 random bytes, or leave it out");
 	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_SEND;
 	request.send = send;
 	int code = cli_ask(call, agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_SENT, &reply);
@@ -220,7 +269,36 @@ static int check_body(struct cli_call *call, const Kinward__V1__Content *content
 		return CLI_OK; /* the agent checks every kind */
 	if (kw_message_validate(&content->referral_request->base, "", &fault) == KW_OK)
 		return CLI_OK;
-	return fail_field(call, fault.field, fault.rule);
+	char option[64];
+	bool from_file = call->option[REFERRAL] || call->option[CONTENT];
+	const char *named = from_file ? NULL : option_of_field(fault.field, option);
+	return fail_field(call, named ? named : fault.field, fault.rule);
+}
+
+/* Sends with one more attachment than the referral names; the list is put back, because the referral owns it. */
+static int send_attaching(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send)
+{
+	Kinward__V1__ReferralRequest *referral = send->content->referral_request;
+	Kinward__V1__AttachmentRef *refs[CLI_ATTACHMENTS_MAX + 1];
+	Kinward__V1__AttachmentRef **own = referral->attachments;
+	size_t count = referral->n_attachments;
+	Kinward__V1__LocalReply *reply = NULL;
+	struct cli_attach attach = {.agency = send->agency, .path = call->option[ATTACH], .lifetime_hours = send->lifetime_hours};
+	if (count > CLI_ATTACHMENTS_MAX)
+		return cli_fail_usage(call, "the referral names too many attachments already");
+	int code = cli_attach(call, agent, &attach, &reply);
+	if (code == CLI_OK) {
+		if (count > 0)
+			memcpy(refs, own, count * sizeof(refs[0]));
+		refs[count] = reply->attached->ref;
+		referral->attachments = refs;
+		referral->n_attachments = count + 1;
+		code = cli_send(call, agent, send);
+		referral->attachments = own;
+		referral->n_attachments = count;
+	}
+	kinward_reply_free(reply);
+	return code;
 }
 
 int cli_run_send(struct cli_call *call)
@@ -231,12 +309,14 @@ int cli_run_send(struct cli_call *call)
 	struct kinward agent = {.fd = -1};
 	uint8_t thread[KW_ID_SIZE], id[KW_ID_SIZE];
 	int code = read_envelope_options(call, &send, thread);
-	if (code == CLI_OK && call->option[MESSAGE_ID] && cli_id_from(call->option[MESSAGE_ID], id) != KW_OK)
-		code = cli_fail_usage(call, "--message-id is an id of 32 hex digits");
+	if (code == CLI_OK && call->option[MESSAGE_ID])
+		code = cli_id_option(call, "--message-id", call->option[MESSAGE_ID], id);
 	if (code == CLI_OK)
 		code = read_content(call, &content, &body);
 	if (code == CLI_OK)
 		code = check_body(call, &content);
+	if (code == CLI_OK && call->option[ATTACH] && content.body_case != KINWARD__V1__CONTENT__BODY_REFERRAL_REQUEST)
+		code = cli_fail_usage(call, "--attach is for referrals; for others use kinward attach and name the reference");
 	if (code == CLI_OK && call->option[DRY_RUN]) {
 		code = cli_print_message_json(call, &content.base);
 		goto out;
@@ -250,7 +330,7 @@ int cli_run_send(struct cli_call *call)
 	if (code == CLI_OK)
 		code = cli_connect(call, &agent);
 	if (code == CLI_OK)
-		code = cli_send(call, &agent, &send);
+		code = call->option[ATTACH] ? send_attaching(call, &agent, &send) : cli_send(call, &agent, &send);
 	kinward_close(&agent);
 out:
 	if (body)

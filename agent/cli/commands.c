@@ -1,12 +1,8 @@
 #include "agent/cli/commands.h"
-#include "agent/cli/enrol.h"
-#include "agent/cli/hub.h"
 
 #include <string.h>
 
-#ifndef KW_VERSION
-#define KW_VERSION "0.1.0"
-#endif
+#include "agent/shell/keys.h"
 
 static int run_version(struct cli_call *call)
 {
@@ -23,20 +19,23 @@ static int run_help(struct cli_call *call)
 		cli_help(call->out);
 		return CLI_OK;
 	}
-	for (const struct cli_command *command = CLI_COMMANDS; command->name; command++) {
-		if (strcmp(command->name, call->args[0]) == 0 && command->run) {
-			cli_help_command(call->out, command);
-			return CLI_OK;
-		}
-	}
-	return cli_fail_usage(call, "no such command: %s; kinward help lists them", call->args[0]);
+	int used = 0;
+	const struct cli_command *command = cli_find_command(call->arg_count, call->args, &used);
+	const struct cli_group *group = cli_find_group(call->args[0]);
+	if (command)
+		cli_help_command(call->out, command);
+	else if (group)
+		cli_help_group(call->out, group);
+	else
+		return cli_fail_usage(call, "no such command: %s; kinward help lists them", call->args[0]);
+	return CLI_OK;
 }
 
 static const char SEND_DETAILS[] =
 	"The message is sealed to AGENCY on this machine and lies in the outbox when this command returns; it leaves by\n"
 	"itself, now or when the hub is reachable again. A high-risk referral travels before all others.\n\n"
 	"  kinward send agency-b --referral referral.json\n"
-	"  kinward send agency-b --service shelter --risk high --case-ref A-17 --code A-17 --age 9 --sex female \\\n"
+	"  kinward send agency-b --service shelter --risk high --case-ref R-2041 --code C-17 --age 9 --sex female \\\n"
 	"      --reason \"Alone since Monday\" --referrer \"Jo Bol\" --consent-from caregiver\n"
 	"  kinward send agency-b --service shelter ... --dry-run     print the JSON, to edit and send with --content\n\n"
 	"--consent-from says that consent was given to the service and to sharing with this agency. Without consent, name\n"
@@ -44,12 +43,40 @@ static const char SEND_DETAILS[] =
 
 static const char EVENT_DETAILS[] =
 	"Tells the other agency of a thread what has become of the referral. The receiver says acknowledged, accepted,\n"
-	"scheduled, in_progress, completed, rejected, onward_proposed, need_info, no_show, not_provided; the sender says\n"
-	"closed, cancel_requested, consent_withdrawn.\n\n"
+	"scheduled, in_progress, completed, rejected, onward_proposed, need_info, no_show, not_provided, cancelled; the sender\n"
+	"says acknowledged (which answers need_info or onward_proposed), closed, cancel_requested, consent_withdrawn. What the case\n"
+	"does not allow now is refused, with what it does; kinward case show names its state. 5f2c...09 below stands for a whole\n"
+	"id of 32 hex digits.\n\n"
 	"  kinward event 5f2c...09 accepted --author \"Sara Lado\"\n"
 	"  kinward event 5f2c...09 scheduled --appointment 2025-03-01T14:00+03:00 --place \"Clinic 2\"\n"
 	"  kinward event 5f2c...09 rejected --reason no_capacity --note \"Beds again from Friday\"\n"
 	"  kinward event 5f2c...09 closed --feedback \"Mother told by phone\"\n";
+
+static const char ATTACH_DETAILS[] =
+	"Seals FILE (at most 64 MiB) for AGENCY and prints the reference that a message names it by. The sealed file leaves by\n"
+	"itself, behind all messages, and goes on where it was after a cut or a restart. For a second agency attach it again.\n\n"
+	"  kinward attach agency-b photo.jpg --json               the reference, for \"attachments\" in a message's JSON\n"
+	"  kinward send agency-b --referral r.json --attach photo.jpg      both in one go\n";
+
+static const char ATTACHMENT_DETAILS[] =
+	"Opens an attachment that a received message names and writes it to a file that must not be there yet. DIGEST is what\n"
+	"kinward show prints in the message. Exit code 75: it has not arrived yet.\n\n"
+	"  kinward attachment get 5f2c...09 --out photo.jpg\n";
+
+static const char CASE_DETAILS[] =
+	"A case is a thread: what was sent and said between us and one other agency about one request.\n\n"
+	"  kinward case list                          cases to which something is still to come, the oldest first\n"
+	"  kinward case list --all --agency agency-b  all that we ever had with agency-b\n"
+	"  kinward case show 77ab...41                one case: its state, whose move it is, until when, and its timeline\n"
+	"  kinward case timeline 77ab...41            the timeline alone: number, time, who, state, how far, message\n\n"
+	"A step marked (waits) came before one that was said earlier; it counts when that one is here. One marked (refused)\n"
+	"does not count: the other agency's agent refused it, because the case had moved on meanwhile, or it never arrived.\n";
+
+static const char TODO_DETAILS[] =
+	"Cases in which the next step is ours, the most overdue first. The time is counted from when the case came into its\n"
+	"present state; kinward event takes the next step.\n\n"
+	"  kinward todo\n"
+	"  kinward todo --json | your-program\n";
 
 static const char IMPORT_DETAILS[] =
 	"Reads CSV (also with ; or tabs, as spreadsheets write it) or cases as Primero exports them in JSON. A row that breaks\n"
@@ -96,6 +123,42 @@ static const char SURVEILLANCE_DETAILS[] =
 	"years and reports within four weeks. What one of them does not say counts as no difference. A person decides.\n\n"
 	"  kinward surveillance candidates --since 2026-W40\n";
 
+static const char AGENT_INIT_DETAILS[] =
+	"Makes this agency's keys and enrols it with the single-use code from the hub's operator. Writes the state directory\n"
+	"with keys, certificates, directory and agent.yaml, and prints the agency's identity fingerprint: the operator sees\n"
+	"the same with kinward hub list.\n\n"
+	"  kinward agent init KW1-... --passphrase-file /etc/kinward/passphrase\n"
+	"  kinward-agent " CLI_AGENT_FOLDER "/agent.yaml\n\n"
+	"Without --passphrase-file the passphrase of the key file comes from $" KEYS_PASSPHRASE_ENV ", else it is asked.\n";
+
+static const char HUB_INIT_DETAILS[] =
+	"Makes root, issuer and server keys, an empty signed directory and broker.yaml in one folder. The address goes into every\n"
+	"code: it is what agencies dial.\n\n"
+	"  kinward hub init --name ke-hub --address hub.example.org:7443\n"
+	"  kinward-broker " CLI_HUB_FOLDER "/broker.yaml\n"
+	"  kinward hub init --dir /tmp/hub --name test --listen 127.0.0.1:7443\n";
+
+static const char HUB_ADD_DETAILS[] =
+	"Prints a code that works once, within 72 hours; give it to the agency by a way that you trust. The broker need not be\n"
+	"restarted.\n\n"
+	"  kinward hub add agency-a\n"
+	"  kinward hub add agency-a --qr\n";
+
+static const char HUB_LIST_DETAILS[] =
+	"One line an agency: its name and its identity fingerprint, SHA-256 in hex, the same that kinward agent init and\n"
+	"kinward keys print at the agency. Compare them by telephone after each enrolment.\n\n"
+	"  kinward hub list\n"
+	"  kinward hub list --json\n";
+
+const struct cli_group CLI_GROUPS[] = {
+	{"hub", "set up a hub and enrol agencies, on the hub's machine",
+		"  kinward hub init --name ke-hub --address hub.example.org:7443\n"
+		"  kinward hub add agency-a\n"
+		"  kinward hub list\n"},
+	{"agent", "set up an agency's agent, on the agency's machine", "  kinward agent init KW1-...\n"},
+	{NULL, NULL, NULL},
+};
+
 const struct cli_command CLI_COMMANDS[] = {
 	{.name = "send", .args = "AGENCY", .summary = "Send a referral, or any message, to another agency",
 		.details = SEND_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_SEND_OPTIONS, .run = cli_run_send},
@@ -107,10 +170,14 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "show", .args = "MESSAGE", .summary = "Show one message with its content",
 		.details = "  kinward show 5f2c...09\n", .args_min = 1, .args_max = 1, .run = cli_run_show},
 	{.name = "ack", .args = "MESSAGE...", .summary = "Take messages off the list of new ones, or of dead letters",
-		.details = "This tells nobody else; kinward event does.\n\n  kinward ack 5f2c...09 77ab...41\n", .args_min = 1,
+		.details = "This tells nobody else; kinward event does. An id that the agent has not is named, and the exit code is 4.\n\n  kinward ack 5f2c...09 77ab...41\n", .args_min = 1,
 		.args_max = CLI_ACK_MAX, .run = cli_run_ack},
 	{.name = "event", .args = "MESSAGE|THREAD STATE", .summary = "Answer: tell the other agency a referral's new state",
 		.details = EVENT_DETAILS, .args_min = 2, .args_max = 2, .options = CLI_EVENT_OPTIONS, .run = cli_run_event},
+	{.name = "case", .args = "list|show|timeline [THREAD]", .summary = "Cases: their state, whose move it is, what was said",
+		.details = CASE_DETAILS, .args_min = 1, .args_max = 2, .options = CLI_CASE_OPTIONS, .run = cli_run_case},
+	{.name = "todo", .args = "", .summary = "What waits for us, the most overdue first", .details = TODO_DETAILS,
+		.options = CLI_TODO_OPTIONS, .run = cli_run_todo},
 	{.name = "watch", .args = "", .summary = "Print each new message as it comes",
 		.details = "Those not acknowledged come first; one that is never acknowledged comes again each time.\n\n"
 			   "  kinward watch --json | your-program\n", .options = CLI_WATCH_OPTIONS, .run = cli_run_watch},
@@ -122,6 +189,12 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "validate", .args = "FILE|FOLDER...", .summary = "Check messages in JSON files, without an agent",
 		.details = VALIDATE_DETAILS, .args_min = 1, .args_max = CLI_FILES_MAX, .options = CLI_VALIDATE_OPTIONS,
 		.run = cli_run_validate},
+	{.name = "attach", .args = "AGENCY FILE", .summary = "Seal a photo or document for an agency",
+		.details = ATTACH_DETAILS, .args_min = 2, .args_max = 2, .options = CLI_ATTACH_OPTIONS, .run = cli_run_attach},
+	{.name = "attachment", .args = "get DIGEST", .summary = "Open an attachment that has come", .details = ATTACHMENT_DETAILS,
+		.args_min = 2, .args_max = 2, .options = CLI_ATTACHMENT_OPTIONS, .run = cli_run_attachment},
+	{.name = "attachments", .args = "", .summary = "List attachments, sent and received, and how far each is",
+		.details = "  kinward attachments\n", .run = cli_run_attachments},
 	{.name = "dead-letters", .args = "", .summary = "List what will not arrive, and why",
 		.details = "Each stays on the list until it is acknowledged. Call the other agency, or send again.\n\n"
 			   "  kinward dead-letters\n  kinward ack 5f2c...09\n", .options = CLI_LIST_OPTIONS,
@@ -136,9 +209,18 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "keys", .args = "", .summary = "Our fingerprints, and the agencies we can send to",
 		.details = "Compare fingerprints by telephone before the first case goes to a new agency.\n\n  kinward keys\n",
 		.run = cli_run_keys},
-	{.name = "agent", .args = "init CODE", .summary = "Set up an agent with its hub's code", .details = "", .raw = cli_agent},
-	{.name = "hub", .args = "init|add|list", .summary = "Set up a hub and enrol agencies", .details = "", .raw = cli_hub},
-	{.name = "version", .args = "", .summary = "Print the version", .details = "", .run = run_version},
-	{.name = "help", .args = "[COMMAND]", .summary = "Explain a command", .details = "", .args_max = 1, .run = run_help},
+	{.name = "agent init", .args = "CODE", .summary = "Set up an agent with its hub's code", .details = AGENT_INIT_DETAILS,
+		.args_min = 1, .args_max = 1, .options = CLI_AGENT_INIT_OPTIONS, .run = cli_run_agent_init, .local = true},
+	{.name = "hub init", .args = "", .summary = "Make a hub's keys, directory and settings", .details = HUB_INIT_DETAILS,
+		.options = CLI_HUB_INIT_OPTIONS, .run = cli_run_hub_init, .local = true},
+	{.name = "hub add", .args = "AGENCY", .summary = "Make a code with which one agency can enrol, once",
+		.details = HUB_ADD_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_HUB_ADD_OPTIONS, .run = cli_run_hub_add,
+		.local = true},
+	{.name = "hub list", .args = "", .summary = "List the agencies of a hub with their fingerprints",
+		.details = HUB_LIST_DETAILS, .options = CLI_HUB_LIST_OPTIONS, .run = cli_run_hub_list, .local = true},
+	{.name = "version", .args = "", .summary = "Print the version", .details = "  kinward version\n", .run = run_version,
+		.local = true},
+	{.name = "help", .args = "[COMMAND]", .summary = "Explain a command", .details = "  kinward help send\n  kinward help hub add\n",
+		.args_max = 2, .run = run_help, .local = true},
 	{.name = NULL},
 };

@@ -8,6 +8,7 @@
 
 /* All commands, ended by a row without name. */
 extern const struct cli_command CLI_COMMANDS[];
+extern const struct cli_group CLI_GROUPS[];
 
 extern const struct cli_option CLI_SEND_OPTIONS[];
 extern const struct cli_option CLI_EVENT_OPTIONS[];
@@ -15,9 +16,18 @@ extern const struct cli_option CLI_LIST_OPTIONS[];
 extern const struct cli_option CLI_IMPORT_OPTIONS[];
 extern const struct cli_option CLI_TEMPLATE_OPTIONS[];
 extern const struct cli_option CLI_WATCH_OPTIONS[];
+extern const struct cli_option CLI_ATTACH_OPTIONS[];
+extern const struct cli_option CLI_ATTACHMENT_OPTIONS[];
+extern const struct cli_option CLI_CASE_OPTIONS[];
+extern const struct cli_option CLI_TODO_OPTIONS[];
 extern const struct cli_option CLI_VALIDATE_OPTIONS[];
 extern const struct cli_option CLI_ASSESS_OPTIONS[];
 extern const struct cli_option CLI_SURVEILLANCE_OPTIONS[];
+
+extern const struct cli_option CLI_HUB_INIT_OPTIONS[];
+extern const struct cli_option CLI_HUB_ADD_OPTIONS[];
+extern const struct cli_option CLI_HUB_LIST_OPTIONS[];
+extern const struct cli_option CLI_AGENT_INIT_OPTIONS[];
 
 int cli_run_send(struct cli_call *call);
 int cli_run_event(struct cli_call *call);
@@ -30,10 +40,33 @@ int cli_run_status(struct cli_call *call);
 int cli_run_keys(struct cli_call *call);
 int cli_run_watch(struct cli_call *call);
 int cli_run_import(struct cli_call *call);
+int cli_run_attach(struct cli_call *call);
+int cli_run_attachment(struct cli_call *call);
+int cli_run_attachments(struct cli_call *call);
+
+/* A file on its way into the agent; texts are borrowed. */
+struct cli_attach {
+	const char *agency;
+	const char *path;
+	const char *media_type; /* NULL: by the ending of the path */
+	const char *name;       /* NULL: the last part of the path */
+	const char *kind;       /* NULL: photo for an image, else other */
+	uint32_t lifetime_hours;
+};
+/* Seals the file through the agent. 0 and *reply, whose attached->ref goes into the message (free it), or an exit code
+ * after printing. */
+int cli_attach(struct cli_call *call, struct kinward *agent, const struct cli_attach *attach,
+	Kinward__V1__LocalReply **reply);
+int cli_run_case(struct cli_call *call);
+int cli_run_todo(struct cli_call *call);
 int cli_run_template(struct cli_call *call);
 int cli_run_validate(struct cli_call *call);
 int cli_run_assess(struct cli_call *call);
 int cli_run_surveillance(struct cli_call *call);
+int cli_run_hub_init(struct cli_call *call);
+int cli_run_hub_add(struct cli_call *call);
+int cli_run_hub_list(struct cli_call *call);
+int cli_run_agent_init(struct cli_call *call);
 
 /* Fills 16 random bytes. 0, or an exit code after printing. */
 int cli_random_id(struct cli_call *call, uint8_t id[KW_ID_SIZE]);
@@ -41,6 +74,8 @@ int cli_random_id(struct cli_call *call, uint8_t id[KW_ID_SIZE]);
 int64_t cli_now_ms(void);
 /* Sends a SendRequest and prints what came of it; what send and event share. The request's content must have an id. */
 int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send);
+/* Takes --class, which may be NULL. 0, or an exit code after printing. */
+int cli_class_option(struct cli_call *call, const char *text, Kinward__V1__SendRequest *send);
 /* The generic part of kinward import: a file with the columns of kinward template, whole or not at all. */
 struct cli_table_import {
 	const char *as; /* name of the message */

@@ -78,9 +78,12 @@ static void on_tick(uv_timer_t *timer)
 	if (agent->stopping)
 		return;
 	agent_step(agent, &event);
+	agent_blobs_tick(agent);
 	agent_retries(agent);
-	if (++agent->ticks % AGENT_SWEEP_TICKS == 0)
+	if (++agent->ticks % AGENT_SWEEP_TICKS == 0) {
+		agent->follow = true; /* what could not be sent then */
 		sweep(agent);
+	}
 }
 
 void agent_look_at_space(struct agent *agent)
@@ -126,10 +129,46 @@ static void on_after(uv_check_t *check)
 	}
 	if (agent->due)
 		agent_receipts(agent);
+	if (agent->follow)
+		agent_follow(agent);
 	if (agent->news) {
 		agent->news = false;
 		socket_news(agent->socket);
 	}
+}
+
+/* One line for what a start failed at: the setting or file, and what to do. */
+static void tell(const char *field, const char *path, enum kw_err err, const char *text)
+{
+	kw_log(KW_LOG_ERROR, "start_failed", KW_LOG_STR("field", field), KW_LOG_STR("path", path), KW_LOG_ERR(err),
+		KW_LOG_STR("text", text != NULL ? text : kw_err_text(err)));
+}
+
+static const char *spool_text(enum kw_err err)
+{
+	switch (err) {
+	case KW_EBUSY:
+		return "another agent runs on this state directory: stop that one first, or write another state";
+	case KW_EAUTH:
+		return "the spool was made with another key file: put keys and spool back from the same backup";
+	case KW_ECORRUPT:
+		return "the spool is damaged: put the state directory back from a backup";
+	case KW_EVERSION:
+		return "the spool was made by a later version: start that version";
+	case KW_EIO:
+		return "the folder cannot be written or synced: look at its owner, its mode and the disk, then start again";
+	default:
+		return NULL;
+	}
+}
+
+static const char *socket_text(enum kw_err err)
+{
+	if (err == KW_EEXIST)
+		return "another program listens on this socket, most likely another agent: stop it, or write another socket";
+	if (err == KW_EIO)
+		return "the socket cannot be made: its folder must exist and be writable by this user, or write another socket";
+	return NULL;
 }
 
 static enum kw_err open_spool(struct agent *agent)
@@ -143,8 +182,7 @@ static enum kw_err open_spool(struct agent *agent)
 	if (err == KW_OK)
 		err = spool_open(&options, &agent->loop, &agent->spool);
 	if (err != KW_OK)
-		kw_log(KW_LOG_ERROR, "spool_open", KW_LOG_STR("path", path), KW_LOG_ERR(err), KW_LOG_STR("text", err == KW_EBUSY ?
-			"Another kinward-agent uses this spool; give each agent its own state directory." : kw_err_text(err)));
+		tell("state", path, err, spool_text(err));
 	return err;
 }
 
@@ -155,11 +193,12 @@ static enum kw_err open_socket(struct agent *agent)
 		.allow_uids_count = agent->settings->allow_uids_count,
 		.connections_max = agent->settings->connections_max};
 	struct socket_host host = {
-		.user = agent, .spool = agent->spool, .send = agent_send, .status = agent_status, .identity = agent_identity};
+		.user = agent, .spool = agent->spool, .send = agent_send, .status = agent_status, .identity = agent_identity,
+		.attachment = agent_attachment};
 	enum kw_err err = socket_open(&options, &host, &agent->loop, &agent->socket);
 
 	if (err != KW_OK)
-		kw_log(KW_LOG_ERROR, "socket_open", KW_LOG_STR("path", options.path), KW_LOG_ERR(err));
+		tell("socket", options.path, err, socket_text(err));
 	return err;
 }
 
@@ -199,6 +238,7 @@ static enum kw_err start_core(struct agent *agent)
 	agent->since_ms = agent_now_ms();
 	agent->problem = KW_EOFFLINE;
 	agent->due = true; /* what was owed before the restart */
+	agent->follow = true;
 	agent_step(agent, &event);
 	agent_look_at_space(agent);
 	return KW_OK;
@@ -209,16 +249,21 @@ static int run(struct agent *agent)
 {
 	enum kw_err err = open_loop(agent);
 
+	if (err != KW_OK)
+		tell("", NULL, err, NULL);
 	if (err == KW_OK)
 		err = open_spool(agent);
 	if (err == KW_OK)
+		err = agent_blobs_open(agent);
+	if (err == KW_OK) {
 		err = start_core(agent);
+		if (err != KW_OK)
+			tell("", NULL, err, NULL);
+	}
 	if (err == KW_OK)
 		err = open_socket(agent);
-	if (err != KW_OK) {
-		kw_log(KW_LOG_ERROR, "start", KW_LOG_ERR(err), KW_LOG_STR("text", kw_err_text(err)));
+	if (err != KW_OK)
 		return 1;
-	}
 	kw_log(KW_LOG_INFO, "ready", KW_LOG_STR("agency", agent->office.agency.text), KW_LOG_STR("hub", agent->office.hub.text),
 		KW_LOG_STR("socket", agent->settings->socket));
 	(void)sd_notify(0, "READY=1");
@@ -250,8 +295,10 @@ static void finish(struct agent *agent)
 		kw_link_close(agent->link, KW_OK);
 	while (agent->link != NULL && uv_run(&agent->loop, UV_RUN_ONCE) != 0)
 		;
+	agent_blobs_close(agent);
 	kw_net_free(agent->net);
 	(void)uv_run(&agent->loop, UV_RUN_DEFAULT);
+	agent_blobs_free(agent);
 	(void)uv_loop_close(&agent->loop); /* the process ends */
 	free(agent->core);
 	free(agent->plan);
@@ -265,13 +312,14 @@ int agent_run(const char *config_path)
 	int code = 2;
 
 	if (agent == NULL || keys_harden() != KW_OK) {
-		kw_log(KW_LOG_ERROR, "start", KW_LOG_ERR(KW_EIO));
+		tell("", NULL, KW_EIO, "the process cannot be hardened: it needs setrlimit and prctl");
 		free(agent);
 		return 1;
 	}
 	(void)signal(SIGPIPE, SIG_IGN); /* writes report it */
 	if (settings_load(config_path, &agent->settings, &fault) != KW_OK) {
-		kw_log(KW_LOG_ERROR, "config", KW_LOG_STR("text", fault.text));
+		kw_log(KW_LOG_ERROR, "start_failed", KW_LOG_STR("field", fault.field), KW_LOG_STR("path", config_path),
+			KW_LOG_ERR(fault.code), KW_LOG_STR("text", fault.text));
 		free(agent);
 		return 2;
 	}

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/shell/agent_inner.h"
+#include "agent/shell/act.h"
 #include "kinward/v1/content.pb-c.h"
 #include "proto/link/log.h"
 #include "proto/wire/message.h"
@@ -28,7 +29,12 @@ void agent_op_done(struct spool_op *op, enum kw_err err)
 	if (op->type == SPOOL_OP_RECEIVE) {
 		agent->due = true;
 		agent->news = agent->news || op->number != 0;
+	} else if (op->type == SPOOL_OP_NOTICE) {
+		agent->news = agent->news || op->number != 0;
+	} else if (op->type == SPOOL_OP_SWEEP) {
+		agent->due = true; /* what waited too long for its turn */
 	}
+	agent->follow = agent->follow || op->follow;
 	for (uint32_t i = 0; i < op->gone_count; i++) {
 		struct agt_event event = {.type = AGT_EV_RECEIPTED};
 
@@ -85,7 +91,8 @@ static enum kw_err classify(struct spool_op *op, struct letter_opened *opened)
 	kw_arena_init(&arena, KW_CONTENT_ARENA_MAX);
 	err = kw_content_unpack(kw_buf_view(&opened->content), &arena, &content, &fault);
 	if (err == KW_OK && ((uint32_t)content->body_case != opened->content_type ||
-		content->body_case == KINWARD__V1__CONTENT__BODY_UASC_REGISTRATION))
+		content->body_case == KINWARD__V1__CONTENT__BODY_UASC_REGISTRATION ||
+		content->body_case == KINWARD__V1__CONTENT__BODY_REMINDER))
 		err = KW_EFIELD;
 	if (err == KW_OK && agent_now_ms() / AGENT_HOUR_MS >= (int64_t)opened->expiry_hour + SEEN_KEEP_HOURS)
 		err = KW_EEXPIRED; /* its digest may be forgotten: it could be a replay */
@@ -107,6 +114,7 @@ static enum kw_err classify(struct spool_op *op, struct letter_opened *opened)
 		err = take_receipts(content->receipt, op);
 	} else {
 		op->u.receive.arrival = SPOOL_MESSAGE;
+		act_of(content, &op->u.receive.act);
 		err = kw_buf_add(&op->content, kw_buf_view(&opened->content));
 	}
 out:
@@ -158,18 +166,11 @@ static const char *notice_text(const struct kw_frame_notice *notice)
 	return notice->retry_after_ms != 0 ? "The hub cannot take this message now; sent again by itself." : kw_err_text(notice->reason);
 }
 
-void agent_in_notice(struct agent *agent, const struct agt_effect *effect)
+static void take_notice(const struct spool_box *box, struct spool_op *op)
 {
-	struct spool_box *box = (struct spool_box *)(uintptr_t)effect->box;
-	struct spool_op *op = spool_op_new(SPOOL_OP_NOTICE);
 	struct kw_frame_notice notice = {0};
 	enum kw_err err = kw_frame_notice_parse(KW_VIEW(box->data, box->size), &notice);
 
-	spool_box_unref(box);
-	if (op == NULL) {
-		agent_fail(agent, "no_memory", KW_ENOMEM);
-		return;
-	}
 	if (err != KW_OK) {
 		kw_log(KW_LOG_WARN, "bad_notice", KW_LOG_ERR(err)); /* its cursor moves on all the same */
 		notice = (struct kw_frame_notice){0};
@@ -177,11 +178,31 @@ void agent_in_notice(struct agent *agent, const struct agt_effect *effect)
 		kw_log(KW_LOG_WARN, "notice", KW_LOG_STR("agency", notice.agency.text), KW_LOG_ERR(notice.reason),
 			KW_LOG_INT("retry_after_ms", notice.retry_after_ms), KW_LOG_STR("text", notice_text(&notice)));
 	}
+	op->u.notice.notice = notice;
+}
+
+void agent_in_notice(struct agent *agent, const struct agt_effect *effect)
+{
+	struct spool_box *box = (struct spool_box *)(uintptr_t)effect->box;
+	struct spool_op *op = spool_op_new(SPOOL_OP_NOTICE);
+	enum kw_err err = KW_OK;
+
+	if (op == NULL)
+		err = KW_ENOMEM;
+	else if (box->reminder)
+		err = agent_reminder(agent, KW_VIEW(box->data, box->size), op);
+	else
+		take_notice(box, op);
+	spool_box_unref(box);
+	if (err != KW_OK) {
+		spool_op_free(op);
+		agent_fail(agent, "notice", err);
+		return;
+	}
 	op->ticket = effect->ticket;
 	op->done = agent_op_done;
 	op->user = agent;
 	op->u.notice.cursor = (struct kw_cursor){.epoch = effect->u.epoch, .sequence = effect->sequence};
-	op->u.notice.notice = notice;
 	op->u.notice.now_ms = agent_now_ms();
 	spool_do(agent->spool, op);
 }

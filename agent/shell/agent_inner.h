@@ -11,10 +11,11 @@
 #include "agent/shell/socket.h"
 #include "agent/shell/spool.h"
 #include "proto/link/link.h"
+#include "proto/wire/message.h"
 
 /* Shared by the agent's own files: agent.c (life), agent_state.c (the state directory), agent_plan.c (the core's
- * effects), agent_link.c (frames), agent_send.c (what callers send), agent_in.c (what arrives), agent_receipt.c (receipts
- * and retries). */
+ * effects), agent_link.c (frames), agent_blob.c and agent_desk.c (attachments), agent_send.c (what callers send), agent_in.c
+ * (what arrives), agent_receipt.c (receipts and retries), agent_thread.c (what threads allow and ask for). */
 
 #define AGENT_CHAIN_FILE "chain.pem"
 #define AGENT_ROOT_FILE "root.pem"
@@ -22,6 +23,7 @@
 #define AGENT_DIRECTORY_FILE "directory.bin"
 #define AGENT_SPOOL_FOLDER "spool"
 #define AGENT_CONFIG_FILE "agent.yaml"
+#define AGENT_BLOB_FOLDER "blobs"
 
 #define AGENT_OUTBOX_DEFAULT 100000u
 #define AGENT_SENDING_MAX 4096u
@@ -37,11 +39,22 @@ struct agent_sending {
 	struct agent *agent;
 	struct agent_sending *next;
 	struct agent_sending **at;
-	struct socket_call *call;
+	struct socket_call *call; /* NULL: a follow-up of our own */
 	struct kw_name agency;
 	struct kw_id thread_id;
-	uint64_t thread_sequence;
+	uint64_t thread_sequence; /* 0: no place in a thread */
+	enum kw_risk risk;
+	char field[64];           /* of the content, that declares the state */
 	struct socket_sent sent;
+};
+
+/* What a refusal says besides its error. */
+struct agent_refusal {
+	const char *field;
+	const char *text;
+	char path[160];
+	char words[400];
+	struct kw_fault fault;
 };
 
 struct agent {
@@ -81,6 +94,8 @@ struct agent {
 	bool due;              /* receipts may be due */
 	uint64_t due_next;
 	uint32_t retrying;
+	bool follow;           /* follow-ups may be due */
+	uint32_t following;
 	uint32_t ticks;
 	bool sweeping;
 
@@ -93,6 +108,7 @@ struct agent {
 	enum kw_err problem;
 	uint64_t pong_ms;
 	uint64_t nonce;
+	struct agent_blobs *blobs;
 	bool stopping;
 	bool failed;
 };
@@ -127,11 +143,54 @@ void agent_status(void *user, Kinward__V1__StatusReply *reply);
 const char *agent_problem_text(const struct agent *agent);
 void agent_identity(void *user, struct socket_identity *out);
 
+/* Puts a message on its way; `op` has item and content. KW_OK takes op and call; otherwise both stay the caller's. call NULL:
+ * it is our own. */
+struct agent_outgoing {
+	struct letter letter;
+	enum kw_risk risk;
+	const char *field;
+};
+KW_MUST_USE enum kw_err agent_submit_letter(struct agent *agent, struct agent_outgoing *outgoing, struct spool_op *op,
+	struct socket_call *call);
+/* Headers carry whole hours, so a lifetime is rounded up. 0 hours: the usual one. */
+uint32_t agent_expiry_hour(int64_t now_ms, uint32_t lifetime_hours);
+
+/* agent_thread.c */
+/* Gives the item of an append its place in its thread. KW_EILLEGAL when the thread does not allow what it does, with words
+ * on why; the writer asks again, because something may arrive meanwhile.
+ *   field    of the content, that declares the state; "" for none
+ *   risk     written on KW_OK: that of the thread */
+KW_MUST_USE enum kw_err agent_thread_place(struct agent *agent, struct spool_op *op, const char *field,
+	struct agent_refusal *refusal, enum kw_risk *risk);
+/* The error and the words for what the writer refused. `field`: of the content; "" for none. */
+enum kw_err agent_thread_refused(const struct spool_op *op, const char *field, struct agent_refusal *refusal);
+/* Says what the agent has to say by itself. */
+void agent_follow(struct agent *agent);
+/* A hub's reminder as an item of the inbox. A bad one leaves op without content: its cursor moves on. */
+KW_MUST_USE enum kw_err agent_reminder(struct agent *agent, struct kw_view bytes, struct spool_op *op);
+
 /* agent_in.c: IN_STORE and IN_NOTICE; each takes the box. */
 void agent_in_store(struct agent *agent, const struct agt_effect *effect);
 void agent_in_notice(struct agent *agent, const struct agt_effect *effect);
 /* What every operation with a ticket does when it is done. */
 void agent_op_done(struct spool_op *op, enum kw_err err);
+
+/* agent_blob.c: attachments on the link. */
+KW_MUST_USE enum kw_err agent_blobs_open(struct agent *agent);
+/* Stops; what is under way ends with the loop. Then free. Both accept an agent without blobs. */
+void agent_blobs_close(struct agent *agent);
+void agent_blobs_free(struct agent *agent);
+void agent_blobs_up(struct agent *agent);
+void agent_blobs_down(struct agent *agent);
+void agent_blobs_drained(struct agent *agent);
+void agent_blobs_tick(struct agent *agent);
+KW_MUST_USE enum kw_err agent_blob_frame(struct agent *agent, const struct kw_frame *frame);
+/* Every attachment that a content names was attached for this agency. KW_ENOTFOUND. */
+KW_MUST_USE enum kw_err agent_blobs_named(const struct agent *agent, const ProtobufCMessage *content,
+	const struct kw_name *agency);
+
+/* agent_desk.c: attachments on the local socket. */
+void agent_attachment(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 
 /* agent_receipt.c */
 void agent_receipts(struct agent *agent);

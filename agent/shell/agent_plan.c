@@ -33,7 +33,8 @@ static void fx_send(struct agent *agent, const struct agt_effect *effect)
 	struct spool_box *box = box_of(effect->box);
 	struct kw_frame_message message = {.msg_class = effect->msg_class,
 		.sequence = effect->sequence,
-		.envelope = KW_VIEW(box->data, box->size)};
+		.envelope = KW_VIEW(box->data, box->size),
+		.tracks = kw_buf_view(&box->tracks)};
 	struct kw_buf *out = agent->link != NULL ? kw_link_out(agent->link) : NULL;
 
 	/* A full link loses the frame and with it the order: it must end. */
@@ -123,6 +124,7 @@ static void fx_note(struct agent *agent, const struct agt_effect *effect)
 	} else if (code == AGT_NOTE_ONLINE) {
 		agent->problem = KW_OK;
 		agent->since_ms = agent_now_ms();
+		agent_blobs_up(agent);
 	} else if (code == AGT_NOTE_OFFLINE) {
 		if (agent->problem == KW_OK || err != KW_OK)
 			agent->problem = err == KW_OK ? KW_EOFFLINE : err;

@@ -40,10 +40,13 @@ static void fill_entry(const struct spool_receipt *receipt, Kinward__V1__Receipt
 	kinward__v1__receipt_entry__init(out);
 	out->digest = (ProtobufCBinaryData){.len = KW_DIGEST_SIZE, .data = (uint8_t *)(uintptr_t)receipt->digest.bytes};
 	out->envelope_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = (uint8_t *)(uintptr_t)receipt->envelope_id.bytes};
-	out->level = receipt->failure == KW_OK ? KINWARD__V1__RECEIPT_LEVEL__RECEIPT_LEVEL_OPENED
-					       : KINWARD__V1__RECEIPT_LEVEL__RECEIPT_LEVEL_FAILED;
-	if (receipt->failure != KW_OK)
+	/* R1: here, and not to be judged before its turn has come. */
+	out->level = receipt->opened ? KINWARD__V1__RECEIPT_LEVEL__RECEIPT_LEVEL_OPENED
+				     : KINWARD__V1__RECEIPT_LEVEL__RECEIPT_LEVEL_STORED;
+	if (receipt->failure != KW_OK) {
+		out->level = KINWARD__V1__RECEIPT_LEVEL__RECEIPT_LEVEL_FAILED;
 		out->failure = (char *)(uintptr_t)kw_err_name(receipt->failure);
+	}
 	out->at_unix_ms = receipt->at_ms;
 }
 
@@ -68,6 +71,44 @@ static enum kw_err pack(const struct spool_receipt *receipts, uint32_t count, in
 	content.body_case = KINWARD__V1__CONTENT__BODY_RECEIPT;
 	content.receipt = &receipt;
 	return err != KW_OK ? err : kw_content_pack(&content, out, &fault);
+}
+
+/* Of a referral the transport is part of the state: the hub stops its clock when it hears that one was delivered. */
+static bool is_tracked(const struct spool_receipt *receipt)
+{
+	return receipt->tracked && receipt->kind == KW_THREAD_REFERRAL;
+}
+
+static enum kw_err add_tracks(const struct spool_receipt *receipts, uint32_t count, struct kw_buf *out)
+{
+	enum kw_err err = KW_OK;
+
+	for (uint32_t i = 0; err == KW_OK && i < count; i++) {
+		struct kw_frame_track track = {.thread_id = receipts[i].thread_id,
+			.kind = receipts[i].kind,
+			.state = KW_REFERRAL_DELIVERED,
+			.risk = receipts[i].risk,
+			.other_agency = receipts[i].agency};
+
+		if (is_tracked(&receipts[i]))
+			err = kw_frame_track_add(out, &track);
+	}
+	return err;
+}
+
+/* How many of a run to one agency go into one message. */
+static uint32_t batch_of(const struct spool_receipt *receipts, uint32_t count)
+{
+	uint32_t tracked = 0;
+	uint32_t i = 0;
+
+	while (i < count && i < SPOOL_RECEIPTS_MAX && kw_name_equal(&receipts[i].agency, &receipts[0].agency)) {
+		tracked += is_tracked(&receipts[i]);
+		if (tracked > KW_FRAME_TRACKS_MAX)
+			break;
+		i++;
+	}
+	return i;
 }
 
 /* One message with `count` receipts to one agency. */
@@ -96,6 +137,11 @@ static enum kw_err send_receipts(struct agent *agent, const struct spool_receipt
 	}
 	kw_buf_fini(&op->content);
 	op->box = sealed.box;
+	err = add_tracks(receipts, count, &op->box->tracks);
+	if (err != KW_OK) {
+		spool_op_free(op);
+		return err;
+	}
 	op->u.append.msg_class = letter.msg_class;
 	op->u.append.envelope_id = sealed.envelope_id;
 	op->u.append.expiry_hour = letter.expiry_hour;
@@ -127,10 +173,7 @@ void agent_receipts(struct agent *agent)
 	}
 	qsort(due->receipts, due->count, sizeof(due->receipts[0]), by_agency);
 	for (uint32_t i = 0, end; err == KW_OK && i < due->count; i = end) {
-		end = i + 1;
-		while (end < due->count && end - i < SPOOL_RECEIPTS_MAX &&
-			kw_name_equal(&due->receipts[end].agency, &due->receipts[i].agency))
-			end++;
+		end = i + batch_of(&due->receipts[i], due->count - i);
 		enum kw_err sent = send_receipts(agent, &due->receipts[i], end - i);
 		/* They stay in the table and are tried again after the next start, when the directory may know the agency. */
 		if (sent != KW_OK)

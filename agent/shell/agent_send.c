@@ -1,20 +1,15 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/shell/act.h"
 #include "agent/shell/agent_inner.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"
 
 /* What a caller sends: checked, completed, told from a repeat, sealed, submitted. The reply waits for the commit. */
 
-struct refusal {
-	const char *field;
-	const char *text;
-	char path[160];
-	struct kw_fault fault;
-};
-
-static enum kw_err refuse(struct refusal *refusal, const char *field, const char *text)
+static enum kw_err refuse(struct agent_refusal *refusal, const char *field, const char *text)
 {
 	refusal->field = field;
 	refusal->text = text;
@@ -22,7 +17,8 @@ static enum kw_err refuse(struct refusal *refusal, const char *field, const char
 }
 
 /* The form of the request, without its content's rules. */
-static enum kw_err check(const Kinward__V1__SendRequest *request, struct kw_name *agency, struct refusal *refusal)
+static enum kw_err check(const Kinward__V1__SendRequest *request, struct kw_name *agency,
+	struct agent_refusal *refusal)
 {
 	const Kinward__V1__Content *content = request->content;
 
@@ -34,6 +30,8 @@ static enum kw_err check(const Kinward__V1__SendRequest *request, struct kw_name
 		return refuse(refusal, "send.content.receipt", "The agent writes receipts itself.");
 	if (content->body_case == KINWARD__V1__CONTENT__BODY_UASC_REGISTRATION)
 		return refuse(refusal, "send.content.uasc_registration", "A registration stays at its agency: use register.");
+	if (content->body_case == KINWARD__V1__CONTENT__BODY_REMINDER)
+		return refuse(refusal, "send.content.reminder", "The agent writes reminders itself, from its hub's word.");
 	if (content->message_id.len != 0 && content->message_id.len != KW_ID_SIZE)
 		return refuse(refusal, "send.content.message_id", "A message id has 16 bytes, or is empty for a new one.");
 	if (request->thread_id.len != 0 && request->thread_id.len != KW_ID_SIZE)
@@ -122,19 +120,6 @@ static enum kw_err find_repeat(struct agent *agent, const struct spool_item *ite
 	return KW_OK;
 }
 
-static enum kw_err thread_place(struct agent *agent, struct spool_item *item)
-{
-	enum kw_err err = spool_thread_next(agent->spool, &item->thread_id, &item->thread_sequence);
-
-	if (err != KW_OK)
-		return err;
-	for (const struct agent_sending *it = agent->sending; it != NULL; it = it->next) {
-		if (kw_id_equal(&it->thread_id, &item->thread_id) && it->thread_sequence >= item->thread_sequence)
-			item->thread_sequence = it->thread_sequence + 1;
-	}
-	return KW_OK;
-}
-
 static enum kw_err check_room(const struct agent *agent)
 {
 	uint32_t max = agent->settings->outbox_max != 0 ? agent->settings->outbox_max : AGENT_OUTBOX_DEFAULT;
@@ -158,32 +143,57 @@ static void sent_done(struct spool_op *op, enum kw_err err)
 	if (sending->next != NULL)
 		sending->next->at = sending->at;
 	agent->sending_count--;
-	if (err == KW_OK)
-		socket_call_sent(sending->call, &sending->sent);
-	else
+	if (sending->call == NULL) {
+		agent->following--;
+	} else if (err != KW_OK) {
 		socket_call_refuse(sending->call, err, NULL, NULL);
+	} else if (op->fault != AGT_FAULT_NONE) {
+		struct agent_refusal refusal = {0};
+		enum kw_err why = agent_thread_refused(op, sending->field, &refusal);
+
+		socket_call_refuse(sending->call, why, refusal.field, refusal.text);
+	} else {
+		socket_call_sent(sending->call, &sending->sent);
+	}
 	free(sending);
 	op->user = agent;
 	agent_op_done(op, err);
 }
 
-/* Headers carry whole hours, so a lifetime is rounded up: never less than was asked for. */
-static uint32_t expiry_hour(int64_t now_ms, uint32_t lifetime_hours)
+uint32_t agent_expiry_hour(int64_t now_ms, uint32_t lifetime_hours)
 {
 	int64_t next_hour = (now_ms + AGENT_HOUR_MS - 1) / AGENT_HOUR_MS;
 
 	return (uint32_t)next_hour + (lifetime_hours != 0 ? lifetime_hours : AGENT_LIFETIME_HOURS);
 }
 
-/* Puts the message on its way; `op` has its content. Takes op and call on KW_OK. */
-static enum kw_err submit(struct agent *agent, const struct letter *letter, struct spool_op *op, struct socket_call *call)
+/* What the hub is to know of the thread. */
+static enum kw_err add_track(const struct spool_op *op, enum kw_risk risk, struct kw_buf *out)
 {
+	const struct spool_item *item = &op->u.append.item;
+	struct kw_frame_track track = {.thread_id = item->thread_id,
+		.kind = (uint8_t)op->u.append.act.kind,
+		.state = op->u.append.act.state,
+		.risk = (uint8_t)risk,
+		.sequence = (uint32_t)item->thread_sequence, /* far below, as the log of a thread is short */
+		.other_agency = item->agency};
+
+	return op->u.append.act.kind == KW_THREAD_NONE ? KW_OK : kw_frame_track_add(out, &track);
+}
+
+enum kw_err agent_submit_letter(struct agent *agent, struct agent_outgoing *outgoing, struct spool_op *op,
+	struct socket_call *call)
+{
+	const struct letter *letter = &outgoing->letter;
 	struct spool_item *item = &op->u.append.item;
 	struct agent_sending *sending = calloc(1, sizeof(*sending));
-	struct letter_sealed sealed;
+	struct letter_sealed sealed = {0};
 	enum kw_err err = sending == NULL ? KW_ENOMEM : letter_seal(&agent->office, letter, &sealed);
 
+	if (err == KW_OK)
+		err = add_track(op, outgoing->risk, &sealed.box->tracks);
 	if (err != KW_OK) {
+		spool_box_unref(sealed.box);
 		free(sending);
 		return err;
 	}
@@ -201,11 +211,13 @@ static enum kw_err submit(struct agent *agent, const struct letter *letter, stru
 		.agency = item->agency,
 		.thread_id = item->thread_id,
 		.thread_sequence = item->thread_sequence,
+		.risk = outgoing->risk,
 		.next = agent->sending,
 		.at = &agent->sending,
 		.sent = {.message_id = item->message_id, .thread_id = item->thread_id, .envelope_id = item->envelope_id}};
 	if (sending->next != NULL)
 		sending->next->at = &sending->next;
+	(void)snprintf(sending->field, sizeof(sending->field), "%s", outgoing->field); /* names of ours, and short */
 	agent->sending = sending;
 	agent->sending_count++;
 	op->user = sending;
@@ -216,21 +228,25 @@ static enum kw_err submit(struct agent *agent, const struct letter *letter, stru
 
 /* KW_OK with call still the caller's when *repeated. */
 static enum kw_err send_it(struct agent *agent, Kinward__V1__SendRequest *request, struct socket_call *call,
-	struct refusal *refusal, bool *repeated)
+	struct agent_refusal *refusal, bool *repeated)
 {
 	struct spool_op *op = spool_op_new(SPOOL_OP_APPEND);
 	struct socket_sent sent;
+	enum kw_risk risk = KW_RISK_NONE;
 	enum kw_err err;
 
 	if (op == NULL)
 		return KW_ENOMEM;
 	struct spool_item *item = &op->u.append.item;
+	struct spool_act *act = &op->u.append.act;
 	item->at_ms = agent_now_ms();
 	err = check(request, &item->agency, refusal);
 	if (err == KW_OK)
 		err = digest_request(request, &item->request_digest);
 	if (err == KW_OK)
 		err = complete(request, item);
+	if (err == KW_OK && agent_blobs_named(agent, &request->content->base, &item->agency) != KW_OK)
+		err = refuse(refusal, "send.content", "It names an attachment that is not for this agency; attach the file to it first.");
 	if (err == KW_OK)
 		err = kw_content_pack(request->content, &op->content, &refusal->fault);
 	if (err == KW_OK)
@@ -242,18 +258,24 @@ static enum kw_err send_it(struct agent *agent, Kinward__V1__SendRequest *reques
 	}
 	if (err == KW_OK)
 		err = check_room(agent);
-	if (err == KW_OK)
-		err = thread_place(agent, item);
-	struct letter letter = {.to = item->agency,
-		.msg_class = choose_class(request),
-		.expiry_hour = expiry_hour(item->at_ms, request->lifetime_hours),
-		.content_type = (uint32_t)request->content->body_case,
-		.thread_id = item->thread_id,
-		.thread_sequence = item->thread_sequence,
-		.now_ms = item->at_ms,
-		.content = kw_buf_view(&op->content)};
-	if (err == KW_OK)
-		err = submit(agent, &letter, op, call);
+	if (err == KW_OK) {
+		act_of(request->content, act);
+		err = agent_thread_place(agent, op, act_field(request->content), refusal, &risk);
+	}
+	if (err == KW_OK) {
+		struct agent_outgoing outgoing = {.risk = risk,
+			.field = act_field(request->content),
+			.letter = {.to = item->agency,
+				.msg_class = choose_class(request),
+				.expiry_hour = agent_expiry_hour(item->at_ms, request->lifetime_hours),
+				.content_type = (uint32_t)request->content->body_case,
+				.thread_id = item->thread_id,
+				.thread_sequence = item->thread_sequence,
+				.now_ms = item->at_ms,
+				.content = kw_buf_view(&op->content)}};
+
+		err = agent_submit_letter(agent, &outgoing, op, call);
+	}
 	if (err != KW_OK)
 		spool_op_free(op);
 	return err;
@@ -262,7 +284,7 @@ static enum kw_err send_it(struct agent *agent, Kinward__V1__SendRequest *reques
 void agent_send(void *user, Kinward__V1__SendRequest *request, struct socket_call *call)
 {
 	struct agent *agent = user;
-	struct refusal refusal = {0};
+	struct agent_refusal refusal = {0};
 	bool repeated = false;
 	enum kw_err err = send_it(agent, request, call, &refusal, &repeated);
 
@@ -276,6 +298,8 @@ void agent_send(void *user, Kinward__V1__SendRequest *request, struct socket_cal
 		}
 		refusal.field = refusal.path;
 		refusal.text = refusal.fault.rule;
+	} else if (err == KW_EILLEGAL) {
+		/* field and words stand already */
 	} else if (err == KW_ENOAGENCY || err == KW_EDENIED) {
 		refusal.field = "send.agency";
 	} else if (err == KW_ENOSPACE) {

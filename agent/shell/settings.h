@@ -9,6 +9,7 @@
 /* agent.yaml; deploy/examples/agent.yaml explains every key. */
 
 #define SETTINGS_UIDS_MAX 32u
+#define SETTINGS_STORE_MIB_MIN 16u
 
 struct settings {
 	char *state;           /* state directory, made by `kinward agent init` */
@@ -20,10 +21,11 @@ struct settings {
 	uint32_t store_mib;    /* 0 = 4,096 */
 	uint32_t outbox_max;   /* messages without a receipt; 0 = 100,000 */
 	uint32_t connections_max; /* on the socket; 0 = 64 */
+	uint32_t blob_store_mib;  /* attachments; 0 = 1,024 */
 	bool log_debug;
 };
 
-/* fault is written on failure only. */
+/* KW_* of kw_config_load; KW_EFIELD also for a hub that cannot be dialled. fault is written on failure only. */
 KW_MUST_USE enum kw_err settings_load(const char *path, struct settings **out, struct kw_config_fault *fault);
 /* Accepts NULL. */
 void settings_free(struct settings *settings);

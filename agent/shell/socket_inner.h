@@ -5,7 +5,7 @@
 
 #include "agent/shell/socket.h"
 
-/* Shared by socket.c (connections and bytes), socket_call.c (requests) and socket_list.c (items). */
+/* Shared by socket.c (connections and bytes), socket_call.c (requests), socket_list.c (items) and socket_case.c (threads). */
 
 struct socket_conn {
 	uv_pipe_t pipe;
@@ -60,6 +60,9 @@ void socket_push(struct socket_conn *conn);
 
 void socket_do_list(struct socket_conn *conn, uint64_t id, enum spool_list list, const Kinward__V1__ListRequest *request);
 void socket_do_show(struct socket_conn *conn, uint64_t id, const Kinward__V1__ShowRequest *request);
+void socket_do_cases(struct socket_conn *conn, uint64_t id, const Kinward__V1__CaseListRequest *request);
+void socket_do_case(struct socket_conn *conn, uint64_t id, const Kinward__V1__CaseShowRequest *request);
+void socket_do_todo(struct socket_conn *conn, uint64_t id, const Kinward__V1__TodoRequest *request);
 void socket_do_subscribe(struct socket_conn *conn, uint64_t id, const Kinward__V1__SubscribeRequest *request);
 
 #endif

@@ -32,6 +32,8 @@ struct spool_box *spool_box_new(struct kw_view bytes)
 		return NULL;
 	box->refs = 1;
 	box->size = (uint32_t)bytes.size;
+	box->reminder = false;
+	kw_buf_init(&box->tracks, KW_FRAME_TRACKS_MAX * KW_FRAME_TRACK_SIZE_MAX);
 	if (bytes.size > 0)
 		memcpy(box->data, bytes.data, bytes.size);
 	return box;
@@ -44,8 +46,10 @@ void spool_box_ref(struct spool_box *box)
 
 void spool_box_unref(struct spool_box *box)
 {
-	if (box != NULL && --box->refs == 0)
-		free(box);
+	if (box == NULL || --box->refs > 0)
+		return;
+	kw_buf_fini(&box->tracks);
+	free(box);
 }
 
 struct spool_op *spool_op_new(enum spool_op_type type)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "agent/core/core.h"
+#include "agent/core/thread.h"
 #include "proto/base/id.h"
 #include "proto/wire/frame.h"
 
@@ -27,6 +28,11 @@ struct uv_loop_s;
 #define SPOOL_RECEIPTS_MAX 128u /* entries of one Receipt message */
 #define SPOOL_LOCAL_ID_SIZE_MAX 64u
 #define SPOOL_ASIDE_MAX 1000u   /* messages kept that could not be opened; older ones go */
+#define SPOOL_CASE_REF_SIZE_MAX 64u
+#define SPOOL_LOG_MAX 1000u     /* messages of one thread; a thread that is longer takes no more */
+#define SPOOL_EARLY_MAX 64u     /* messages of one thread that wait for an earlier one */
+#define SPOOL_EARLY_ALL_MAX 10000u /* of all threads together */
+#define SPOOL_EARLY_HOURS 1104u /* and so long: after the longest life of a message, and a day, the gap stays a gap */
 
 struct spool_options {
 	const char *path;         /* directory; made if it is missing */
@@ -46,13 +52,15 @@ void spool_close(struct spool *spool);
 /* Fills START for the core: all but directory_version. */
 void spool_recover(const struct spool *spool, struct agt_start *out);
 
-/* Bytes of an envelope, counted on the loop thread only. */
+/* Bytes of an envelope, or of what a hub says itself; counted on the loop thread only. */
 struct spool_box {
 	uint32_t refs;
 	uint32_t size;
+	bool reminder;   /* a hub's reminder, not its notice */
+	struct kw_buf tracks; /* what the hub is to know of the threads, in the form of kw_frame_message.tracks */
 	uint8_t data[];
 };
-/* One reference, a copy of the bytes; NULL when memory is out. */
+/* One reference, a copy of the bytes, no tracks; NULL when memory is out. */
 struct spool_box *spool_box_new(struct kw_view bytes);
 void spool_box_ref(struct spool_box *box);
 void spool_box_unref(struct spool_box *box); /* accepts NULL */
@@ -85,6 +93,55 @@ struct spool_item {
 	struct kw_digest request_digest; /* sent ones: of what the caller asked for, to tell a repeat from another message */
 };
 
+/* What a message does to its thread, as its content says. kind KW_THREAD_NONE: it has no place in one. */
+struct spool_act {
+	enum kw_thread_kind kind;
+	bool opening;
+	uint8_t state;
+	enum kw_risk risk;
+	uint32_t content_type; /* field number of the body in Content */
+	uint32_t service;      /* of the schema; 0 when there is none */
+	char case_ref[SPOOL_CASE_REF_SIZE_MAX + 1]; /* of an offer: what its threads have in common */
+};
+
+/* A thread with one agency. */
+struct spool_thread {
+	uint64_t number; /* in order of opening, from 1 */
+	struct kw_id thread_id;
+	struct kw_name agency; /* the other one */
+	struct agt_thread record;
+	uint32_t service;
+	char case_ref[SPOOL_CASE_REF_SIZE_MAX + 1];
+	uint32_t log_count;
+	uint8_t reminded; /* percent of the last reminder in this state; 0: none */
+};
+
+/* One step of a thread. */
+struct spool_step {
+	enum agt_thread_author author;
+	uint8_t state;     /* declared */
+	uint8_t became;    /* the state after it */
+	bool refused;      /* it does not count: the other side refused it, or it never arrived */
+	bool repeat;       /* it said what was known */
+	bool early;        /* theirs: it waits for an earlier one */
+	uint32_t content_type;
+	uint64_t sequence;
+	int64_t at_ms;
+	uint64_t number;   /* of the message, ours in the outbox's list and theirs in the inbox; 0: none */
+	struct kw_id message_id; /* of that message; zeros when there is none */
+	enum kw_err reason;      /* why it is refused */
+	enum spool_state sent;   /* ours: how far the message is */
+};
+
+/* What the agent has to say by itself. */
+struct spool_follow {
+	uint64_t key;
+	struct kw_id thread_id;
+	struct kw_name agency;
+	enum kw_thread_kind kind;
+	uint8_t state;
+};
+
 /* A row that left the outbox. */
 struct spool_gone {
 	enum kw_msg_class msg_class;
@@ -101,6 +158,10 @@ struct spool_receipt {
 	enum kw_err failure; /* KW_OK: opened and verified */
 	bool opened;         /* false: R1 only */
 	int64_t at_ms;
+	bool tracked;        /* due ones: it opened a thread, so the hub hears that it was delivered: these three */
+	struct kw_id thread_id;
+	uint8_t kind;
+	uint8_t risk;
 };
 
 enum spool_op_type {
@@ -137,6 +198,9 @@ struct spool_op {
 	bool repeat;             /* receive, register: it was there already */
 	uint32_t count;          /* ack: how many changed */
 	uint64_t number;         /* append, receive: the item's number */
+	enum agt_thread_fault fault;  /* append: refused, nothing is stored; `present` is the thread as it is */
+	struct agt_thread present;
+	bool follow;             /* append, receive: something follows, see spool_follows */
 	union {
 		struct {
 			enum kw_msg_class msg_class;
@@ -147,6 +211,8 @@ struct spool_op {
 			int64_t now_ms;
 			bool fresh;              /* a new message of a caller: item and content are stored as sent */
 			struct spool_item item;  /* number is given by the spool */
+			struct spool_act act;    /* fresh ones */
+			uint64_t follow_key;     /* not 0: the follow-up that it is */
 			uint64_t retry_ms;       /* not 0: it comes from the retry table, where it stood under ... */
 			uint64_t retry_number;   /* ... these two */
 			uint32_t due_count;      /* receipts that it carries */
@@ -163,14 +229,19 @@ struct spool_op {
 			struct kw_cursor cursor;
 			enum spool_arrival arrival;
 			struct spool_item item;
+			struct spool_act act;
 			uint32_t expiry_hour;
-			enum kw_err failure; /* SPOOL_REFUSED */
+			enum kw_err failure; /* SPOOL_REFUSED; by the spool: KW_EILLEGAL */
 			uint32_t receipts_count;
 			struct spool_receipt *receipts; /* freed with the operation */
 		} receive;
 		struct {
 			struct kw_cursor cursor;
 			struct kw_frame_notice notice;
+			/* A reminder instead: with content, which becomes this item of the inbox. */
+			struct spool_item item;
+			struct spool_act act; /* the state that the hub tells of */
+			uint8_t step;         /* percent */
 			int64_t now_ms;
 		} notice;
 		struct {
@@ -266,8 +337,26 @@ KW_MUST_USE enum kw_err spool_show(struct spool *spool, const struct kw_id *id, 
 /* A message of ours by id and destination. KW_ENOTFOUND. */
 KW_MUST_USE enum kw_err spool_find_sent(struct spool *spool, const struct kw_id *message_id,
 	const struct kw_name *agency, struct spool_item *out);
-/* The next place in a thread for us, from 1. */
-KW_MUST_USE enum kw_err spool_thread_next(struct spool *spool, const struct kw_id *thread_id, uint64_t *out);
+
+/* A thread with an agency; agency NULL: the one with this id that was opened first. KW_ENOTFOUND. */
+KW_MUST_USE enum kw_err spool_thread(struct spool *spool, const struct kw_id *thread_id, const struct kw_name *agency,
+	struct spool_thread *out);
+
+struct spool_thread_query {
+	uint64_t after;
+	uint32_t limit;           /* 0: no limit */
+	bool open;                /* those only to which something is still to come */
+	enum kw_thread_kind kind; /* KW_THREAD_NONE: all */
+};
+/* Threads in the order of their opening, until `each` returns false. *next_after as in spool_list. */
+KW_MUST_USE enum kw_err spool_threads(struct spool *spool, const struct spool_thread_query *query,
+	bool (*each)(void *user, const struct spool_thread *thread), void *user, uint64_t *next_after);
+/* All steps of a thread, oldest first, then what waits for its turn. */
+KW_MUST_USE enum kw_err spool_steps(struct spool *spool, const struct spool_thread *thread,
+	void (*each)(void *user, const struct spool_step *step), void *user);
+/* What the agent has to say by itself, from key `from` on. */
+KW_MUST_USE enum kw_err spool_follows(struct spool *spool, uint64_t from,
+	bool (*each)(void *user, const struct spool_follow *follow), void *user);
 
 /* Receipts due from `from` on (a key), at most SPOOL_RECEIPTS_MAX * 4 of them. */
 KW_MUST_USE enum kw_err spool_due(struct spool *spool, uint64_t from,

@@ -19,21 +19,24 @@ static enum kw_err put_cursor(struct spool *spool, enum kw_msg_class msg_class, 
 	return KW_OK;
 }
 
-/* A receipt that we owe: agency ‖ digest ‖ envelope id ‖ failure ‖ opened ‖ at, sealed. */
-#define DUE_SIZE (64u + KW_DIGEST_SIZE + KW_ID_SIZE + 1 + 1 + 8)
-
-static enum kw_err put_due(struct spool *spool, MDB_txn *txn, const struct spool_op *op)
+/* Agency ‖ digest ‖ envelope id ‖ failure ‖ opened ‖ at ‖ thread id ‖ its kind, 0 when the hub need not know ‖ risk. */
+enum kw_err spool_put_due(struct spool *spool, MDB_txn *txn, const struct spool_due *due)
 {
-	const struct spool_item *item = &op->u.receive.item;
-	uint8_t plain[DUE_SIZE];
+	const struct spool_item *item = due->item;
+	uint8_t plain[SPOOL_DUE_SIZE] = {0};
 	uint8_t key[8];
 
 	memcpy(plain, item->agency.text, 64);
 	memcpy(plain + 64, item->digest.bytes, KW_DIGEST_SIZE);
 	memcpy(plain + 96, item->envelope_id.bytes, KW_ID_SIZE);
-	plain[112] = (uint8_t)op->u.receive.failure;
-	plain[113] = op->u.receive.failure == KW_OK;
+	plain[112] = (uint8_t)due->failure;
+	plain[113] = due->opened;
 	kw_put_u64(plain + 114, (uint64_t)item->at_ms);
+	memcpy(plain + 122, item->thread_id.bytes, KW_ID_SIZE);
+	if (due->act != NULL) {
+		plain[138] = (uint8_t)due->act->kind;
+		plain[139] = (uint8_t)due->act->risk;
+	}
 	kw_put_u64(key, spool->numbers[N_NEXT_DUE]++);
 	return spool_put_sealed(spool, txn, T_DUE, KW_VIEW_OF(key), KW_VIEW_OF(plain));
 }
@@ -55,7 +58,8 @@ static enum kw_err put_seen(struct spool *spool, MDB_txn *txn, const struct spoo
 	return spool_put(spool, txn, T_SEENEXP, KW_VIEW_OF(key), KW_VIEW(NULL, 0));
 }
 
-static enum kw_err put_inbox(struct spool *spool, MDB_txn *txn, struct spool_op *op, const uint8_t *id, size_t id_size)
+static enum kw_err put_inbox(struct spool *spool, MDB_txn *txn, struct spool_op *op, const struct spool_item *item,
+	struct kw_view id)
 {
 	struct kw_buf plain;
 	uint8_t head[SPOOL_ITEM_SIZE];
@@ -64,7 +68,7 @@ static enum kw_err put_inbox(struct spool *spool, MDB_txn *txn, struct spool_op 
 
 	op->number = spool->numbers[N_NEXT_INBOX]++;
 	kw_put_u64(number, op->number);
-	spool_item_encode(&op->u.receive.item, head);
+	spool_item_encode(item, head);
 	kw_buf_init(&plain, SPOOL_ITEM_SIZE + op->content.size);
 	err = kw_buf_add(&plain, KW_VIEW_OF(head));
 	if (err == KW_OK)
@@ -73,7 +77,7 @@ static enum kw_err put_inbox(struct spool *spool, MDB_txn *txn, struct spool_op 
 		err = spool_put_sealed(spool, txn, T_INBOX, KW_VIEW_OF(number), kw_buf_view(&plain));
 	kw_buf_fini(&plain);
 	if (err == KW_OK)
-		err = spool_put(spool, txn, T_INID, KW_VIEW(id, id_size), KW_VIEW_OF(number));
+		err = spool_put(spool, txn, T_INID, id, KW_VIEW_OF(number));
 	if (err == KW_OK)
 		err = spool_put(spool, txn, T_INNEW, KW_VIEW_OF(number), KW_VIEW(NULL, 0));
 	spool->numbers[N_COUNTS + SPOOL_COUNT_RECEIVED]++;
@@ -102,10 +106,12 @@ static enum kw_err apply_receipt(struct spool *spool, MDB_txn *txn, struct spool
 		memcmp(item.digest.bytes, receipt->digest.bytes, KW_DIGEST_SIZE) != 0)
 		return KW_OK;
 	err = spool_leave(spool, txn, &place, op);
+	if (err == KW_OK)
+		err = spool_forget_tracks(spool, txn, &receipt->envelope_id);
 	if (err != KW_OK)
 		return err;
 	if (receipt->failure != KW_OK)
-		return spool_bury(spool, txn, place.number, receipt->failure);
+		return spool_bury(spool, txn, place.number, receipt->failure, true);
 	if (item.state == SPOOL_OPENED || item.state == SPOOL_DEAD)
 		return KW_OK;
 	if (item.held_ms == 0)
@@ -116,7 +122,8 @@ static enum kw_err apply_receipt(struct spool *spool, MDB_txn *txn, struct spool
 		item.opened_ms = receipt->at_ms;
 	else if (item.state == SPOOL_DELIVERED)
 		return KW_OK;
-	return spool_turn(spool, txn, &item, receipt->opened ? SPOOL_OPENED : SPOOL_DELIVERED);
+	err = spool_turn(spool, txn, &item, receipt->opened ? SPOOL_OPENED : SPOOL_DELIVERED);
+	return err != KW_OK ? err : spool_thread_delivered(spool, txn, &item);
 }
 
 static enum kw_err set_aside(struct spool *spool, MDB_txn *txn, const struct spool_op *op)
@@ -146,12 +153,45 @@ static enum kw_err seen_before(struct spool *spool, MDB_txn *txn, const struct s
 	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
 }
 
+/* A message that is not a receipt and not a repeat: its place in a thread, its place in the inbox, and the receipts that
+ * both make due. One that its thread refuses is not put into the inbox: it does not count. */
+static enum kw_err take_message(struct spool *spool, MDB_txn *txn, struct spool_op *op, struct kw_view id)
+{
+	const struct spool_act *act = &op->u.receive.act;
+	struct spool_move move = {.item = &op->u.receive.item,
+		.act = act,
+		.number = spool->numbers[N_NEXT_INBOX],
+		.now_ms = op->u.receive.item.at_ms};
+	bool threaded = op->u.receive.arrival == SPOOL_MESSAGE && act->kind != KW_THREAD_NONE;
+	enum agt_thread_verdict verdict = AGT_THREAD_APPLY;
+	uint64_t follows = spool->numbers[N_NEXT_FOLLOW];
+	enum kw_err err = threaded ? spool_thread_theirs(spool, txn, &move, &verdict) : KW_OK;
+
+	if (err == KW_OK && verdict == AGT_THREAD_ILLEGAL) {
+		op->u.receive.arrival = SPOOL_REFUSED;
+		op->u.receive.failure = KW_EILLEGAL;
+	}
+	if (err == KW_OK && op->u.receive.arrival == SPOOL_MESSAGE)
+		err = put_inbox(spool, txn, op, move.item, id);
+	/* Until its turn has come nobody can say whether it is good: its author hears that it is here (R1). */
+	if (err == KW_OK)
+		err = spool_put_due(spool, txn, &(struct spool_due){.item = move.item,
+			.act = threaded && act->opening && verdict != AGT_THREAD_ILLEGAL ? act : NULL,
+			.failure = op->u.receive.failure,
+			.opened = op->u.receive.failure == KW_OK && verdict != AGT_THREAD_EARLY});
+	if (err == KW_OK && threaded && verdict != AGT_THREAD_EARLY)
+		err = spool_thread_drain(spool, txn, &move);
+	op->follow = spool->numbers[N_NEXT_FOLLOW] != follows;
+	return err;
+}
+
 enum kw_err spool_run_receive(struct spool *spool, MDB_txn *txn, struct spool_op *op)
 {
 	uint8_t id[KW_ID_SIZE + SPOOL_TAG_SIZE];
 	enum spool_arrival arrival = op->u.receive.arrival;
 	enum kw_err err = put_cursor(spool, op->u.receive.msg_class, op->u.receive.cursor);
 
+	spool->now_ms = op->u.receive.item.at_ms;
 	if (err != KW_OK || arrival == SPOOL_UNOPENED)
 		return err != KW_OK ? err : set_aside(spool, txn, op);
 	memcpy(id, op->u.receive.item.message_id.bytes, KW_ID_SIZE);
@@ -166,12 +206,14 @@ enum kw_err spool_run_receive(struct spool *spool, MDB_txn *txn, struct spool_op
 		err = put_seen(spool, txn, op);
 	for (uint32_t i = 0; err == KW_OK && !op->repeat && i < op->u.receive.receipts_count; i++)
 		err = apply_receipt(spool, txn, op, &op->u.receive.receipts[i]);
-	if (err == KW_OK && !op->repeat && arrival == SPOOL_MESSAGE)
-		err = put_inbox(spool, txn, op, id, sizeof(id));
-	/* Also for a repeat: who repeats has no receipt yet. */
-	if (err == KW_OK && arrival != SPOOL_RECEIPT)
-		err = put_due(spool, txn, op);
-	return err;
+	if (err != KW_OK || arrival == SPOOL_RECEIPT)
+		return err;
+	if (!op->repeat)
+		return take_message(spool, txn, op, KW_VIEW_OF(id));
+	/* Who repeats has no receipt yet. */
+	return spool_put_due(spool, txn, &(struct spool_due){.item = &op->u.receive.item,
+		.failure = op->u.receive.failure,
+		.opened = op->u.receive.failure == KW_OK});
 }
 
 /* The hub could not take the row now: it waits in the retry table, and its lane does not. */
@@ -216,12 +258,33 @@ static enum kw_err put_off(struct spool *spool, MDB_txn *txn, struct spool_op *o
 	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
 }
 
+/* A hub's reminder: an item of the inbox, like a message; and what it knows of the thread that we cannot know, as that it
+ * expired. */
+static enum kw_err take_reminder(struct spool *spool, MDB_txn *txn, struct spool_op *op)
+{
+	const struct spool_item *item = &op->u.notice.item;
+	struct spool_move move = {.item = item, .act = &op->u.notice.act, .now_ms = op->u.notice.now_ms};
+	uint8_t id[KW_ID_SIZE + SPOOL_TAG_SIZE];
+	enum kw_err err;
+
+	memcpy(id, item->message_id.bytes, KW_ID_SIZE);
+	err = spool_tag(spool, spool_name_view(&item->agency), id + KW_ID_SIZE);
+	if (err == KW_OK)
+		err = put_inbox(spool, txn, op, item, KW_VIEW_OF(id));
+	if (err == KW_OK)
+		err = spool_thread_hub(spool, txn, &move);
+	return err != KW_OK ? err : spool_thread_reminded(spool, txn, item, op->u.notice.step);
+}
+
 enum kw_err spool_run_notice(struct spool *spool, MDB_txn *txn, struct spool_op *op)
 {
 	const struct kw_frame_notice *notice = &op->u.notice.notice;
 	struct spool_place place;
 	enum kw_err err = put_cursor(spool, KW_CONTROL, op->u.notice.cursor);
 
+	spool->now_ms = op->u.notice.now_ms;
+	if (err == KW_OK && op->content.size > 0)
+		return take_reminder(spool, txn, op);
 	if (err == KW_OK)
 		err = spool_place_get(spool, txn, &notice->envelope_id, &place);
 	if (err != KW_OK)
@@ -229,8 +292,10 @@ enum kw_err spool_run_notice(struct spool *spool, MDB_txn *txn, struct spool_op 
 	if (notice->retry_after_ms != 0)
 		return put_off(spool, txn, op, &place);
 	err = spool_leave(spool, txn, &place, op);
+	if (err == KW_OK)
+		err = spool_forget_tracks(spool, txn, &notice->envelope_id);
 	if (err == KW_OK && place.number != 0)
-		return spool_bury(spool, txn, place.number, notice->reason);
+		return spool_bury(spool, txn, place.number, notice->reason, false);
 	return err != KW_OK ? err : spool_del(spool, txn, T_ENV, KW_VIEW_OF(notice->envelope_id.bytes), NULL);
 }
 

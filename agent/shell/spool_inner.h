@@ -19,15 +19,20 @@
  *   inbox   number → sealed item ‖ content      inid  message id ‖ tag(agency) → number
  *   innew   number → "", not acknowledged      dead  number of a sent one → "", not acknowledged
  *   seen    digest → expiry hour          seenexp  expiry hour ‖ digest → ""
- *   due     key → sealed receipt          thread   thread id → last place given
+ *   due     key → sealed receipt
+ *   thread  thread id → last place given; of schema 1, read by its upgrade only
+ *   threads tag(thread id) ‖ tag(agency) → sealed record      threadno  number → that key      open  number → "", open
+ *   threadlog  that key ‖ n → sealed step  early    that key ‖ place → sealed act and inbox number
+ *   tracks  envelope id → sealed tracks   follow   key → sealed: what the agent has to say by itself
  *   reg     tag(local id) → sealed record aside    key → envelope that could not be opened */
 
 enum spool_table {
 	T_META, T_OUT, T_RETRY, T_ENV, T_SENT, T_SENTBODY, T_SENTID, T_INBOX, T_INID, T_INNEW, T_DEAD, T_SEEN, T_SEENEXP,
-	T_DUE, T_THREAD, T_REG, T_ASIDE, T_COUNT
+	T_DUE, T_THREAD, T_REG, T_ASIDE, T_THREADS, T_THREADNO, T_OPEN, T_THREADLOG, T_EARLY, T_TRACKS, T_FOLLOW, T_COUNT
 };
 
-#define SPOOL_SCHEMA 1u
+#define SPOOL_SCHEMA 2u
+#define SPOOL_SCHEMA_BEFORE_THREADS 1u
 #define SPOOL_TAG_SIZE 8u
 #define SPOOL_ENV_SIZE 17u
 
@@ -39,7 +44,9 @@ enum spool_number {
 	N_CURSOR_EPOCH = N_HELD_SEQ + KW_MSG_CLASS_COUNT,
 	N_CURSOR_SEQ = N_CURSOR_EPOCH + KW_MSG_CLASS_COUNT,
 	N_COUNTS = N_CURSOR_SEQ + KW_MSG_CLASS_COUNT, /* enum spool_count */
-	N_COUNT = N_COUNTS + SPOOL_COUNT_COUNT
+	N_NEXT_THREAD = N_COUNTS + SPOOL_COUNT_COUNT,
+	N_NEXT_FOLLOW,
+	N_COUNT
 };
 
 struct spool {
@@ -53,6 +60,7 @@ struct spool {
 
 	uint64_t numbers[N_COUNT]; /* the writer's */
 	uint8_t sweep_key[9];      /* the writer's: where the expiry walk goes on */
+	int64_t now_ms;            /* the writer's: when the operation that runs was asked for */
 	uint64_t retry_rows;       /* the writer's */
 	enum spool_space level;    /* the writer's */
 
@@ -159,7 +167,89 @@ KW_MUST_USE enum kw_err spool_turn(struct spool *spool, MDB_txn *txn, struct spo
 /* The row leaves the outbox; told with the operation. */
 KW_MUST_USE enum kw_err spool_leave(struct spool *spool, MDB_txn *txn, const struct spool_place *place,
 	struct spool_op *op);
-/* A message of ours is dead for a reason. */
-KW_MUST_USE enum kw_err spool_bury(struct spool *spool, MDB_txn *txn, uint64_t number, enum kw_err reason);
+/* A message of ours is dead for a reason; `taken` when the other side has had it. Its thread goes on without it. */
+KW_MUST_USE enum kw_err spool_bury(struct spool *spool, MDB_txn *txn, uint64_t number, enum kw_err reason, bool taken);
+/* The envelope's row is gone for good: what the hub was to know of it goes too. */
+KW_MUST_USE enum kw_err spool_forget_tracks(struct spool *spool, MDB_txn *txn, const struct kw_id *envelope_id);
+/* Tells the core that a row is not there any more. */
+KW_MUST_USE enum kw_err spool_gone_add(struct spool_op *op, const struct spool_place *place);
+
+/* spool_in.c: a receipt that we owe for a message of theirs. */
+struct spool_due {
+	const struct spool_item *item; /* theirs: agency, digest, envelope id, thread, time */
+	const struct spool_act *act;   /* what it does to its thread; NULL: nothing that the hub should know */
+	enum kw_err failure;
+	bool opened;
+};
+#define SPOOL_DUE_SIZE 140u
+#define SPOOL_DUE_SIZE_BEFORE_THREADS 122u
+KW_MUST_USE enum kw_err spool_put_due(struct spool *spool, MDB_txn *txn, const struct spool_due *due);
+
+/* spool_thread.c: threads, in the transaction of what moves them. */
+#define SPOOL_THREAD_KEY_SIZE (2u * SPOOL_TAG_SIZE)
+KW_MUST_USE enum kw_err spool_thread_key(const struct spool *spool, const struct kw_id *thread_id,
+	const struct kw_name *agency, uint8_t *out);
+/* KW_ENOTFOUND; a damaged record is KW_ECORRUPT. */
+KW_MUST_USE enum kw_err spool_thread_get(struct spool *spool, MDB_txn *txn, const uint8_t *key, struct spool_thread *out);
+/* A message and what it does. */
+struct spool_move {
+	const struct spool_item *item;
+	const struct spool_act *act;
+	uint64_t number; /* the place it has or is about to have in its list */
+	int64_t now_ms;
+	bool log_only;   /* the upgrade: no receipts, no follow-ups */
+};
+/* Ours: op->fault says whether it may go; then the record is as after it. */
+KW_MUST_USE enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
+	struct spool_op *op);
+/* Theirs: what is to become of the message. AGT_THREAD_ILLEGAL: refuse it. */
+KW_MUST_USE enum kw_err spool_thread_theirs(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
+	enum agt_thread_verdict *out);
+/* After that: those that waited for it, with their receipts. */
+KW_MUST_USE enum kw_err spool_thread_drain(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
+/* The other side's agent has our message. */
+KW_MUST_USE enum kw_err spool_thread_delivered(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
+/* A message of ours does not count. */
+KW_MUST_USE enum kw_err spool_thread_void(struct spool *spool, MDB_txn *txn, const struct spool_item *item, bool taken);
+/* The hub declares a state; nothing when it may not, or when there is no such thread. */
+KW_MUST_USE enum kw_err spool_thread_hub(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
+/* A reminder came for the thread of this item. */
+KW_MUST_USE enum kw_err spool_thread_reminded(struct spool *spool, MDB_txn *txn, const struct spool_item *item,
+	uint8_t step);
+/* Early ones that have waited too long: refused, so that their authors hear of it. */
+KW_MUST_USE enum kw_err spool_sweep_early(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
+
+/* spool_thread_row.c: rows of threads as bytes. */
+#define SPOOL_THREAD_SIZE 224u
+void spool_thread_encode(const struct spool_thread *thread, uint8_t *out);
+KW_MUST_USE enum kw_err spool_thread_decode(struct kw_view bytes, struct spool_thread *out);
+/* A step in the log: what replaying it needs, and where its message is. */
+struct spool_log {
+	struct agt_thread_event event;
+	uint8_t became;
+	bool refused;
+	bool repeat;
+	uint32_t content_type;
+	uint64_t number;
+};
+#define SPOOL_LOG_SIZE 40u
+void spool_log_encode(const struct spool_log *log, uint8_t *out);
+KW_MUST_USE enum kw_err spool_log_decode(struct kw_view bytes, struct spool_log *out);
+/* One of theirs that waits: what it will do, where it lies in the inbox, and since when. */
+struct spool_early {
+	struct spool_act act;
+	uint64_t number;
+	int64_t at_ms;
+};
+#define SPOOL_EARLY_SIZE 104u
+void spool_early_encode(const struct spool_early *early, uint8_t *out);
+KW_MUST_USE enum kw_err spool_early_decode(struct kw_view bytes, struct spool_early *out);
+#define SPOOL_FOLLOW_SIZE 82u
+void spool_follow_encode(const struct spool_follow *follow, uint8_t *out);
+KW_MUST_USE enum kw_err spool_follow_decode(struct kw_view bytes, struct spool_follow *out);
+void spool_log_key(const uint8_t *thread_key, uint32_t n, uint8_t *out); /* SPOOL_THREAD_KEY_SIZE + 4 bytes */
+
+/* spool_upgrade.c: makes a spool of an older schema one of this. All tables are open. */
+KW_MUST_USE enum kw_err spool_upgrade(struct spool *spool);
 
 #endif

@@ -21,7 +21,9 @@
 static const char *const table_names[T_COUNT] = {[T_META] = "meta", [T_OUT] = "out", [T_RETRY] = "retry",
 	[T_ENV] = "env", [T_SENT] = "sent", [T_SENTBODY] = "sentbody", [T_SENTID] = "sentid", [T_INBOX] = "inbox",
 	[T_INID] = "inid", [T_INNEW] = "innew", [T_DEAD] = "dead", [T_SEEN] = "seen", [T_SEENEXP] = "seenexp",
-	[T_DUE] = "due", [T_THREAD] = "thread", [T_REG] = "reg", [T_ASIDE] = "aside"};
+	[T_DUE] = "due", [T_THREAD] = "thread", [T_REG] = "reg", [T_ASIDE] = "aside", [T_THREADS] = "threads",
+	[T_THREADNO] = "threadno", [T_OPEN] = "open", [T_THREADLOG] = "threadlog", [T_EARLY] = "early", [T_TRACKS] = "tracks",
+	[T_FOLLOW] = "follow"};
 
 static const char check_text[] = "kinward agent spool";
 
@@ -169,6 +171,8 @@ static enum kw_err fill(const char *path, const struct spool_options *options)
 	spool.numbers[N_NEXT_DUE] = 1;
 	spool.numbers[N_NEXT_ASIDE] = 1;
 	spool.numbers[N_FIRST_ASIDE] = 1;
+	spool.numbers[N_NEXT_THREAD] = 1;
+	spool.numbers[N_NEXT_FOLLOW] = 1;
 	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++)
 		spool.numbers[N_NEXT_SEQ + c] = 1;
 	err = new_epoch(&spool);
@@ -207,6 +211,28 @@ static enum kw_err create(const struct spool_options *options)
 	return err;
 }
 
+/* The tables; those that an older schema did not have are made. Which schema it is stands in a table, so that one is looked
+ * at first. */
+static enum kw_err open_known_tables(struct spool *spool)
+{
+	struct kw_view state;
+	MDB_txn *txn;
+	uint64_t schema = 0;
+	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
+
+	if (err != KW_OK)
+		return err;
+	err = spool_mdb(mdb_dbi_open(txn, table_names[T_META], 0, &spool->tables[T_META]));
+	if (err == KW_OK)
+		err = spool_get(spool, txn, T_META, kw_view_str("state"), &state);
+	if (err == KW_OK && state.size >= 8)
+		schema = kw_get_u64(state.data);
+	mdb_txn_abort(txn);
+	if (err != KW_OK)
+		return err == KW_ENOTFOUND ? KW_ECORRUPT : err;
+	return open_tables(spool, schema == SPOOL_SCHEMA_BEFORE_THREADS ? MDB_CREATE : 0);
+}
+
 /* The state row and the proof of the key. */
 static enum kw_err load(struct spool *spool)
 {
@@ -222,7 +248,7 @@ static enum kw_err load(struct spool *spool)
 	if (err == KW_OK) {
 		for (size_t i = 0; i < N_COUNT && (i + 1) * 8 <= state.size; i++)
 			spool->numbers[i] = kw_get_u64(state.data + i * 8);
-		if (spool->numbers[N_SCHEMA] != SPOOL_SCHEMA)
+		if (spool->numbers[N_SCHEMA] != SPOOL_SCHEMA && spool->numbers[N_SCHEMA] != SPOOL_SCHEMA_BEFORE_THREADS)
 			err = KW_EVERSION;
 		else if (spool->numbers[N_EPOCH] == 0)
 			err = KW_ECORRUPT;
@@ -263,9 +289,11 @@ static enum kw_err open_all(struct spool *spool, const struct spool_options *opt
 	if (err == KW_OK)
 		err = spool_keys(spool, options->store_key);
 	if (err == KW_OK)
-		err = open_tables(spool, 0);
+		err = open_known_tables(spool);
 	if (err == KW_OK)
 		err = load(spool);
+	if (err == KW_OK && spool->numbers[N_SCHEMA] != SPOOL_SCHEMA)
+		err = spool_upgrade(spool);
 	if (err != KW_OK || !options->new_epoch)
 		return err;
 	err = new_epoch(spool);

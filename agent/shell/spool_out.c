@@ -29,16 +29,10 @@ enum kw_err spool_turn(struct spool *spool, MDB_txn *txn, struct spool_item *ite
 	return spool_item_put(spool, txn, item);
 }
 
-enum kw_err spool_leave(struct spool *spool, MDB_txn *txn, const struct spool_place *place, struct spool_op *op)
+enum kw_err spool_gone_add(struct spool_op *op, const struct spool_place *place)
 {
-	uint8_t key[9];
-	bool had;
-	enum kw_err err;
-
-	spool_out_key(place->msg_class, place->sequence, key);
-	err = spool_del(spool, txn, T_OUT, KW_VIEW_OF(key), &had);
-	if (err != KW_OK || !had || op->gone_count == SPOOL_GONE_MAX)
-		return err;
+	if (op->gone_count == SPOOL_GONE_MAX)
+		return KW_OK;
 	if (op->gone == NULL) {
 		op->gone = calloc(SPOOL_GONE_MAX, sizeof(*op->gone));
 		if (op->gone == NULL)
@@ -48,7 +42,23 @@ enum kw_err spool_leave(struct spool *spool, MDB_txn *txn, const struct spool_pl
 	return KW_OK;
 }
 
-enum kw_err spool_bury(struct spool *spool, MDB_txn *txn, uint64_t number, enum kw_err reason)
+enum kw_err spool_forget_tracks(struct spool *spool, MDB_txn *txn, const struct kw_id *envelope_id)
+{
+	return spool_del(spool, txn, T_TRACKS, KW_VIEW_OF(envelope_id->bytes), NULL);
+}
+
+enum kw_err spool_leave(struct spool *spool, MDB_txn *txn, const struct spool_place *place, struct spool_op *op)
+{
+	uint8_t key[9];
+	bool had;
+	enum kw_err err;
+
+	spool_out_key(place->msg_class, place->sequence, key);
+	err = spool_del(spool, txn, T_OUT, KW_VIEW_OF(key), &had);
+	return err != KW_OK || !had ? err : spool_gone_add(op, place);
+}
+
+enum kw_err spool_bury(struct spool *spool, MDB_txn *txn, uint64_t number, enum kw_err reason, bool taken)
 {
 	struct spool_item item;
 	uint8_t key[8];
@@ -58,7 +68,9 @@ enum kw_err spool_bury(struct spool *spool, MDB_txn *txn, uint64_t number, enum 
 		return KW_OK;
 	if (err != KW_OK)
 		return err;
-	if (item.state == SPOOL_DEAD || item.state == SPOOL_DELIVERED || item.state == SPOOL_OPENED)
+	/* What arrived cannot fail to arrive, but it may still be refused: one that came before its turn is judged later. */
+	bool judged = taken && reason == KW_EILLEGAL;
+	if (item.state == SPOOL_DEAD || ((item.state == SPOOL_DELIVERED || item.state == SPOOL_OPENED) && !judged))
 		return KW_OK;
 	item.reason = reason;
 	err = spool_turn(spool, txn, &item, SPOOL_DEAD);
@@ -66,7 +78,8 @@ enum kw_err spool_bury(struct spool *spool, MDB_txn *txn, uint64_t number, enum 
 		return err;
 	spool->numbers[N_COUNTS + SPOOL_COUNT_DEAD]++;
 	kw_put_u64(key, number);
-	return spool_put(spool, txn, T_DEAD, KW_VIEW_OF(key), KW_VIEW(NULL, 0));
+	err = spool_put(spool, txn, T_DEAD, KW_VIEW_OF(key), KW_VIEW(NULL, 0));
+	return err != KW_OK ? err : spool_thread_void(spool, txn, &item, taken);
 }
 
 /* A new message of a caller: the list of sent ones, its content, and the ways to find it. */
@@ -75,7 +88,6 @@ static enum kw_err append_item(struct spool *spool, MDB_txn *txn, struct spool_o
 	struct spool_item *item = &op->u.append.item;
 	uint8_t number[8];
 	uint8_t id[KW_ID_SIZE + SPOOL_TAG_SIZE];
-	uint8_t place[8];
 	enum kw_err err;
 
 	item->number = spool->numbers[N_NEXT_ITEM]++;
@@ -93,11 +105,24 @@ static enum kw_err append_item(struct spool *spool, MDB_txn *txn, struct spool_o
 	err = spool_tag(spool, spool_name_view(&item->agency), id + KW_ID_SIZE);
 	if (err != KW_OK)
 		return err;
-	err = spool_put(spool, txn, T_SENTID, KW_VIEW_OF(id), KW_VIEW_OF(number));
-	if (err != KW_OK)
-		return err;
-	kw_put_u64(place, item->thread_sequence);
-	return spool_put(spool, txn, T_THREAD, KW_VIEW_OF(item->thread_id.bytes), KW_VIEW_OF(place));
+	return spool_put(spool, txn, T_SENTID, KW_VIEW_OF(id), KW_VIEW_OF(number));
+}
+
+/* What a new message does to its thread, before anything of it is stored. op->fault: it may not go after all, because
+ * something arrived since it was asked for; the core is told that there is no such row. */
+static enum kw_err append_thread(struct spool *spool, MDB_txn *txn, struct spool_op *op)
+{
+	struct spool_place place = {.msg_class = op->u.append.msg_class, .sequence = op->u.append.sequence};
+	struct spool_move move = {.item = &op->u.append.item,
+		.act = &op->u.append.act,
+		.number = spool->numbers[N_NEXT_ITEM],
+		.now_ms = op->u.append.now_ms};
+	enum kw_err err;
+
+	if (!op->u.append.fresh || op->u.append.act.kind == KW_THREAD_NONE)
+		return KW_OK;
+	err = spool_thread_ours(spool, txn, &move, op);
+	return err != KW_OK || op->fault == AGT_FAULT_NONE ? err : spool_gone_add(op, &place);
 }
 
 /* What else changes in the transaction of an append: the retry row it was, the receipts it carries. */
@@ -116,7 +141,21 @@ static enum kw_err append_rest(struct spool *spool, MDB_txn *txn, const struct s
 		kw_put_u64(due, op->u.append.due_keys[i]);
 		err = spool_del(spool, txn, T_DUE, KW_VIEW_OF(due), NULL);
 	}
+	if (err == KW_OK && op->u.append.retry_ms == 0 && op->box->tracks.size > 0)
+		err = spool_put_sealed(spool, txn, T_TRACKS, KW_VIEW_OF(op->u.append.envelope_id.bytes),
+			kw_buf_view(&op->box->tracks));
 	return err;
+}
+
+/* A follow-up leaves its list with the message that it became, and also when the thread does not want it any more. */
+static enum kw_err append_follow(struct spool *spool, MDB_txn *txn, const struct spool_op *op)
+{
+	uint8_t key[8];
+
+	if (op->u.append.follow_key == 0)
+		return KW_OK;
+	kw_put_u64(key, op->u.append.follow_key);
+	return spool_del(spool, txn, T_FOLLOW, KW_VIEW_OF(key), NULL);
 }
 
 enum kw_err spool_run_append(struct spool *spool, MDB_txn *txn, struct spool_op *op)
@@ -130,8 +169,14 @@ enum kw_err spool_run_append(struct spool *spool, MDB_txn *txn, struct spool_op 
 	struct spool_place place = {.msg_class = op->u.append.msg_class, .sequence = op->u.append.sequence};
 	struct kw_buf bytes;
 	uint8_t key[9];
-	enum kw_err err = KW_OK;
+	enum kw_err err = append_thread(spool, txn, op);
 
+	if (spool->numbers[N_NEXT_SEQ + place.msg_class] <= place.sequence)
+		spool->numbers[N_NEXT_SEQ + place.msg_class] = place.sequence + 1;
+	if (err == KW_OK)
+		err = append_follow(spool, txn, op);
+	if (err != KW_OK || op->fault != AGT_FAULT_NONE)
+		return err;
 	if (op->u.append.fresh) {
 		err = append_item(spool, txn, op);
 		if (err != KW_OK)
@@ -151,8 +196,6 @@ enum kw_err spool_run_append(struct spool *spool, MDB_txn *txn, struct spool_op 
 		err = spool_place_put(spool, txn, &row.envelope_id, &place);
 	if (err == KW_OK)
 		err = append_rest(spool, txn, op);
-	if (spool->numbers[N_NEXT_SEQ + place.msg_class] <= place.sequence)
-		spool->numbers[N_NEXT_SEQ + place.msg_class] = place.sequence + 1;
 	return err;
 }
 
@@ -254,8 +297,10 @@ static enum kw_err end_row(struct spool *spool, MDB_txn *txn, const struct kw_id
 {
 	enum kw_err err = spool_leave(spool, txn, place, op);
 
+	if (err == KW_OK)
+		err = spool_forget_tracks(spool, txn, envelope_id);
 	if (err == KW_OK && place->number != 0)
-		return spool_bury(spool, txn, place->number, KW_EEXPIRED);
+		return spool_bury(spool, txn, place->number, KW_EEXPIRED, false);
 	return err != KW_OK ? err : spool_del(spool, txn, T_ENV, KW_VIEW_OF(envelope_id->bytes), NULL);
 }
 
@@ -321,10 +366,14 @@ static enum kw_err sweep_retry(struct spool *spool, MDB_txn *txn, struct spool_o
 			spool_out_decode(KW_VIEW(payload.data + 1, payload.size - 1), &row) == KW_OK && row.expiry_hour != 0 &&
 			op->u.sweep.now_ms / HOUR_MS >= row.expiry_hour) {
 			uint64_t number = row.number;
+			bool wants_receipt = row.wants_receipt;
+			struct kw_id envelope_id = row.envelope_id;
 
 			err = spool_mdb(mdb_cursor_del(cursor, 0));
-			if (err == KW_OK && row.wants_receipt)
-				err = spool_bury(spool, txn, number, KW_EEXPIRED);
+			if (err == KW_OK)
+				err = spool_forget_tracks(spool, txn, &envelope_id);
+			if (err == KW_OK && wants_receipt)
+				err = spool_bury(spool, txn, number, KW_EEXPIRED, false);
 		}
 		if (err == KW_OK)
 			rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
@@ -363,9 +412,13 @@ static enum kw_err sweep_seen(struct spool *spool, MDB_txn *txn, const struct sp
 
 enum kw_err spool_run_sweep(struct spool *spool, MDB_txn *txn, struct spool_op *op)
 {
-	enum kw_err err = sweep_out(spool, txn, op);
+	enum kw_err err;
 
+	spool->now_ms = op->u.sweep.now_ms;
+	err = sweep_out(spool, txn, op);
 	if (err == KW_OK)
 		err = sweep_retry(spool, txn, op);
+	if (err == KW_OK)
+		err = spool_sweep_early(spool, txn, op);
 	return err != KW_OK ? err : sweep_seen(spool, txn, op);
 }

@@ -15,12 +15,27 @@ static struct spool_box *box_of(struct kw_view envelope)
 	return spool_box_new(envelope);
 }
 
-static bool fill_row(const struct spool_out_row *from, uint64_t sequence, struct agt_row *out)
+/* What the hub is to know of it goes with the row each time; damaged, it stays away and the message goes all the same. */
+static enum kw_err fill_tracks(struct spool *spool, MDB_txn *txn, const struct kw_id *envelope_id, struct kw_buf *out)
+{
+	enum kw_err err = spool_get_sealed(spool, txn, T_TRACKS, KW_VIEW_OF(envelope_id->bytes), out);
+
+	if (err == KW_ECORRUPT) {
+		spool->damaged_reads++;
+		kw_buf_clear(out);
+	}
+	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
+}
+
+static bool fill_row(struct spool *spool, MDB_txn *txn, const struct spool_out_row *from, uint64_t sequence,
+	struct agt_row *out)
 {
 	struct spool_box *box = box_of(from->envelope);
 
-	if (box == NULL)
+	if (box == NULL || fill_tracks(spool, txn, &from->envelope_id, &box->tracks) != KW_OK) {
+		spool_box_unref(box);
 		return false;
+	}
 	*out = (struct agt_row){.sequence = sequence,
 		.envelope_id = from->envelope_id,
 		.size = box->size,
@@ -57,7 +72,7 @@ enum kw_err spool_rows(struct spool *spool, enum kw_msg_class msg_class, uint64_
 			break;
 		if (spool_check(T_OUT, row_key, &v, &payload) != KW_OK || spool_out_decode(payload, &row) != KW_OK)
 			spool->damaged_reads++;
-		else if (fill_row(&row, kw_get_u64(row_key.data + 1), &out->rows[out->count]))
+		else if (fill_row(spool, txn, &row, kw_get_u64(row_key.data + 1), &out->rows[out->count]))
 			out->count++;
 		else
 			err = KW_ENOMEM;
@@ -296,26 +311,10 @@ enum kw_err spool_find_sent(struct spool *spool, const struct kw_id *message_id,
 	return err;
 }
 
-enum kw_err spool_thread_next(struct spool *spool, const struct kw_id *thread_id, uint64_t *out)
-{
-	MDB_txn *txn;
-	struct kw_view payload;
-	enum kw_err err = begin(spool, &txn);
-
-	if (err != KW_OK)
-		return err;
-	err = spool_get(spool, txn, T_THREAD, KW_VIEW_OF(thread_id->bytes), &payload);
-	if (err == KW_OK)
-		*out = payload.size == 8 ? kw_get_u64(payload.data) + 1 : 1;
-	else if (err == KW_ENOTFOUND)
-		*out = 1;
-	mdb_txn_abort(txn);
-	return err == KW_ENOTFOUND ? KW_OK : err;
-}
-
 static bool read_due(struct kw_view plain, struct spool_receipt *out)
 {
-	if (plain.size != 122 || plain.data[KW_NAME_SIZE_MAX] != 0 || plain.data[112] >= KW_ERR_COUNT)
+	if ((plain.size != SPOOL_DUE_SIZE && plain.size != SPOOL_DUE_SIZE_BEFORE_THREADS) ||
+		plain.data[KW_NAME_SIZE_MAX] != 0 || plain.data[112] >= KW_ERR_COUNT)
 		return false;
 	memcpy(out->agency.text, plain.data, sizeof(out->agency.text));
 	memcpy(out->digest.bytes, plain.data + 64, KW_DIGEST_SIZE);
@@ -323,6 +322,12 @@ static bool read_due(struct kw_view plain, struct spool_receipt *out)
 	out->failure = (enum kw_err)plain.data[112];
 	out->opened = plain.data[113] != 0;
 	out->at_ms = (int64_t)kw_get_u64(plain.data + 114);
+	if (plain.size == SPOOL_DUE_SIZE) {
+		memcpy(out->thread_id.bytes, plain.data + 122, KW_ID_SIZE);
+		out->kind = plain.data[138];
+		out->risk = plain.data[139];
+		out->tracked = out->kind != KW_THREAD_NONE;
+	}
 	return true;
 }
 
@@ -365,7 +370,8 @@ enum kw_err spool_due(struct spool *spool, uint64_t from,
 }
 
 /* Reads one retry row; false when it is damaged or memory is out. */
-static bool read_retry(struct kw_view key, const MDB_val *value, struct spool_retry *out)
+static bool read_retry(struct spool *spool, MDB_txn *txn, struct kw_view key, const MDB_val *value,
+	struct spool_retry *out)
 {
 	struct kw_view payload;
 	struct spool_out_row row;
@@ -377,7 +383,7 @@ static bool read_retry(struct kw_view key, const MDB_val *value, struct spool_re
 	out->due_ms = kw_get_u64(key.data);
 	out->number = kw_get_u64(key.data + 8);
 	out->msg_class = (enum kw_msg_class)payload.data[0];
-	return fill_row(&row, 0, &out->row);
+	return fill_row(spool, txn, &row, 0, &out->row);
 }
 
 enum kw_err spool_retries(struct spool *spool, uint64_t now_ms,
@@ -399,7 +405,7 @@ enum kw_err spool_retries(struct spool *spool, uint64_t now_ms,
 	while (rc == 0 && more && k.mv_size == 16 && kw_get_u64(k.mv_data) <= now_ms) {
 		struct spool_retry retry;
 
-		if (read_retry(KW_VIEW(k.mv_data, k.mv_size), &v, &retry))
+		if (read_retry(spool, txn, KW_VIEW(k.mv_data, k.mv_size), &v, &retry))
 			more = call(user, &retry);
 		else
 			spool->damaged_reads++;

@@ -128,6 +128,9 @@ static enum brk_verdict move_thread(const struct brk_thread_rules *rules, struct
 		moved.sequence[author] = track->sequence;
 	else if (result != CHANGED)
 		return BRK_TRACK_REPEAT;
+	/* It moved nothing, and yet somebody did something. */
+	if (result != CHANGED)
+		kw_clock_touch(&moved.run, (int64_t)now_ms);
 	take_early(rules, &moved, now_ms);
 	/* The time of removal counts from the last event, a clock's from where it started. */
 	set_due(rules, &moved, now_ms);
@@ -166,11 +169,13 @@ bool brk_thread_undeliverable(const struct brk_thread_rules *rules, struct brk_t
 	return true;
 }
 
-static void alarm_add(struct brk_due *due, const struct brk_alarm *like, enum kw_audience audience)
+static void alarm_add(struct brk_due *due, const struct brk_alarm *like, enum kw_audience audience,
+	enum kw_audience as)
 {
 	struct brk_alarm *alarm = &due->alarms[due->count++];
 	*alarm = *like;
 	alarm->audience = audience;
+	alarm->as = as;
 }
 
 static void take_steps(struct brk_thread *thread, uint64_t now_ms, struct brk_due *due)
@@ -185,7 +190,7 @@ static void take_steps(struct brk_thread *thread, uint64_t now_ms, struct brk_du
 	size_t count = kw_clock_take_due(&thread->run, &now, (int64_t)now_ms, notices);
 	for (size_t i = 0; i < count; i++) {
 		alarm.percent = notices[i].percent;
-		alarm_add(due, &alarm, notices[i].audience);
+		alarm_add(due, &alarm, notices[i].audience, notices[i].as);
 	}
 }
 
@@ -193,7 +198,9 @@ static void take_steps(struct brk_thread *thread, uint64_t now_ms, struct brk_du
 static void declare_own(const struct brk_thread_rules *rules, struct brk_thread *thread, uint64_t now_ms,
 	struct brk_due *due)
 {
-	struct brk_alarm alarm = {.percent = 200, .clock = thread->run.clock, .due_ms = thread->run.deadline_ms};
+	struct brk_alarm alarm = {.percent = 200,
+		.clock = thread->run.clock,
+		.due_ms = thread->run.deadline_ms};
 	enum declared result = REFUSED;
 	uint64_t expiry = expiry_ms(thread);
 	if (expiry != 0 && expiry <= now_ms) {
@@ -208,9 +215,9 @@ static void declare_own(const struct brk_thread_rules *rules, struct brk_thread 
 		return;
 	due->declared = true;
 	alarm.late_ms = (int64_t)now_ms - alarm.due_ms;
-	alarm_add(due, &alarm, KW_AUDIENCE_SENDER);
-	alarm_add(due, &alarm, KW_AUDIENCE_RECEIVER);
-	alarm_add(due, &alarm, KW_AUDIENCE_COORDINATOR);
+	alarm_add(due, &alarm, KW_AUDIENCE_SENDER, KW_AUDIENCE_SENDER);
+	alarm_add(due, &alarm, KW_AUDIENCE_RECEIVER, KW_AUDIENCE_RECEIVER);
+	alarm_add(due, &alarm, KW_AUDIENCE_COORDINATOR, KW_AUDIENCE_COORDINATOR);
 }
 
 void brk_thread_due(const struct brk_thread_rules *rules, struct brk_thread *thread, uint64_t now_ms,

@@ -62,9 +62,10 @@ bool brk_thread_undeliverable(const struct brk_thread_rules *rules, struct brk_t
 
 /* Whom to remind of what. */
 struct brk_alarm {
-	enum kw_audience audience;
+	enum kw_audience audience; /* decides whose queue */
+	enum kw_audience as;       /* what the reminder says: the receiver has to act, the sender waits */
 	uint8_t percent;
-	uint8_t clock;
+	uint8_t clock; /* enum kw_clock */
 	uint8_t state; /* as the schema counts */
 	int64_t due_ms; /* the clock's limit */
 	int64_t late_ms;

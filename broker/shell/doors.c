@@ -5,6 +5,7 @@
 
 #include "proto/base/check.h"
 #include "proto/link/log.h"
+#include "proto/wire/crypt.h"
 
 /* What an agent is told to wait when the hub stops for maintenance. */
 #define GOAWAY_MS 2000u
@@ -127,10 +128,25 @@ static void tell_all(struct doors *doors)
 			send_directory(doors->by_conn[conn]);
 }
 
+/* The fingerprint that the agency's people read out: SHA-256 of its identity key, in hex, as in `kinward hub list`. */
+static const char *identity_of(const struct doors *doors, const struct kw_name *agency, char out[2 * KW_DIGEST_SIZE + 1])
+{
+	const struct kw_directory_entry *entry = kw_directory_find(office_directory(doors->options.office), agency);
+	struct kw_digest digest;
+	if (entry == NULL)
+		return NULL;
+	struct kw_view key = KW_VIEW_OF(entry->identity_key);
+	if (kw_sha256(&key, 1, &digest) != KW_OK)
+		return NULL;
+	kw_hex(out, KW_VIEW_OF(digest.bytes));
+	return out;
+}
+
 static void enrol(struct door *door, const struct kw_frame *frame)
 {
 	struct doors *doors = door->doors;
 	struct kw_name agency;
+	char identity[2 * KW_DIGEST_SIZE + 1];
 	struct kw_buf reply;
 	kw_buf_init(&reply, KW_FRAME_SIZE_MAX);
 	enum kw_err err = KW_EPROTO;
@@ -143,7 +159,8 @@ static void enrol(struct door *door, const struct kw_frame *frame)
 		err = kw_frame_add(out, KW_FRAME_ENROLLED, kw_buf_view(&reply));
 	kw_buf_fini(&reply);
 	kw_log(err == KW_OK ? KW_LOG_INFO : KW_LOG_WARN, "enrolment", KW_LOG_STR("address", kw_link_address(door->link)),
-		KW_LOG_STR("agency", err == KW_OK ? agency.text : NULL), KW_LOG_ERR(err));
+		KW_LOG_STR("agency", err == KW_OK ? agency.text : NULL),
+		KW_LOG_STR("identity", err == KW_OK ? identity_of(doors, &agency, identity) : NULL), KW_LOG_ERR(err));
 	if (err != KW_OK) {
 		refuse(door, err);
 		return;
@@ -174,6 +191,8 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 		if (err == KW_OK && out != NULL)
 			err = kw_frame_ping_add(out, KW_FRAME_PONG, nonce);
 		kw_link_ready(link);
+	} else if (kw_frame_is_blob(frame->type)) {
+		err = hub_blob_frame(door->doors->hub, door->conn, frame);
 	} else if (frame->type != KW_FRAME_PONG && frame->type != KW_FRAME_ERROR && frame->type < 0x80) {
 		err = hub_frame(door->doors->hub, door->conn, &door->agency, frame);
 	}
@@ -222,6 +241,12 @@ static void wire_ready(void *user, uint32_t conn)
 		kw_link_ready(doors->by_conn[conn]->link);
 }
 
+static size_t wire_pending(void *user, uint32_t conn)
+{
+	const struct doors *doors = user;
+	return doors->by_conn[conn] == NULL ? SIZE_MAX : kw_link_pending_bytes(doors->by_conn[conn]->link);
+}
+
 static void wire_close(void *user, uint32_t conn, enum kw_err err)
 {
 	const struct doors *doors = user;
@@ -267,6 +292,7 @@ struct hub_wire doors_wire(struct doors *doors)
 		.user = doors,
 		.out = wire_out,
 		.ready = wire_ready,
+		.pending = wire_pending,
 		.close = wire_close,
 		.fatal = wire_fatal,
 	};

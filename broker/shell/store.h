@@ -65,7 +65,7 @@ struct store_options {
 	const char *path;      /* directory; made if it is missing, as TESTING's LMDB rules say */
 	uint64_t map_size;     /* bytes of address space, sparse */
 	bool new_epoch;        /* forget receive cursors and take a new epoch: after a restore from backup */
-	bool unsafe_no_sync;   /* positive control of the tests only: refused unless KW_UNSAFE_TEST=1 is in the environment */
+	bool unsafe_no_sync;   /* positive control of the tests only: refused unless KW_UNSAFE_TEST=1 is in the environment, and in a release always */
 };
 
 struct store_hooks {

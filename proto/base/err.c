@@ -23,6 +23,7 @@ static const struct row TABLE[KW_ERR_COUNT] = {
 	[KW_EDENIED] = {"denied", "You are not allowed to do this.", KW_CLASS_REJECT},
 	[KW_EPROTO] = {"protocol", "The peer broke the session's rules; the session was closed.", KW_CLASS_REJECT},
 	[KW_ESTATE] = {"bad_state", "Not possible in the present state.", KW_CLASS_REJECT},
+	[KW_EILLEGAL] = {"illegal_state", "The thread's state does not allow this; look at its timeline.", KW_CLASS_REJECT},
 	[KW_EFULL] = {"queue_full", "A queue or quota is full; it is tried again later.", KW_CLASS_RETRY},
 	[KW_ENOSPACE] = {"no_space", "The disk is full; free space on the machine that is named.", KW_CLASS_RETRY},
 	[KW_EBUSY] = {"busy", "Too many requests at once; try again later.", KW_CLASS_RETRY},

@@ -23,6 +23,7 @@ enum kw_err {
 	KW_EDENIED,    /* the caller may not do this */
 	KW_EPROTO,     /* a peer broke the session's rules; the session ends */
 	KW_ESTATE,     /* not possible in the present state */
+	KW_EILLEGAL,   /* the thread's table says no to this event in this state */
 
 	/* Overload and outages: the same request may succeed later. */
 	KW_EFULL,      /* a queue or quota is full */

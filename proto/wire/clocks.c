@@ -147,12 +147,12 @@ static void follow_up(struct kw_clock_run *run, const struct kw_clock_limits *li
 
 static bool is_follow_up(uint8_t clock)
 {
-	return kw_clock_public((enum kw_clock)clock) == KW_CLOCK_FOLLOW_UP_FIRST;
+	return clock == KW_CLOCK_FOLLOW_UP_FIRST || clock == KW_CLOCK_FOLLOW_UP_SECOND || clock == KW_CLOCK_FOLLOW_UP_THIRD;
 }
 
 static bool is_tracing(uint8_t clock)
 {
-	return kw_clock_public((enum kw_clock)clock) == KW_CLOCK_TRACING;
+	return clock == KW_CLOCK_TRACING || clock == KW_CLOCK_TRACING_YOUNG;
 }
 
 void kw_clock_move(struct kw_clock_run *run, const struct kw_clock_limits *limits, const struct kw_clock_thread *thread,
@@ -292,15 +292,6 @@ size_t kw_clock_take_due(struct kw_clock_run *run, const struct kw_clock_thread 
 }
 
 /* ------------------------------------------------------------------------------------------------------------ names */
-
-uint8_t kw_clock_public(enum kw_clock clock)
-{
-	if (clock == KW_CLOCK_TRACING_YOUNG)
-		return KW_CLOCK_TRACING;
-	if (clock == KW_CLOCK_FOLLOW_UP_SECOND || clock == KW_CLOCK_FOLLOW_UP_THIRD)
-		return KW_CLOCK_FOLLOW_UP_FIRST;
-	return (unsigned)clock < KW_CLOCK_COUNT ? (uint8_t)clock : KW_CLOCK_NONE;
-}
 
 const char *kw_clock_name(enum kw_clock clock)
 {

@@ -11,7 +11,7 @@
  * (a new appointment does not give a provider more time for the first service), and steps at 50, 100, 150 and 200 % of its
  * limit. Its deadline is absolute and stored, so it outlives restarts and new settings. */
 
-/* 1..13 are the numbers of the schema's ThreadClock; the others are told apart here only: kw_clock_public() maps them. */
+/* The numbers of the schema's ThreadClock. */
 enum kw_clock {
 	KW_CLOCK_NONE,
 	KW_CLOCK_DELIVERED,       /* until it is at the other's agent */
@@ -114,9 +114,6 @@ int64_t kw_clock_next_ms(const struct kw_clock_run *run);
 int64_t kw_clock_late_ms(const struct kw_clock_run *run, int64_t now_ms);
 /* Is the deadline reached? */
 bool kw_clock_is_late(const struct kw_clock_run *run, int64_t now_ms);
-
-/* The schema's number of a clock, as a Reminder says it: follow-ups are one clock there, and so is tracing. */
-uint8_t kw_clock_public(enum kw_clock clock);
 
 const char *kw_clock_name(enum kw_clock clock);          /* "acknowledged"; NULL when there is none */
 enum kw_clock kw_clock_from_name(const char *name);      /* KW_CLOCK_NONE when there is none */

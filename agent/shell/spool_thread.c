@@ -1,0 +1,358 @@
+#include <string.h>
+
+#include "agent/shell/spool_thread_inner.h"
+#include "proto/base/check.h"
+
+/* Threads, run by the writer in the transaction of the message that moves them, so that no crash leaves a message without
+ * its effect or an effect twice. What an event does is judged by agent/core/thread.h; here stand the records and their log;
+ * what arrives, in turn or before it, is in spool_early.c.
+ *
+ * A damaged record refuses what would move it: a state that is guessed is worse than one that a person must look up. */
+
+enum kw_err spool_thread_key(const struct spool *spool, const struct kw_id *thread_id, const struct kw_name *agency,
+	uint8_t *out)
+{
+	enum kw_err err = spool_tag(spool, KW_VIEW_OF(thread_id->bytes), out);
+
+	return err != KW_OK ? err : spool_tag(spool, spool_name_view(agency), out + SPOOL_TAG_SIZE);
+}
+
+enum kw_err spool_thread_get(struct spool *spool, MDB_txn *txn, const uint8_t *key, struct spool_thread *out)
+{
+	struct kw_buf plain;
+	enum kw_err err;
+
+	kw_buf_init(&plain, 4096);
+	err = spool_get_sealed(spool, txn, T_THREADS, KW_VIEW(key, SPOOL_THREAD_KEY_SIZE), &plain);
+	if (err == KW_OK)
+		err = spool_thread_decode(kw_buf_view(&plain), out);
+	kw_buf_fini(&plain);
+	return err;
+}
+
+enum kw_err spool_thread_put(struct spool *spool, MDB_txn *txn, const uint8_t *key, struct spool_thread *thread)
+{
+	uint8_t plain[SPOOL_THREAD_SIZE];
+	uint8_t number[8];
+	struct kw_view key_view = KW_VIEW(key, SPOOL_THREAD_KEY_SIZE);
+	bool fresh = thread->number == 0;
+	enum kw_err err = KW_OK;
+
+	if (fresh)
+		thread->number = spool->numbers[N_NEXT_THREAD]++;
+	kw_put_u64(number, thread->number);
+	spool_thread_encode(thread, plain);
+	if (fresh)
+		err = spool_put(spool, txn, T_THREADNO, KW_VIEW_OF(number), key_view);
+	if (err == KW_OK)
+		err = spool_put_sealed(spool, txn, T_THREADS, key_view, KW_VIEW_OF(plain));
+	kw_wipe(plain, sizeof(plain));
+	if (err != KW_OK)
+		return err;
+	if (agt_thread_is_open(&thread->record))
+		return spool_put(spool, txn, T_OPEN, KW_VIEW_OF(number), KW_VIEW(NULL, 0));
+	return spool_del(spool, txn, T_OPEN, KW_VIEW_OF(number), NULL);
+}
+
+static enum kw_err put_log(struct spool *spool, MDB_txn *txn, const uint8_t *key, uint32_t n, const struct spool_log *log)
+{
+	uint8_t log_key[SPOOL_THREAD_KEY_SIZE + 4];
+	uint8_t plain[SPOOL_LOG_SIZE];
+
+	spool_log_key(key, n, log_key);
+	spool_log_encode(log, plain);
+	return spool_put_sealed(spool, txn, T_THREADLOG, KW_VIEW_OF(log_key), KW_VIEW_OF(plain));
+}
+
+enum kw_err spool_log_get(struct spool *spool, MDB_txn *txn, const uint8_t *key, uint32_t n, struct spool_log *out)
+{
+	uint8_t log_key[SPOOL_THREAD_KEY_SIZE + 4];
+	struct kw_buf plain;
+	enum kw_err err;
+
+	spool_log_key(key, n, log_key);
+	kw_buf_init(&plain, 4096);
+	err = spool_get_sealed(spool, txn, T_THREADLOG, KW_VIEW_OF(log_key), &plain);
+	if (err == KW_OK)
+		err = spool_log_decode(kw_buf_view(&plain), out);
+	kw_buf_fini(&plain);
+	return err;
+}
+
+enum kw_err spool_pass_judge(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
+	enum agt_thread_author author, struct spool_pass *pass)
+{
+	const struct spool_act *act = move->act;
+	enum kw_err err = spool_thread_key(spool, &move->item->thread_id, &move->item->agency, pass->key);
+
+	if (err != KW_OK)
+		return err;
+	err = spool_thread_get(spool, txn, pass->key, &pass->thread);
+	pass->known = err == KW_OK;
+	if (err == KW_ENOTFOUND) {
+		memset(&pass->thread, 0, sizeof(pass->thread));
+		err = KW_OK;
+	}
+	if (err != KW_OK)
+		return err;
+	pass->event = (struct agt_thread_event){.author = author,
+		.kind = act->kind,
+		.opening = act->opening,
+		.state = act->state,
+		.risk = act->risk,
+		.sequence = author > AGT_THREAD_THEIRS ? 0 : move->item->thread_sequence,
+		.now_ms = move->now_ms};
+	agt_thread_step(&pass->thread.record, &pass->event, &pass->result);
+	if (pass->known && pass->thread.log_count >= SPOOL_LOG_MAX && pass->result.verdict == AGT_THREAD_APPLY) {
+		pass->result.verdict = AGT_THREAD_ILLEGAL;
+		pass->result.fault = AGT_FAULT_STATE;
+		pass->result.next.state = pass->thread.record.state;
+	}
+	return KW_OK;
+}
+
+enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const struct spool_move *move, struct spool_pass *pass)
+{
+	struct spool_thread *thread = &pass->thread;
+	bool step = pass->result.verdict == AGT_THREAD_APPLY || pass->result.verdict == AGT_THREAD_REPEAT;
+	enum kw_err err = KW_OK;
+
+	if (!pass->known) {
+		thread->thread_id = move->item->thread_id;
+		thread->agency = move->item->agency;
+		thread->service = move->act->service;
+		memcpy(thread->case_ref, move->act->case_ref, sizeof(thread->case_ref));
+	}
+	if (pass->result.next.changed_ms != thread->record.changed_ms || pass->result.next.state != thread->record.state)
+		thread->reminded = 0;
+	thread->record = pass->result.next;
+	if (step && thread->log_count < SPOOL_LOG_MAX) {
+		struct spool_log log = {.event = pass->event,
+			.became = thread->record.state,
+			.repeat = pass->result.verdict == AGT_THREAD_REPEAT,
+			.content_type = pass->event.author <= AGT_THREAD_THEIRS ? move->act->content_type : 0,
+			.number = move->number};
+
+		err = put_log(spool, txn, pass->key, ++thread->log_count, &log);
+	}
+	return err != KW_OK ? err : spool_thread_put(spool, txn, pass->key, thread);
+}
+
+static enum kw_err put_follow(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread, uint8_t state)
+{
+	struct spool_follow follow = {
+		.thread_id = thread->thread_id, .agency = thread->agency, .kind = thread->record.kind, .state = state};
+	uint8_t plain[SPOOL_FOLLOW_SIZE];
+	uint8_t key[8];
+
+	kw_put_u64(key, spool->numbers[N_NEXT_FOLLOW]++);
+	spool_follow_encode(&follow, plain);
+	return spool_put_sealed(spool, txn, T_FOLLOW, KW_VIEW_OF(key), KW_VIEW_OF(plain));
+}
+
+/* The open threads of the same offer with other agencies are told that it is closed. */
+static enum kw_err close_others(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass)
+{
+	MDB_cursor *cursor;
+	MDB_val k;
+	MDB_val v;
+	enum kw_err err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_OPEN], &cursor));
+
+	if (err != KW_OK)
+		return err;
+	int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
+	for (; err == KW_OK && rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+		struct spool_thread thread;
+		struct kw_view key;
+
+		if (spool_get(spool, txn, T_THREADNO, KW_VIEW(k.mv_data, k.mv_size), &key) != KW_OK ||
+			key.size != SPOOL_THREAD_KEY_SIZE || spool_thread_get(spool, txn, key.data, &thread) != KW_OK)
+			continue;
+		if (thread.record.kind != KW_THREAD_OFFER || thread.number == pass->thread.number ||
+			thread.record.party != KW_PARTY_OPENER || thread.case_ref[0] == '\0' ||
+			strcmp(thread.case_ref, pass->thread.case_ref) != 0 ||
+			!agt_thread_may(&thread.record, KW_OFFER_CLOSED))
+			continue;
+		err = put_follow(spool, txn, &thread, KW_OFFER_CLOSED);
+	}
+	mdb_cursor_close(cursor);
+	return err != KW_OK || rc == MDB_NOTFOUND ? err : spool_mdb(rc);
+}
+
+enum kw_err spool_pass_follow(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass)
+{
+	switch (pass->result.follow) {
+	case AGT_FOLLOW_WITHDRAWN:
+		return put_follow(spool, txn, &pass->thread, KW_TRANSFER_WITHDRAWN);
+	case AGT_FOLLOW_CLOSE_OTHERS:
+		return close_others(spool, txn, pass);
+	case AGT_FOLLOW_NONE:
+		break;
+	}
+	return KW_OK;
+}
+
+enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct spool_move *move, struct spool_op *op)
+{
+	struct spool_pass pass;
+	enum kw_err err = spool_pass_judge(spool, txn, move, AGT_THREAD_OURS, &pass);
+
+	if (err == KW_ECORRUPT) {
+		op->fault = AGT_FAULT_STATE;
+		return KW_OK;
+	}
+	if (err != KW_OK)
+		return err;
+	op->present = pass.thread.record;
+	if (pass.result.verdict == AGT_THREAD_ILLEGAL) {
+		op->fault = pass.result.fault;
+		return KW_OK;
+	}
+	err = spool_pass_keep(spool, txn, move, &pass);
+	if (err != KW_OK || move->log_only)
+		return err;
+	op->follow = op->follow || pass.result.follow != AGT_FOLLOW_NONE;
+	return spool_pass_follow(spool, txn, &pass);
+}
+
+/* A word that has no place: of the hub, or a receipt. One that does not apply changes nothing and nobody is told. */
+static enum kw_err placeless(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
+	enum agt_thread_author author)
+{
+	struct spool_pass pass;
+	enum kw_err err = spool_pass_judge(spool, txn, move, author, &pass);
+
+	if (err != KW_OK || pass.result.verdict != AGT_THREAD_APPLY)
+		return err == KW_ECORRUPT ? KW_OK : err;
+	return spool_pass_keep(spool, txn, move, &pass);
+}
+
+enum kw_err spool_thread_hub(struct spool *spool, MDB_txn *txn, const struct spool_move *move)
+{
+	return placeless(spool, txn, move, AGT_THREAD_HUB);
+}
+
+/* Whether an item of ours opened this thread: then the log begins with it. KW_ENOTFOUND for an empty log. */
+static enum kw_err is_opening(struct spool *spool, MDB_txn *txn, const struct spool_item *item,
+	const struct spool_pass *pass, bool *out)
+{
+	struct spool_log log;
+	enum kw_err err = spool_log_get(spool, txn, pass->key, 1, &log);
+
+	if (err != KW_OK)
+		return err == KW_ECORRUPT ? KW_ENOTFOUND : err;
+	*out = log.event.author == AGT_THREAD_OURS && log.number == item->number;
+	return KW_OK;
+}
+
+/* The record behind an item of ours; KW_ENOTFOUND also for one that is damaged, which nothing here can mend. */
+static enum kw_err record_of(struct spool *spool, MDB_txn *txn, const struct spool_item *item, struct spool_pass *pass)
+{
+	enum kw_err err = spool_thread_key(spool, &item->thread_id, &item->agency, pass->key);
+
+	if (err == KW_OK)
+		err = spool_thread_get(spool, txn, pass->key, &pass->thread);
+	pass->known = true;
+	return err == KW_ECORRUPT ? KW_ENOTFOUND : err;
+}
+
+enum kw_err spool_thread_delivered(struct spool *spool, MDB_txn *txn, const struct spool_item *item)
+{
+	struct spool_act act = {.kind = KW_THREAD_REFERRAL, .state = KW_REFERRAL_DELIVERED};
+	struct spool_move move = {.item = item, .act = &act, .number = item->number, .now_ms = item->delivered_ms};
+	struct spool_pass pass;
+	enum kw_err err = record_of(spool, txn, item, &pass);
+
+	bool opening = false;
+
+	if (err == KW_OK)
+		err = is_opening(spool, txn, item, &pass, &opening);
+	if (err != KW_OK)
+		return err == KW_ENOTFOUND ? KW_OK : err;
+	if (pass.thread.record.kind != KW_THREAD_REFERRAL || !opening)
+		return KW_OK;
+	return placeless(spool, txn, &move, AGT_THREAD_RECEIPT);
+}
+
+/* Our opening never arrived. A referral has a state for that, from which the sender can go on; a thread of another kind is
+ * over. */
+static enum kw_err void_opening(struct spool *spool, MDB_txn *txn, const struct spool_item *item, struct spool_pass *pass)
+{
+	struct agt_thread_event event = {.author = AGT_THREAD_HUB,
+		.kind = pass->thread.record.kind,
+		.state = KW_REFERRAL_UNDELIVERABLE,
+		.now_ms = spool->now_ms};
+	struct spool_move move = {.item = item, .number = item->number};
+
+	pass->event = event;
+	pass->result = (struct agt_thread_result){.verdict = AGT_THREAD_ILLEGAL, .next = pass->thread.record};
+	if (event.kind == KW_THREAD_REFERRAL)
+		agt_thread_step(&pass->thread.record, &event, &pass->result);
+	pass->result.next.failed = pass->result.verdict != AGT_THREAD_APPLY;
+	return spool_pass_keep(spool, txn, &move, pass);
+}
+
+/* Makes the record again from its log without the step of this message. KW_ENOTFOUND when the log has none. */
+static enum kw_err replay_without(struct spool *spool, MDB_txn *txn, const struct spool_item *item, struct spool_pass *pass)
+{
+	struct agt_thread record = pass->thread.record;
+	bool found = false;
+	enum kw_err err = KW_OK;
+
+	for (uint32_t n = 1; err == KW_OK && n <= pass->thread.log_count; n++) {
+		struct spool_log log;
+
+		err = spool_log_get(spool, txn, pass->key, n, &log);
+		if (err != KW_OK)
+			break;
+		if (n > 1 && log.event.author == AGT_THREAD_OURS && log.number == item->number) {
+			found = true;
+			log.refused = true;
+			err = put_log(spool, txn, pass->key, n, &log);
+		}
+		if (log.refused)
+			continue;
+		if (n == 1)
+			agt_thread_rewind(&record, &log.event);
+		else
+			agt_thread_again(&record, &log.event);
+	}
+	if (err != KW_OK || !found)
+		return err != KW_OK ? err : KW_ENOTFOUND;
+	pass->thread.record = record;
+	return KW_OK;
+}
+
+enum kw_err spool_thread_void(struct spool *spool, MDB_txn *txn, const struct spool_item *item, bool taken)
+{
+	struct spool_pass pass;
+	enum kw_err err = record_of(spool, txn, item, &pass);
+
+	bool opening = false;
+
+	if (err == KW_OK)
+		err = is_opening(spool, txn, item, &pass, &opening);
+	if (err != KW_OK)
+		return err == KW_ENOTFOUND ? KW_OK : err;
+	if (opening)
+		return void_opening(spool, txn, item, &pass);
+	err = replay_without(spool, txn, item, &pass);
+	if (err != KW_OK)
+		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
+	/* Where the other side never saw the place, the next message must fill it, or nothing after it would ever have its
+	 * turn there. */
+	if (!taken && item->thread_sequence + 1 == pass.thread.record.next)
+		pass.thread.record.next = item->thread_sequence;
+	return spool_thread_put(spool, txn, pass.key, &pass.thread);
+}
+
+enum kw_err spool_thread_reminded(struct spool *spool, MDB_txn *txn, const struct spool_item *item, uint8_t step)
+{
+	struct spool_pass pass;
+	enum kw_err err = record_of(spool, txn, item, &pass);
+
+	if (err != KW_OK)
+		return err == KW_ENOTFOUND ? KW_OK : err; /* a coordinator has no part in the thread */
+	pass.thread.reminded = step;
+	return spool_thread_put(spool, txn, pass.key, &pass.thread);
+}

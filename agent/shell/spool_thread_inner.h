@@ -1,0 +1,38 @@
+#ifndef AGENT_SHELL_SPOOL_THREAD_INNER_H
+#define AGENT_SHELL_SPOOL_THREAD_INNER_H
+
+#include "agent/shell/spool_inner.h"
+
+/* Shared by spool_thread.c (records, what we say, what the hub says), spool_early.c (what the other side says) and
+ * spool_thread_read.c; nobody else includes it. */
+
+/* One message on its way into its thread. */
+struct spool_pass {
+	uint8_t key[SPOOL_THREAD_KEY_SIZE];
+	bool known;
+	struct spool_thread thread;
+	struct agt_thread_event event;
+	struct agt_thread_result result;
+};
+
+/* Finds the thread and judges the message. KW_ECORRUPT: the record is damaged. */
+KW_MUST_USE enum kw_err spool_pass_judge(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
+	enum agt_thread_author author, struct spool_pass *pass);
+/* Writes what the judgement made of the record, and the step where there was one. */
+KW_MUST_USE enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
+	struct spool_pass *pass);
+/* Writes down what the agent has to say by itself. */
+KW_MUST_USE enum kw_err spool_pass_follow(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass);
+
+/* The record, and whether it is on the list of the open ones. A new one gets its number. */
+KW_MUST_USE enum kw_err spool_thread_put(struct spool *spool, MDB_txn *txn, const uint8_t *key,
+	struct spool_thread *thread);
+KW_MUST_USE enum kw_err spool_log_get(struct spool *spool, MDB_txn *txn, const uint8_t *key, uint32_t n,
+	struct spool_log *out);
+
+#define SPOOL_EARLY_KEY_SIZE (SPOOL_THREAD_KEY_SIZE + 8u)
+void spool_early_key(const uint8_t *thread_key, uint64_t sequence, uint8_t *out);
+/* How many of a thread wait, counted up to SPOOL_EARLY_MAX. */
+KW_MUST_USE enum kw_err spool_early_count(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, uint32_t *out);
+
+#endif
