@@ -177,7 +177,8 @@ enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const struct spoo
 		thread->agency = move->item->agency;
 		thread->service = move->act->service;
 		memcpy(thread->case_ref, move->act->case_ref, sizeof(thread->case_ref));
-	} else if (pass->result.verdict == AGT_THREAD_APPLY && move->act != NULL && move->act->case_ref[0] != '\0') {
+	} else if (pass->result.verdict == AGT_THREAD_APPLY && move->act != NULL && move->act->opening &&
+		move->act->case_ref[0] != '\0') {
 		memcpy(thread->case_ref, move->act->case_ref, sizeof(thread->case_ref)); /* an offer names what a request did not */
 	}
 	if (pass->result.verdict == AGT_THREAD_APPLY && move->act != NULL && move->act->alias[0] != '\0')
