@@ -101,7 +101,24 @@ static const char IMPORT_DETAILS[] =
 	"  kinward import primero.json --dry-run\n"
 	"  kinward import referrals.csv --as referral --to agency-b\n"
 	"  kinward import cases.csv --default consent_source=caregiver,care_arrangement=kinship\n"
-	"  kinward import --columns                                  which columns are known\n";
+	"  kinward import --columns                                  which columns are known\n\n"
+	"Any other message comes from a CSV file with the columns of kinward template, whole or not at all: every fault is\n"
+	"named with its row and column, the first 100 of them, and nothing is sent unless every row is good. A message's id\n"
+	"comes from its content, agency, thread and #group, so after a cut the same command sends only what is missing; to send\n"
+	"the same content again, give it another #group. At most 100,000 rows, 2,048 columns, 8,192 bytes a cell, 64 MiB.\n\n"
+	"  kinward import week.csv --as SeparationReport --to coordination\n"
+	"  kinward import week.csv --as SeparationReport --dry-run   check it; with --json also print the messages\n";
+
+static const char TEMPLATE_DETAILS[] =
+	"The first row names the columns, the second says what to write into each; rows that begin with # are left out when the\n"
+	"file is imported. One row is one message, and name.parts[1], name.parts[2] and so on are its parts, as many as needed.\n"
+	"A column with [] is a list with one part a row: rows with the same word in #group form one message.\n\n"
+	"  kinward template --list                                   which messages there are\n"
+	"  kinward template SeparationReport > week.csv\n"
+	"  kinward template ReferralRequest --rows children --excel --separator ';' > referrals.csv\n"
+	"  kinward template ReferralRequest --list                   read what each column means\n"
+	"  kinward template ReferralRequest --fill referral.json     a message as rows; cells that a spreadsheet would run as\n"
+	"                                                            a formula begin with ', which kinward import takes off\n";
 
 static const char VALIDATE_DETAILS[] =
 	"Checks messages in JSON against the rules of the schema, as the agent does before it sends one; no agent is needed.\n"
@@ -229,7 +246,10 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "watch", .args = "", .summary = "Print each new message as it comes",
 		.details = "Those not acknowledged come first; one that is never acknowledged comes again each time.\n\n"
 			   "  kinward watch --json | your-program\n", .options = CLI_WATCH_OPTIONS, .run = cli_run_watch},
-	{.name = "import", .args = "FILE", .summary = "Import registrations or referrals from CSV or Primero's JSON",
+	{.name = "template", .args = "MESSAGE", .summary = "Print a CSV file to fill in for any message",
+		.details = TEMPLATE_DETAILS, .args_min = 0, .args_max = 1, .options = CLI_TEMPLATE_OPTIONS,
+		.run = cli_run_template},
+	{.name = "import", .args = "FILE", .summary = "Import any message from CSV, or registrations from Primero's JSON",
 		.details = IMPORT_DETAILS, .args_min = 0, .args_max = 1, .options = CLI_IMPORT_OPTIONS, .run = cli_run_import},
 	{.name = "validate", .args = "FILE|FOLDER...", .summary = "Check messages in JSON files, without an agent",
 		.details = VALIDATE_DETAILS, .args_min = 1, .args_max = CLI_FILES_MAX, .options = CLI_VALIDATE_OPTIONS,

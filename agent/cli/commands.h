@@ -14,6 +14,7 @@ extern const struct cli_option CLI_SEND_OPTIONS[];
 extern const struct cli_option CLI_EVENT_OPTIONS[];
 extern const struct cli_option CLI_LIST_OPTIONS[];
 extern const struct cli_option CLI_IMPORT_OPTIONS[];
+extern const struct cli_option CLI_TEMPLATE_OPTIONS[];
 extern const struct cli_option CLI_WATCH_OPTIONS[];
 extern const struct cli_option CLI_ATTACH_OPTIONS[];
 extern const struct cli_option CLI_ATTACHMENT_OPTIONS[];
@@ -68,6 +69,7 @@ int cli_attach(struct cli_call *call, struct kinward *agent, const struct cli_at
 	Kinward__V1__LocalReply **reply);
 int cli_run_case(struct cli_call *call);
 int cli_run_todo(struct cli_call *call);
+int cli_run_template(struct cli_call *call);
 int cli_run_validate(struct cli_call *call);
 int cli_run_assess(struct cli_call *call);
 int cli_run_surveillance(struct cli_call *call);
@@ -98,6 +100,13 @@ bool cli_time_from(const char *text, int64_t *unix_ms);
 int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send);
 /* Takes --class, which may be NULL. 0, or an exit code after printing. */
 int cli_class_option(struct cli_call *call, const char *text, Kinward__V1__SendRequest *send);
+/* The generic part of kinward import: a file with the columns of kinward template, whole or not at all. */
+struct cli_table_import {
+	const char *as; /* name of the message */
+	const char *to; /* agency; NULL for none */
+	bool dry_run;
+};
+int cli_import_table(struct cli_call *call, const struct cli_table_import *import);
 /* One line on an item: number, time, agency, kind, message id; with its state when it is one of ours. */
 void cli_print_item_line(FILE *out, const Kinward__V1__Item *item);
 /* An item with all of its content, as lines. */

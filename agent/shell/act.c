@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proto/wire/clocks.h"
 #include "proto/wire/message.h"
 
 static void opens(struct spool_act *out, enum kw_thread_kind kind, uint32_t state)

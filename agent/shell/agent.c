@@ -149,6 +149,8 @@ static void tell(const char *field, const char *path, enum kw_err err, const cha
 static const char *spool_text(enum kw_err err)
 {
 	switch (err) {
+	case KW_EBUSY:
+		return "another agent runs on this state directory: stop that one first, or write another state";
 	case KW_EAUTH:
 		return "the spool was made with another key file: put keys and spool back from the same backup";
 	case KW_ECORRUPT:

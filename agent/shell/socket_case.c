@@ -2,7 +2,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "agent/shell/act.h"
 #include "agent/shell/socket_inner.h"
 #include "proto/wire/clocks.h"
 

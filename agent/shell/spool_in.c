@@ -11,6 +11,10 @@
 #define HOUR_MS 3600000
 #define SEEN_KEEP_HOURS 48u
 #define RETRY_MIN_MS 1000u
+/* A message that the hub puts off again and again waits longer each time, a quarter of its age: each try costs the link the whole
+ * envelope. What is urgent is tried more often. */
+#define RETRY_MAX_MS 3600000
+#define RETRY_URGENT_MAX_MS 300000
 
 static enum kw_err put_cursor(struct spool *spool, enum kw_msg_class msg_class, struct kw_cursor cursor)
 {
@@ -194,6 +198,7 @@ enum kw_err spool_run_receive(struct spool *spool, MDB_txn *txn, struct spool_op
 	enum spool_arrival arrival = op->u.receive.arrival;
 	enum kw_err err = put_cursor(spool, op->u.receive.msg_class, op->u.receive.cursor);
 
+	spool->now_ms = op->u.receive.item.at_ms;
 	if (err != KW_OK || arrival == SPOOL_UNOPENED)
 		return err != KW_OK ? err : set_aside(spool, txn, op);
 	memcpy(id, op->u.receive.item.message_id.bytes, KW_ID_SIZE);
@@ -218,6 +223,17 @@ enum kw_err spool_run_receive(struct spool *spool, MDB_txn *txn, struct spool_op
 		.opened = op->u.receive.failure == KW_OK});
 }
 
+static uint32_t retry_wait(const struct spool_op *op, const struct spool_place *place, int64_t since_ms)
+{
+	int64_t wait = (op->u.notice.now_ms - since_ms) / 4;
+	int64_t max = place->msg_class == KW_URGENT ? RETRY_URGENT_MAX_MS : RETRY_MAX_MS;
+	uint32_t asked = op->u.notice.notice.retry_after_ms;
+
+	wait = wait > max ? max : wait; /* a clock that was set back makes it negative: as asked */
+	wait = wait < (int64_t)asked ? (int64_t)asked : wait;
+	return wait < (int64_t)RETRY_MIN_MS ? RETRY_MIN_MS : (uint32_t)wait;
+}
+
 /* The hub could not take the row now: it waits in the retry table, and its lane does not. */
 static enum kw_err put_off(struct spool *spool, MDB_txn *txn, struct spool_op *op, struct spool_place *place)
 {
@@ -225,8 +241,8 @@ static enum kw_err put_off(struct spool *spool, MDB_txn *txn, struct spool_op *o
 	uint8_t out_key[9];
 	struct kw_view payload;
 	struct kw_buf bytes;
-	uint32_t wait = op->u.notice.notice.retry_after_ms;
 	uint64_t number = place->number;
+	struct spool_item item = {.at_ms = op->u.notice.now_ms};
 	uint32_t spread;
 	enum kw_err err;
 
@@ -238,7 +254,8 @@ static enum kw_err put_off(struct spool *spool, MDB_txn *txn, struct spool_op *o
 	err = kw_random(&spread, sizeof(spread));
 	if (err != KW_OK)
 		return err;
-	wait = wait < RETRY_MIN_MS ? RETRY_MIN_MS : wait;
+	enum kw_err known = number != 0 ? spool_item_get(spool, txn, number, &item) : KW_ENOTFOUND;
+	uint32_t wait = retry_wait(op, place, known == KW_OK ? item.at_ms : op->u.notice.now_ms);
 	kw_put_u64(key, (uint64_t)op->u.notice.now_ms + wait + spread % (wait / 2 + 1));
 	/* A receipt has no number; any that is free keeps its key apart. */
 	kw_put_u64(key + 8, number != 0 ? number : spool->numbers[N_NEXT_ITEM]++);
@@ -251,13 +268,11 @@ static enum kw_err put_off(struct spool *spool, MDB_txn *txn, struct spool_op *o
 	kw_buf_fini(&bytes);
 	if (err == KW_OK)
 		err = spool_leave(spool, txn, place, op);
-	if (err != KW_OK || number == 0)
-		return err;
-	struct spool_item item;
-	err = spool_item_get(spool, txn, number, &item);
-	if (err == KW_OK && item.state == SPOOL_HELD)
+	if (err == KW_OK && known == KW_OK && item.state == SPOOL_HELD)
 		return spool_turn(spool, txn, &item, SPOOL_QUEUED);
-	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
+	if (err == KW_OK && known != KW_OK && known != KW_ENOTFOUND && known != KW_ECORRUPT)
+		return known;
+	return err;
 }
 
 /* A hub's reminder: an item of the inbox, like a message; and what it knows of the thread that we cannot know, as that it
@@ -284,6 +299,7 @@ enum kw_err spool_run_notice(struct spool *spool, MDB_txn *txn, struct spool_op 
 	struct spool_place place;
 	enum kw_err err = put_cursor(spool, KW_CONTROL, op->u.notice.cursor);
 
+	spool->now_ms = op->u.notice.now_ms;
 	if (err == KW_OK && op->content.size > 0)
 		return take_reminder(spool, txn, op);
 	if (err == KW_OK)

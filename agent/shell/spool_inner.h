@@ -74,6 +74,7 @@ struct spool {
 
 	uint64_t numbers[N_COUNT]; /* the writer's */
 	uint8_t sweep_key[9];      /* the writer's: where the expiry walk goes on */
+	int64_t now_ms;            /* the writer's: when the operation that runs was asked for */
 	uint64_t retry_rows;       /* the writer's */
 	enum spool_space level;    /* the writer's */
 

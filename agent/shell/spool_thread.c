@@ -177,7 +177,8 @@ enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const struct spoo
 		thread->agency = move->item->agency;
 		thread->service = move->act->service;
 		memcpy(thread->case_ref, move->act->case_ref, sizeof(thread->case_ref));
-	} else if (pass->result.verdict == AGT_THREAD_APPLY && move->act != NULL && move->act->case_ref[0] != '\0') {
+	} else if (pass->result.verdict == AGT_THREAD_APPLY && move->act != NULL && move->act->opening &&
+		move->act->case_ref[0] != '\0') {
 		memcpy(thread->case_ref, move->act->case_ref, sizeof(thread->case_ref)); /* an offer names what a request did not */
 	}
 	if (pass->result.verdict == AGT_THREAD_APPLY && move->act != NULL && move->act->alias[0] != '\0')
@@ -379,20 +380,21 @@ enum kw_err spool_thread_delivered(struct spool *spool, MDB_txn *txn, const stru
 	return placeless(spool, txn, &move, AGT_THREAD_RECEIPT);
 }
 
-/* Our opening never arrived. */
+/* Our opening never arrived. A referral has a state for that, from which the sender can go on; a thread of another kind is
+ * over. */
 static enum kw_err void_opening(struct spool *spool, MDB_txn *txn, const struct spool_item *item, struct spool_pass *pass)
 {
 	struct agt_thread_event event = {.author = AGT_THREAD_HUB,
 		.kind = pass->thread.record.kind,
 		.state = KW_REFERRAL_UNDELIVERABLE,
-		.now_ms = item->at_ms};
+		.now_ms = spool->now_ms};
 	struct spool_move move = {.item = item, .number = item->number};
 
 	pass->event = event;
 	pass->result = (struct agt_thread_result){.verdict = AGT_THREAD_ILLEGAL, .next = pass->thread.record};
 	if (event.kind == KW_THREAD_REFERRAL)
 		agt_thread_step(&pass->thread.record, &event, &pass->result);
-	pass->result.next.failed = true;
+	pass->result.next.failed = pass->result.verdict != AGT_THREAD_APPLY;
 	return spool_pass_keep(spool, txn, &move, pass);
 }
 

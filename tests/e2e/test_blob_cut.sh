@@ -118,3 +118,43 @@ left=$((4000000 - $(second)))
 echo "  delivered in $worst ms at worst, with $((left / 32)) ms of the upload still to come"
 [ "$worst" -lt 6000 ] || die "it waited behind the photo"
 [ "$left" -gt 1000000 ] || die "the upload was nearly over: this shows nothing"
+
+echo "the largest file, one byte more, none, and another's key"
+refused() { # CODE COMMAND...
+  local want=$1 got=0
+  shift
+  "$@" >"$STATE/refused.out" 2>&1 || got=$?
+  [ "$got" = "$want" ] || { cat "$STATE/refused.out"; die "exit code $got, not $want: $*"; }
+}
+truncate -s $((64 * 1024 * 1024)) "$STATE/most.bin"
+truncate -s $((64 * 1024 * 1024 + 1)) "$STATE/more.bin"
+: >"$STATE/none.bin"
+kw agency-b attach agency-a "$STATE/most.bin" --kind other --json >"$STATE/most.json"
+refused 1 kw agency-b attach agency-a "$STATE/more.bin"
+refused 1 kw agency-b attach agency-a "$STATE/none.bin"
+refused 1 kw agency-b attach agency-x "$STATE/photo.jpg"
+refused 4 kw agency-b attachment get "$(printf '00%.0s' $(seq 32))" --out "$STATE/nothing"
+refused 1 kw agency-b attachment get "$digest" --out "$STATE/out.jpg" # it is there already
+[ ! -e "$STATE/nothing" ] && [ ! -e "$STATE/nothing.part" ] || die "something was written"
+# The agent itself, whatever the command line lets pass: a size over the limit, and a reference with another key.
+python3 - "$STATE" "$digest" <<'PY' || die "the agent takes what it must refuse"
+import base64, json, os, socket, struct, sys
+state, digest = sys.argv[1], sys.argv[2]
+def varint(n):
+    out = b""
+    while n >= 0x80:
+        out += bytes([n & 0x7f | 0x80]); n >>= 7
+    return out + bytes([n])
+def number(field, n): return varint(field << 3) + varint(n)
+def data(field, b): return varint(field << 3 | 2) + varint(len(b)) + b
+def ask(body):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(state + "/agency-b/agent.sock")
+        s.sendall(struct.pack(">I", len(body)) + body)
+        size = struct.unpack(">I", s.recv(4, socket.MSG_WAITALL))[0]
+        return s.recv(size, socket.MSG_WAITALL)
+def attach(size): return number(1, 1) + data(40, data(2, b"agency-a") + data(3, number(2, size) + data(3, b"image/png")))
+def get(key, size): return number(1, 1) + data(41, data(1, data(1, bytes.fromhex(digest)) + number(2, size) + data(6, key)))
+sys.exit(0 if b"too_big" in ask(attach((64 << 20) + 1)) and b"bad_field" in ask(attach(0)) and
+         b"cannot_open" in ask(get(b"k" * 32, 20 << 20)) and b"cannot_open" not in ask(attach(64 << 20)) else 1)
+PY

@@ -41,7 +41,12 @@ block c first.c >"$STATE/first.c"
 line=$(command_of "cc ")
 line=${line//build\/release/$BUILD}
 line=${line/first.c -o first/$STATE/first.c -o $STATE/first}
-bash -euc "${line/cc /cc -Wall -Wextra -Werror }"
+flags="-Wall -Wextra -Werror" # and what the libraries of a build for tests want
+case $(sed -n 's/^KW_PROFILE:[A-Z]*=//p' "$BUILD/CMakeCache.txt") in
+  asan) flags+=" -fsanitize=address,undefined" ;;
+  tsan) flags+=" -fsanitize=thread" ;;
+esac
+bash -euc "${line/cc /cc $flags }"
 KINWARD_SOCKET=$STATE/agency-a/agent.sock "$STATE/first" | grep -E '^in the outbox: [0-9a-f]{32}$'
 wait_until 30 inbox_is 1 || die "the C program's referral has not arrived"
 # Nobody listens: it says what to do and fails.
