@@ -38,6 +38,8 @@ static const char SEND_DETAILS[] =
 	"  kinward send agency-b --service shelter --risk high --case-ref R-2041 --code C-17 --age 9 --sex female \\\n"
 	"      --reason \"Alone since Monday\" --referrer \"Jo Bol\" --consent-from caregiver\n"
 	"  kinward send agency-b --service shelter ... --dry-run     print the JSON, to edit and send with --content\n\n"
+	"An urgent action becomes a referral of one child with --from-urgent; say who the child is and that consent was given:\n\n"
+	"  kinward send agency-b --from-urgent 5f2c...09 --case-ref R-2042 --code C-18 --age 6 --sex male --consent-from other\n\n"
 	"--consent-from says that consent was given to the service and to sharing with this agency. Without consent, name\n"
 	"--override-reason and --override-approver as well.\n";
 
