@@ -42,6 +42,8 @@ static void apply_append(struct world *w, const struct w_hub_op *op)
 		w_fail(w, "the hub gives sequence %llu of queue %u/%d out twice", (unsigned long long)op->sequence, op->slot,
 			(int)op->msg_class);
 	queue->last = op->sequence;
+	if (op->row.body & W_REMINDER)
+		w->reminders.at[op->row.body & ~(W_NOTICE | W_REMINDER)].queued = true;
 	*W_PUSH(queue->rows) = op->row;
 	if (op->from_slot != BRK_SLOT_NONE)
 		w->hub.image.cursor[op->from_slot][op->from_class] = op->cursor;
