@@ -69,6 +69,5 @@ story_wait agency-a "$lost" undeliverable
 story_is "it is on the dead-letter list" "$(story_count agency-a dead-letters)" 1
 story_back agency-b
 story_wait agency-b "$seen" expired
-story_event agency-b "$seen" acknowledged # late, and welcome: a person has it
-story_both "$seen" acknowledged agency-a agency-b
+story_refused agency-b illegal_state event "$seen" acknowledged # it knows that it is too late: the sender asks anew
 story_end
