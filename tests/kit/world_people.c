@@ -56,7 +56,7 @@ static void declare(struct world *w, struct w_agent *agent, uint32_t thread, str
 	msg.msg_class = (enum kw_msg_class)prng_range(&w->prng, KW_URGENT, KW_BULK);
 	msg.size = (uint32_t)prng_range(&w->prng, 512, 4096);
 	if (say.follow == 0 && prng_percent(&w->prng, w->draw.loss_percent))
-		msg.unopenable = true;
+		w->thread.at[thread].lost = msg.unopenable = true;
 	w_agent_send(w, agent, &msg);
 }
 

@@ -110,11 +110,18 @@ static void follow(struct world *w, struct w_agent *agent, const struct pass *pa
 	w_log(w, "agent %u: has to say %u in thread %u", agent->number, one->state, one->thread);
 }
 
-static void follow_gone(struct w_agent *agent, uint32_t id)
+/* It is said, or not wanted any more; one whose place was given away is said again. */
+static void follow_gone(struct w_agent *agent, uint32_t id, bool again)
 {
-	for (uint32_t i = 0; i < agent->follows.count; i++)
-		if (agent->follows.at[i].id == id)
-			agent->follows.at[i--] = agent->follows.at[--agent->follows.count];
+	for (uint32_t i = 0; i < agent->follows.count; i++) {
+		if (agent->follows.at[i].id != id)
+			continue;
+		if (again)
+			agent->follows.at[i].busy = false;
+		else
+			agent->follows.at[i] = agent->follows.at[--agent->follows.count];
+		return;
+	}
 }
 
 bool w_say_append(struct world *w, struct w_agent *agent, uint32_t number)
@@ -123,9 +130,10 @@ bool w_say_append(struct world *w, struct w_agent *agent, uint32_t number)
 	struct pass pass;
 	if (say.type != W_SAY_EVENT)
 		return true;
-	if (say.follow != 0)
-		follow_gone(agent, say.follow);
 	judge(w, agent, &say, AGT_THREAD_OURS, &pass);
+	if (say.follow != 0)
+		follow_gone(agent, say.follow,
+			pass.result.verdict == AGT_THREAD_ILLEGAL && pass.result.fault == AGT_FAULT_PLACE);
 	if (pass.result.verdict == AGT_THREAD_ILLEGAL) {
 		w_mark(w, WORLD_MARK_ILLEGAL_OURS);
 		return false;
