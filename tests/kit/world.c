@@ -25,6 +25,7 @@ const char *const WORLD_MUTANT_NAMES[WORLD_MUTANT_COUNT] = {
 	[WORLD_WITHDRAW_ALONE] = "withdraw_alone",
 	[WORLD_EARLY_AT_ONCE] = "early_at_once",
 	[WORLD_FOLLOW_VOLATILE] = "follow_volatile",
+	[WORLD_TRANSFER_EXPIRES] = "transfer_expires",
 	[WORLD_REMINDER_APART] = "reminder_apart",
 };
 

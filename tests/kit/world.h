@@ -19,6 +19,7 @@ enum world_mutant {
 	WORLD_WITHDRAW_ALONE,     /* a transfer: the old owner counts its offer as withdrawn before the answer */
 	WORLD_EARLY_AT_ONCE,      /* an early event is applied when it comes */
 	WORLD_FOLLOW_VOLATILE,    /* what an agent has to say by itself is lost in a crash */
+	WORLD_TRANSFER_EXPIRES,   /* what is said in a transfer is given up when it expires, as in other threads */
 	WORLD_REMINDER_APART,     /* a hub's reminder is not in the transaction that moves the clock on */
 	WORLD_MUTANT_COUNT
 };

@@ -35,7 +35,7 @@ static bool agent_done(struct world *w, const struct w_agent *agent, bool tell)
 
 static bool hub_done(struct world *w, bool tell)
 {
-	if (!w->hub.up || w->hub.ops.count > 0)
+	if (!w->hub.up || w->hub.ops.count > 0 || !w_thread_done(w, tell))
 		return false;
 	for (uint32_t slot = 0; slot < w->draw.agents; slot++) {
 		for (int c = 0; c < KW_MSG_CLASS_COUNT; c++) {

@@ -408,6 +408,8 @@ void w_thread_due(struct world *w);
 uint32_t w_thread_remind(struct world *w, const struct brk_effect *fx);
 /* A reminder is on an agent's disk. */
 void w_thread_reminded(struct world *w, uint32_t agent, uint32_t body);
+/* No clock has a step that is due and was not looked at. */
+bool w_thread_done(struct world *w, bool tell);
 void w_thread_check(struct world *w);
 /* The hub's time, and what its disk knows of it. */
 uint64_t w_hub_now(struct world *w);

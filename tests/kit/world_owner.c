@@ -40,13 +40,16 @@ void w_owner_changed(struct world *w, const struct w_agent *agent, uint32_t thre
 	uint32_t opener = about->end[KW_PARTY_OPENER];
 	struct w_case *one = &w->cases.at[about->about];
 	if (agent->number == opener) {
-		if (after == KW_TRANSFER_OFFERED)
+		if (after == KW_TRANSFER_OFFERED && (before == 0 || before == KW_TRANSFER_REQUESTED))
 			offered(w, agent, thread);
 		if (after == KW_TRANSFER_WITHDRAWN)
 			w_mark(w, WORLD_MARK_WITHDRAWN);
 		if (before == KW_TRANSFER_WITHDRAW_REQUESTED && after == KW_TRANSFER_ACCEPTED)
 			w_mark(w, WORLD_MARK_WITHDRAW_LATE);
-		if (has_it(w, about->end[KW_PARTY_OTHER], thread, after) && one->owner == opener)
+		/* The new owner may have given it back meanwhile, but it took it. */
+		const struct w_record *theirs = w_record(w, &w->agents[about->end[KW_PARTY_OTHER]], thread);
+		if (has_it(w, about->end[KW_PARTY_OTHER], thread, after) &&
+			(theirs == NULL || !has_it(w, about->end[KW_PARTY_OTHER], thread, theirs->thing.state)))
 			w_fail(w, "owner: agent %u gives case %u away and nobody has it", opener, about->about);
 		return;
 	}

@@ -55,7 +55,11 @@ static void declare(struct world *w, struct w_agent *agent, uint32_t thread, str
 	msg.say.place = next_place(w, agent, thread);
 	msg.msg_class = (enum kw_msg_class)prng_range(&w->prng, KW_URGENT, KW_BULK);
 	msg.size = (uint32_t)prng_range(&w->prng, 512, 4096);
-	if (say.follow == 0 && prng_percent(&w->prng, w->draw.loss_percent))
+	/* An hour ends in the run: then what was not received goes. */
+	bool stays = about->kind == KW_THREAD_TRANSFER && w->mutant != WORLD_TRANSFER_EXPIRES;
+	if (!stays && prng_percent(&w->prng, say.opening ? w->draw.expiry_percent : w->draw.loss_percent))
+		msg.expiry_hour = 500000u;
+	if (!stays && say.follow == 0 && prng_percent(&w->prng, w->draw.loss_percent))
 		w->thread.at[thread].lost = msg.unopenable = true;
 	w_agent_send(w, agent, &msg);
 }
@@ -132,6 +136,8 @@ static bool go_on(struct world *w, struct w_agent *agent)
 		/* Consent ends the talk, so it is seldom withdrawn. */
 		if (record->thing.kind == KW_THREAD_REFERRAL && state == KW_REFERRAL_CONSENT_WITHDRAWN &&
 			!prng_percent(&w->prng, 20))
+			continue;
+		if (record->thing.kind == KW_THREAD_TRANSFER && state >= KW_TRANSFER_REJECTED && !prng_percent(&w->prng, 25))
 			continue;
 		declare(w, agent, record->thread, (struct w_say){.state = state, .risk = record->thing.risk});
 		return true;

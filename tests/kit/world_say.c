@@ -96,6 +96,10 @@ static void keep(struct world *w, struct w_agent *agent, struct pass *pass, uint
 	w_log(w, "agent %u: thread %u, %s: %u -> %u by %d's %u, place %u", agent->number, record->thread,
 		kw_thread_kind_name(record->thing.kind), pass->before.state, record->thing.state, (int)pass->event.author,
 		pass->event.state, (unsigned)pass->event.sequence);
+	bool theirs = pass->event.author == AGT_THREAD_THEIRS;
+	if (theirs && record->thing.kind == KW_THREAD_REFERRAL && pass->before.state == KW_REFERRAL_CANCEL_REQUESTED &&
+		record->thing.state != KW_REFERRAL_CANCEL_REQUESTED && record->thing.state != KW_REFERRAL_CANCELLED)
+		w_mark(w, WORLD_MARK_CANCEL_CROSSED);
 	w_owner_changed(w, agent, record->thread, pass->before.state);
 }
 

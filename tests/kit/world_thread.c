@@ -254,12 +254,24 @@ static void check_steps(struct world *w)
 	}
 	for (uint32_t i = 0; i < hub->image.threads.count && !w->failed; i++) {
 		const struct brk_thread *thread = &hub->image.threads.at[i];
-		if (thread->due_ms != 0 && thread->due_ms + 60000 < w_hub_now(w))
-			w_fail(w, "reminder: thread %u is due since %llu ms", w_thread_of(&thread->id),
-				(unsigned long long)(w_hub_now(w) - thread->due_ms));
 		if (kw_clock_is_late(&thread->run, (int64_t)w_hub_now(w)) && thread->run.told == 200)
 			w_mark(w, WORLD_MARK_LATE_THREAD);
 	}
+}
+
+bool w_thread_done(struct world *w, bool tell)
+{
+	struct w_hub *hub = &w->hub;
+	for (uint32_t i = 0; i < hub->image.threads.count && w->threads; i++) {
+		const struct brk_thread *thread = &hub->image.threads.at[i];
+		if (thread->due_ms == 0 || thread->due_ms > w_hub_now(w))
+			continue;
+		if (tell)
+			w_fail(w, "reminder: thread %u is due since %llu ms", w_thread_of(&thread->id),
+				(unsigned long long)(w_hub_now(w) - thread->due_ms));
+		return false;
+	}
+	return true;
 }
 
 void w_thread_check(struct world *w)
