@@ -26,6 +26,7 @@ const char *const WORLD_MUTANT_NAMES[WORLD_MUTANT_COUNT] = {
 	[WORLD_EARLY_AT_ONCE] = "early_at_once",
 	[WORLD_FOLLOW_VOLATILE] = "follow_volatile",
 	[WORLD_TRANSFER_EXPIRES] = "transfer_expires",
+	[WORLD_CLAIM_IN_MEMORY] = "claim_in_memory",
 	[WORLD_REMINDER_APART] = "reminder_apart",
 };
 
@@ -74,6 +75,12 @@ const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT] = {
 	[WORLD_MARK_CLOCK_JUMP] = "hub's clock jumped",
 	[WORLD_MARK_SPLIT] = "agent cut off for long",
 	[WORLD_MARK_LATE_THREAD] = "late thread, all reminded",
+	[WORLD_MARK_LEASED] = "lease said",
+	[WORLD_MARK_SECOND_CLAIM] = "claim when another one had won",
+	[WORLD_MARK_GIVEN_BACK] = "lease given back",
+	[WORLD_MARK_ANOTHER_ROUND] = "another round of an offer",
+	[WORLD_MARK_LEASE_VOID] = "lease not wanted any more",
+	[WORLD_MARK_UNCLAIMED] = "offer that nobody claimed",
 };
 
 void w_grow(void **at, uint32_t count, uint32_t *cap, size_t size)
@@ -509,6 +516,7 @@ static void world_free(struct world *w)
 	free(w->taken.at);
 	free(w->thread.at);
 	free(w->cases.at);
+	free(w->groups.at);
 	free(w->conns.at);
 	free(w->frames.at);
 	free(w->spare_frames.at);

@@ -20,6 +20,7 @@ enum world_mutant {
 	WORLD_EARLY_AT_ONCE,      /* an early event is applied when it comes */
 	WORLD_FOLLOW_VOLATILE,    /* what an agent has to say by itself is lost in a crash */
 	WORLD_TRANSFER_EXPIRES,   /* what is said in a transfer is given up when it expires, as in other threads */
+	WORLD_CLAIM_IN_MEMORY,    /* who has claimed an offer, and who won, is lost in a crash; what is on its way goes */
 	WORLD_REMINDER_APART,     /* a hub's reminder is not in the transaction that moves the clock on */
 	WORLD_MUTANT_COUNT
 };
@@ -72,6 +73,12 @@ enum world_mark {
 	WORLD_MARK_CLOCK_JUMP,
 	WORLD_MARK_SPLIT,
 	WORLD_MARK_LATE_THREAD,
+	WORLD_MARK_LEASED,
+	WORLD_MARK_SECOND_CLAIM,
+	WORLD_MARK_GIVEN_BACK,
+	WORLD_MARK_ANOTHER_ROUND,
+	WORLD_MARK_LEASE_VOID,
+	WORLD_MARK_UNCLAIMED,
 	WORLD_MARK_COUNT
 };
 extern const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT];

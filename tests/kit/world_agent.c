@@ -174,6 +174,7 @@ void w_agent_start(struct world *w, uint32_t number)
 		w_mark(w, WORLD_MARK_FOLLOW_AGAIN);
 		agent->follows.at[i].busy = false;
 	}
+	w_offer_crash(w, agent);
 	if (w->mutant == WORLD_FOLLOW_VOLATILE)
 		agent->follows.count = 0;
 	struct agt_event event = {.type = AGT_EV_START};

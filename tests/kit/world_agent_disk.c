@@ -196,6 +196,9 @@ static void apply(struct world *w, struct w_agent *agent, const struct w_agent_o
 		else
 			w_fail(w, "agent %u takes its disk for an old copy", agent->number);
 		break;
+	case W_OP_OFFER:
+		w_offer_act(w, agent, op->body, op->about);
+		break;
 	case W_OP_SWEEP:
 		apply_sweep(w, agent);
 		break;

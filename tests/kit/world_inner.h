@@ -2,6 +2,7 @@
 #define TESTS_KIT_WORLD_INNER_H
 
 #include "agent/core/core.h"
+#include "agent/core/offer.h"
 #include "agent/core/owner.h"
 #include "broker/core/core.h"
 #include "tests/kit/prng.h"
@@ -70,6 +71,7 @@ struct w_thread {
 	uint32_t end[2];    /* the agency of each party */
 	uint32_t record[2]; /* its place among that agency's records; UINT32_MAX: none */
 	uint32_t about;     /* the case */
+	uint32_t group;     /* of offers; UINT32_MAX: none */
 	bool lost;          /* a message of it went for good: its ends need not agree */
 	bool skipped;       /* the hub did not hear all in order */
 	bool hub_word;      /* the hub declared a state */
@@ -78,6 +80,20 @@ struct w_case {
 	uint32_t first; /* where it began */
 	uint32_t owner;
 };
+
+/* One referral offered to several agencies. */
+struct w_group {
+	uint32_t agent;
+	bool manual;
+	uint8_t count;
+	uint32_t thread[AGT_OFFER_AGENCIES_MAX]; /* of the first round */
+};
+struct w_offer { /* on the disk of the agent that offers */
+	uint32_t group;
+	struct agt_offer thing;
+	uint32_t thread[AGT_OFFER_MEMBERS_MAX];
+};
+enum { W_OFFER_WITHDRAW = 100, W_OFFER_TIME };
 
 /* A thread on an agent's disk. */
 struct w_step {
@@ -95,6 +111,7 @@ struct w_follow {
 	uint32_t id;
 	uint32_t thread;
 	uint8_t state;
+	bool opening;
 	bool busy; /* volatile */
 };
 
@@ -228,7 +245,7 @@ struct w_hub {
 };
 
 /* An agent's disk. */
-enum w_agent_op_type { W_OP_APPEND, W_OP_HELD, W_OP_RECEIVE, W_OP_NOTICE, W_OP_EPOCH, W_OP_OWN_EPOCH, W_OP_SWEEP };
+enum w_agent_op_type { W_OP_APPEND, W_OP_HELD, W_OP_RECEIVE, W_OP_NOTICE, W_OP_EPOCH, W_OP_OWN_EPOCH, W_OP_SWEEP, W_OP_OFFER };
 enum w_submit { W_SUBMIT_FRESH, W_SUBMIT_RETRY, W_SUBMIT_DUE };
 struct w_agent_op {
 	enum w_agent_op_type type;
@@ -284,6 +301,7 @@ struct w_agent {
 	W_VEC(struct w_record) records;
 	W_VEC(struct w_follow) follows;
 	uint32_t follow_last;
+	W_VEC(struct w_offer) offers;
 	/* volatile */
 	uint64_t split_until;
 	W_VEC(struct w_agent_op) ops;
@@ -349,6 +367,7 @@ struct world {
 	W_VEC(struct w_taken) taken;
 	W_VEC(struct w_thread) thread;
 	W_VEC(struct w_case) cases;
+	W_VEC(struct w_group) groups;
 	W_VEC(struct w_conn) conns;
 	W_VEC(struct w_frame) frames;
 	W_VEC(uint32_t) spare_frames;
@@ -445,7 +464,18 @@ struct agt_case w_say_case(struct world *w, const struct w_agent *agent, uint32_
 struct kw_id w_thread_id(uint32_t thread);
 uint32_t w_thread_of(const struct kw_id *id);
 
+/* world_offer.c */
+bool w_offer_may(struct world *w, const struct w_agent *agent, const struct w_say *word);
+void w_offer_said(struct world *w, struct w_agent *agent, const struct w_say *word);
+void w_offer_heard(struct world *w, struct w_agent *agent, const struct w_say *word);
+void w_offer_failed(struct world *w, struct w_agent *agent, const struct w_say *word);
+/* what: a member, W_OFFER_WITHDRAW or W_OFFER_TIME */
+void w_offer_act(struct world *w, struct w_agent *agent, uint32_t number, uint32_t what);
+void w_offer_crash(struct world *w, struct w_agent *agent);
+void w_offer_check(struct world *w);
+
 /* world_people.c */
+uint32_t w_thread_new(struct world *w, const struct w_agent *agent, enum kw_thread_kind kind, uint8_t state, uint32_t to);
 void w_people_draw(struct world *w);
 void w_people_act(struct world *w, struct w_agent *agent);
 void w_people_follow(struct world *w, struct w_agent *agent);

@@ -122,7 +122,10 @@ static void check_ends(struct world *w, uint32_t number)
 		return;
 	uint8_t opener = kw_state_public(thread->kind, ends[0]->thing.state);
 	uint8_t other = kw_state_public(thread->kind, ends[1]->thing.state);
-	if (opener != other && !(w->epoch_lost && is_hub_word(thread->kind, opener) && is_hub_word(thread->kind, other)))
+	/* The hub's word that nobody claimed may come before the offer itself, and says nothing to one that has none: what it
+	 * may do with the offer is the same. */
+	bool overtaken = thread->kind == KW_THREAD_OFFER && thread->hub_word && opener == KW_OFFER_UNCLAIMED;
+	if (opener != other && !((w->epoch_lost || overtaken) && is_hub_word(thread->kind, opener) && is_hub_word(thread->kind, other)))
 		w_fail(w, "thread %u, %s: its opener %u has state %u, the other, %u, %u", number,
 			kw_thread_kind_name(thread->kind), thread->end[0], opener, thread->end[1], other);
 	if (other == KW_TRANSFER_WITHDRAW_REQUESTED && thread->kind == KW_THREAD_TRANSFER)
@@ -159,6 +162,7 @@ static void check_hub(struct world *w, uint32_t number)
 void w_say_check(struct world *w)
 {
 	w_owner_check(w);
+	w_offer_check(w);
 	for (uint32_t i = 0; i < w->thread.count && !w->failed; i++) {
 		if (w->thread.at[i].lost || w->thread.at[i].end[KW_PARTY_OPENER] == W_NOBODY)
 			continue;

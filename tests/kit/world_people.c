@@ -56,7 +56,8 @@ static void declare(struct world *w, struct w_agent *agent, uint32_t thread, str
 	msg.msg_class = (enum kw_msg_class)prng_range(&w->prng, KW_URGENT, KW_BULK);
 	msg.size = (uint32_t)prng_range(&w->prng, 512, 4096);
 	/* An hour ends in the run: then what was not received goes. */
-	bool stays = about->kind == KW_THREAD_TRANSFER && w->mutant != WORLD_TRANSFER_EXPIRES;
+	bool stays = (about->kind == KW_THREAD_TRANSFER && w->mutant != WORLD_TRANSFER_EXPIRES) ||
+		(about->kind == KW_THREAD_OFFER && say.state == KW_OFFER_LEASED);
 	if (!stays && prng_percent(&w->prng, say.opening ? w->draw.expiry_percent : w->draw.loss_percent))
 		msg.expiry_hour = 500000u;
 	if (!stays && say.follow == 0 && prng_percent(&w->prng, w->draw.loss_percent))
@@ -64,8 +65,7 @@ static void declare(struct world *w, struct w_agent *agent, uint32_t thread, str
 	w_agent_send(w, agent, &msg);
 }
 
-static uint32_t new_thread(struct world *w, const struct w_agent *agent, enum kw_thread_kind kind, uint8_t state,
-	uint32_t to)
+uint32_t w_thread_new(struct world *w, const struct w_agent *agent, enum kw_thread_kind kind, uint8_t state, uint32_t to)
 {
 	uint32_t number = w->thread.count;
 	struct w_thread *thread = W_PUSH(w->thread);
@@ -76,13 +76,14 @@ static uint32_t new_thread(struct world *w, const struct w_agent *agent, enum kw
 	thread->record[0] = UINT32_MAX;
 	thread->record[1] = UINT32_MAX;
 	thread->about = UINT32_MAX;
+	thread->group = UINT32_MAX;
 	return number;
 }
 
 static void begin(struct world *w, struct w_agent *agent, enum kw_thread_kind kind, uint8_t state, uint32_t about)
 {
 	uint32_t to = prng_percent(&w->prng, w->draw.nobody_percent) ? W_NOBODY : anybody(w, agent);
-	uint32_t thread = new_thread(w, agent, kind, state, to);
+	uint32_t thread = w_thread_new(w, agent, kind, state, to);
 	w->thread.at[thread].about = about;
 	declare(w, agent, thread, (struct w_say){.opening = true, .state = state,
 		.risk = (enum kw_risk)prng_range(&w->prng, KW_RISK_HIGH, KW_RISK_LOW)});
@@ -104,11 +105,46 @@ static bool case_known(struct world *w, const struct w_agent *agent, uint32_t *o
 	return false;
 }
 
+/* Asks several agencies at once. */
+static void offer_around(struct world *w, struct w_agent *agent)
+{
+	uint32_t number = w->groups.count;
+	struct w_group group = {.agent = agent->number, .manual = prng_percent(&w->prng, 30)};
+	uint32_t first = anybody(w, agent);
+	for (uint32_t i = 0; i < w->draw.agents && group.count < AGT_OFFER_AGENCIES_MAX; i++) {
+		uint32_t to = (first + i) % w->draw.agents;
+		if (to == agent->number)
+			continue;
+		uint32_t thread = w_thread_new(w, agent, KW_THREAD_OFFER, KW_OFFER_OFFERED, to);
+		w->thread.at[thread].group = number;
+		group.thread[group.count++] = thread;
+	}
+	*W_PUSH(w->groups) = group;
+	declare(w, agent, group.thread[0], (struct w_say){.opening = true, .state = KW_OFFER_OFFERED,
+		.risk = (enum kw_risk)prng_range(&w->prng, KW_RISK_HIGH, KW_RISK_LOW)});
+}
+
+/* A person looks at an offer of theirs, or its time passes. */
+static void look_at_offer(struct world *w, struct w_agent *agent)
+{
+	if (agent->offers.count == 0)
+		return;
+	struct w_agent_op op = {.type = W_OP_OFFER, .body = (uint32_t)prng_below(&w->prng, agent->offers.count)};
+	uint64_t chance = prng_below(&w->prng, 100);
+	op.about = chance < 10 ? W_OFFER_WITHDRAW : W_OFFER_TIME;
+	if (chance >= 30)
+		op.about = (uint32_t)prng_below(&w->prng, AGT_OFFER_AGENCIES_MAX);
+	*W_PUSH(agent->ops) = op;
+	w_agent_disk_kick(w, agent);
+}
+
 static void begin_some(struct world *w, struct w_agent *agent)
 {
 	uint64_t chance = prng_below(&w->prng, 100);
 	uint32_t about;
-	if (chance < 35)
+	if (chance < 15)
+		offer_around(w, agent);
+	else if (chance < 35)
 		begin(w, agent, KW_THREAD_REFERRAL, KW_REFERRAL_QUEUED, UINT32_MAX);
 	else if (chance < 50)
 		begin(w, agent, KW_THREAD_TRACING, KW_TRACING_REGISTERED, UINT32_MAX);
@@ -128,6 +164,11 @@ static bool go_on(struct world *w, struct w_agent *agent)
 		if (back >= agent->records.count)
 			continue;
 		const struct w_record *record = &agent->records.at[agent->records.count - 1 - back];
+		/* The agent leads its own offers. */
+		if (record->thing.kind == KW_THREAD_OFFER && record->thing.party == KW_PARTY_OPENER) {
+			look_at_offer(w, agent);
+			return true;
+		}
 		uint8_t states[KW_STATE_MAX];
 		uint32_t count = agt_thread_choices(&record->thing, states);
 		if (count == 0 || record->thing.next > PLACES_MAX)
@@ -136,6 +177,9 @@ static bool go_on(struct world *w, struct w_agent *agent)
 		/* Consent ends the talk, so it is seldom withdrawn. */
 		if (record->thing.kind == KW_THREAD_REFERRAL && state == KW_REFERRAL_CONSENT_WITHDRAWN &&
 			!prng_percent(&w->prng, 20))
+			continue;
+		/* Nor is what was claimed given back often. */
+		if (record->thing.kind == KW_THREAD_OFFER && state == KW_OFFER_DECLINED && !prng_percent(&w->prng, 30))
 			continue;
 		if (record->thing.kind == KW_THREAD_TRANSFER && state >= KW_TRANSFER_REJECTED && !prng_percent(&w->prng, 25))
 			continue;
@@ -161,7 +205,7 @@ void w_people_follow(struct world *w, struct w_agent *agent)
 			continue;
 		one->busy = true;
 		const struct w_record *record = w_record(w, agent, one->thread);
-		declare(w, agent, one->thread,
-			(struct w_say){.state = one->state, .risk = record->thing.risk, .follow = one->id});
+		declare(w, agent, one->thread, (struct w_say){.opening = one->opening, .state = one->state,
+			.risk = record != NULL ? record->thing.risk : KW_RISK_HIGH, .follow = one->id});
 	}
 }

@@ -36,6 +36,7 @@ void w_say_free(struct w_agent *agent)
 	}
 	free(agent->records.at);
 	free(agent->follows.at);
+	free(agent->offers.at);
 }
 
 /* What the agent knows of a case, from all of its threads but one. */
@@ -142,6 +143,8 @@ bool w_say_append(struct world *w, struct w_agent *agent, uint32_t number)
 		w_mark(w, WORLD_MARK_ILLEGAL_OURS);
 		return false;
 	}
+	if (!w_offer_may(w, agent, &say))
+		return false;
 	if (pass.event.kind == KW_THREAD_TRANSFER && say.state == KW_TRANSFER_OFFERED) {
 		struct agt_case about = w_say_case(w, agent, w->thread.at[say.thread].about, say.thread);
 		if (!agt_case_may_offer(&about)) {
@@ -151,6 +154,7 @@ bool w_say_append(struct world *w, struct w_agent *agent, uint32_t number)
 	}
 	keep(w, agent, &pass, number);
 	follow(w, agent, &pass);
+	w_offer_said(w, agent, &say);
 	return true;
 }
 
@@ -176,6 +180,8 @@ static bool take(struct world *w, struct w_agent *agent, uint32_t number, bool w
 		(record != NULL && pass.result.next.expected != pass.before.expected))
 		keep(w, agent, &pass, number);
 	follow(w, agent, &pass);
+	if (pass.result.verdict == AGT_THREAD_APPLY)
+		w_offer_heard(w, agent, &say);
 	bool refused = pass.result.verdict == AGT_THREAD_ILLEGAL ||
 		(pass.result.verdict == AGT_THREAD_REPEAT && pass.result.fault == AGT_FAULT_PLACE);
 	if (refused) {
@@ -295,6 +301,9 @@ void w_say_void(struct world *w, struct w_agent *agent, uint32_t number, bool ta
 		w->thread.at[say->thread].lost = true;
 	w_log(w, "agent %u: message %u, %u in thread %u, does not count%s", agent->number, number, say->state, say->thread,
 		taken ? ": refused" : ": lost");
+	if (!taken)
+		w_offer_failed(w, agent, say);
+	record = w_record(w, agent, say->thread);
 	if (is_opening(record, number)) {
 		void_opening(w, agent, record);
 		return;

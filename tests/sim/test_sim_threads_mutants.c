@@ -76,6 +76,12 @@ static void test_a_transfer_that_expires_is_caught(void **state)
 	must_be_caught(WORLD_TRANSFER_EXPIRES);
 }
 
+static void test_a_claim_in_memory_is_caught(void **state)
+{
+	(void)state;
+	must_be_caught(WORLD_CLAIM_IN_MEMORY);
+}
+
 static void test_a_reminder_apart_from_its_clock_is_caught(void **state)
 {
 	(void)state;
@@ -89,6 +95,7 @@ int main(void)
 		cmocka_unit_test(test_an_early_event_out_of_order_is_caught),
 		cmocka_unit_test(test_a_lost_follow_up_is_caught),
 		cmocka_unit_test(test_a_transfer_that_expires_is_caught),
+		cmocka_unit_test(test_a_claim_in_memory_is_caught),
 		cmocka_unit_test(test_a_reminder_apart_from_its_clock_is_caught),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
