@@ -27,6 +27,8 @@ const char *const WORLD_MUTANT_NAMES[WORLD_MUTANT_COUNT] = {
 	[WORLD_FOLLOW_VOLATILE] = "follow_volatile",
 	[WORLD_TRANSFER_EXPIRES] = "transfer_expires",
 	[WORLD_CLAIM_IN_MEMORY] = "claim_in_memory",
+	[WORLD_ERASE_VOLATILE] = "erase_volatile",
+	[WORLD_NO_TOMB] = "no_tomb",
 	[WORLD_REMINDER_APART] = "reminder_apart",
 };
 
@@ -81,6 +83,11 @@ const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT] = {
 	[WORLD_MARK_ANOTHER_ROUND] = "another round of an offer",
 	[WORLD_MARK_LEASE_VOID] = "lease not wanted any more",
 	[WORLD_MARK_UNCLAIMED] = "offer that nobody claimed",
+	[WORLD_MARK_CONSENT_WITHDRAWN] = "consent withdrawn",
+	[WORLD_MARK_ERASED] = "erasure answered",
+	[WORLD_MARK_RETAINED] = "kept on a legal ground",
+	[WORLD_MARK_AFTER_ERASURE] = "message of a thread that was erased",
+	[WORLD_MARK_ASKED_AGAIN] = "asked again to erase",
 };
 
 void w_grow(void **at, uint32_t count, uint32_t *cap, size_t size)
@@ -475,6 +482,8 @@ static void loop(struct world *w)
 		happen(w, &event);
 		if (++w->result->steps > STEPS_MAX)
 			w_fail(w, "too many steps");
+		if (w->threads && w->result->steps % 512 == 0)
+			w_erase_check_lists(w);
 		if (!w->calm || w->now < check_at)
 			continue;
 		check_at = w->now + 1000;

@@ -21,6 +21,8 @@ enum world_mutant {
 	WORLD_FOLLOW_VOLATILE,    /* what an agent has to say by itself is lost in a crash */
 	WORLD_TRANSFER_EXPIRES,   /* what is said in a transfer is given up when it expires, as in other threads */
 	WORLD_CLAIM_IN_MEMORY,    /* who has claimed an offer, and who won, is lost in a crash; what is on its way goes */
+	WORLD_ERASE_VOLATILE,     /* what an agent erased is back after a crash */
+	WORLD_NO_TOMB,            /* an agent does not remember what it erased */
 	WORLD_REMINDER_APART,     /* a hub's reminder is not in the transaction that moves the clock on */
 	WORLD_MUTANT_COUNT
 };
@@ -79,6 +81,11 @@ enum world_mark {
 	WORLD_MARK_ANOTHER_ROUND,
 	WORLD_MARK_LEASE_VOID,
 	WORLD_MARK_UNCLAIMED,
+	WORLD_MARK_CONSENT_WITHDRAWN,
+	WORLD_MARK_ERASED,
+	WORLD_MARK_RETAINED,
+	WORLD_MARK_AFTER_ERASURE,
+	WORLD_MARK_ASKED_AGAIN,
 	WORLD_MARK_COUNT
 };
 extern const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT];

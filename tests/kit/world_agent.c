@@ -175,6 +175,7 @@ void w_agent_start(struct world *w, uint32_t number)
 		agent->follows.at[i].busy = false;
 	}
 	w_offer_crash(w, agent);
+	w_erase_start(w, agent);
 	if (w->mutant == WORLD_FOLLOW_VOLATILE)
 		agent->follows.count = 0;
 	struct agt_event event = {.type = AGT_EV_START};
@@ -361,8 +362,10 @@ void w_agent_tick(struct world *w, struct w_agent *agent)
 	struct agt_event event = {.type = AGT_EV_TICK};
 	w_agent_step(w, agent, &event);
 	retry(w, agent);
-	if (w->threads)
+	if (w->threads) {
 		w_people_follow(w, agent);
+		w_erase_tick(w, agent);
+	}
 	if (w->now >= agent->receipt_at) {
 		agent->receipt_at = w->now + prng_range(&w->prng, 1, 5000);
 		send_receipts(w, agent);

@@ -28,7 +28,7 @@
 void w_grow(void **at, uint32_t count, uint32_t *cap, size_t size);
 
 /* What a message says, in a world with threads. */
-enum w_say_type { W_SAY_NOTHING, W_SAY_EVENT };
+enum w_say_type { W_SAY_NOTHING, W_SAY_EVENT, W_SAY_ERASE, W_SAY_ERASED };
 struct w_say {
 	enum w_say_type type;
 	uint32_t thread;
@@ -60,6 +60,7 @@ struct w_msg {
 	uint64_t deliver_order;
 	/* with threads */
 	struct w_say say;
+	bool copy[2]; /* its content is on the disk of the sender, of the recipient */
 	bool barred; /* the sender's own agent took it back when it was to be stored */
 	bool failed; /* receipts: the message was refused */
 	bool opened; /* receipts: it was judged */
@@ -72,6 +73,8 @@ struct w_thread {
 	uint32_t record[2]; /* its place among that agency's records; UINT32_MAX: none */
 	uint32_t about;     /* the case */
 	uint32_t group;     /* of offers; UINT32_MAX: none */
+	bool erased[2];     /* at each end */
+	bool retained[2];   /* a law forbids that end to erase it */
 	bool lost;          /* a message of it went for good: its ends need not agree */
 	bool skipped;       /* the hub did not hear all in order */
 	bool hub_word;      /* the hub declared a state */
@@ -87,6 +90,17 @@ struct w_group {
 	bool manual;
 	uint8_t count;
 	uint32_t thread[AGT_OFFER_AGENCIES_MAX]; /* of the first round */
+};
+/* An agency that was asked to erase a thread. */
+struct w_erasure {
+	uint32_t thread;
+	bool acked;
+	uint64_t asked_at; /* volatile */
+	uint32_t last;     /* the message; volatile */
+};
+struct w_ack {
+	uint32_t thread;
+	bool busy; /* volatile */
 };
 struct w_offer { /* on the disk of the agent that offers */
 	uint32_t group;
@@ -302,6 +316,9 @@ struct w_agent {
 	W_VEC(struct w_follow) follows;
 	uint32_t follow_last;
 	W_VEC(struct w_offer) offers;
+	W_VEC(struct w_erasure) erasures;
+	W_VEC(struct w_ack) acks;
+	W_VEC(uint32_t) erased_cases;
 	/* volatile */
 	uint64_t split_until;
 	W_VEC(struct w_agent_op) ops;
@@ -463,6 +480,19 @@ void w_say_free(struct w_agent *agent);
 struct agt_case w_say_case(struct world *w, const struct w_agent *agent, uint32_t about, uint32_t but);
 struct kw_id w_thread_id(uint32_t thread);
 uint32_t w_thread_of(const struct kw_id *id);
+
+/* world_erase.c */
+bool w_erase_bars(struct world *w, const struct w_agent *agent, const struct w_say *say);
+void w_erase_said(struct world *w, struct w_agent *agent, uint32_t number);
+void w_erase_heard(struct world *w, struct w_agent *agent, uint32_t number);
+/* False: the message is about something else. */
+bool w_erase_receive(struct world *w, struct w_agent *agent, uint32_t number);
+void w_erase_append(struct w_agent *agent, const struct w_say *say);
+void w_erase_tick(struct world *w, struct w_agent *agent);
+void w_erase_start(struct world *w, struct w_agent *agent);
+bool w_erase_done(const struct w_agent *agent);
+void w_erase_check_lists(struct world *w);
+void w_erase_check(struct world *w);
 
 /* world_offer.c */
 bool w_offer_may(struct world *w, const struct w_agent *agent, const struct w_say *word);

@@ -84,7 +84,8 @@ void w_owner_check(struct world *w)
 			owners += ours;
 			if (ours && w->cases.at[about].owner != i && w->mutant == WORLD_SOUND)
 				for (uint32_t t = 0; t < w->thread.count; t++)
-					if (w->thread.at[t].about == about && w->thread.at[t].lost)
+					if (w->thread.at[t].about == about && w->thread.at[t].kind == KW_THREAD_TRANSFER &&
+						w->thread.at[t].lost)
 						return; /* the word of an acceptance was lost on the way to the old owner */
 		}
 		if (owners != 1)
@@ -94,7 +95,7 @@ void w_owner_check(struct world *w)
 
 bool w_say_done(const struct w_agent *agent)
 {
-	return agent->follows.count == 0;
+	return agent->follows.count == 0 && w_erase_done(agent);
 }
 
 /* States that a hub may have told one end of, and, having lost its memory, not the other. */
@@ -163,6 +164,7 @@ void w_say_check(struct world *w)
 {
 	w_owner_check(w);
 	w_offer_check(w);
+	w_erase_check(w);
 	for (uint32_t i = 0; i < w->thread.count && !w->failed; i++) {
 		if (w->thread.at[i].lost || w->thread.at[i].end[KW_PARTY_OPENER] == W_NOBODY)
 			continue;

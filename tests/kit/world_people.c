@@ -77,6 +77,8 @@ uint32_t w_thread_new(struct world *w, const struct w_agent *agent, enum kw_thre
 	thread->record[1] = UINT32_MAX;
 	thread->about = UINT32_MAX;
 	thread->group = UINT32_MAX;
+	for (int party = 0; party < 2; party++)
+		thread->retained[party] = prng_percent(&w->prng, 5);
 	return number;
 }
 
@@ -97,7 +99,7 @@ static bool case_known(struct world *w, const struct w_agent *agent, uint32_t *o
 		bool known = w->cases.at[about].first == agent->number;
 		for (uint32_t i = 0; i < agent->records.count && !known; i++)
 			known = w->thread.at[agent->records.at[i].thread].about == about &&
-				agent->records.at[i].thing.kind == KW_THREAD_TRANSFER;
+				agent->records.at[i].thing.kind != KW_THREAD_NONE;
 		*out = about;
 		if (known)
 			return true;
@@ -142,12 +144,15 @@ static void begin_some(struct world *w, struct w_agent *agent)
 {
 	uint64_t chance = prng_below(&w->prng, 100);
 	uint32_t about;
+	uint32_t person = UINT32_MAX;
+	if (case_known(w, agent, &about))
+		person = about;
 	if (chance < 15)
 		offer_around(w, agent);
 	else if (chance < 35)
-		begin(w, agent, KW_THREAD_REFERRAL, KW_REFERRAL_QUEUED, UINT32_MAX);
+		begin(w, agent, KW_THREAD_REFERRAL, KW_REFERRAL_QUEUED, person);
 	else if (chance < 50)
-		begin(w, agent, KW_THREAD_TRACING, KW_TRACING_REGISTERED, UINT32_MAX);
+		begin(w, agent, KW_THREAD_TRACING, KW_TRACING_REGISTERED, person);
 	else if (chance < 60)
 		begin(w, agent, KW_THREAD_TRANSFER, KW_TRANSFER_REQUESTED, (uint32_t)prng_below(&w->prng, w->cases.count));
 	else if (case_known(w, agent, &about))

@@ -37,6 +37,9 @@ void w_say_free(struct w_agent *agent)
 	free(agent->records.at);
 	free(agent->follows.at);
 	free(agent->offers.at);
+	free(agent->erasures.at);
+	free(agent->acks.at);
+	free(agent->erased_cases.at);
 }
 
 /* What the agent knows of a case, from all of its threads but one. */
@@ -133,8 +136,10 @@ bool w_say_append(struct world *w, struct w_agent *agent, uint32_t number)
 {
 	const struct w_say say = w->msgs.at[number].say;
 	struct pass pass;
-	if (say.type != W_SAY_EVENT)
+	if (say.type != W_SAY_EVENT) {
+		w_erase_append(agent, &say);
 		return true;
+	}
 	judge(w, agent, &say, AGT_THREAD_OURS, &pass);
 	if (say.follow != 0)
 		follow_gone(agent, say.follow,
@@ -143,7 +148,7 @@ bool w_say_append(struct world *w, struct w_agent *agent, uint32_t number)
 		w_mark(w, WORLD_MARK_ILLEGAL_OURS);
 		return false;
 	}
-	if (!w_offer_may(w, agent, &say))
+	if (w_erase_bars(w, agent, &say) || !w_offer_may(w, agent, &say))
 		return false;
 	if (pass.event.kind == KW_THREAD_TRANSFER && say.state == KW_TRANSFER_OFFERED) {
 		struct agt_case about = w_say_case(w, agent, w->thread.at[say.thread].about, say.thread);
@@ -155,6 +160,7 @@ bool w_say_append(struct world *w, struct w_agent *agent, uint32_t number)
 	keep(w, agent, &pass, number);
 	follow(w, agent, &pass);
 	w_offer_said(w, agent, &say);
+	w_erase_said(w, agent, number);
 	return true;
 }
 
@@ -182,6 +188,7 @@ static bool take(struct world *w, struct w_agent *agent, uint32_t number, bool w
 	follow(w, agent, &pass);
 	if (pass.result.verdict == AGT_THREAD_APPLY)
 		w_offer_heard(w, agent, &say);
+	w_erase_heard(w, agent, number);
 	bool refused = pass.result.verdict == AGT_THREAD_ILLEGAL ||
 		(pass.result.verdict == AGT_THREAD_REPEAT && pass.result.fault == AGT_FAULT_PLACE);
 	if (refused) {
@@ -209,12 +216,13 @@ void w_say_receive(struct world *w, struct w_agent *agent, uint32_t number)
 {
 	const struct w_say *say = &w->msgs.at[number].say;
 	uint32_t thread = say->thread;
-	if (say->type != W_SAY_EVENT) {
+	if (w_erase_receive(w, agent, number) || say->type != W_SAY_EVENT) {
 		put_due(agent, number, false, true);
 		return;
 	}
 	if (!take(w, agent, number, false)) {
 		*W_PUSH(waiting_room(w, agent, thread)->early) = number;
+		w_erase_heard(w, agent, number);
 		put_due(agent, number, false, false);
 		return;
 	}

@@ -82,6 +82,18 @@ static void test_a_claim_in_memory_is_caught(void **state)
 	must_be_caught(WORLD_CLAIM_IN_MEMORY);
 }
 
+static void test_an_erasure_that_a_crash_undoes_is_caught(void **state)
+{
+	(void)state;
+	must_be_caught(WORLD_ERASE_VOLATILE);
+}
+
+static void test_an_erasure_that_is_forgotten_is_caught(void **state)
+{
+	(void)state;
+	must_be_caught(WORLD_NO_TOMB);
+}
+
 static void test_a_reminder_apart_from_its_clock_is_caught(void **state)
 {
 	(void)state;
@@ -96,6 +108,8 @@ int main(void)
 		cmocka_unit_test(test_a_lost_follow_up_is_caught),
 		cmocka_unit_test(test_a_transfer_that_expires_is_caught),
 		cmocka_unit_test(test_a_claim_in_memory_is_caught),
+		cmocka_unit_test(test_an_erasure_that_a_crash_undoes_is_caught),
+		cmocka_unit_test(test_an_erasure_that_is_forgotten_is_caught),
 		cmocka_unit_test(test_a_reminder_apart_from_its_clock_is_caught),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
