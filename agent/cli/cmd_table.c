@@ -172,14 +172,14 @@ static enum kw_err derive_id(const struct table_job *job, const struct table_mes
 	uint8_t digest[SHA256_DIGEST_LENGTH], number[8];
 	char hex[2 * SHA256_DIGEST_LENGTH + 1];
 	struct kw_buf bytes;
-	kw_buf_init(&bytes, message->body.size + 4096);
+	kw_buf_init(&bytes, message->body.size + 3 * (TABLE_CELL_SIZE_MAX + 1) + 64);
 	kw_put_u32(number, job->kind->id);
 	enum kw_err err = add_text(&bytes, "kw1 import table");
 	if (err == KW_OK)
 		err = add_text(&bytes, agency_of(job, message));
 	if (err == KW_OK)
 		err = add_text(&bytes, message->thread);
-	if (err == KW_OK && strlen(message->group) <= 2048)
+	if (err == KW_OK)
 		err = add_text(&bytes, message->group);
 	if (err == KW_OK)
 		err = kw_buf_add(&bytes, KW_VIEW(number, 4));

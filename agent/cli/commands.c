@@ -78,6 +78,22 @@ static const char TODO_DETAILS[] =
 	"  kinward todo\n"
 	"  kinward todo --json | your-program\n";
 
+static const char TRANSFER_OFFER_DETAILS[] =
+	"Offers the case to AGENCY, which owns it from the moment it accepts, and not before. While the offer is open, the same\n"
+	"case cannot be offered to another agency. kinward case show tells who owns it.\n\n"
+	"  kinward transfer offer agency-b --summary case.json --case-ref K-17 --reason relocation --risk medium \\\n"
+	"      --caseworker \"Sara Lado\" --child-informed yes --consent-from caregiver\n"
+	"  kinward transfer offer agency-b --offer offer.json\n"
+	"  kinward transfer offer agency-b --offer offer.json --thread 77ab...41     answers their request\n";
+
+static const char CONSENT_WITHDRAW_DETAILS[] =
+	"Asks every agency that holds the case from us to erase it, or with --restrict not to use it any more; those to which it\n"
+	"passed the case on are asked by it. Our own copy here is erased at once. What each says, and who has not answered, is in\n"
+	"kinward consent list and, until all have, in kinward todo. An agency that is offline is asked when it comes back.\n"
+	"Copies in your own case system, and backups, are yours to erase.\n\n"
+	"  kinward consent withdraw --case-ref R-2041 --from caregiver\n"
+	"  kinward consent withdraw --thread 77ab...41 --purpose tracing,public_photo --restrict\n";
+
 static const char IMPORT_DETAILS[] =
 	"Reads CSV (also with ; or tabs, as spreadsheets write it) or cases as Primero exports them in JSON. A row that breaks\n"
 	"a rule is named with its line and column, and the others go on. Running it twice stores nothing twice.\n\n"
@@ -155,6 +171,19 @@ const struct cli_group CLI_GROUPS[] = {
 		"  kinward hub init --name ke-hub --address hub.example.org:7443\n"
 		"  kinward hub add agency-a\n"
 		"  kinward hub list\n"},
+	{"consent", "withdraw consent to share, and see that every holder has erased",
+		"  kinward consent withdraw --case-ref R-2041\n"
+		"  kinward consent list                            who has answered, and who has not\n"
+		"  kinward consent erase 77ab...41                 a holder's answer, where agent.yaml says erase: manual\n"
+		"  kinward consent retain 77ab...41 --ground court_order\n"},
+	{"transfer", "move a case to another agency, which then owns it",
+		"  kinward transfer offer agency-b --summary case.json ...     the owner\n"
+		"  kinward transfer request agency-a --case-ref K-17 ...       the would-be owner\n"
+		"  kinward transfer accept 77ab...41 --caseworker \"Peter Wani\"\n"
+		"  kinward transfer reject 77ab...41 --refusal no_capacity\n"
+		"  kinward transfer withdraw 77ab...41                         unless it was accepted\n"
+		"  kinward transfer confirm 77ab...41 --meeting 2025-03-01T14:00+03:00\n"
+		"  kinward transfer complete 77ab...41                         the former owner closes its file\n"},
 	{"agent", "set up an agency's agent, on the agency's machine", "  kinward agent init KW1-...\n"},
 	{NULL, NULL, NULL},
 };
@@ -178,6 +207,42 @@ const struct cli_command CLI_COMMANDS[] = {
 		.details = CASE_DETAILS, .args_min = 1, .args_max = 2, .options = CLI_CASE_OPTIONS, .run = cli_run_case},
 	{.name = "todo", .args = "", .summary = "What waits for us, the most overdue first", .details = TODO_DETAILS,
 		.options = CLI_TODO_OPTIONS, .run = cli_run_todo},
+	{.name = "consent withdraw", .args = "", .summary = "Withdraw consent: every holder erases the case, or restricts it",
+		.details = CONSENT_WITHDRAW_DETAILS, .options = CLI_CONSENT_WITHDRAW_OPTIONS, .run = cli_run_consent_withdraw},
+	{.name = "consent list", .args = "", .summary = "Who was asked to erase what, and what came of it",
+		.details = "Those without an answer come first.\n\n  kinward consent list --open\n  kinward consent list --case-ref R-2041\n",
+		.options = CLI_CONSENT_LIST_OPTIONS, .run = cli_run_consent_list},
+	{.name = "consent erase", .args = "THREAD", .summary = "Erase what another agency asks us to, and tell it",
+		.details = "  kinward consent erase 77ab...41\n", .args_min = 1, .args_max = 1, .run = cli_run_consent_erase},
+	{.name = "consent retain", .args = "THREAD", .summary = "Keep what another agency asks us to erase, by a law",
+		.details = "It can still be erased later with kinward consent erase.\n\n"
+			   "  kinward consent retain 77ab...41 --ground investigation --until 2026-12-31T00:00Z\n", .args_min = 1, .args_max = 1,
+		.options = CLI_CONSENT_RETAIN_OPTIONS, .run = cli_run_consent_retain},
+	{.name = "transfer offer", .args = "AGENCY", .summary = "Offer a case to the agency that shall own it",
+		.details = TRANSFER_OFFER_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_TRANSFER_OFFER_OPTIONS,
+		.run = cli_run_transfer_offer},
+	{.name = "transfer request", .args = "AGENCY", .summary = "Ask the owner for a case",
+		.details = "  kinward transfer request agency-a --case-ref K-17 --reason request --risk low --caseworker \"Peter Wani\"\n",
+		.args_min = 1, .args_max = 1, .options = CLI_TRANSFER_REQUEST_OPTIONS, .run = cli_run_transfer_request},
+	{.name = "transfer acknowledge", .args = "THREAD", .summary = "Say that a person has seen the offer",
+		.details = "  kinward transfer acknowledge 77ab...41\n", .args_min = 1, .args_max = 1,
+		.options = CLI_TRANSFER_SIMPLE_OPTIONS, .run = cli_run_transfer_acknowledge},
+	{.name = "transfer accept", .args = "THREAD", .summary = "Take the case: from now on it is ours",
+		.details = "  kinward transfer accept 77ab...41 --caseworker \"Peter Wani\" --new-case-ref J-3\n", .args_min = 1, .args_max = 1,
+		.options = CLI_TRANSFER_ACCEPT_OPTIONS, .run = cli_run_transfer_accept},
+	{.name = "transfer reject", .args = "THREAD", .summary = "Do not take the case, or do not give it when asked for it",
+		.details = "  kinward transfer reject 77ab...41 --refusal no_capacity\n", .args_min = 1, .args_max = 1,
+		.options = CLI_TRANSFER_REJECT_OPTIONS, .run = cli_run_transfer_reject},
+	{.name = "transfer withdraw", .args = "THREAD", .summary = "Take an offer or a request back",
+		.details = "An offer is back when the other agent says WITHDRAWN, which it does by itself unless the case was accepted.\n\n"
+			   "  kinward transfer withdraw 77ab...41\n", .args_min = 1, .args_max = 1,
+		.options = CLI_TRANSFER_SIMPLE_OPTIONS, .run = cli_run_transfer_withdraw},
+	{.name = "transfer confirm", .args = "THREAD", .summary = "Say that the handover is done",
+		.details = "  kinward transfer confirm 77ab...41 --meeting 2025-03-01T14:00+03:00 --place \"Clinic 2\"\n", .args_min = 1,
+		.args_max = 1, .options = CLI_TRANSFER_CONFIRM_OPTIONS, .run = cli_run_transfer_confirm},
+	{.name = "transfer complete", .args = "THREAD", .summary = "Say that our file of a case that was ours is closed",
+		.details = "  kinward transfer complete 77ab...41\n", .args_min = 1, .args_max = 1,
+		.options = CLI_TRANSFER_SIMPLE_OPTIONS, .run = cli_run_transfer_complete},
 	{.name = "watch", .args = "", .summary = "Print each new message as it comes",
 		.details = "Those not acknowledged come first; one that is never acknowledged comes again each time.\n\n"
 			   "  kinward watch --json | your-program\n", .options = CLI_WATCH_OPTIONS, .run = cli_run_watch},

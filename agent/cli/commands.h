@@ -24,6 +24,16 @@ extern const struct cli_option CLI_VALIDATE_OPTIONS[];
 extern const struct cli_option CLI_ASSESS_OPTIONS[];
 extern const struct cli_option CLI_SURVEILLANCE_OPTIONS[];
 
+extern const struct cli_option CLI_CONSENT_WITHDRAW_OPTIONS[];
+extern const struct cli_option CLI_CONSENT_LIST_OPTIONS[];
+extern const struct cli_option CLI_CONSENT_RETAIN_OPTIONS[];
+extern const struct cli_option CLI_TRANSFER_OFFER_OPTIONS[];
+extern const struct cli_option CLI_TRANSFER_REQUEST_OPTIONS[];
+extern const struct cli_option CLI_TRANSFER_ACCEPT_OPTIONS[];
+extern const struct cli_option CLI_TRANSFER_REJECT_OPTIONS[];
+extern const struct cli_option CLI_TRANSFER_CONFIRM_OPTIONS[];
+extern const struct cli_option CLI_TRANSFER_SIMPLE_OPTIONS[];
+
 extern const struct cli_option CLI_HUB_INIT_OPTIONS[];
 extern const struct cli_option CLI_HUB_ADD_OPTIONS[];
 extern const struct cli_option CLI_HUB_LIST_OPTIONS[];
@@ -63,6 +73,18 @@ int cli_run_template(struct cli_call *call);
 int cli_run_validate(struct cli_call *call);
 int cli_run_assess(struct cli_call *call);
 int cli_run_surveillance(struct cli_call *call);
+int cli_run_consent_withdraw(struct cli_call *call);
+int cli_run_consent_list(struct cli_call *call);
+int cli_run_consent_erase(struct cli_call *call);
+int cli_run_consent_retain(struct cli_call *call);
+int cli_run_transfer_offer(struct cli_call *call);
+int cli_run_transfer_request(struct cli_call *call);
+int cli_run_transfer_acknowledge(struct cli_call *call);
+int cli_run_transfer_accept(struct cli_call *call);
+int cli_run_transfer_reject(struct cli_call *call);
+int cli_run_transfer_withdraw(struct cli_call *call);
+int cli_run_transfer_confirm(struct cli_call *call);
+int cli_run_transfer_complete(struct cli_call *call);
 int cli_run_hub_init(struct cli_call *call);
 int cli_run_hub_add(struct cli_call *call);
 int cli_run_hub_list(struct cli_call *call);
@@ -72,6 +94,8 @@ int cli_run_agent_init(struct cli_call *call);
 int cli_random_id(struct cli_call *call, uint8_t id[KW_ID_SIZE]);
 /* Milliseconds since 1970. */
 int64_t cli_now_ms(void);
+/* A time with its zone; one without would mean another hour to the other agency. */
+bool cli_time_from(const char *text, int64_t *unix_ms);
 /* Sends a SendRequest and prints what came of it; what send and event share. The request's content must have an id. */
 int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send);
 /* Takes --class, which may be NULL. 0, or an exit code after printing. */

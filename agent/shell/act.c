@@ -56,6 +56,7 @@ void act_of(const Kinward__V1__Content *content, struct spool_act *out)
 		break;
 	case KINWARD__V1__CONTENT__BODY_TRANSFER_EVENT:
 		moves(out, KW_THREAD_TRANSFER, content->transfer_event->state);
+		(void)snprintf(out->alias, sizeof(out->alias), "%s", content->transfer_event->new_case_ref);
 		break;
 	case KINWARD__V1__CONTENT__BODY_TRACING_REQUEST:
 		opens(out, KW_THREAD_TRACING, KW_TRACING_REGISTERED);

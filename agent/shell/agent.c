@@ -4,7 +4,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
-#include "agent/shell/agent_inner.h"
+#include "agent/shell/agent_consent.h"
 #include "proto/link/log.h"
 
 /* The life of the daemon: read the configuration and the state, open the spool, listen on the local socket, start the core,
@@ -194,7 +194,7 @@ static enum kw_err open_socket(struct agent *agent)
 		.connections_max = agent->settings->connections_max};
 	struct socket_host host = {
 		.user = agent, .spool = agent->spool, .send = agent_send, .status = agent_status, .identity = agent_identity,
-		.attachment = agent_attachment};
+		.attachment = agent_attachment, .consent = agent_consent};
 	enum kw_err err = socket_open(&options, &host, &agent->loop, &agent->socket);
 
 	if (err != KW_OK)

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "agent/shell/act.h"
-#include "agent/shell/agent_inner.h"
+#include "agent/shell/agent_consent.h"
 #include "proto/link/log.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"
@@ -70,6 +70,13 @@ static enum kw_err explain(enum agt_thread_fault fault, const struct agt_thread 
 	case AGT_FAULT_FAILED:
 		refusal->text = "The message that opened this thread never arrived; send it again in a new thread.";
 		break;
+	case AGT_FAULT_ERASED:
+		refusal->text = "Consent was withdrawn and this thread is erased; with a new consent begin a new thread.";
+		break;
+	case AGT_FAULT_OFFERED:
+		refusal->field = "send.content.transfer_offer.case_ref";
+		refusal->text = "This case is on offer already, or given away and not handed over; withdraw that offer first.";
+		break;
 	case AGT_FAULT_PLACE:
 		refusal->text = "Something else went into this thread at the same moment; look at it, then try again.";
 		return KW_EBUSY;
@@ -132,23 +139,36 @@ struct follow_parts {
 	Kinward__V1__Content content;
 	Kinward__V1__TransferEvent transfer;
 	Kinward__V1__OfferClosed closed;
+	Kinward__V1__ReferralEvent referral;
+	Kinward__V1__TracingEvent tracing;
+	struct consent_parts consent;
 	uint8_t id[KW_ID_SIZE];
 };
 
-static bool fill_follow(const struct spool_follow *follow, int64_t now_ms, struct follow_parts *parts)
+/* The message that declares a state. False: no message of this kind of thread does. */
+static bool fill_state(const struct spool_follow *follow, int64_t now_ms, struct follow_parts *parts)
 {
 	Kinward__V1__Content *content = &parts->content;
 
-	kinward__v1__content__init(content);
-	content->message_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = parts->id};
-	content->created_unix_ms = now_ms;
 	if (follow->kind == KW_THREAD_TRANSFER) {
 		kinward__v1__transfer_event__init(&parts->transfer);
 		parts->transfer.state = (Kinward__V1__TransferState)follow->state;
 		parts->transfer.at_unix_ms = now_ms;
 		content->body_case = KINWARD__V1__CONTENT__BODY_TRANSFER_EVENT;
 		content->transfer_event = &parts->transfer;
-	} else if (follow->kind == KW_THREAD_OFFER) {
+	} else if (follow->kind == KW_THREAD_REFERRAL) {
+		kinward__v1__referral_event__init(&parts->referral);
+		parts->referral.state = (Kinward__V1__ReferralState)follow->state;
+		parts->referral.at_unix_ms = now_ms;
+		content->body_case = KINWARD__V1__CONTENT__BODY_REFERRAL_EVENT;
+		content->referral_event = &parts->referral;
+	} else if (follow->kind == KW_THREAD_TRACING) {
+		kinward__v1__tracing_event__init(&parts->tracing);
+		parts->tracing.state = (Kinward__V1__TracingState)follow->state;
+		parts->tracing.at_unix_ms = now_ms;
+		content->body_case = KINWARD__V1__CONTENT__BODY_TRACING_EVENT;
+		content->tracing_event = &parts->tracing;
+	} else if (follow->kind == KW_THREAD_OFFER && follow->state == KW_OFFER_CLOSED) {
 		kinward__v1__offer_closed__init(&parts->closed);
 		parts->closed.state = (Kinward__V1__OfferState)follow->state;
 		parts->closed.reason = KINWARD__V1__OFFER_CLOSE_REASON__OFFER_CLOSE_REASON_TAKEN;
@@ -157,7 +177,23 @@ static bool fill_follow(const struct spool_follow *follow, int64_t now_ms, struc
 	} else {
 		return false;
 	}
-	return kw_random(parts->id, KW_ID_SIZE) == KW_OK;
+	return true;
+}
+
+static enum kw_err fill_follow(struct agent *agent, const struct spool_follow *follow, int64_t now_ms,
+	struct follow_parts *parts)
+{
+	Kinward__V1__Content *content = &parts->content;
+	enum kw_err err = KW_OK;
+
+	kinward__v1__content__init(content);
+	content->message_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = parts->id};
+	content->created_unix_ms = now_ms;
+	if (follow->what != SPOOL_FOLLOW_STATE)
+		err = consent_fill(agent, follow, now_ms, &parts->consent, content);
+	else if (!fill_state(follow, now_ms, parts))
+		err = KW_EFIELD;
+	return err != KW_OK ? err : kw_random(parts->id, KW_ID_SIZE);
 }
 
 /* Sends one. The writer takes it off the list with the append, also when the thread does not want it any more. */
@@ -172,12 +208,15 @@ static enum kw_err send_follow(struct agent *agent, const struct spool_follow *f
 
 	if (op == NULL)
 		return KW_ENOMEM;
-	enum kw_err err = fill_follow(follow, now_ms, &parts) ? kw_content_pack(&parts.content, &op->content, &fault) : KW_EFIELD;
+	enum kw_err err = fill_follow(agent, follow, now_ms, &parts);
+	if (err == KW_OK)
+		err = kw_content_pack(&parts.content, &op->content, &fault);
 	struct spool_item *item = &op->u.append.item;
 	item->agency = follow->agency;
 	item->thread_id = follow->thread_id;
 	item->at_ms = now_ms;
 	op->u.append.follow_key = follow->key;
+	op->u.append.follow_what = follow->what;
 	if (err == KW_OK) {
 		memcpy(item->message_id.bytes, parts.id, KW_ID_SIZE);
 		act_of(&parts.content, &op->u.append.act);
@@ -188,7 +227,8 @@ static enum kw_err send_follow(struct agent *agent, const struct spool_follow *f
 		err = KW_OK;
 	outgoing.letter = (struct letter){.to = item->agency,
 		.msg_class = KW_NORMAL,
-		.expiry_hour = agent_expiry_hour(now_ms, 0),
+		/* What is about consent waits for as long as a message may. */
+		.expiry_hour = agent_expiry_hour(now_ms, follow->what == SPOOL_FOLLOW_STATE ? 0 : AGENT_LIFETIME_HOURS_MAX),
 		.content_type = op->u.append.act.content_type,
 		.thread_id = item->thread_id,
 		.thread_sequence = item->thread_sequence,

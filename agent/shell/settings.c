@@ -1,6 +1,7 @@
 #include "agent/shell/settings.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "proto/link/address.h"
 
@@ -18,6 +19,7 @@ static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_UINT("outbox_max", CYAML_FLAG_OPTIONAL, struct settings, outbox_max),
 	CYAML_FIELD_UINT("connections_max", CYAML_FLAG_OPTIONAL, struct settings, connections_max),
 	CYAML_FIELD_UINT("blob_store_mib", CYAML_FLAG_OPTIONAL, struct settings, blob_store_mib),
+	CYAML_FIELD_STRING_PTR("erase", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct settings, erase, 1, 16),
 	CYAML_FIELD_BOOL("log_debug", CYAML_FLAG_OPTIONAL, struct settings, log_debug),
 	CYAML_FIELD_END};
 
@@ -40,6 +42,8 @@ static enum kw_err check(const char *path, const struct settings *settings, stru
 		return refuse(fault, path, "hub", rule);
 	if (settings->store_mib != 0 && settings->store_mib < SETTINGS_STORE_MIB_MIN)
 		return refuse(fault, path, "store_mib", "must be 16 or more, or 0 for the default of 4096");
+	if (settings->erase != NULL && strcmp(settings->erase, "automatic") != 0 && strcmp(settings->erase, "manual") != 0)
+		return refuse(fault, path, "erase", "must be automatic, or manual: then a person decides about each");
 	return KW_OK;
 }
 
@@ -51,6 +55,9 @@ enum kw_err settings_load(const char *path, struct settings **out, struct kw_con
 	if (err != KW_OK)
 		return err;
 	err = check(path, data, fault);
+	if (err == KW_OK)
+		((struct settings *)data)->erase_manual =
+			((struct settings *)data)->erase != NULL && strcmp(((struct settings *)data)->erase, "manual") == 0;
 	if (err == KW_OK)
 		*out = data;
 	else

@@ -22,6 +22,8 @@ struct settings {
 	uint32_t outbox_max;   /* messages without a receipt; 0 = 100,000 */
 	uint32_t connections_max; /* on the socket; 0 = 64 */
 	uint32_t blob_store_mib;  /* attachments; 0 = 1,024 */
+	char *erase;           /* "automatic" or "manual"; NULL: automatic */
+	bool erase_manual;     /* what it says */
 	bool log_debug;
 };
 

@@ -50,6 +50,19 @@ static void do_attachment(struct socket_conn *conn, const Kinward__V1__LocalRequ
 		host->attachment(host->user, request, call);
 }
 
+static void do_consent(struct socket_conn *conn, const Kinward__V1__LocalRequest *request)
+{
+	const struct socket_host *host = &conn->socket->host;
+	struct socket_call *call = host->consent == NULL ? NULL : socket_call_new(conn, request->id);
+
+	if (host->consent == NULL)
+		refuse_field(conn, request->id, "body", "This agent keeps no consent.");
+	else if (call == NULL)
+		socket_refuse(conn, request->id, KW_ENOMEM, &(struct socket_detail){0});
+	else
+		host->consent(host->user, request, call);
+}
+
 static void call_done(struct spool_op *op, enum kw_err err)
 {
 	struct socket_call *call = op->user;
@@ -274,6 +287,13 @@ static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *reques
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_GET:
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENTS:
 		do_attachment(conn, request);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_WITHDRAW:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_ANSWER:
+		do_consent(conn, request);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_LIST:
+		socket_do_consents(conn, request->id, request->consent_list);
 		break;
 	case KINWARD__V1__LOCAL_REQUEST__BODY_CASES:
 		socket_do_cases(conn, request->id, request->cases);

@@ -83,6 +83,7 @@ struct gather {
 	uint32_t count;
 	uint32_t limit;
 	uint64_t last; /* number of the last one that was looked at */
+	struct socket_consents consents; /* todo: those without an answer */
 	int64_t at_ms;
 };
 
@@ -161,6 +162,8 @@ static void reply_cases(struct socket_conn *conn, uint64_t id, struct gather *ga
 		rows[i] = &gather->list[i].row;
 	body.cases = rows;
 	body.n_cases = gather->count;
+	body.consents = gather->consents.rows;
+	body.n_consents = gather->consents.count;
 	if (next != 0) {
 		kw_put_u64(position + 8, next);
 		body.next_after = (ProtobufCBinaryData){.len = sizeof(position), .data = position};
@@ -182,6 +185,7 @@ static void gather_fini(struct gather *gather)
 	if (gather->list != NULL)
 		kw_wipe(gather->list, (size_t)gather->limit * 2 * sizeof(gather->list[0]));
 	free(gather->list);
+	socket_consents_fini(&gather->consents);
 }
 
 void socket_do_cases(struct socket_conn *conn, uint64_t id, const Kinward__V1__CaseListRequest *request)
@@ -223,8 +227,10 @@ void socket_do_todo(struct socket_conn *conn, uint64_t id, const Kinward__V1__To
 {
 	struct gather gather = {.limit = request->limit != 0 ? request->limit : CASES_DEFAULT, .at_ms = now_ms()};
 	struct spool_thread_query query = {.open = true};
+	Kinward__V1__ConsentListRequest asked = KINWARD__V1__CONSENT_LIST_REQUEST__INIT;
 	uint64_t next = 0;
 
+	asked.open = true;
 	if (request->limit > CASES_MAX) {
 		refuse_limit(conn, id, "todo.limit");
 		return;
@@ -232,6 +238,8 @@ void socket_do_todo(struct socket_conn *conn, uint64_t id, const Kinward__V1__To
 	gather.list = calloc((size_t)gather.limit * 2, sizeof(gather.list[0]));
 	enum kw_err err = gather.list == NULL ? KW_ENOMEM
 		: spool_threads(conn->socket->host.spool, &query, gather_todo, &gather, &next);
+	if (err == KW_OK)
+		err = socket_consents(conn->socket->host.spool, &asked, &gather.consents);
 	if (err != KW_OK) {
 		socket_refuse(conn, id, err, &(struct socket_detail){0});
 	} else {

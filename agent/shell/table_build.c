@@ -273,6 +273,41 @@ static const struct table_column *find_column(const struct table_source *source,
 	return size ? below : NULL;
 }
 
+/* True when it is wrong, or missing, only because a cell could not be read. */
+static bool told_already(const struct build *build, const char *field)
+{
+	for (size_t i = 0; i < build->count; i++) {
+		const struct placed *placed = &build->placed[i];
+		const char *rest;
+		if (!placed->bad)
+			continue;
+		unsigned steps = common_steps(build, placed, field, &rest);
+		if (steps > 0 && (!*rest || steps == build->source->columns[placed->column].path.count))
+			return true;
+	}
+	return false;
+}
+
+/* The file's column for a path of the message: that of the cell, one below it, or what the template would call it. */
+static void name_column(const struct build *build, const struct placed *near, unsigned steps, const char *rest,
+	struct table_fault *fault)
+{
+	const struct table_column *column = near ? &build->source->columns[near->column] : NULL;
+	char wanted[TABLE_PATH_SIZE] = "";
+	if (!column || steps < column->path.count) { /* behind all of its steps is the inside of a date */
+		if (column)
+			table_path_text(&column->path, steps, wanted);
+		append_path(wanted, rest);
+		column = find_column(build->source, wanted);
+	}
+	(void)snprintf(fault->column, sizeof(fault->column), "%s", column ? column->header : wanted); /* fits */
+	if (!column && wanted[0]) {
+		size_t used = strlen(fault->rule);
+		(void)snprintf(fault->rule + used, sizeof(fault->rule) - used,
+			" (the file has no such column; kinward template lists them)"); /* fits: the rule leaves room */
+	}
+}
+
 /* Leads a fault of the message back to the row and the column it comes from. */
 static void refuse_field(struct build *build, const char *field, const char *rule)
 {
@@ -280,30 +315,26 @@ static void refuse_field(struct build *build, const char *field, const char *rul
 	const struct placed *best = NULL;
 	const char *best_rest = field, *rest;
 	unsigned most = 0;
-	char wanted[TABLE_PATH_SIZE] = "";
+	if (told_already(build, field))
+		return;
+	struct table_fault fault = {.row = source->rows[build->first].number};
 	if (*source->faults >= TABLE_FAULTS_MAX) { /* it is counted only */
-		refuse(build, &(struct table_fault){.row = source->rows[build->first].number});
+		refuse(build, &fault);
 		return;
 	}
 	for (size_t i = 0; i < build->count; i++) {
 		unsigned steps = common_steps(build, &build->placed[i], field, &rest);
-		if (build->placed[i].bad && steps > 0 && (!*rest || steps == source->columns[build->placed[i].column].path.count))
-			return; /* it is wrong, or missing, because that cell could not be read */
 		if (steps <= most)
 			continue;
 		most = steps;
 		best = &build->placed[i];
 		best_rest = rest;
 	}
-	struct table_fault fault = {.row = source->rows[best ? best->row : build->first].number};
 	if (best)
-		table_path_text(&source->columns[best->column].path, most, wanted);
-	append_path(wanted, best_rest);
-	const struct table_column *column = find_column(source, wanted);
-	(void)snprintf(fault.column, sizeof(fault.column), "%s", column ? column->header : wanted); /* fits */
-	(void)snprintf(fault.field, sizeof(fault.field), "%s", field);                               /* fits: a path */
-	(void)snprintf(fault.rule, sizeof(fault.rule), "%.400s%s", rule, column || !wanted[0] ? "" :
-		" (the file has no such column; kinward template lists them)"); /* fits */
+		fault.row = source->rows[best->row].number;
+	(void)snprintf(fault.field, sizeof(fault.field), "%s", field);     /* fits: a path */
+	(void)snprintf(fault.rule, sizeof(fault.rule), "%.400s", rule); /* cut short is good enough */
+	name_column(build, best, most, best_rest, &fault);
 	refuse(build, &fault);
 }
 

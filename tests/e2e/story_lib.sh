@@ -76,7 +76,8 @@ story_refer() {
   [[ $given == *" --service "* ]] || options+=(--service shelter)
   [[ $given == *" --risk "* ]] || options+=(--risk medium)
   [[ $given == *" --case-ref "* ]] || options+=(--case-ref "$case_ref")
-  kw "$from" send "$to" "${options[@]}" --code "$case_ref" --age 9 --sex female --reason "Alone since Monday" \
+  [[ $given == *" --reason "* ]] || options+=(--reason "Alone since Monday")
+  kw "$from" send "$to" "${options[@]}" --code "$case_ref" --age 9 --sex female \
     --referrer "Jo Bol" --consent-from caregiver "$@" | story_thread_of
 }
 
