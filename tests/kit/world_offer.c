@@ -67,6 +67,8 @@ static void step(struct world *w, struct w_agent *agent, struct w_offer *offer, 
 	struct agt_offer_event event = {.type = type, .member = member, .now_ms = (int64_t)w_wall(w)};
 	struct agt_offer_result result;
 	agt_offer_step(&offer->thing, &event, &result);
+	w_log(w, "agent %u: group %u, event %d of member %u: state %d, winner %u, close %x%s", agent->number, offer->group,
+		(int)type, member, (int)result.next.state, result.next.winner, result.close, result.again ? ", again" : "");
 	carry_out(w, agent, offer, &result);
 }
 

@@ -118,16 +118,17 @@ static void follow(struct world *w, struct w_agent *agent, const struct pass *pa
 	w_log(w, "agent %u: has to say %u in thread %u", agent->number, one->state, one->thread);
 }
 
-/* It is said, or not wanted any more; one whose place was given away is said again. */
+/* It is said, or not wanted any more; one whose place was given away is said again. The others keep their order: an offer
+ * is made before it is closed. */
 static void follow_gone(struct w_agent *agent, uint32_t id, bool again)
 {
 	for (uint32_t i = 0; i < agent->follows.count; i++) {
 		if (agent->follows.at[i].id != id)
 			continue;
-		if (again)
-			agent->follows.at[i].busy = false;
-		else
-			agent->follows.at[i] = agent->follows.at[--agent->follows.count];
+		agent->follows.at[i].busy = false;
+		for (uint32_t j = i; !again && j + 1 < agent->follows.count; j++)
+			agent->follows.at[j] = agent->follows.at[j + 1];
+		agent->follows.count -= !again;
 		return;
 	}
 }
