@@ -87,7 +87,8 @@ static enum kw_verdict move(struct agt_thread *thread, const struct agt_thread_e
 	uint8_t next = 0;
 	enum kw_verdict verdict = kw_state_apply(thread->kind, thread->state, event->state, party, &next);
 
-	if (verdict == KW_VERDICT_APPLY && event->author == AGT_THREAD_OURS &&
+	/* Nor may we say again what is so already: by the time it arrives the other side may have moved on, and take it anew. */
+	if (verdict != KW_VERDICT_ILLEGAL && event->author == AGT_THREAD_OURS &&
 		!kw_state_may_declare(thread->kind, thread->state, event->state, party))
 		return KW_VERDICT_ILLEGAL;
 	if (verdict == KW_VERDICT_APPLY) {

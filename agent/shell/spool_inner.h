@@ -313,6 +313,7 @@ struct spool_log {
 	struct agt_thread_event event;
 	uint8_t became;
 	bool refused;
+	bool lost; /* it never reached the other side: the record is made without it */
 	bool repeat;
 	uint32_t content_type;
 	uint64_t number;

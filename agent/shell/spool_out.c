@@ -172,7 +172,8 @@ static enum kw_err append_follow(struct spool *spool, MDB_txn *txn, const struct
 {
 	uint8_t key[8];
 
-	if (op->u.append.follow_key == 0)
+	/* When another message took its place meanwhile it still has to be said, in the next one. */
+	if (op->u.append.follow_key == 0 || op->fault == AGT_FAULT_PLACE)
 		return KW_OK;
 	kw_put_u64(key, op->u.append.follow_key);
 	return spool_del(spool, txn, T_FOLLOW, KW_VIEW_OF(key), NULL);

@@ -398,8 +398,12 @@ static enum kw_err void_opening(struct spool *spool, MDB_txn *txn, const struct 
 	return spool_pass_keep(spool, txn, &move, pass);
 }
 
-/* Makes the record again from its log without the step of this message. KW_ENOTFOUND when the log has none. */
-static enum kw_err replay_without(struct spool *spool, MDB_txn *txn, const struct spool_item *item, struct spool_pass *pass)
+/* Marks the step of a message of ours as one that does not count. When it never reached the other side, the record is made
+ * again from its log without it. When the other side refused it, the record stays as it is: the tables are made such that
+ * the same one of two loses on both sides, so what won has undone it here already, or will when it arrives; to undo it by
+ * hand as well would take away what stands on it, and the two sides would differ. KW_ENOTFOUND when the log has none. */
+static enum kw_err step_void(struct spool *spool, MDB_txn *txn, const struct spool_item *item, bool taken,
+	struct spool_pass *pass)
 {
 	struct agt_thread record = pass->thread.record;
 	bool found = false;
@@ -414,9 +418,10 @@ static enum kw_err replay_without(struct spool *spool, MDB_txn *txn, const struc
 		if (n > 1 && log.event.author == AGT_THREAD_OURS && log.number == item->number) {
 			found = true;
 			log.refused = true;
+			log.lost = !taken;
 			err = put_log(spool, txn, pass->key, n, &log);
 		}
-		if (log.refused)
+		if (log.lost)
 			continue;
 		if (n == 1)
 			agt_thread_rewind(&record, &log.event);
@@ -425,7 +430,8 @@ static enum kw_err replay_without(struct spool *spool, MDB_txn *txn, const struc
 	}
 	if (err != KW_OK || !found)
 		return err != KW_OK ? err : KW_ENOTFOUND;
-	pass->thread.record = record;
+	if (!taken)
+		pass->thread.record = record;
 	return KW_OK;
 }
 
@@ -442,7 +448,7 @@ enum kw_err spool_thread_void(struct spool *spool, MDB_txn *txn, const struct sp
 		return err == KW_ENOTFOUND ? KW_OK : err;
 	if (opening)
 		return void_opening(spool, txn, item, &pass);
-	err = replay_without(spool, txn, item, &pass);
+	err = step_void(spool, txn, item, taken, &pass);
 	if (err != KW_OK)
 		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
 	/* Where the other side never saw the place, the next message must fill it, or nothing after it would ever have its

@@ -158,8 +158,8 @@ static void test_spool_thread_early_and_then_illegal(void **state)
 	assert_int_equal(state_of(rig), KW_REFERRAL_ACCEPTED);
 }
 
-/* The other end refused an event of ours: the state goes back to what it was without it. */
-static void test_spool_thread_goes_back_when_ours_was_refused(void **state)
+/* The other end refused an event of ours: something of theirs won, here too when it arrives, and nothing else is undone. */
+static void test_spool_thread_stands_when_ours_was_refused(void **state)
 {
 	struct rig *rig = *state;
 	ours(rig, OPENS(.n = 1));
@@ -171,20 +171,31 @@ static void test_spool_thread_goes_back_when_ours_was_refused(void **state)
 	assert_int_equal(sent(rig, 2).state, SPOOL_DEAD);
 	assert_int_equal(sent(rig, 2).reason, KW_EILLEGAL);
 	struct spool_thread one = thread(rig, 200);
-	assert_int_equal(one.record.state, KW_REFERRAL_ACKNOWLEDGED);
-	assert_int_equal(one.record.changed_ms, NOW + 1);
+	assert_int_equal(one.record.state, KW_REFERRAL_CANCEL_REQUESTED);
 	assert_int_equal(one.record.next, 3); /* the other end has used the place */
 	struct steps all = steps(rig);
 	assert_int_equal(all.count, 3);
 	assert_true(all.list[2].refused);
 	assert_int_equal(all.list[2].reason, KW_EILLEGAL);
 
-	/* Not the newest: what came after it stands. */
-	ours(rig, MOVES(CANCEL_REQUESTED, .n = 3, .sequence = 3));
 	theirs(rig, MOVES(REJECTED, .n = 52, .sequence = 2));
 	assert_int_equal(state_of(rig), KW_REFERRAL_REJECTED);
-	receipt(rig, 3, KW_EILLEGAL, false);
-	assert_int_equal(state_of(rig), KW_REFERRAL_REJECTED);
+}
+
+/* What stands on a refused one stays: ours CANCEL_REQUESTED and CLOSED crossed theirs ACKNOWLEDGED and REJECTED. There the
+ * first is refused and the second closes; here both of theirs are refused. Both sides end CLOSED. */
+static void test_spool_thread_keeps_what_stands_on_a_refused_one(void **state)
+{
+	struct rig *rig = *state;
+	ours(rig, OPENS(.n = 1));
+	ours(rig, MOVES(CANCEL_REQUESTED, .n = 2, .sequence = 2));
+	ours(rig, MOVES(CLOSED, .n = 3, .sequence = 3));
+	theirs(rig, MOVES(ACKNOWLEDGED, .n = 51, .sequence = 1));
+	theirs(rig, MOVES(REJECTED, .n = 52, .sequence = 2));
+	assert_int_equal(state_of(rig), KW_REFERRAL_CLOSED);
+	receipt(rig, 2, KW_EILLEGAL, false);
+	assert_int_equal(sent(rig, 2).state, SPOOL_DEAD);
+	assert_int_equal(state_of(rig), KW_REFERRAL_CLOSED);
 }
 
 static void test_spool_thread_undeliverable(void **state)
@@ -456,7 +467,8 @@ int main(void)
 		SPOOL_CASE(test_spool_thread_event_before_its_opening),
 		SPOOL_CASE(test_spool_thread_illegal_is_told_and_not_shown),
 		SPOOL_CASE(test_spool_thread_early_and_then_illegal),
-		SPOOL_CASE(test_spool_thread_goes_back_when_ours_was_refused),
+		SPOOL_CASE(test_spool_thread_stands_when_ours_was_refused),
+		SPOOL_CASE(test_spool_thread_keeps_what_stands_on_a_refused_one),
 		SPOOL_CASE(test_spool_thread_undeliverable),
 		SPOOL_CASE(test_spool_thread_gap_is_given_up_in_the_end),
 		SPOOL_CASE(test_spool_thread_strangers_stay_apart),
