@@ -77,6 +77,9 @@ static enum kw_err explain(enum agt_thread_fault fault, const struct agt_thread 
 		refusal->field = "send.content.transfer_offer.case_ref";
 		refusal->text = "This case is on offer already, or given away and not handed over; withdraw that offer first.";
 		break;
+	case AGT_FAULT_LONG:
+		refusal->text = "This thread has as many steps as one can have; end it, and go on in a new thread.";
+		break;
 	case AGT_FAULT_PLACE:
 		refusal->text = "Something else went into this thread at the same moment; look at it, then try again.";
 		return KW_EBUSY;

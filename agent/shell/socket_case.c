@@ -13,7 +13,7 @@
 #define CASES_MAX 500u
 #define CASES_DEFAULT 100u
 /* Most steps of one thread that a reply holds: the whole log and what waits. */
-#define STEPS_MAX (SPOOL_LOG_MAX + SPOOL_EARLY_MAX)
+#define STEPS_MAX (SPOOL_LOG_MAX + SPOOL_LOG_RESERVE + SPOOL_EARLY_MAX)
 
 static int64_t now_ms(void)
 {

@@ -29,9 +29,12 @@ struct uv_loop_s;
 #define SPOOL_LOCAL_ID_SIZE_MAX 64u
 #define SPOOL_ASIDE_MAX 1000u   /* messages kept that could not be opened; older ones go */
 #define SPOOL_CASE_REF_SIZE_MAX 64u
-#define SPOOL_LOG_MAX 1000u     /* messages of one thread; a thread that is longer takes no more */
+#define SPOOL_LOG_MAX 1000u     /* steps of one thread; a thread that is longer takes no more of the other side */
+#define SPOOL_LOG_RESERVE 64u   /* half of it for our next states, the rest for what ends the thread and for words without a place */
 #define SPOOL_EARLY_MAX 64u     /* messages of one thread that wait for an earlier one */
-#define SPOOL_EARLY_ALL_MAX 10000u /* of all threads together */
+#define SPOOL_EARLY_AGENCY_MAX 1000u /* of one agency */
+#define SPOOL_EARLY_UNKNOWN_MAX 200u /* of one agency, in threads that nothing has opened yet */
+#define SPOOL_EARLY_ALL_MAX 10000u   /* of all threads together */
 #define SPOOL_EARLY_HOURS 1104u /* and so long: after the longest life of a message, and a day, the gap stays a gap */
 
 struct spool_options {

@@ -15,55 +15,63 @@ void spool_early_key(const uint8_t *thread_key, uint64_t sequence, uint8_t *out)
 	kw_put_u64(out + SPOOL_THREAD_KEY_SIZE, sequence);
 }
 
-enum kw_err spool_early_count(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, uint32_t *out)
+/* Whether one more may wait. Each agency has its own quota, and a smaller one in threads that do not exist: it shuts out nobody
+ * but itself, and does not fill the disk with what never has its turn. */
+static enum kw_err is_crowded(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, bool *out)
 {
-	uint8_t key[SPOOL_EARLY_KEY_SIZE];
+	uint8_t thread[SPOOL_THREAD_KEY_SIZE] = {0};
+	uint32_t here = 0, all = 0, unknown = 0;
+	bool known = false;
 	MDB_cursor *cursor;
-	MDB_val k = {.mv_size = sizeof(key), .mv_data = key};
+	MDB_stat stat;
+	MDB_val k;
 	MDB_val v;
-	uint32_t count = 0;
-	enum kw_err err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_EARLY], &cursor));
+	enum kw_err err = spool_mdb(mdb_stat(txn, spool->tables[T_EARLY], &stat));
 
+	if (err == KW_OK)
+		err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_EARLY], &cursor));
 	if (err != KW_OK)
 		return err;
-	spool_early_key(thread_key, 0, key);
-	int rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-	while (rc == 0 && count < SPOOL_EARLY_MAX && k.mv_size == sizeof(key) &&
-		memcmp(k.mv_data, thread_key, SPOOL_THREAD_KEY_SIZE) == 0) {
-		count++;
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+	int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
+	for (; rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+		const uint8_t *key = k.mv_data;
+		struct kw_view there;
+
+		if (k.mv_size != SPOOL_EARLY_KEY_SIZE || memcmp(key + SPOOL_TAG_SIZE, pass->key + SPOOL_TAG_SIZE, SPOOL_TAG_SIZE) != 0)
+			continue;
+		if (all++ == 0 || memcmp(thread, key, sizeof(thread)) != 0) {
+			memcpy(thread, key, sizeof(thread));
+			known = spool_get(spool, txn, T_THREADS, KW_VIEW_OF(thread), &there) != KW_ENOTFOUND;
+		}
+		unknown += !known;
+		here += memcmp(thread, pass->key, sizeof(thread)) == 0;
 	}
 	mdb_cursor_close(cursor);
-	*out = count;
-	return rc == 0 || rc == MDB_NOTFOUND ? KW_OK : spool_mdb(rc);
+	*out = here >= SPOOL_EARLY_MAX || all >= SPOOL_EARLY_AGENCY_MAX || stat.ms_entries >= SPOOL_EARLY_ALL_MAX ||
+	       (!pass->known && unknown >= SPOOL_EARLY_UNKNOWN_MAX);
+	return rc == MDB_NOTFOUND ? KW_OK : spool_mdb(rc);
 }
 
-/* Lets a message wait. Two messages in one place cannot both have it: the second is refused. */
+/* Lets a message wait. Two messages in one place cannot both have it: the second is refused. KW_EFULL: too many wait. */
 static enum kw_err put_early(struct spool *spool, MDB_txn *txn, const struct spool_move *move, struct spool_pass *pass)
 {
 	uint8_t key[SPOOL_EARLY_KEY_SIZE];
 	uint8_t plain[SPOOL_EARLY_SIZE];
 	struct spool_early early = {.act = *move->act, .number = move->number, .at_ms = move->now_ms};
 	struct kw_view there;
-	MDB_stat stat;
-	uint32_t count = 0;
+	bool crowded = false;
 	enum kw_err err;
 
 	spool_early_key(pass->key, move->item->thread_sequence, key);
 	err = spool_get(spool, txn, T_EARLY, KW_VIEW_OF(key), &there);
-	if (err != KW_ENOTFOUND && err != KW_OK && err != KW_ECORRUPT)
-		return err;
-	bool taken = err != KW_ENOTFOUND;
-	err = spool_early_count(spool, txn, pass->key, &count);
-	if (err == KW_OK)
-		err = spool_mdb(mdb_stat(txn, spool->tables[T_EARLY], &stat));
-	if (err != KW_OK)
-		return err;
-	/* A stranger must not fill the disk with what never has its turn. */
-	if (taken || count >= SPOOL_EARLY_MAX || stat.ms_entries >= SPOOL_EARLY_ALL_MAX) {
+	if (err == KW_OK || err == KW_ECORRUPT) {
 		pass->result.verdict = AGT_THREAD_ILLEGAL;
 		return KW_OK;
 	}
+	if (err == KW_ENOTFOUND)
+		err = is_crowded(spool, txn, pass, &crowded);
+	if (err != KW_OK || crowded)
+		return err != KW_OK ? err : KW_EFULL;
 	spool_early_encode(&early, plain);
 	return spool_put_sealed(spool, txn, T_EARLY, KW_VIEW_OF(key), KW_VIEW_OF(plain));
 }
@@ -170,6 +178,7 @@ static enum kw_err take_early(struct spool *spool, MDB_txn *txn, const uint8_t *
 		return err == KW_ECORRUPT ? KW_ENOTFOUND : err; /* nothing to judge: the gap stays */
 	item.thread_sequence = kw_get_u64(key + SPOOL_THREAD_KEY_SIZE);
 	err = spool_thread_theirs(spool, txn, &move, &verdict);
+	err = err == KW_EFULL ? KW_OK : err; /* no more than refused */
 	if (err == KW_OK && verdict == AGT_THREAD_EARLY) /* only the sweep takes one whose turn has not come */
 		err = spool_del(spool, txn, T_EARLY, KW_VIEW(key, SPOOL_EARLY_KEY_SIZE), NULL);
 	bool refused = verdict == AGT_THREAD_ILLEGAL || verdict == AGT_THREAD_EARLY;

@@ -11,6 +11,7 @@
 #define HOUR_MS 3600000
 #define SEEN_KEEP_HOURS 48u
 #define RETRY_MIN_MS 1000u
+#define RETRY_FULL_MS 60000u /* the other side waits for an earlier message of ours */
 /* A message that the hub puts off again and again waits longer each time, a quarter of its age: each try costs the link the whole
  * envelope. What is urgent is tried more often. */
 #define RETRY_MAX_MS 3600000
@@ -90,6 +91,58 @@ static enum kw_err put_inbox(struct spool *spool, MDB_txn *txn, struct spool_op 
 	return err;
 }
 
+static uint32_t retry_wait(const struct spool *spool, const struct spool_place *place, uint32_t asked, int64_t since_ms)
+{
+	int64_t wait = (spool->now_ms - since_ms) / 4;
+	int64_t max = place->msg_class == KW_URGENT ? RETRY_URGENT_MAX_MS : RETRY_MAX_MS;
+
+	wait = wait > max ? max : wait; /* a clock that was set back makes it negative: as asked */
+	wait = wait < (int64_t)asked ? (int64_t)asked : wait;
+	return wait < (int64_t)RETRY_MIN_MS ? RETRY_MIN_MS : (uint32_t)wait;
+}
+
+/* The hub, or its recipient, could not take the row now: it waits in the retry table, and its lane does not. */
+static enum kw_err put_off(struct spool *spool, MDB_txn *txn, struct spool_op *op, const struct spool_place *place,
+	uint32_t asked)
+{
+	uint8_t key[16];
+	uint8_t out_key[9];
+	struct kw_view payload;
+	struct kw_buf bytes;
+	uint64_t number = place->number;
+	struct spool_item item = {.at_ms = spool->now_ms};
+	uint32_t spread;
+	enum kw_err err;
+
+	spool_out_key(place->msg_class, place->sequence, out_key);
+	err = spool_get(spool, txn, T_OUT, KW_VIEW_OF(out_key), &payload);
+	if (err != KW_OK)
+		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
+	/* Spread over half as long again: rows that come back all at once fill the queue again at once. */
+	err = kw_random(&spread, sizeof(spread));
+	if (err != KW_OK)
+		return err;
+	enum kw_err known = number != 0 ? spool_item_get(spool, txn, number, &item) : KW_ENOTFOUND;
+	uint32_t wait = retry_wait(spool, place, asked, known == KW_OK ? item.at_ms : spool->now_ms);
+	kw_put_u64(key, (uint64_t)spool->now_ms + wait + spread % (wait / 2 + 1));
+	/* A receipt has no number; any that is free keeps its key apart. */
+	kw_put_u64(key + 8, number != 0 ? number : spool->numbers[N_NEXT_ITEM]++);
+	kw_buf_init(&bytes, payload.size + 1);
+	err = kw_buf_add_u8(&bytes, (uint8_t)place->msg_class);
+	if (err == KW_OK)
+		err = kw_buf_add(&bytes, payload);
+	if (err == KW_OK)
+		err = spool_put(spool, txn, T_RETRY, KW_VIEW_OF(key), kw_buf_view(&bytes));
+	kw_buf_fini(&bytes);
+	if (err == KW_OK)
+		err = spool_leave(spool, txn, place, op);
+	if (err == KW_OK && known == KW_OK && item.state == SPOOL_HELD)
+		return spool_turn(spool, txn, &item, SPOOL_QUEUED);
+	if (err == KW_OK && known != KW_OK && known != KW_ENOTFOUND && known != KW_ECORRUPT)
+		return known;
+	return err;
+}
+
 /* One entry of a receipt about a message of ours. It counts only from the agency that the message was for, and only for
  * the very envelope. */
 static enum kw_err apply_receipt(struct spool *spool, MDB_txn *txn, struct spool_op *op,
@@ -110,6 +163,9 @@ static enum kw_err apply_receipt(struct spool *spool, MDB_txn *txn, struct spool
 	if (!kw_name_equal(&item.agency, &op->u.receive.item.agency) ||
 		memcmp(item.digest.bytes, receipt->digest.bytes, KW_DIGEST_SIZE) != 0)
 		return KW_OK;
+	/* There is no room for it there yet: the same envelope again, in the same place of its thread. */
+	if (receipt->failure == KW_EFULL && (item.state == SPOOL_QUEUED || item.state == SPOOL_HELD))
+		return put_off(spool, txn, op, &place, RETRY_FULL_MS);
 	err = spool_leave(spool, txn, &place, op);
 	if (err == KW_OK)
 		err = spool_forget_tracks(spool, txn, &receipt->envelope_id);
@@ -161,9 +217,13 @@ static enum kw_err take_message(struct spool *spool, MDB_txn *txn, struct spool_
 	uint64_t follows = spool->numbers[N_NEXT_FOLLOW];
 	enum kw_err err = threaded ? spool_thread_theirs(spool, txn, &move, &verdict) : KW_OK;
 
-	if (err == KW_OK && verdict == AGT_THREAD_ILLEGAL) {
+	/* Too many wait: as if it had not come yet, and its author is told to send it again. */
+	bool full = err == KW_EFULL;
+	if (full)
+		err = spool_del(spool, txn, T_SEEN, KW_VIEW_OF(move.item->digest.bytes), NULL);
+	if (err == KW_OK && (full || verdict == AGT_THREAD_ILLEGAL)) {
 		op->u.receive.arrival = SPOOL_REFUSED;
-		op->u.receive.failure = KW_EILLEGAL;
+		op->u.receive.failure = full ? KW_EFULL : KW_EILLEGAL;
 	}
 	if (err == KW_OK && op->u.receive.arrival == SPOOL_MESSAGE && op->u.receive.erasure != NULL)
 		err = spool_erasure_take(spool, txn, op);
@@ -172,10 +232,10 @@ static enum kw_err take_message(struct spool *spool, MDB_txn *txn, struct spool_
 	/* Until its turn has come nobody can say whether it is good: its author hears that it is here (R1). */
 	if (err == KW_OK)
 		err = spool_put_due(spool, txn, &(struct spool_due){.item = move.item,
-			.act = threaded && act->opening && verdict != AGT_THREAD_ILLEGAL ? act : NULL,
+			.act = threaded && act->opening && op->u.receive.failure == KW_OK ? act : NULL,
 			.failure = op->u.receive.failure,
 			.opened = op->u.receive.failure == KW_OK && verdict != AGT_THREAD_EARLY});
-	if (err == KW_OK && threaded && verdict != AGT_THREAD_EARLY)
+	if (err == KW_OK && threaded && !full && verdict != AGT_THREAD_EARLY)
 		err = spool_thread_drain(spool, txn, &move);
 	op->follow = op->follow || spool->numbers[N_NEXT_FOLLOW] != follows;
 	return err;
@@ -210,58 +270,6 @@ enum kw_err spool_run_receive(struct spool *spool, MDB_txn *txn, struct spool_op
 	return spool_put_due(spool, txn, &(struct spool_due){.item = &op->u.receive.item,
 		.failure = op->u.receive.failure,
 		.opened = op->u.receive.failure == KW_OK});
-}
-
-static uint32_t retry_wait(const struct spool_op *op, const struct spool_place *place, int64_t since_ms)
-{
-	int64_t wait = (op->u.notice.now_ms - since_ms) / 4;
-	int64_t max = place->msg_class == KW_URGENT ? RETRY_URGENT_MAX_MS : RETRY_MAX_MS;
-	uint32_t asked = op->u.notice.notice.retry_after_ms;
-
-	wait = wait > max ? max : wait; /* a clock that was set back makes it negative: as asked */
-	wait = wait < (int64_t)asked ? (int64_t)asked : wait;
-	return wait < (int64_t)RETRY_MIN_MS ? RETRY_MIN_MS : (uint32_t)wait;
-}
-
-/* The hub could not take the row now: it waits in the retry table, and its lane does not. */
-static enum kw_err put_off(struct spool *spool, MDB_txn *txn, struct spool_op *op, struct spool_place *place)
-{
-	uint8_t key[16];
-	uint8_t out_key[9];
-	struct kw_view payload;
-	struct kw_buf bytes;
-	uint64_t number = place->number;
-	struct spool_item item = {.at_ms = op->u.notice.now_ms};
-	uint32_t spread;
-	enum kw_err err;
-
-	spool_out_key(place->msg_class, place->sequence, out_key);
-	err = spool_get(spool, txn, T_OUT, KW_VIEW_OF(out_key), &payload);
-	if (err != KW_OK)
-		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
-	/* Spread over half as long again: rows that come back all at once fill the queue again at once. */
-	err = kw_random(&spread, sizeof(spread));
-	if (err != KW_OK)
-		return err;
-	enum kw_err known = number != 0 ? spool_item_get(spool, txn, number, &item) : KW_ENOTFOUND;
-	uint32_t wait = retry_wait(op, place, known == KW_OK ? item.at_ms : op->u.notice.now_ms);
-	kw_put_u64(key, (uint64_t)op->u.notice.now_ms + wait + spread % (wait / 2 + 1));
-	/* A receipt has no number; any that is free keeps its key apart. */
-	kw_put_u64(key + 8, number != 0 ? number : spool->numbers[N_NEXT_ITEM]++);
-	kw_buf_init(&bytes, payload.size + 1);
-	err = kw_buf_add_u8(&bytes, (uint8_t)place->msg_class);
-	if (err == KW_OK)
-		err = kw_buf_add(&bytes, payload);
-	if (err == KW_OK)
-		err = spool_put(spool, txn, T_RETRY, KW_VIEW_OF(key), kw_buf_view(&bytes));
-	kw_buf_fini(&bytes);
-	if (err == KW_OK)
-		err = spool_leave(spool, txn, place, op);
-	if (err == KW_OK && known == KW_OK && item.state == SPOOL_HELD)
-		return spool_turn(spool, txn, &item, SPOOL_QUEUED);
-	if (err == KW_OK && known != KW_OK && known != KW_ENOTFOUND && known != KW_ECORRUPT)
-		return known;
-	return err;
 }
 
 /* A hub's reminder: an item of the inbox, like a message; and what it knows of the thread that we cannot know, as that it
@@ -311,7 +319,7 @@ enum kw_err spool_run_notice(struct spool *spool, MDB_txn *txn, struct spool_op 
 	if (err != KW_OK)
 		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
 	if (notice->retry_after_ms != 0)
-		return put_off(spool, txn, op, &place);
+		return put_off(spool, txn, op, &place, notice->retry_after_ms);
 	err = spool_leave(spool, txn, &place, op);
 	if (err == KW_OK)
 		err = spool_forget_tracks(spool, txn, &notice->envelope_id);

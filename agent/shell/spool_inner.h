@@ -299,7 +299,8 @@ struct spool_move {
 /* Ours: op->fault says whether it may go; then the record is as after it. */
 KW_MUST_USE enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
 	struct spool_op *op);
-/* Theirs: what is to become of the message. AGT_THREAD_ILLEGAL: refuse it. */
+/* Theirs: what is to become of the message. AGT_THREAD_ILLEGAL: refuse it. KW_EFULL: nothing has changed, and it may come again
+ * later. */
 KW_MUST_USE enum kw_err spool_thread_theirs(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
 	enum agt_thread_verdict *out);
 /* After that: those that waited for it, with their receipts. */

@@ -134,6 +134,18 @@ enum kw_err spool_log_get(struct spool *spool, MDB_txn *txn, const uint8_t *key,
 	return err;
 }
 
+/* How long the log may be before this step. The other side must not be able to leave us without a way to go on or to end it. */
+static uint32_t log_max(const struct spool_pass *pass)
+{
+	const struct agt_thread *next = &pass->result.next;
+
+	if (!kw_state_is_open(next->kind, next->state) || pass->event.author > AGT_THREAD_THEIRS)
+		return SPOOL_LOG_MAX + SPOOL_LOG_RESERVE;
+	/* Another appointment is no way on. */
+	return pass->event.author == AGT_THREAD_OURS && next->state != pass->thread.record.state ? SPOOL_LOG_MAX + SPOOL_LOG_RESERVE / 2
+		: SPOOL_LOG_MAX;
+}
+
 enum kw_err spool_pass_judge(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
 	enum agt_thread_author author, struct spool_pass *pass)
 {
@@ -158,10 +170,13 @@ enum kw_err spool_pass_judge(struct spool *spool, MDB_txn *txn, const struct spo
 		.sequence = author > AGT_THREAD_THEIRS ? 0 : move->item->thread_sequence,
 		.now_ms = move->now_ms};
 	agt_thread_step(&pass->thread.record, &pass->event, &pass->result);
-	if (pass->known && pass->thread.log_count >= SPOOL_LOG_MAX && pass->result.verdict == AGT_THREAD_APPLY) {
-		pass->result.verdict = AGT_THREAD_ILLEGAL;
-		pass->result.fault = AGT_FAULT_STATE;
-		pass->result.next.state = pass->thread.record.state;
+	if (pass->result.verdict == AGT_THREAD_APPLY && pass->thread.log_count >= log_max(pass)) {
+		struct agt_thread before = pass->thread.record;
+
+		if (author == AGT_THREAD_THEIRS)
+			before.expected = pass->result.next.expected;
+		pass->result = (struct agt_thread_result){
+			.verdict = AGT_THREAD_ILLEGAL, .fault = AGT_FAULT_LONG, .next = before};
 	}
 	return KW_OK;
 }
@@ -169,7 +184,7 @@ enum kw_err spool_pass_judge(struct spool *spool, MDB_txn *txn, const struct spo
 enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const struct spool_move *move, struct spool_pass *pass)
 {
 	struct spool_thread *thread = &pass->thread;
-	bool step = pass->result.verdict == AGT_THREAD_APPLY || pass->result.verdict == AGT_THREAD_REPEAT;
+	bool step = pass->result.verdict == AGT_THREAD_APPLY;
 	enum kw_err err = KW_OK;
 
 	if (!pass->known) {
@@ -186,10 +201,9 @@ enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const struct spoo
 	if (pass->result.next.changed_ms != thread->record.changed_ms || pass->result.next.state != thread->record.state)
 		thread->reminded = 0;
 	thread->record = pass->result.next;
-	if (step && thread->log_count < SPOOL_LOG_MAX) {
+	if (step) {
 		struct spool_log log = {.event = pass->event,
 			.became = thread->record.state,
-			.repeat = pass->result.verdict == AGT_THREAD_REPEAT,
 			.content_type = pass->event.author <= AGT_THREAD_THEIRS ? move->act->content_type : 0,
 			.number = move->number};
 

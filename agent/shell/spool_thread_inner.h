@@ -46,7 +46,5 @@ KW_MUST_USE enum kw_err spool_log_get(struct spool *spool, MDB_txn *txn, const u
 
 #define SPOOL_EARLY_KEY_SIZE (SPOOL_THREAD_KEY_SIZE + 8u)
 void spool_early_key(const uint8_t *thread_key, uint64_t sequence, uint8_t *out);
-/* How many of a thread wait, counted up to SPOOL_EARLY_MAX. */
-KW_MUST_USE enum kw_err spool_early_count(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, uint32_t *out);
 
 #endif

@@ -454,6 +454,123 @@ static void test_spool_tracks_go_with_the_row(void **state)
 	assert_true(retried > 0);
 }
 
+/* One message of many; `apart`: each in a thread of its own. */
+static void one_of(struct rig *rig, uint32_t number, struct said said, bool apart)
+{
+	struct spool_op *op = spool_op_new(SPOOL_OP_RECEIVE);
+	op->u.receive.msg_class = KW_NORMAL;
+	op->u.receive.cursor = (struct kw_cursor){.epoch = 9, .sequence = ++rig->arrived};
+	op->u.receive.arrival = SPOOL_MESSAGE;
+	op->u.receive.expiry_hour = NOW / HOUR + 24;
+	op->u.receive.item = item_of(&said);
+	memcpy(op->u.receive.item.message_id.bytes, &number, sizeof(number));
+	if (apart)
+		memcpy(op->u.receive.item.thread_id.bytes, &number, sizeof(number));
+	memcpy(op->u.receive.item.envelope_id.bytes, &number, sizeof(number));
+	memcpy(op->u.receive.item.digest.bytes, &number, sizeof(number));
+	op->u.receive.act = act_from(&said);
+	fill_content(op, NULL);
+	op->user = rig;
+	op->done = on_done;
+	spool_do(rig->spool, op);
+}
+
+static void all_done(struct rig *rig)
+{
+	while (spool_pending(rig->spool) > 0)
+		uv_run(&rig->loop, UV_RUN_ONCE);
+	assert_int_equal(rig->err, KW_OK);
+}
+
+static void on_last_due(void *user, const struct spool_receipt *due)
+{
+	*(struct spool_receipt *)user = *due;
+}
+
+/* Who fills the room for what is early fills its own, and what finds none comes again. */
+static void test_spool_thread_early_ones_have_a_quota_each(void **state)
+{
+	struct rig *rig = *state;
+	struct spool_receipt last = {.failure = KW_OK};
+	ours(rig, OPENS(.n = 1));
+	for (uint32_t i = 0; i < SPOOL_EARLY_UNKNOWN_MAX + 5; i++)
+		one_of(rig, 1000000 + i, MOVES(ACKNOWLEDGED, .n = 1, .sequence = 2, .agency = "agency-x"), true);
+	all_done(rig);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_NEW), SPOOL_EARLY_UNKNOWN_MAX);
+	assert_int_equal(spool_due(rig->spool, SPOOL_EARLY_UNKNOWN_MAX, on_last_due, &last), KW_OK);
+	assert_int_equal(last.failure, KW_EFULL); /* not a word about its state */
+	assert_string_equal(last.agency.text, "agency-x");
+	/* The same envelope again is no repeat: it was not kept. */
+	one_of(rig, 1000000 + SPOOL_EARLY_UNKNOWN_MAX, MOVES(ACKNOWLEDGED, .n = 1, .sequence = 2, .agency = "agency-x"), true);
+	all_done(rig);
+	assert_false(rig->repeat);
+	theirs(rig, MOVES(ACCEPTED, .n = 52, .sequence = 2));
+	theirs(rig, MOVES(ACKNOWLEDGED, .n = 51, .sequence = 1));
+	assert_int_equal(state_of(rig), KW_REFERRAL_ACCEPTED);
+	/* And agency-x can still be early in a thread that it has, up to a quota. */
+	theirs(rig, OPENS(.n = 61, .thread = 211, .agency = "agency-x"));
+	theirs(rig, MOVES(CANCEL_REQUESTED, .n = 63, .thread = 211, .sequence = 3, .agency = "agency-x"));
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_NEW), SPOOL_EARLY_UNKNOWN_MAX + 4);
+}
+
+static void test_spool_thread_no_room_there_is_tried_again(void **state)
+{
+	struct rig *rig = *state;
+	size_t retried = 0;
+	ours(rig, OPENS(.n = 1));
+	receipt(rig, 1, KW_OK, true);
+	ours(rig, MOVES(CANCEL_REQUESTED, .n = 2, .sequence = 2));
+	held(rig);
+	receipt(rig, 2, KW_EFULL, false);
+	assert_int_equal(sent(rig, 2).state, SPOOL_QUEUED);
+	assert_int_equal(state_of(rig), KW_REFERRAL_CANCEL_REQUESTED);
+	assert_int_equal(thread(rig, 200).record.next, 3);
+	assert_int_equal(spool_retries(rig->spool, NOW + 30000, on_retry, &retried), KW_OK);
+	assert_int_equal(retried, 0);
+	assert_int_equal(spool_retries(rig->spool, NOW + (int64_t)HOUR, on_retry, &retried), KW_OK);
+	assert_true(retried > 0);
+}
+
+static void test_spool_thread_full_log_leaves_a_way_out(void **state)
+{
+	struct rig *rig = *state;
+	ours(rig, OPENS(.n = 1));
+	for (uint32_t i = 0; i < SPOOL_LOG_MAX + 5; i++) /* what says nothing new takes no room */
+		one_of(rig, 1000 + i, MOVES(ACKNOWLEDGED, .n = 1, .sequence = 1 + i), false);
+	all_done(rig);
+	struct spool_thread one = thread(rig, 200);
+	assert_int_equal(one.log_count, 2);
+	uint64_t place = one.record.expected;
+	one_of(rig, 5000, MOVES(ACCEPTED, .n = 1, .sequence = place++), false);
+	for (uint32_t i = 0; i < SPOOL_LOG_MAX; i++) /* another appointment each time */
+		one_of(rig, 5001 + i, MOVES(SCHEDULED, .n = 1, .sequence = place++, .now_ms = NOW + 1 + i), false);
+	all_done(rig);
+	one = thread(rig, 200);
+	assert_int_equal(one.log_count, SPOOL_LOG_MAX);
+	assert_int_equal(one.record.expected, place); /* a refused one has used its place */
+	assert_int_equal(one.record.changed_ms, NOW + SPOOL_LOG_MAX - 3); /* and nothing else */
+	ours(rig, MOVES(CANCEL_REQUESTED, .n = 2, .sequence = 2));
+	assert_int_equal(rig->fault, AGT_FAULT_NONE);
+	theirs(rig, MOVES(CANCELLED, .n = 61, .sequence = place));
+	assert_int_equal(state_of(rig), KW_REFERRAL_CANCELLED);
+}
+
+static void test_spool_thread_full_log_has_its_own_fault(void **state)
+{
+	struct rig *rig = *state;
+	theirs(rig, OPENS(.n = 51));
+	ours(rig, MOVES(ACKNOWLEDGED, .n = 1, .sequence = 1));
+	ours(rig, MOVES(ACCEPTED, .n = 2, .sequence = 2));
+	uint64_t place = 3;
+	for (; rig->fault == AGT_FAULT_NONE && place < SPOOL_LOG_MAX * 2; place++)
+		ours(rig, MOVES(SCHEDULED, .n = (uint8_t)(3 + place % 40), .sequence = place, .now_ms = NOW + (int64_t)place));
+	assert_int_equal(rig->fault, AGT_FAULT_LONG);
+	struct spool_thread one = thread(rig, 200);
+	assert_int_equal(one.log_count, SPOOL_LOG_MAX);
+	ours(rig, MOVES(COMPLETED, .n = 2, .sequence = place - 1));
+	assert_int_equal(rig->fault, AGT_FAULT_NONE);
+}
+
 struct follows {
 	uint32_t count;
 	struct spool_follow list[8];
@@ -614,6 +731,10 @@ int main(void)
 		SPOOL_CASE(test_spool_thread_answer_proves_the_opening),
 		SPOOL_CASE(test_spool_thread_gap_is_given_up_in_the_end),
 		SPOOL_CASE(test_spool_thread_strangers_stay_apart),
+		SPOOL_CASE(test_spool_thread_early_ones_have_a_quota_each),
+		SPOOL_CASE(test_spool_thread_no_room_there_is_tried_again),
+		SPOOL_CASE(test_spool_thread_full_log_leaves_a_way_out),
+		SPOOL_CASE(test_spool_thread_full_log_has_its_own_fault),
 		SPOOL_CASE(test_spool_tracks_go_with_the_row),
 		SPOOL_CASE(test_spool_withdrawal_asks_for_an_answer),
 		SPOOL_CASE(test_spool_follow_up_that_is_not_wanted_goes),
