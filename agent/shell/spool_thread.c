@@ -390,6 +390,9 @@ static enum kw_err void_opening(struct spool *spool, MDB_txn *txn, const struct 
 		.now_ms = spool->now_ms};
 	struct spool_move move = {.item = item, .number = item->number};
 
+	/* It has arrived: the other side has answered, though its receipt was late or got lost. */
+	if (pass->thread.record.expected > 1)
+		return KW_OK;
 	pass->event = event;
 	pass->result = (struct agt_thread_result){.verdict = AGT_THREAD_ILLEGAL, .next = pass->thread.record};
 	if (event.kind == KW_THREAD_REFERRAL)

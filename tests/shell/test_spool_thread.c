@@ -232,6 +232,19 @@ static void test_spool_thread_undeliverable(void **state)
 	assert_false(agt_thread_is_open(&one.record));
 }
 
+/* Its receipt was late, and the sender's own clock gave it up; but the other side had answered. */
+static void test_spool_thread_opening_that_was_answered_has_arrived(void **state)
+{
+	struct rig *rig = *state;
+	ours(rig, OPENS(.n = 1, .kind = KW_THREAD_TRANSFER, .state = KW_TRANSFER_OFFERED));
+	theirs(rig, SAYS(TRANSFER, ACKNOWLEDGED, .n = 51, .sequence = 1));
+	notice(rig, 1, KW_EEXPIRED, 0);
+	struct spool_thread one = thread(rig, 200);
+	assert_false(one.record.failed);
+	assert_int_equal(one.record.state, KW_TRANSFER_ACKNOWLEDGED);
+	assert_true(agt_thread_is_open(&one.record));
+}
+
 static void test_spool_thread_gap_is_given_up_in_the_end(void **state)
 {
 	struct rig *rig = *state;
@@ -470,6 +483,7 @@ int main(void)
 		SPOOL_CASE(test_spool_thread_stands_when_ours_was_refused),
 		SPOOL_CASE(test_spool_thread_keeps_what_stands_on_a_refused_one),
 		SPOOL_CASE(test_spool_thread_undeliverable),
+		SPOOL_CASE(test_spool_thread_opening_that_was_answered_has_arrived),
 		SPOOL_CASE(test_spool_thread_gap_is_given_up_in_the_end),
 		SPOOL_CASE(test_spool_thread_strangers_stay_apart),
 		SPOOL_CASE(test_spool_tracks_go_with_the_row),
