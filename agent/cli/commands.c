@@ -168,6 +168,14 @@ static const char HUB_LIST_DETAILS[] =
 	"  kinward hub list\n"
 	"  kinward hub list --json\n";
 
+static const char TRACING_DETAILS[] =
+	"A tracing case begins with a TracingRequest (kinward send AGENCY --content request.json). The agency that sent it leads:\n"
+	"it says tracing, verifying, verified, not_verified, reunification_planned, reunified, follow_up, closed, suspended,\n"
+	"invalid, reopened. The other one says family_located. Reunified is not closed: a follow-up comes first.\n\n"
+	"  kinward tracing event 77ab...41 tracing --action community --outcome unsuccessful\n"
+	"  kinward tracing event 77ab...41 family_located --located inter_camp\n"
+	"  kinward tracing event 77ab...41 closed --reason followed_up\n";
+
 const struct cli_group CLI_GROUPS[] = {
 	{"hub", "set up a hub and enrol agencies, on the hub's machine",
 		"  kinward hub init --name ke-hub --address hub.example.org:7443\n"
@@ -178,6 +186,7 @@ const struct cli_group CLI_GROUPS[] = {
 		"  kinward consent list                            who has answered, and who has not\n"
 		"  kinward consent erase 77ab...41                 a holder's answer, where agent.yaml says erase: manual\n"
 		"  kinward consent retain 77ab...41 --ground court_order\n"},
+	{"tracing", "search for a family, and bring it together", "  kinward tracing event 77ab...41 verifying\n"},
 	{"transfer", "move a case to another agency, which then owns it",
 		"  kinward transfer offer agency-b --summary case.json ...     the owner\n"
 		"  kinward transfer request agency-a --case-ref K-17 ...       the would-be owner\n"
@@ -245,6 +254,9 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "transfer complete", .args = "THREAD", .summary = "Say that our file of a case that was ours is closed",
 		.details = "  kinward transfer complete 77ab...41\n", .args_min = 1, .args_max = 1,
 		.options = CLI_TRANSFER_SIMPLE_OPTIONS, .run = cli_run_transfer_complete},
+	{.name = "tracing event", .args = "THREAD STATE", .summary = "Say how the search for a family stands",
+		.details = TRACING_DETAILS, .args_min = 2, .args_max = 2, .options = CLI_TRACING_EVENT_OPTIONS,
+		.run = cli_run_tracing_event},
 	{.name = "watch", .args = "", .summary = "Print each new message as it comes",
 		.details = "Those not acknowledged come first; one that is never acknowledged comes again each time.\n\n"
 			   "  kinward watch --json | your-program\n", .options = CLI_WATCH_OPTIONS, .run = cli_run_watch},
