@@ -23,6 +23,8 @@ extern const struct cli_option CLI_TODO_OPTIONS[];
 extern const struct cli_option CLI_VALIDATE_OPTIONS[];
 extern const struct cli_option CLI_ASSESS_OPTIONS[];
 extern const struct cli_option CLI_SURVEILLANCE_OPTIONS[];
+extern const struct cli_option CLI_INDICATORS_OPTIONS[];
+extern const struct cli_option CLI_SUPERVISION_OPTIONS[];
 
 extern const struct cli_option CLI_HUB_INIT_OPTIONS[];
 extern const struct cli_option CLI_HUB_ADD_OPTIONS[];
@@ -63,6 +65,8 @@ int cli_run_template(struct cli_call *call);
 int cli_run_validate(struct cli_call *call);
 int cli_run_assess(struct cli_call *call);
 int cli_run_surveillance(struct cli_call *call);
+int cli_run_indicators(struct cli_call *call);
+int cli_run_supervision(struct cli_call *call);
 int cli_run_hub_init(struct cli_call *call);
 int cli_run_hub_add(struct cli_call *call);
 int cli_run_hub_list(struct cli_call *call);

@@ -5,7 +5,8 @@
 
 #include "agent/shell/socket.h"
 
-/* Shared by socket.c (connections and bytes), socket_call.c (requests), socket_list.c (items) and socket_case.c (threads). */
+/* Shared by socket.c (connections and bytes), socket_call.c (requests), socket_list.c (items) socket_case.c (threads)
+ * and socket_week.c (weekly numbers). */
 
 struct socket_conn {
 	uv_pipe_t pipe;
@@ -63,6 +64,8 @@ void socket_do_show(struct socket_conn *conn, uint64_t id, const Kinward__V1__Sh
 void socket_do_cases(struct socket_conn *conn, uint64_t id, const Kinward__V1__CaseListRequest *request);
 void socket_do_case(struct socket_conn *conn, uint64_t id, const Kinward__V1__CaseShowRequest *request);
 void socket_do_todo(struct socket_conn *conn, uint64_t id, const Kinward__V1__TodoRequest *request);
+void socket_do_care_count(struct socket_conn *conn, uint64_t id);
+void socket_do_week_keep(struct socket_conn *conn, uint64_t id, const Kinward__V1__WeekKeepRequest *request);
 void socket_do_subscribe(struct socket_conn *conn, uint64_t id, const Kinward__V1__SubscribeRequest *request);
 
 #endif

@@ -164,6 +164,8 @@ struct spool_receipt {
 	uint8_t risk;
 };
 
+#define SPOOL_KEEP_NAME_SIZE_MAX 32u
+
 enum spool_op_type {
 	SPOOL_OP_APPEND,    /* append: a row at the outbox' end */
 	SPOOL_OP_HELD,      /* held: R0 */
@@ -173,7 +175,8 @@ enum spool_op_type {
 	SPOOL_OP_NOTICE,    /* notice: from the hub about a message of ours */
 	SPOOL_OP_ACK,       /* ack: the caller has seen these */
 	SPOOL_OP_REGISTER,  /* registration */
-	SPOOL_OP_SWEEP      /* sweep: expire, forget */
+	SPOOL_OP_SWEEP,     /* sweep: expire, forget */
+	SPOOL_OP_KEEP       /* keep: content, unless there is one of that name already; then content becomes that one */
 };
 
 enum spool_arrival {
@@ -195,7 +198,7 @@ struct spool_op {
 	/* Results */
 	uint32_t gone_count;
 	struct spool_gone *gone; /* rows that left the outbox: tell the core. Freed with the operation */
-	bool repeat;             /* receive, register: it was there already */
+	bool repeat;             /* receive, register, keep: it was there already */
 	uint32_t count;          /* ack: how many changed */
 	uint64_t number;         /* append, receive: the item's number */
 	enum agt_thread_fault fault;  /* append: refused, nothing is stored; `present` is the thread as it is */
@@ -257,6 +260,9 @@ struct spool_op {
 			int64_t now_ms;
 			uint32_t rows_max;
 		} sweep;
+		struct {
+			char name[SPOOL_KEEP_NAME_SIZE_MAX + 1];
+		} keep; /* with empty content: only asks */
 	} u;
 };
 
@@ -357,6 +363,11 @@ KW_MUST_USE enum kw_err spool_steps(struct spool *spool, const struct spool_thre
 /* What the agent has to say by itself, from key `from` on. */
 KW_MUST_USE enum kw_err spool_follows(struct spool *spool, uint64_t from,
 	bool (*each)(void *user, const struct spool_follow *follow), void *user);
+
+/* All registrations, in no order, until `each` returns false. The bytes are a packed UascRegistration, checked when it was
+ * stored. Damaged rows are skipped and counted. */
+KW_MUST_USE enum kw_err spool_registrations(struct spool *spool, bool (*each)(void *user, struct kw_view registration),
+	void *user);
 
 /* Receipts due from `from` on (a key), at most SPOOL_RECEIPTS_MAX * 4 of them. */
 KW_MUST_USE enum kw_err spool_due(struct spool *spool, uint64_t from,
