@@ -141,6 +141,20 @@ static const char SURVEILLANCE_DETAILS[] =
 	"years and reports within four weeks. What one of them does not say counts as no difference. A person decides.\n\n"
 	"  kinward surveillance candidates --since 2026-W40\n";
 
+static const char INDICATORS_DETAILS[] =
+	"Counts what became of our own referrals and reunifications in a week that is over, and the care arrangements of our\n"
+	"registrations, hides what could lead to a child, and keeps the result: asked again, it tells the same.\n\n"
+	"The area is the P-code of level 1. A place that says level 1 is taken as it is; of any other P-code the two letters of\n"
+	"the country and the first 2 digits are taken, or as many as --admin1-digits says; without them, the country.\n\n"
+	"  kinward indicators --week 2026-W47\n"
+	"  kinward indicators --week 2026-W47 --send coordination      also a second time: nothing is sent twice\n";
+
+static const char SUPERVISION_DETAILS[] =
+	"Counts the open referrals and transfers by risk, and those that are late on our side, as they are now; the other numbers\n"
+	"are for you to give. A case in several of them with one agency counts once, with its highest risk. Look first, then send.\n\n"
+	"  kinward supervision --month 2026-11 --caseworkers 12 --supervisors 2 --sessions-planned 24 --sessions-held 21\n"
+	"  kinward supervision --month 2026-11 ... --send coordination\n";
+
 static const char AGENT_INIT_DETAILS[] =
 	"Makes this agency's keys and enrols it with the single-use code from the hub's operator. Writes the state directory\n"
 	"with keys, certificates, directory and agent.yaml, and prints the agency's identity fingerprint: the operator sees\n"
@@ -283,6 +297,10 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "surveillance", .args = "candidates", .summary = "Weekly separation reports: which cases may be one child",
 		.details = SURVEILLANCE_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_SURVEILLANCE_OPTIONS,
 		.run = cli_run_surveillance},
+	{.name = "indicators", .args = "", .summary = "Our week in numbers for coordination, suppressed here",
+		.details = INDICATORS_DETAILS, .options = CLI_INDICATORS_OPTIONS, .run = cli_run_indicators},
+	{.name = "supervision", .args = "", .summary = "Our month of supervision for coordination",
+		.details = SUPERVISION_DETAILS, .options = CLI_SUPERVISION_OPTIONS, .run = cli_run_supervision},
 	{.name = "status", .args = "", .summary = "Is the agent online, and what is it doing",
 		.details = "  kinward status\n  kinward status --json\n", .run = cli_run_status},
 	{.name = "keys", .args = "", .summary = "Our fingerprints, and the agencies we can send to",

@@ -23,6 +23,8 @@ extern const struct cli_option CLI_TODO_OPTIONS[];
 extern const struct cli_option CLI_VALIDATE_OPTIONS[];
 extern const struct cli_option CLI_ASSESS_OPTIONS[];
 extern const struct cli_option CLI_SURVEILLANCE_OPTIONS[];
+extern const struct cli_option CLI_INDICATORS_OPTIONS[];
+extern const struct cli_option CLI_SUPERVISION_OPTIONS[];
 
 extern const struct cli_option CLI_CONSENT_WITHDRAW_OPTIONS[];
 extern const struct cli_option CLI_CONSENT_LIST_OPTIONS[];
@@ -87,6 +89,8 @@ int cli_run_transfer_reject(struct cli_call *call);
 int cli_run_transfer_withdraw(struct cli_call *call);
 int cli_run_transfer_confirm(struct cli_call *call);
 int cli_run_transfer_complete(struct cli_call *call);
+int cli_run_indicators(struct cli_call *call);
+int cli_run_supervision(struct cli_call *call);
 int cli_run_hub_init(struct cli_call *call);
 int cli_run_hub_add(struct cli_call *call);
 int cli_run_hub_list(struct cli_call *call);

@@ -295,6 +295,12 @@ static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *reques
 	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_LIST:
 		socket_do_consents(conn, request->id, request->consent_list);
 		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_CARE_COUNT:
+		socket_do_care_count(conn, request->id);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_WEEK_KEEP:
+		socket_do_week_keep(conn, request->id, request->week_keep);
+		break;
 	case KINWARD__V1__LOCAL_REQUEST__BODY_CASES:
 		socket_do_cases(conn, request->id, request->cases);
 		break;

@@ -218,6 +218,8 @@ struct spool_receipt {
 	uint8_t risk;
 };
 
+#define SPOOL_KEEP_NAME_SIZE_MAX 32u
+
 enum spool_op_type {
 	SPOOL_OP_APPEND,    /* append: a row at the outbox' end */
 	SPOOL_OP_HELD,      /* held: R0 */
@@ -229,7 +231,8 @@ enum spool_op_type {
 	SPOOL_OP_REGISTER,  /* registration */
 	SPOOL_OP_SWEEP,     /* sweep: expire, forget */
 	SPOOL_OP_WITHDRAW,  /* withdraw: consent to share a case, a thread or a record */
-	SPOOL_OP_ANSWER     /* answer: what we do about an Erase that waits for a person */
+	SPOOL_OP_ANSWER,    /* answer: what we do about an Erase that waits for a person */
+	SPOOL_OP_KEEP       /* keep: content, unless there is one of that name already; then content becomes that one */
 };
 
 enum spool_arrival {
@@ -251,7 +254,7 @@ struct spool_op {
 	/* Results */
 	uint32_t gone_count;
 	struct spool_gone *gone; /* rows that left the outbox: tell the core. Freed with the operation */
-	bool repeat;             /* receive, register: it was there already */
+	bool repeat;             /* receive, register, keep: it was there already */
 	uint32_t count;          /* ack: how many changed */
 	uint64_t number;         /* append, receive: the item's number */
 	enum agt_thread_fault fault;  /* append: refused, nothing is stored; `present` is the thread as it is */
@@ -326,6 +329,9 @@ struct spool_op {
 			struct kw_id thread_id;
 			struct spool_erasure *erasure; /* outcome, ground, until, note; freed with the operation. op->count 0: none waits */
 		} answer;
+		struct {
+			char name[SPOOL_KEEP_NAME_SIZE_MAX + 1];
+		} keep; /* with empty content: only asks */
 	} u;
 };
 
@@ -438,6 +444,10 @@ KW_MUST_USE enum kw_err spool_erasure(struct spool *spool, const struct kw_id *t
 	struct spool_erasure *out);
 /* The tag under which a pseudonym stands in erasures: 8 bytes. */
 KW_MUST_USE enum kw_err spool_case_tag(const struct spool *spool, const char *case_ref, uint8_t *out);
+/* All registrations, in no order, until `each` returns false. The bytes are a packed UascRegistration, checked when it was
+ * stored. Damaged rows are skipped and counted. */
+KW_MUST_USE enum kw_err spool_registrations(struct spool *spool, bool (*each)(void *user, struct kw_view registration),
+	void *user);
 
 /* Receipts due from `from` on (a key), at most SPOOL_RECEIPTS_MAX * 4 of them. */
 KW_MUST_USE enum kw_err spool_due(struct spool *spool, uint64_t from,

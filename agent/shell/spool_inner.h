@@ -10,7 +10,7 @@
 /* Shared by the spool's own files; nobody else includes it.
  *
  * Tables (all keys big-endian):
- *   meta    "state" → spool_numbers; "check" → a sealed constant that proves the store key
+ *   meta    "state" → spool_numbers; "check" → a sealed constant that proves the store key; "keep:" ‖ name → sealed
  *   out     class ‖ sequence → number ‖ at ‖ envelope id ‖ expiry ‖ wants ‖ envelope       (ciphertext already)
  *   retry   due ms ‖ number → class ‖ an out row
  *   env     envelope id → number ‖ class ‖ sequence                                        (0 in place of a retried row)
@@ -241,6 +241,7 @@ KW_MUST_USE enum kw_err spool_run_epoch(struct spool *spool, MDB_txn *txn, struc
 KW_MUST_USE enum kw_err spool_run_receive(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_notice(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_ack(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+KW_MUST_USE enum kw_err spool_run_keep(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_register(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_sweep(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 /* All rows count as unsent again. */
