@@ -89,9 +89,13 @@ static struct hub_options hub_options_of(const struct config *config, const char
 {
 	const struct config_values *values = config->values;
 	struct hub_options options = {.limits = BRK_LIMITS_DEFAULT, .name = config->hub};
+	options.limits.threads = config->threads;
+	options.limits.coordinator = config->coordinator;
 	options.store.path = db;
 	options.store.map_size = (values->map_size_mib != NULL ? *values->map_size_mib : MAP_SIZE_MIB_DEFAULT) << 20;
+#ifdef KW_UNSAFE_TESTS
 	options.store.unsafe_no_sync = getenv("KW_UNSAFE_NO_SYNC") != NULL;
+#endif
 	options.store.new_epoch = getenv("KW_NEW_EPOCH") != NULL;
 	if (values->connections_max != NULL)
 		options.limits.conns_max = *values->connections_max;
@@ -119,19 +123,63 @@ static struct kw_link_limits link_limits_of(const struct config *config)
 	return limits;
 }
 
+/* One line for a step of the start that failed: which setting or file is at fault, and what to do. */
+static enum kw_err tell(const struct server *server, const char *field, enum kw_err err, const char *text)
+{
+	if (err != KW_OK)
+		kw_log(KW_LOG_ERROR, "start_failed", KW_LOG_STR("folder", server->config.folder), KW_LOG_STR("field", field),
+			KW_LOG_ERR(err), KW_LOG_STR("text", text != NULL ? text : kw_err_text(err)));
+	return err;
+}
+
+static const char *store_text(enum kw_err err)
+{
+	switch (err) {
+	case KW_EBUSY:
+		return "another broker runs on this store: stop that one first, or start this one with another hub's configuration";
+	case KW_ECORRUPT:
+		return "the store is damaged: move this folder away, put a backup in its place, and start once with KW_NEW_EPOCH=1";
+	case KW_EVERSION:
+		return "the store was made by a later version: start that version";
+#ifdef KW_UNSAFE_TESTS
+	case KW_EDENIED:
+		return "KW_UNSAFE_NO_SYNC is for the tests alone: unset it";
+#endif
+	case KW_EIO:
+		return "the folder cannot be written or synced: look at its owner, its mode and the disk, then start again";
+	default:
+		return NULL;
+	}
+}
+
+static const char *listen_text(enum kw_err err)
+{
+	switch (err) {
+	case KW_EBUSY:
+		return "another program listens at this address and port (ss -ltnp shows which): stop it, or write another listen";
+	case KW_ENOTFOUND:
+		return "this machine has no such address (ip address lists them): write one of its own, or 0.0.0.0 for all";
+	case KW_EDENIED:
+		return "this port is not for this user: write one above 1023, or start with CAP_NET_BIND_SERVICE";
+	default:
+		return NULL;
+	}
+}
+
 static enum kw_err open_all(struct server *server)
 {
 	char db[CONFIG_PATH_SIZE];
 	char chain[CONFIG_PATH_SIZE];
 	enum kw_err err = office_open(&server->config, &server->office);
-	if (err == KW_OK)
-		err = config_path(&server->config, "db", db);
+	if (err != KW_OK)
+		return err; /* told already */
+	err = config_path(&server->config, "db", db);
 	if (err == KW_OK)
 		err = config_path(&server->config, "server.pem", chain);
 	if (err == KW_OK)
 		err = kw_net_new(&server->loop, &server->net);
 	if (err != KW_OK)
-		return err;
+		return tell(server, "", err, NULL);
 	struct hub_options options = hub_options_of(&server->config, db);
 	const struct doors_options doors_options = {
 		.net = server->net,
@@ -144,10 +192,14 @@ static enum kw_err open_all(struct server *server)
 	};
 	err = doors_new(&doors_options, chain, &server->doors);
 	if (err != KW_OK)
-		return err;
+		return tell(server, "server.pem", err, err == KW_ENOMEM ? NULL
+			: "server.pem, server.key and root.pem do not fit each other: put them back from a backup");
 	const struct hub_wire wire = doors_wire(server->doors);
 	err = hub_new(&options, &server->loop, &wire, &server->hub);
-	return err != KW_OK ? err : doors_open(server->doors, server->hub);
+	if (err != KW_OK)
+		return tell(server, "db", err, store_text(err));
+	err = doors_open(server->doors, server->hub);
+	return tell(server, "listen", err, listen_text(err));
 }
 
 static void start_handles(struct server *server)
@@ -183,11 +235,8 @@ static void close_all(struct server *server)
 static int serve(struct server *server)
 {
 	enum kw_err err = open_all(server);
-	if (err != KW_OK) {
-		kw_log(KW_LOG_ERROR, "start_failed", KW_LOG_STR("folder", server->config.folder), KW_LOG_ERR(err),
-			KW_LOG_STR("text", kw_err_text(err)));
+	if (err != KW_OK)
 		return EXIT_FAILURE;
-	}
 	start_handles(server);
 	kw_log(KW_LOG_INFO, "ready", KW_LOG_STR("hub", server->config.hub.text),
 		KW_LOG_STR("listen", server->config.values->listen), KW_LOG_INT("port", doors_port(server->doors)));
@@ -198,14 +247,32 @@ static int serve(struct server *server)
 	return EXIT_SUCCESS;
 }
 
+static const char USAGE[] =
+	"Usage: kinward-broker CONFIG | --help | --version\n\n"
+	"Runs a hub in the foreground; its log is one JSON object a line on standard error. Make CONFIG with\n"
+	"`kinward hub init`; man kinward-broker has every setting.\n\n"
+	"  kinward hub init --dir /var/lib/kinward/hub --name ke-hub --address hub.example.org:7443\n"
+	"  kinward-broker /var/lib/kinward/hub/broker.yaml\n\n"
+	"Exit codes:\n"
+	"  0   stopped by SIGTERM or SIGINT\n"
+	"  1   it cannot start, or the store failed; the log says what to do\n"
+	"  2   wrong command line or configuration\n";
+
 int main(int argc, char **argv)
 {
 	static struct server server;
-	if (argc != 2 || strcmp(argv[1], "--help") == 0) {
-		(void)fprintf(argc == 2 ? stdout : stderr,
-			"usage: kinward-broker CONFIG\n\n"
-			"Runs a hub. Make CONFIG with `kinward hub init`; man kinward-broker has every setting.\n");
-		return argc == 2 ? EXIT_SUCCESS : 2;
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		(void)fputs(USAGE, stdout);
+		return EXIT_SUCCESS;
+	}
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		(void)puts("kinward-broker " KW_VERSION);
+		return EXIT_SUCCESS;
+	}
+	if (argc != 2 || argv[1][0] == '-') {
+		(void)fprintf(stderr, "kinward-broker: %s%s\n%s", argc == 2 ? "no such option: " : "give one configuration file",
+			argc == 2 ? argv[1] : "", USAGE);
+		return 2;
 	}
 	harden();
 	struct kw_config_fault fault;

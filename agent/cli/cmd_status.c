@@ -9,6 +9,17 @@ static void print_count(FILE *out, const char *name, uint64_t count, const char 
 	(void)fprintf(out, "  %-14s %8" PRIu64 "  %s\n", name, count, meaning);
 }
 
+static void print_store(FILE *out, Kinward__V1__StoreState state)
+{
+	static const char *const SAYS[] = {
+		[KINWARD__V1__STORE_STATE__STORE_STATE_LOW] = "nearly full; nothing new is taken here",
+		[KINWARD__V1__STORE_STATE__STORE_STATE_HOLD] = "FULL; nothing new is taken here, and messages for us wait at the hub",
+		[KINWARD__V1__STORE_STATE__STORE_STATE_FULL] = "FULL; nothing can be written, and what is under way waits unconfirmed",
+	};
+	if ((size_t)state < sizeof(SAYS) / sizeof(SAYS[0]) && SAYS[state] != NULL)
+		(void)fprintf(out, "  store: %s. Free disk, or raise store_mib in agent.yaml and restart.\n", SAYS[state]);
+}
+
 static void print_status(FILE *out, const Kinward__V1__StatusReply *status)
 {
 	cli_print_text(out, status->agency);
@@ -20,12 +31,19 @@ static void print_status(FILE *out, const Kinward__V1__StatusReply *status)
 	if (status->problem[0]) {
 		(void)fputs("  problem: ", out);
 		cli_print_text(out, status->problem);
+		if (status->problem_text[0]) {
+			(void)fputs(": ", out);
+			cli_print_text(out, status->problem_text);
+		}
 		(void)fputc('\n', out);
 	}
+	print_store(out, status->store);
 	print_count(out, "inbox new", status->inbox_new, "not acknowledged yet (kinward inbox)");
 	print_count(out, "received", status->received, "since the store was made");
 	print_count(out, "sent", status->sent, "since the store was made; of these, now:");
 	print_count(out, "  queued", status->queued, "only here yet");
+	if (status->put_off > 0)
+		print_count(out, "    put off", status->put_off, "of the queued ones; refused by the hub for now, sent again by themselves");
 	print_count(out, "  held", status->held, "at the hub");
 	print_count(out, "  delivered", status->delivered, "at the recipient's agent");
 	print_count(out, "  opened", status->opened, "opened and verified there");

@@ -4,10 +4,6 @@
 
 #include <string.h>
 
-#ifndef KW_VERSION
-#define KW_VERSION "0.1.0"
-#endif
-
 static int run_version(struct cli_call *call)
 {
 	if (call->json)
@@ -84,6 +80,17 @@ static const char VALIDATE_DETAILS[] =
 	"  kinward validate --as ReferralRequest referral.json       what kinward send --referral takes\n"
 	"  kinward validate --json outgoing/ late.json\n";
 
+static const char ASSESS_DETAILS[] =
+	"Asks for what is not given and advises a desk review, a multi-sector, a rapid or a site-specific assessment. With fewer\n"
+	"than 15 distinct affected communities each is assessed; from 15 on a sample speaks for all. It needs no agent.\n\n"
+	"  kinward assess choose\n"
+	"  kinward assess choose --phase later --access sites --communities 9 --recent-data no --multi-sector no\n";
+
+static const char SURVEILLANCE_DETAILS[] =
+	"Reads the SeparationReports in the inbox and flags pairs of cases of one village, sex and cause, with ages within two\n"
+	"years and reports within four weeks. What one of them does not say counts as no difference. A person decides.\n\n"
+	"  kinward surveillance candidates --since 2026-W40\n";
+
 const struct cli_command CLI_COMMANDS[] = {
 	{.name = "send", .args = "AGENCY", .summary = "Send a referral, or any message, to another agency",
 		.details = SEND_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_SEND_OPTIONS, .run = cli_run_send},
@@ -115,6 +122,11 @@ const struct cli_command CLI_COMMANDS[] = {
 		.details = "Each stays on the list until it is acknowledged. Call the other agency, or send again.\n\n"
 			   "  kinward dead-letters\n  kinward ack 5f2c...09\n", .options = CLI_LIST_OPTIONS,
 		.run = cli_run_dead_letters},
+	{.name = "assess", .args = "choose", .summary = "Which assessment to make of separation and protection, and why",
+		.details = ASSESS_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_ASSESS_OPTIONS, .run = cli_run_assess},
+	{.name = "surveillance", .args = "candidates", .summary = "Weekly separation reports: which cases may be one child",
+		.details = SURVEILLANCE_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_SURVEILLANCE_OPTIONS,
+		.run = cli_run_surveillance},
 	{.name = "status", .args = "", .summary = "Is the agent online, and what is it doing",
 		.details = "  kinward status\n  kinward status --json\n", .run = cli_run_status},
 	{.name = "keys", .args = "", .summary = "Our fingerprints, and the agencies we can send to",

@@ -17,6 +17,8 @@ extern const struct cli_option CLI_WATCH_OPTIONS[];
 extern const struct cli_option CLI_CASE_OPTIONS[];
 extern const struct cli_option CLI_TODO_OPTIONS[];
 extern const struct cli_option CLI_VALIDATE_OPTIONS[];
+extern const struct cli_option CLI_ASSESS_OPTIONS[];
+extern const struct cli_option CLI_SURVEILLANCE_OPTIONS[];
 
 int cli_run_send(struct cli_call *call);
 int cli_run_event(struct cli_call *call);
@@ -32,6 +34,8 @@ int cli_run_import(struct cli_call *call);
 int cli_run_case(struct cli_call *call);
 int cli_run_todo(struct cli_call *call);
 int cli_run_validate(struct cli_call *call);
+int cli_run_assess(struct cli_call *call);
+int cli_run_surveillance(struct cli_call *call);
 
 /* Fills 16 random bytes. 0, or an exit code after printing. */
 int cli_random_id(struct cli_call *call, uint8_t id[KW_ID_SIZE]);

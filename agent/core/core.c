@@ -110,6 +110,7 @@ static void on_conn_down(struct agt *agt, const struct agt_event *event, struct 
 	if (agt->state != AGT_CLOSING) /* else the wait was set with the reason */
 		schedule(agt, event, 0);
 	agt->state = AGT_IDLE;
+	agt->hub_full_until_ms = 0; /* the next session hears of it again */
 	note(plan, AGT_NOTE_OFFLINE, event->u.err);
 }
 
@@ -180,6 +181,28 @@ static void on_message(struct agt *agt, const struct agt_event *event, struct ag
 		broke_rules(agt, event, plan);
 }
 
+/* The hub may have no room for what we send; it says so while it lasts. */
+static void hub_full(struct agt *agt, const struct agt_event *event, struct agt_plan *plan)
+{
+	uint64_t lasts_ms = event->u.error.retry_after_ms;
+
+	if (lasts_ms < AGT_HUB_FULL_MIN_MS)
+		lasts_ms = AGT_HUB_FULL_MIN_MS;
+	if (lasts_ms > AGT_HUB_FULL_MAX_MS)
+		lasts_ms = AGT_HUB_FULL_MAX_MS;
+	if (agt->hub_full_until_ms == 0)
+		note(plan, AGT_NOTE_HUB_REFUSES, event->u.error.code);
+	agt->hub_full_until_ms = event->mono_ms + lasts_ms;
+}
+
+static void hub_takes(struct agt *agt, struct agt_plan *plan)
+{
+	if (agt->hub_full_until_ms == 0)
+		return;
+	agt->hub_full_until_ms = 0;
+	note(plan, AGT_NOTE_HUB_TAKES, KW_OK);
+}
+
 static void on_ack(struct agt *agt, const struct agt_event *event, struct agt_plan *plan)
 {
 	const struct kw_frame_ack *ack = &event->u.ack;
@@ -187,8 +210,11 @@ static void on_ack(struct agt *agt, const struct agt_event *event, struct agt_pl
 	if (agt->state != AGT_ONLINE)
 		return;
 	for (int c = KW_URGENT; c < KW_MSG_CLASS_COUNT; c++) {
-		if ((ack->credit_mask & (1u << c)) != 0)
+		if ((ack->credit_mask & (1u << c)) != 0) {
+			if (ack->credits[c].messages > agt->outbox[c].tx.credit.messages)
+				hub_takes(agt, plan);
 			kw_tx_credit(&agt->outbox[c].tx, ack->credits[c]);
+		}
 		if ((ack->cursor_mask & (1u << c)) == 0 || ack->cursors[c].epoch != agt->epoch)
 			continue;
 		if (!agt_outbox_held(agt, (enum kw_msg_class)c, ack->cursors[c].sequence, plan)) {
@@ -202,7 +228,10 @@ static void on_error(struct agt *agt, const struct agt_event *event, struct agt_
 {
 	const struct kw_frame_error *error = &event->u.error;
 
-	note(plan, AGT_NOTE_HUB_REFUSES, error->code);
+	if (error->code == KW_ENOSPACE && agt->state == AGT_ONLINE)
+		hub_full(agt, event, plan);
+	else
+		note(plan, AGT_NOTE_HUB_REFUSES, error->code);
 	if (error->scope != 3 || (agt->state != AGT_GREETING && agt->state != AGT_ONLINE))
 		return;
 	/* What will be refused again is asked rarely; somebody may mend it meanwhile. */
@@ -249,6 +278,8 @@ static void on_tick(struct agt *agt, const struct agt_event *event, struct agt_p
 		agt->ping_ms = event->mono_ms;
 		agt_plan_add(plan, AGT_FX_PING);
 	}
+	if (agt->hub_full_until_ms != 0 && event->mono_ms >= agt->hub_full_until_ms)
+		hub_takes(agt, plan);
 }
 
 static void on_start(struct agt *agt, const struct agt_event *event)
@@ -308,6 +339,9 @@ static void dispatch(struct agt *agt, const struct agt_event *event, struct agt_
 		break;
 	case AGT_EV_RECEIPTED:
 		agt_outbox_gone(agt, event->u.receipted.msg_class, event->u.receipted.sequence, plan);
+		break;
+	case AGT_EV_SPACE:
+		agt_inflow_space(agt, event->u.hold);
 		break;
 	case AGT_EV_TICK:
 		on_tick(agt, event, plan);

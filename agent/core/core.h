@@ -19,6 +19,9 @@
  * Each CONNECT is answered by CONN_UP or CONN_DOWN, and each CONN_UP is followed by one CONN_DOWN, also after a
  * DISCONNECT of ours. In between no event of an older connection arrives.
  *
+ * Towards a full disk the core gives no more credit for messages; what was given before may still come, at most a window
+ * of each class. Notices, which are small and free rows, always may. What we send goes on.
+ *
  * A message that the hub refused for now is not the core's to keep: the shell remembers it and submits it again when
  * its time has come, so a lane never waits behind a row that must wait. */
 
@@ -38,6 +41,9 @@ struct agt;
  * heard for PING_MS after a ping. A link that died starts again at PING_MS. */
 #define AGT_PING_MS 30000u
 #define AGT_PING_MAX_MS 900000u
+/* A hub without room says so again while it lasts; what it said is over after its own time, within these. */
+#define AGT_HUB_FULL_MIN_MS 1000u
+#define AGT_HUB_FULL_MAX_MS 600000u
 /* From CONN_UP to WELCOME. */
 #define AGT_WELCOME_MS 20000u
 
@@ -79,6 +85,7 @@ enum agt_event_type {
 	AGT_EV_DRAINED,    /* the network took what was handed over */
 	AGT_EV_ROWS,       /* rows: the answer to REFILL; may be empty */
 	AGT_EV_RECEIPTED,  /* receipted: the row has left the outbox: R1 is stored, or it is a dead letter */
+	AGT_EV_SPACE,      /* hold: our disk has no room for more messages from the hub, or has again */
 	AGT_EV_TICK        /* about once a second */
 };
 
@@ -105,6 +112,7 @@ struct agt_event {
 		struct kw_frame_ack ack;
 		struct kw_frame_error error;
 		uint32_t delay_ms;
+		bool hold;
 		struct {
 			enum kw_msg_class msg_class;
 			uint64_t sequence;
@@ -147,6 +155,7 @@ enum agt_note {
 	AGT_NOTE_OFFLINE,
 	AGT_NOTE_HUB_NEW_EPOCH,
 	AGT_NOTE_HUB_REFUSES,   /* err: what the hub complains of */
+	AGT_NOTE_HUB_TAKES,     /* it has room again, or has not said for a while that it has none */
 	AGT_NOTE_OWN_NEW_EPOCH,
 	AGT_NOTE_PEER_BROKE_RULES,
 	AGT_NOTE_SILENT_LINK

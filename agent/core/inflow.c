@@ -12,12 +12,37 @@ void agt_inflow_start(struct agt *agt, const struct agt_start *start)
 		agt->inflow.lanes[c].durable = start->lanes[c].received;
 }
 
-void agt_inflow_hello(const struct agt *agt, struct kw_frame_hello *hello)
+/* A full disk still takes notices: the hub's refusals of what we sent. */
+static bool is_held(bool hold, int msg_class)
 {
+	return hold && msg_class != KW_CONTROL;
+}
+
+void agt_inflow_hello(struct agt *agt, struct kw_frame_hello *hello)
+{
+	struct agt_inflow *in = &agt->inflow;
+
+	in->hello_hold = in->hold;
 	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++) {
-		hello->cursors[c] = agt->inflow.lanes[c].durable;
-		hello->credits[c] = window;
+		hello->cursors[c] = in->lanes[c].durable;
+		if (!is_held(in->hold, c))
+			hello->credits[c] = window;
 	}
+}
+
+static void tell_all(struct agt_inflow *in)
+{
+	for (int c = KW_URGENT; c < KW_MSG_CLASS_COUNT; c++)
+		in->ack_mask |= (uint8_t)(1u << c);
+}
+
+void agt_inflow_space(struct agt *agt, bool hold)
+{
+	bool ends = agt->inflow.hold && !hold;
+
+	agt->inflow.hold = hold;
+	if (ends && agt->state == AGT_ONLINE)
+		tell_all(&agt->inflow);
 }
 
 void agt_inflow_session(struct agt *agt, uint64_t hub_epoch)
@@ -28,9 +53,11 @@ void agt_inflow_session(struct agt *agt, uint64_t hub_epoch)
 	KW_ASSERT(in->count == 0);
 	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++) {
 		kw_rx_begin(&in->lanes[c], hub_epoch);
-		(void)kw_rx_grant(&in->lanes[c], window, false); /* HELLO has told it */
+		(void)kw_rx_grant(&in->lanes[c], window, is_held(in->hello_hold, c)); /* HELLO has told it */
 	}
 	in->ack_mask = 0;
+	if (in->hello_hold && !in->hold)
+		tell_all(in);
 }
 
 bool agt_inflow_message(struct agt *agt, const struct agt_event *event, struct agt_plan *plan)
@@ -94,10 +121,12 @@ void agt_inflow_ack(struct agt *agt, struct agt_plan *plan)
 	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++) {
 		if ((in->ack_mask & (1u << c)) == 0)
 			continue;
-		effect->u.ack.cursors[c] = in->lanes[c].durable;
-		effect->u.ack.credits[c] = kw_rx_grant(&in->lanes[c], window, false);
+		if (in->lanes[c].durable.sequence > 0) {
+			effect->u.ack.cursors[c] = in->lanes[c].durable;
+			effect->u.ack.cursor_mask |= (uint8_t)(1u << c);
+		}
+		effect->u.ack.credits[c] = kw_rx_grant(&in->lanes[c], window, is_held(in->hold, c));
 	}
-	effect->u.ack.cursor_mask = in->ack_mask;
 	effect->u.ack.credit_mask = in->ack_mask;
 	in->ack_mask = 0;
 }

@@ -49,6 +49,8 @@ struct agt_taken {
 struct agt_inflow {
 	struct kw_rx_lane lanes[KW_MSG_CLASS_COUNT];
 	uint8_t ack_mask; /* classes whose cursor or credit is to be told */
+	bool hold;        /* no credit for messages */
+	bool hello_hold;  /* as our HELLO has told it */
 	uint32_t head;
 	uint32_t count;
 	struct agt_taken taken[AGT_TAKEN_MAX];
@@ -77,6 +79,7 @@ struct agt {
 	uint64_t ping_ms;          /* when the unanswered ping went out */
 	bool pinged;
 	uint32_t ping_after_ms;
+	uint64_t hub_full_until_ms; /* the hub takes nothing new until then, or until it gives credit; 0 = it does */
 	uint64_t out_bytes;        /* handed to the connection since it was last empty */
 	struct agt_outbox outbox[KW_MSG_CLASS_COUNT]; /* KW_CONTROL stays unused */
 	struct agt_inflow inflow;
@@ -104,11 +107,12 @@ void agt_outbox_session(struct agt *agt, enum kw_msg_class msg_class, uint64_t h
 void agt_outbox_pump(struct agt *agt, uint64_t wall_ms, struct agt_plan *plan);
 
 void agt_inflow_start(struct agt *agt, const struct agt_start *start);
-void agt_inflow_hello(const struct agt *agt, struct kw_frame_hello *hello);
+void agt_inflow_hello(struct agt *agt, struct kw_frame_hello *hello);
 void agt_inflow_session(struct agt *agt, uint64_t hub_epoch);
 /* True, or false when the hub overran its credit. The box is consumed either way. */
 bool agt_inflow_message(struct agt *agt, const struct agt_event *event, struct agt_plan *plan);
 void agt_inflow_committed(struct agt *agt);
+void agt_inflow_space(struct agt *agt, bool hold);
 void agt_inflow_ack(struct agt *agt, struct agt_plan *plan);
 
 #endif

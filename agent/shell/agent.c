@@ -11,7 +11,7 @@
  * run. Each second: a tick for the core, rows that are due again; each ten: the expiry sweep.
  *
  * What fails before the loop runs ends the program with a line that says what to do. A failed commit ends it too: nothing
- * was promised for it, and a restart finds either outcome on disk. */
+ * was promised for it, and a restart finds either outcome on disk. One that only finds no room does not: it waits. */
 
 #define FLUSH_TURNS 8
 
@@ -85,6 +85,33 @@ static void on_tick(uv_timer_t *timer)
 	}
 }
 
+void agent_look_at_space(struct agent *agent)
+{
+	static const struct {
+		const char *event;
+		const char *text;
+	} says[] = {
+		[SPOOL_SPACE_OK] = {"space_ok", "There is room again: messages are taken."},
+		[SPOOL_SPACE_LOW] = {"space_low", "The store or its disk is nearly full: nothing new is taken here, what is under way goes "
+										   "on. Free disk, or raise store_mib and restart."},
+		[SPOOL_SPACE_HOLD] = {"space_hold", "The store or its disk is full: messages for us wait at the hub. Free disk, or raise "
+											 "store_mib and restart."},
+		[SPOOL_SPACE_FULL] = {"space_full", "Nothing can be written: what is under way waits, unconfirmed, and goes on by itself "
+											 "once there is room. Free disk, or raise store_mib and restart."},
+	};
+	enum spool_space now = spool_space(agent->spool);
+	bool held = agent->space >= SPOOL_SPACE_HOLD;
+
+	if (now == agent->space)
+		return;
+	kw_log(now == SPOOL_SPACE_OK ? KW_LOG_INFO : KW_LOG_WARN, says[now].event, KW_LOG_STR("text", says[now].text));
+	agent->space = now;
+	if (held != (now >= SPOOL_SPACE_HOLD)) {
+		struct agt_event event = {.type = AGT_EV_SPACE, .u.hold = !held};
+		agent_step(agent, &event);
+	}
+}
+
 /* The end of a turn: one COMMITTED for all that became durable in it, so one ack. */
 static void on_after(uv_check_t *check)
 {
@@ -92,6 +119,7 @@ static void on_after(uv_check_t *check)
 
 	if (agent->stopping)
 		return;
+	agent_look_at_space(agent); /* before the ack of this turn, which gives credit */
 	if (agent->committed > agent->committed_told) {
 		struct agt_event event = {.type = AGT_EV_COMMITTED, .u.ticket = agent->committed};
 
@@ -108,6 +136,38 @@ static void on_after(uv_check_t *check)
 	}
 }
 
+/* One line for what a start failed at: the setting or file, and what to do. */
+static void tell(const char *field, const char *path, enum kw_err err, const char *text)
+{
+	kw_log(KW_LOG_ERROR, "start_failed", KW_LOG_STR("field", field), KW_LOG_STR("path", path), KW_LOG_ERR(err),
+		KW_LOG_STR("text", text != NULL ? text : kw_err_text(err)));
+}
+
+static const char *spool_text(enum kw_err err)
+{
+	switch (err) {
+	case KW_EAUTH:
+		return "the spool was made with another key file: put keys and spool back from the same backup";
+	case KW_ECORRUPT:
+		return "the spool is damaged: put the state directory back from a backup";
+	case KW_EVERSION:
+		return "the spool was made by a later version: start that version";
+	case KW_EIO:
+		return "the folder cannot be written or synced: look at its owner, its mode and the disk, then start again";
+	default:
+		return NULL;
+	}
+}
+
+static const char *socket_text(enum kw_err err)
+{
+	if (err == KW_EEXIST)
+		return "another program listens on this socket, most likely another agent: stop it, or write another socket";
+	if (err == KW_EIO)
+		return "the socket cannot be made: its folder must exist and be writable by this user, or write another socket";
+	return NULL;
+}
+
 static enum kw_err open_spool(struct agent *agent)
 {
 	char path[4096];
@@ -119,8 +179,7 @@ static enum kw_err open_spool(struct agent *agent)
 	if (err == KW_OK)
 		err = spool_open(&options, &agent->loop, &agent->spool);
 	if (err != KW_OK)
-		kw_log(KW_LOG_ERROR, "spool_open", KW_LOG_STR("path", path), KW_LOG_ERR(err), KW_LOG_STR("text", err == KW_EBUSY ?
-			"Another kinward-agent uses this spool; give each agent its own state directory." : kw_err_text(err)));
+		tell("state", path, err, spool_text(err));
 	return err;
 }
 
@@ -135,7 +194,7 @@ static enum kw_err open_socket(struct agent *agent)
 	enum kw_err err = socket_open(&options, &host, &agent->loop, &agent->socket);
 
 	if (err != KW_OK)
-		kw_log(KW_LOG_ERROR, "socket_open", KW_LOG_STR("path", options.path), KW_LOG_ERR(err));
+		tell("socket", options.path, err, socket_text(err));
 	return err;
 }
 
@@ -177,6 +236,7 @@ static enum kw_err start_core(struct agent *agent)
 	agent->due = true; /* what was owed before the restart */
 	agent->follow = true;
 	agent_step(agent, &event);
+	agent_look_at_space(agent);
 	return KW_OK;
 }
 
@@ -185,16 +245,19 @@ static int run(struct agent *agent)
 {
 	enum kw_err err = open_loop(agent);
 
+	if (err != KW_OK)
+		tell("", NULL, err, NULL);
 	if (err == KW_OK)
 		err = open_spool(agent);
-	if (err == KW_OK)
+	if (err == KW_OK) {
 		err = start_core(agent);
+		if (err != KW_OK)
+			tell("", NULL, err, NULL);
+	}
 	if (err == KW_OK)
 		err = open_socket(agent);
-	if (err != KW_OK) {
-		kw_log(KW_LOG_ERROR, "start", KW_LOG_ERR(err), KW_LOG_STR("text", kw_err_text(err)));
+	if (err != KW_OK)
 		return 1;
-	}
 	kw_log(KW_LOG_INFO, "ready", KW_LOG_STR("agency", agent->office.agency.text), KW_LOG_STR("hub", agent->office.hub.text),
 		KW_LOG_STR("socket", agent->settings->socket));
 	(void)sd_notify(0, "READY=1");
@@ -241,13 +304,14 @@ int agent_run(const char *config_path)
 	int code = 2;
 
 	if (agent == NULL || keys_harden() != KW_OK) {
-		kw_log(KW_LOG_ERROR, "start", KW_LOG_ERR(KW_EIO));
+		tell("", NULL, KW_EIO, "the process cannot be hardened: it needs setrlimit and prctl");
 		free(agent);
 		return 1;
 	}
 	(void)signal(SIGPIPE, SIG_IGN); /* writes report it */
 	if (settings_load(config_path, &agent->settings, &fault) != KW_OK) {
-		kw_log(KW_LOG_ERROR, "config", KW_LOG_STR("text", fault.text));
+		kw_log(KW_LOG_ERROR, "start_failed", KW_LOG_STR("field", fault.field), KW_LOG_STR("path", config_path),
+			KW_LOG_ERR(fault.code), KW_LOG_STR("text", fault.text));
 		free(agent);
 		return 2;
 	}

@@ -16,6 +16,8 @@ void agent_op_done(struct spool_op *op, enum kw_err err)
 {
 	struct agent *agent = op->user;
 
+	if (err == KW_ENOSPACE && agent->stopping)
+		return; /* it waited for room; nothing was promised */
 	if (err != KW_OK) {
 		agent_fail(agent, "spool", err);
 		return;
@@ -157,6 +159,13 @@ void agent_in_store(struct agent *agent, const struct agt_effect *effect)
 	spool_do(agent->spool, op);
 }
 
+static const char *notice_text(const struct kw_frame_notice *notice)
+{
+	if (notice->reason == KW_EFULL)
+		return "The hub keeps no more messages for this agency, which has not fetched those it has; sent again by itself.";
+	return notice->retry_after_ms != 0 ? "The hub cannot take this message now; sent again by itself." : kw_err_text(notice->reason);
+}
+
 static void take_notice(const struct spool_box *box, struct spool_op *op)
 {
 	struct kw_frame_notice notice = {0};
@@ -167,7 +176,7 @@ static void take_notice(const struct spool_box *box, struct spool_op *op)
 		notice = (struct kw_frame_notice){0};
 	} else {
 		kw_log(KW_LOG_WARN, "notice", KW_LOG_STR("agency", notice.agency.text), KW_LOG_ERR(notice.reason),
-			KW_LOG_INT("retry_after_ms", notice.retry_after_ms));
+			KW_LOG_INT("retry_after_ms", notice.retry_after_ms), KW_LOG_STR("text", notice_text(&notice)));
 	}
 	op->u.notice.notice = notice;
 }

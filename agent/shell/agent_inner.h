@@ -98,6 +98,7 @@ struct agent {
 	uint32_t ticks;
 	bool sweeping;
 
+	enum spool_space space; /* as the log and the core know it */
 	struct agent_sending *sending;
 	uint32_t sending_count;
 
@@ -113,6 +114,9 @@ struct agent {
 int64_t agent_now_ms(void);
 /* Something only a restart can mend. */
 void agent_fail(struct agent *agent, const char *event, enum kw_err err);
+
+/* The store's room has another level: for the log and, where it matters, the core. Not from within a step. */
+void agent_look_at_space(struct agent *agent);
 
 /* agent_state.c. Paths: `out` of PATH_MAX (4096) bytes. */
 KW_MUST_USE enum kw_err agent_path(const char *folder, const char *file, char *out);
@@ -133,6 +137,8 @@ void agent_conn_down(struct agent *agent, enum kw_err err);
 /* agent_send.c: the socket's host. */
 void agent_send(void *user, Kinward__V1__SendRequest *request, struct socket_call *call);
 void agent_status(void *user, Kinward__V1__StatusReply *reply);
+/* What agent->problem means here and what to do, one sentence; "" when all is well. Static storage. */
+const char *agent_problem_text(const struct agent *agent);
 void agent_identity(void *user, struct socket_identity *out);
 
 /* Puts a message on its way; `op` has item and content. KW_OK takes op and call; otherwise both stay the caller's. call NULL:

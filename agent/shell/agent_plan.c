@@ -112,13 +112,16 @@ static void fx_note(struct agent *agent, const struct agt_effect *effect)
 		[AGT_NOTE_OFFLINE] = "offline",
 		[AGT_NOTE_HUB_NEW_EPOCH] = "hub_new_epoch",
 		[AGT_NOTE_HUB_REFUSES] = "hub_refuses",
+		[AGT_NOTE_HUB_TAKES] = "hub_takes",
 		[AGT_NOTE_OWN_NEW_EPOCH] = "own_new_epoch",
 		[AGT_NOTE_PEER_BROKE_RULES] = "hub_broke_rules",
 		[AGT_NOTE_SILENT_LINK] = "silent_link"};
 	enum agt_note code = effect->u.note.code;
 	enum kw_err err = effect->u.note.err;
 
-	if (code == AGT_NOTE_ONLINE) {
+	if (code == AGT_NOTE_HUB_TAKES) {
+		agent->problem = agent->problem == KW_ENOSPACE ? KW_OK : agent->problem;
+	} else if (code == AGT_NOTE_ONLINE) {
 		agent->problem = KW_OK;
 		agent->since_ms = agent_now_ms();
 	} else if (code == AGT_NOTE_OFFLINE) {
@@ -128,7 +131,8 @@ static void fx_note(struct agent *agent, const struct agt_effect *effect)
 	} else if (err != KW_OK) {
 		agent->problem = err;
 	}
-	kw_log(err == KW_OK ? KW_LOG_INFO : KW_LOG_WARN, names[code], KW_LOG_ERR(err));
+	kw_log(err == KW_OK ? KW_LOG_INFO : KW_LOG_WARN, names[code], KW_LOG_ERR(err),
+		KW_LOG_STR("text", code == AGT_NOTE_HUB_REFUSES ? agent_problem_text(agent) : ""));
 }
 
 static void execute(struct agent *agent, const struct agt_effect *effect)

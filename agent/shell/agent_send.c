@@ -126,7 +126,7 @@ static enum kw_err check_room(const struct agent *agent)
 
 	if (agent->stopping || agent->failed)
 		return KW_ECLOSED;
-	if (spool_is_full(agent->spool))
+	if (spool_space(agent->spool) != SPOOL_SPACE_OK)
 		return KW_ENOSPACE;
 	if (spool_count(agent->spool, SPOOL_COUNT_QUEUED) + spool_count(agent->spool, SPOOL_COUNT_HELD) +
 			agent->sending_count >= max)
@@ -300,6 +300,8 @@ void agent_send(void *user, Kinward__V1__SendRequest *request, struct socket_cal
 		/* field and words stand already */
 	} else if (err == KW_ENOAGENCY || err == KW_EDENIED) {
 		refusal.field = "send.agency";
+	} else if (err == KW_ENOSPACE) {
+		refusal.text = SOCKET_NO_SPACE_TEXT;
 	} else if (err == KW_EEXIST) {
 		refusal.field = "send.content.message_id";
 	} else if (err == KW_ESTATE) {
@@ -308,6 +310,18 @@ void agent_send(void *user, Kinward__V1__SendRequest *request, struct socket_cal
 			       "with a new message id.";
 	}
 	socket_call_refuse(call, err, refusal.field, refusal.text);
+}
+
+const char *agent_problem_text(const struct agent *agent)
+{
+	switch (agent->problem) {
+	case KW_OK:
+		return "";
+	case KW_ENOSPACE:
+		return "The hub's store or disk is full: what is sent stays here, safe, and leaves by itself once the hub has room.";
+	default:
+		return kw_err_text(agent->problem);
+	}
 }
 
 void agent_status(void *user, Kinward__V1__StatusReply *reply)
@@ -322,6 +336,7 @@ void agent_status(void *user, Kinward__V1__StatusReply *reply)
 	reply->since_unix_ms = agent->since_ms;
 	if (agent->problem != KW_OK)
 		reply->problem = (char *)(uintptr_t)kw_err_name(agent->problem);
+	reply->problem_text = (char *)(uintptr_t)agent_problem_text(agent);
 	reply->wire_bytes_in = stats.bytes_in;
 	reply->wire_bytes_out = stats.bytes_out;
 	reply->directory_version = agent->directory != NULL ? agent->directory->version : 0;

@@ -18,28 +18,64 @@ enum kw_err agent_path(const char *folder, const char *file, char *out)
 	return size < 0 || size >= PATH_MAX ? KW_ETOOBIG : KW_OK;
 }
 
+static void tell(const char *field, const char *path, enum kw_err err, const char *text)
+{
+	kw_log(KW_LOG_ERROR, "start_failed", KW_LOG_STR("field", field), KW_LOG_STR("path", path), KW_LOG_ERR(err),
+		KW_LOG_STR("text", text));
+}
+
 /* Tells which file is at fault. */
 static enum kw_err blame(const char *path, enum kw_err err)
 {
+	const char *text = kw_err_text(err);
+
+	if (err == KW_ENOTFOUND)
+		text = "this file is missing: write the folder that kinward agent init made for state, or put it back from a backup";
+	else if (err == KW_EDENIED)
+		text = "must be a regular file of the agent's own user: keys with mode 0400, all else not writable by others";
+	else if (err == KW_EFORMAT || err == KW_EAUTH)
+		text = "is damaged, or does not fit the other files: put the state directory back from a backup";
 	if (err != KW_OK)
-		kw_log(KW_LOG_ERROR, "state_file", KW_LOG_STR("file", path), KW_LOG_ERR(err), KW_LOG_STR("text", kw_err_text(err)));
+		tell("state", path, err, text);
+	return err;
+}
+
+static enum kw_err blame_passphrase(const char *file, enum kw_err err)
+{
+	const char *text = kw_err_text(err);
+
+	if (err == KW_ENOTFOUND)
+		text = file != NULL ? "there is no such file: write its path, mode 0400"
+				    : "there is none: name a passphrase_file, set " KEYS_PASSPHRASE_ENV ", or start at a terminal";
+	else if (err == KW_EDENIED)
+		text = "must be a regular file of the agent's own user or of root, with mode 0400 or 0600";
+	else if (err == KW_EFIELD)
+		text = "is shorter than 8 characters, so it is not the one of kinward agent init: correct it";
+	else if (err == KW_ETOOBIG)
+		text = "is longer than 1024 bytes, so it is not the one of kinward agent init: correct it";
+	if (err != KW_OK)
+		tell("passphrase_file", file, err, text);
 	return err;
 }
 
 static enum kw_err load_keys(struct agent *agent)
 {
+	const char *file = agent->settings->passphrase_file;
 	struct kw_buf passphrase;
 	char path[PATH_MAX];
 	enum kw_err err = agent_path(agent->settings->state, AGENT_KEYS_FILE, path);
 
 	kw_buf_init(&passphrase, KEYS_PASSPHRASE_SIZE_MAX + 2);
 	if (err == KW_OK)
-		err = keys_passphrase(agent->settings->passphrase_file, false, &passphrase);
-	if (err != KW_OK) {
-		kw_log(KW_LOG_ERROR, "passphrase", KW_LOG_ERR(err));
-	} else {
+		err = blame_passphrase(file, keys_passphrase(file, false, &passphrase));
+	if (err == KW_OK) {
 		agent->keys = calloc(1, sizeof(*agent->keys));
-		err = agent->keys == NULL ? KW_ENOMEM : blame(path, keys_load(path, kw_buf_view(&passphrase), agent->keys));
+		err = agent->keys == NULL ? KW_ENOMEM : keys_load(path, kw_buf_view(&passphrase), agent->keys);
+		if (err == KW_EAUTH)
+			tell("passphrase_file", path, err, "the passphrase is not the one of this key file, or the file is damaged: correct "
+				"passphrase_file or " KEYS_PASSPHRASE_ENV ", or put the keys back from a backup");
+		else
+			err = blame(path, err);
 	}
 	kw_buf_fini(&passphrase);
 	return err != KW_OK ? err : keys_tls(agent->keys, &agent->tls_key);

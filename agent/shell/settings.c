@@ -1,5 +1,9 @@
 #include "agent/shell/settings.h"
 
+#include <stdio.h>
+
+#include "proto/link/address.h"
+
 static const cyaml_schema_value_t uid_schema = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
 
 static const cyaml_schema_field_t fields[] = {
@@ -18,13 +22,38 @@ static const cyaml_schema_field_t fields[] = {
 
 static const cyaml_schema_value_t schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct settings, fields)};
 
+static enum kw_err refuse(struct kw_config_fault *fault, const char *path, const char *field, const char *rule)
+{
+	*fault = (struct kw_config_fault){.code = KW_EFIELD};
+	(void)snprintf(fault->field, sizeof(fault->field), "%s", field);
+	(void)snprintf(fault->text, sizeof(fault->text), "%.120s: %s: %s", path, field, rule); /* rules are ours, and short */
+	return KW_EFIELD;
+}
+
+/* What the schema cannot say. An address that can never be dialled must not look like a hub that is away. */
+static enum kw_err check(const char *path, const struct settings *settings, struct kw_config_fault *fault)
+{
+	const char *rule = NULL;
+
+	if (kw_address_check(settings->hub, KW_ADDRESS_DIAL, &rule) != KW_OK)
+		return refuse(fault, path, "hub", rule);
+	if (settings->store_mib != 0 && settings->store_mib < SETTINGS_STORE_MIB_MIN)
+		return refuse(fault, path, "store_mib", "must be 16 or more, or 0 for the default of 4096");
+	return KW_OK;
+}
+
 enum kw_err settings_load(const char *path, struct settings **out, struct kw_config_fault *fault)
 {
 	cyaml_data_t *data = NULL;
 	enum kw_err err = kw_config_load(path, &schema, &data, fault);
 
+	if (err != KW_OK)
+		return err;
+	err = check(path, data, fault);
 	if (err == KW_OK)
 		*out = data;
+	else
+		settings_free(data);
 	return err;
 }
 

@@ -9,6 +9,7 @@
 /* agent.yaml; deploy/examples/agent.yaml explains every key. */
 
 #define SETTINGS_UIDS_MAX 32u
+#define SETTINGS_STORE_MIB_MIN 16u
 
 struct settings {
 	char *state;           /* state directory, made by `kinward agent init` */
@@ -23,7 +24,7 @@ struct settings {
 	bool log_debug;
 };
 
-/* fault is written on failure only. */
+/* KW_* of kw_config_load; KW_EFIELD also for a hub that cannot be dialled. fault is written on failure only. */
 KW_MUST_USE enum kw_err settings_load(const char *path, struct settings **out, struct kw_config_fault *fault);
 /* Accepts NULL. */
 void settings_free(struct settings *settings);

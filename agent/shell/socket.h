@@ -16,6 +16,9 @@
 #define SOCKET_PENDING_BYTES (1u << 20)    /* replies not taken: no more requests are read */
 #define SOCKET_IDS_MAX 500u
 #define SOCKET_CONNECTIONS_DEFAULT 64u
+#define SOCKET_NO_SPACE_TEXT \
+	"This agent's store or disk is nearly full, so it takes nothing new; what it has is safe. Free disk, or raise store_mib in " \
+	"agent.yaml and restart it; then try again."
 
 struct socket;
 struct socket_call; /* one request whose reply is due */

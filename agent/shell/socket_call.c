@@ -123,8 +123,10 @@ static void do_register(struct socket_conn *conn, uint64_t id, const Kinward__V1
 		return;
 	}
 	enum kw_err err = kw_message_validate(&request->registration->base, "registration", &fault);
-	if (err == KW_OK && spool_is_full(conn->socket->host.spool))
-		err = KW_ENOSPACE;
+	if (err == KW_OK && spool_space(conn->socket->host.spool) != SPOOL_SPACE_OK) {
+		socket_refuse(conn, id, KW_ENOSPACE, &(struct socket_detail){.text = SOCKET_NO_SPACE_TEXT});
+		return;
+	}
 	if (err != KW_OK) {
 		socket_refuse(conn, id, err, &(struct socket_detail){.field = fault.field, .text = fault.rule[0] ? fault.rule : NULL});
 		return;
@@ -159,6 +161,8 @@ static void do_status(struct socket_conn *conn, uint64_t id)
 	body.unopened = spool_count(spool, SPOOL_COUNT_UNOPENED);
 	body.inbox_new = spool_count(spool, SPOOL_COUNT_NEW);
 	body.registrations = spool_count(spool, SPOOL_COUNT_REGISTRATIONS);
+	body.put_off = spool_put_off(spool);
+	body.store = (Kinward__V1__StoreState)(KINWARD__V1__STORE_STATE__STORE_STATE_OK + (int)spool_space(spool));
 	conn->socket->host.status(conn->socket->host.user, &body);
 	reply.id = id;
 	reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_STATUS;

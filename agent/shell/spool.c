@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto/base/check.h"
@@ -14,12 +14,15 @@
 /* The writer: takes what waits, runs it in one transaction, syncs once, tells the loop. The next batch fills meanwhile,
  * so the batch size follows the load and there is no timer. Opening is in spool_open.c.
  *
- * What can fail: any error of a transaction ends the spool (failed), because a failed commit may still be durable and
- * LMDB's state in memory is then not to be trusted. done() carries the error; the process stops and is restarted. */
+ * What can fail: no room, on the disk or in the map. LMDB finds out before it writes the meta page that would make the
+ * transaction count, so nothing of it is durable: all is taken back, and the same batch is run again until there is room.
+ * Any other error of a transaction ends the spool (failed), because a failed commit may still be durable and LMDB's state in
+ * memory is then not to be trusted. done() carries the error; the process stops and is restarted. If it is the meta page
+ * that could not be written, LMDB refuses the next transaction (MDB_PANIC), which is such an error. */
 
 #define BATCH_OPS_MAX 256u
 #define BATCH_BYTES_MAX (1024u * 1024u)
-#define FULL_PERCENT 70u
+#define LOOK_S 1 /* between two looks at the room when there is nothing to write, or no room to */
 
 struct spool_box *spool_box_new(struct kw_view bytes)
 {
@@ -93,9 +96,14 @@ uint64_t spool_pending(const struct spool *spool)
 	return spool->pending;
 }
 
-bool spool_is_full(const struct spool *spool)
+enum spool_space spool_space(const struct spool *spool)
 {
-	return spool->full;
+	return spool->space;
+}
+
+uint64_t spool_put_off(const struct spool *spool)
+{
+	return spool->put_off;
 }
 
 uint64_t spool_count(const struct spool *spool, enum spool_count count)
@@ -141,49 +149,62 @@ static enum kw_err run_one(struct spool *spool, MDB_txn *txn, struct spool_op *o
 	return KW_ESTATE;
 }
 
-/* Pages in use against what the map and the disk allow. Free pages inside the file count as free. */
-static bool measure_full(struct spool *spool)
-{
-	MDB_txn *txn;
-	MDB_stat stat;
-	struct statvfs disk;
-	uint64_t used = 0;
-	uint64_t limit = spool->map_size;
-
-	if (mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn) != 0)
-		return true;
-	for (int t = 0; t < T_COUNT; t++) {
-		if (mdb_stat(txn, spool->tables[t], &stat) == 0)
-			used += (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) * (uint64_t)stat.ms_psize;
-	}
-	mdb_txn_abort(txn);
-	if (statvfs(spool->path, &disk) == 0) {
-		uint64_t room = used + (uint64_t)disk.f_bavail * disk.f_frsize;
-		limit = room < limit ? room : limit;
-	}
-	return used > limit / 100 * FULL_PERCENT;
-}
-
-static enum kw_err commit_batch(struct spool *spool, struct spool_op *ops)
+static enum kw_err run_batch(struct spool *spool, MDB_txn *txn, struct spool_op *ops)
 {
 	static const char key[] = "state";
 	uint8_t bytes[N_COUNT * 8];
-	MDB_txn *txn;
-	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, 0, &txn));
+	MDB_stat retry;
+	enum kw_err err = KW_OK;
 
-	if (err != KW_OK)
-		return err;
 	for (struct spool_op *op = ops; err == KW_OK && op != NULL; op = op->next)
 		err = run_one(spool, txn, op);
 	for (int i = 0; i < N_COUNT; i++)
 		kw_put_u64(bytes + i * 8, spool->numbers[i]);
 	if (err == KW_OK)
 		err = spool_put(spool, txn, T_META, kw_view_str(key), KW_VIEW_OF(bytes));
-	if (err != KW_OK) {
-		mdb_txn_abort(txn);
-		return err;
+	if (err == KW_OK)
+		err = spool_mdb(mdb_stat(txn, spool->tables[T_RETRY], &retry));
+	if (err == KW_OK)
+		spool->retry_rows = retry.ms_entries;
+	return err;
+}
+
+/* What the operations have found out is of a transaction that never was. */
+static void forget_results(struct spool_op *ops)
+{
+	for (struct spool_op *op = ops; op != NULL; op = op->next) {
+		op->gone_count = 0;
+		op->repeat = false;
+		op->count = 0;
+		op->number = 0;
 	}
-	return spool_mdb(mdb_txn_commit(txn));
+}
+
+/* One transaction, all or nothing: also the numbers in memory are as before when it fails. */
+static enum kw_err commit_batch(struct spool *spool, struct spool_op *ops)
+{
+	uint64_t numbers[N_COUNT];
+	uint8_t sweep_key[sizeof(spool->sweep_key)];
+	uint64_t retry_rows = spool->retry_rows;
+	MDB_txn *txn;
+	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, 0, &txn));
+
+	if (err != KW_OK)
+		return err;
+	memcpy(numbers, spool->numbers, sizeof(numbers));
+	memcpy(sweep_key, spool->sweep_key, sizeof(sweep_key));
+	err = run_batch(spool, txn, ops);
+	if (err == KW_OK)
+		err = spool_mdb(mdb_txn_commit(txn));
+	else
+		mdb_txn_abort(txn);
+	if (err == KW_OK)
+		return KW_OK;
+	memcpy(spool->numbers, numbers, sizeof(numbers));
+	memcpy(spool->sweep_key, sweep_key, sizeof(sweep_key));
+	spool->retry_rows = retry_rows;
+	forget_results(ops);
+	return spool_space_err(spool, err);
 }
 
 /* Takes a batch off the queue; called with the lock held. */
@@ -204,27 +225,79 @@ static struct spool_op *take_batch(struct spool *spool)
 	return head;
 }
 
-static void hand_back(struct spool *spool, struct spool_op *ops, bool full)
+/* The two below are called with the lock held. */
+
+static void publish(struct spool *spool)
+{
+	memcpy(spool->published, spool->numbers, sizeof(spool->published));
+	spool->published_space = spool->level;
+	spool->published_put_off = spool->retry_rows;
+	uv_async_send(spool->async);
+}
+
+static void hand_back(struct spool *spool, struct spool_op *ops)
 {
 	*spool->done_tail = ops;
 	while (ops->next != NULL)
 		ops = ops->next;
 	spool->done_tail = &ops->next;
-	memcpy(spool->published, spool->numbers, sizeof(spool->published));
-	spool->published_full = full;
-	uv_async_send(spool->async);
+	publish(spool);
+}
+
+static struct timespec next_look(void)
+{
+	struct timespec until;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
+	until.tv_sec += LOOK_S;
+	return until;
+}
+
+static void set_level(struct spool *spool, enum spool_space level)
+{
+	pthread_mutex_lock(&spool->lock);
+	if (level != spool->level) {
+		spool->level = level;
+		publish(spool);
+	}
+	pthread_mutex_unlock(&spool->lock);
+}
+
+/* Tries until there is room, or the spool is closed. */
+static enum kw_err commit_when_room(struct spool *spool, struct spool_op *ops)
+{
+	for (;;) {
+		enum kw_err err = commit_batch(spool, ops);
+		bool stop;
+
+		if (err != KW_ENOSPACE)
+			return err;
+		set_level(spool, SPOOL_SPACE_FULL);
+		struct timespec until = next_look();
+		pthread_mutex_lock(&spool->lock);
+		while (!spool->stop && pthread_cond_timedwait(&spool->wake, &spool->lock, &until) == 0)
+			; /* woken for more to do, which makes no room */
+		stop = spool->stop;
+		pthread_mutex_unlock(&spool->lock);
+		if (stop)
+			return err;
+	}
 }
 
 static void *write_loop(void *arg)
 {
 	struct spool *spool = arg;
-	bool full = measure_full(spool);
-	uint32_t commits = 0;
 
 	pthread_mutex_lock(&spool->lock);
 	for (;;) {
-		while (spool->queue_head == NULL && !spool->stop)
-			pthread_cond_wait(&spool->wake, &spool->lock);
+		while (spool->queue_head == NULL && !spool->stop) {
+			struct timespec until = next_look();
+			if (pthread_cond_timedwait(&spool->wake, &spool->lock, &until) == 0)
+				continue;
+			pthread_mutex_unlock(&spool->lock);
+			set_level(spool, spool_space_measure(spool, spool->level));
+			pthread_mutex_lock(&spool->lock);
+		}
 		if (spool->queue_head == NULL)
 			break;
 		struct spool_op *ops = take_batch(spool);
@@ -232,13 +305,13 @@ static void *write_loop(void *arg)
 
 		pthread_mutex_unlock(&spool->lock);
 		if (err == KW_OK)
-			err = commit_batch(spool, ops);
-		if (err == KW_OK && commits++ % 16 == 0)
-			full = measure_full(spool);
+			err = commit_when_room(spool, ops);
+		enum spool_space level = err == KW_OK ? spool_space_measure(spool, spool->level) : spool->level;
 		pthread_mutex_lock(&spool->lock);
+		spool->level = level;
 		if (err != KW_OK && spool->failed == KW_OK)
 			spool->failed = err;
-		hand_back(spool, ops, full);
+		hand_back(spool, ops);
 	}
 	pthread_mutex_unlock(&spool->lock);
 	return NULL;
@@ -253,7 +326,8 @@ static void finish(struct spool *spool)
 	spool->done_head = NULL;
 	spool->done_tail = &spool->done_head;
 	memcpy(spool->told, spool->published, sizeof(spool->told));
-	spool->full = spool->published_full;
+	spool->space = spool->published_space;
+	spool->put_off = spool->published_put_off;
 	pthread_mutex_unlock(&spool->lock);
 	while (ops != NULL) {
 		struct spool_op *op = ops;
@@ -283,6 +357,9 @@ enum kw_err spool_start(struct spool *spool, uv_loop_t *loop)
 	spool->done_tail = &spool->done_head;
 	memcpy(spool->told, spool->numbers, sizeof(spool->told));
 	memcpy(spool->published, spool->numbers, sizeof(spool->published));
+	spool->level = spool_space_measure(spool, SPOOL_SPACE_OK);
+	spool->published_space = spool->level;
+	spool->space = spool->level;
 	spool->async = calloc(1, sizeof(*spool->async));
 	if (spool->async == NULL)
 		return KW_ENOMEM;

@@ -14,8 +14,8 @@
  *
  * A change is an operation: allocated by spool_op_new, filled in, handed over with spool_do. The writer runs operations in
  * order, many in one transaction and one sync; then each one's done() is called on the loop thread, with its results
- * filled in, and the operation is freed. Any commit error is final: done() says so, and the process must promise nothing
- * more, stop and be restarted.
+ * filled in, and the operation is freed. A commit that finds no room waits for some, and all behind it; any other commit
+ * error is final: done() says so, and the process must promise nothing more, stop and be restarted.
  *
  * Whatever says who writes to whom, and every content, is encrypted under the store key (AES-256-GCM), because freed pages
  * keep bytes. Each row carries a CRC32C over its key and value; a damaged row is skipped and counted. */
@@ -36,7 +36,7 @@ struct uv_loop_s;
 
 struct spool_options {
 	const char *path;         /* directory; made if it is missing */
-	uint64_t map_size;        /* bytes of address space, sparse; 0 = 4 GiB */
+	uint64_t map_size;        /* bytes that the store may use, sparse; 0 = 4 GiB */
 	const uint8_t *store_key; /* SPOOL_KEY_SIZE bytes; copied */
 	bool new_epoch;           /* take a new outbox epoch: after a restore from backup */
 	bool unsafe_no_sync;      /* positive control of the tests only: refused unless KW_UNSAFE_TEST=1 */
@@ -45,7 +45,8 @@ struct spool_options {
 /* KW_EIO, KW_ENOSPACE, KW_ECORRUPT, KW_EVERSION, KW_ENOMEM; KW_EAUTH when the store was made with another key;
  * KW_EBUSY when another process has it open. */
 KW_MUST_USE enum kw_err spool_open(const struct spool_options *options, struct uv_loop_s *loop, struct spool **out);
-/* Commits what was handed over, ends the writer, calls what is done, frees. Accepts NULL. */
+/* Commits what was handed over, ends the writer, calls what is done, frees. What waits for room gets KW_ENOSPACE. Accepts
+ * NULL. */
 void spool_close(struct spool *spool);
 
 /* Fills START for the core: all but directory_version. */
@@ -268,8 +269,16 @@ void spool_do(struct spool *spool, struct spool_op *op);
 /* Operations handed over and not done. */
 uint64_t spool_pending(const struct spool *spool);
 
-/* True while new messages are refused: the map or the disk is more than 70% full. */
-bool spool_is_full(const struct spool *spool);
+/* Room under the map's size or on the disk, whichever is less; pages that are free inside the file count as room. It is
+ * measured with each commit and once a second, and is told as of the last time on the loop. Each level ends a little below
+ * where it begins. What is handed over is taken at every level: it is for the caller to hold back. */
+enum spool_space {
+	SPOOL_SPACE_OK,
+	SPOOL_SPACE_LOW,  /* below 30%: no new messages of callers; what is left is for the hub's, for receipts and acks */
+	SPOOL_SPACE_HOLD, /* below 15%: no new messages of the hub either */
+	SPOOL_SPACE_FULL  /* a commit found no room, and is tried again each second: nothing is done() until there is some */
+};
+enum spool_space spool_space(const struct spool *spool);
 
 enum spool_count {
 	SPOOL_COUNT_SENT,
@@ -288,6 +297,9 @@ enum spool_count {
 };
 /* As of the last commit. */
 uint64_t spool_count(const struct spool *spool, enum spool_count count);
+
+/* Messages that the hub has put off, as of the last commit. */
+uint64_t spool_put_off(const struct spool *spool);
 
 /* Reading, as of the last commit. Callbacks get copies that live for the call. */
 

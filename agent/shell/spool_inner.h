@@ -60,9 +60,12 @@ struct spool {
 
 	uint64_t numbers[N_COUNT]; /* the writer's */
 	uint8_t sweep_key[9];      /* the writer's: where the expiry walk goes on */
+	uint64_t retry_rows;       /* the writer's */
+	enum spool_space level;    /* the writer's */
 
 	uint64_t told[N_COUNT];    /* the loop's copy, as of the last commit seen */
-	bool full;                 /* the loop's copy */
+	enum spool_space space;    /* the loop's copy */
+	uint64_t put_off;          /* the loop's copy: rows of the retry table */
 	uint64_t pending;          /* the loop's */
 	uint64_t damaged_reads;    /* the loop's */
 
@@ -76,7 +79,8 @@ struct spool {
 	struct spool_op *queue_head, **queue_tail;
 	struct spool_op *done_head, **done_tail;
 	uint64_t published[N_COUNT];
-	bool published_full;
+	uint64_t published_put_off;
+	enum spool_space published_space;
 };
 
 /* spool_row.c: rows with checksums, and sealing under the store key. Views from get are valid until the next write of the
@@ -133,6 +137,15 @@ KW_MUST_USE enum kw_err spool_place_get(struct spool *spool, MDB_txn *txn, const
 	struct spool_place *out);
 KW_MUST_USE enum kw_err spool_place_put(struct spool *spool, MDB_txn *txn, const struct kw_id *envelope_id,
 	const struct spool_place *place);
+
+/* The map is larger than map_size by this: what has been taken already must find room, and deletes need pages. */
+#define SPOOL_RESERVE_SIZE ((uint64_t)64 << 20)
+
+/* spool_space.c, for the writer. */
+/* From `was`, to which it is compared: a level ends below where it begins. */
+enum spool_space spool_space_measure(struct spool *spool, enum spool_space was);
+/* KW_EIO of a write that was cut short because the disk is full, which is all that LMDB says then, is KW_ENOSPACE. */
+enum kw_err spool_space_err(const struct spool *spool, enum kw_err err);
 
 /* spool.c: the writer thread begins; all is read. */
 KW_MUST_USE enum kw_err spool_start(struct spool *spool, uv_loop_t *loop);

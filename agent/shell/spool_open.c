@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/shell/spool_inner.h"
@@ -39,7 +40,7 @@ static enum kw_err open_env(const char *path, const struct spool_options *option
 	if (rc == 0)
 		rc = mdb_env_set_maxreaders(env, READERS_MAX);
 	if (rc == 0)
-		rc = mdb_env_set_mapsize(env, (size_t)map_size);
+		rc = mdb_env_set_mapsize(env, (size_t)(map_size + SPOOL_RESERVE_SIZE));
 	if (rc == 0)
 		rc = mdb_env_open(env, path, flags, 0600);
 	if (rc != 0) {
@@ -302,6 +303,7 @@ static enum kw_err open_all(struct spool *spool, const struct spool_options *opt
 enum kw_err spool_open(const struct spool_options *options, struct uv_loop_s *loop, struct spool **out)
 {
 	const char *unsafe = getenv("KW_UNSAFE_TEST");
+	pthread_condattr_t monotonic; /* its calls fail for bad arguments only */
 	struct spool *spool;
 	enum kw_err err;
 
@@ -311,7 +313,10 @@ enum kw_err spool_open(const struct spool_options *options, struct uv_loop_s *lo
 	if (spool == NULL)
 		return KW_ENOMEM;
 	pthread_mutex_init(&spool->lock, NULL);
-	pthread_cond_init(&spool->wake, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&spool->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	spool->folder_fd = -1;
 	spool->map_size = options->map_size != 0 ? options->map_size : MAP_SIZE_DEFAULT;
 	spool->path = strdup(options->path);

@@ -24,6 +24,7 @@ enum kw_err spool_mdb(int rc)
 	case MDB_CORRUPTED:
 	case MDB_PAGE_NOTFOUND:
 	case MDB_INVALID:
+	case MDB_PANIC: /* a meta page could not be written */
 		return KW_ECORRUPT;
 	case MDB_VERSION_MISMATCH:
 		return KW_EVERSION;

@@ -10,6 +10,7 @@ const struct brk_limits BRK_LIMITS_DEFAULT = {
 	.conns_max = 16384,
 	.window_entries = 65536,
 	.pending_max = 131072,
+	.threads_pending_max = 65536,
 	.queue_messages_max = 1000000,
 	.queue_bytes_max = 2ull << 30,
 	.urgent_messages_max = 100000,
@@ -18,6 +19,7 @@ const struct brk_limits BRK_LIMITS_DEFAULT = {
 	.grant_bytes = 1u << 20,
 	.out_bytes_max = 256u << 10,
 	.refused_retry_ms = 60000,
+	.threads = {.keep_ms = UINT64_C(90) * 86400000u},
 };
 
 /* A session that another one replaced: mostly the agency's own newer connection, which may be gone again soon. */
@@ -26,6 +28,7 @@ const struct brk_limits BRK_LIMITS_DEFAULT = {
 /* A step always has room for one handler's own effects when it starts; the loops that can emit without bound stop so
  * far from the end. */
 #define PLAN_RESERVE 16u
+#define SPACE_RETRY_MS 1000u
 
 static size_t aligned(size_t size)
 {
@@ -57,6 +60,8 @@ struct brk *brk_init(void *memory, const struct brk_limits *limits)
 	struct brk *brk = memory;
 	at += aligned(sizeof(*brk));
 	brk->limits = *limits;
+	if (kw_clock_limit(&limits->threads.limits, KW_CLOCK_DELIVERED, KW_RISK_HIGH) == 0)
+		kw_clock_limits_default(&brk->limits.threads.limits);
 	brk->conn_slot = (uint32_t *)(void *)at;
 	at += aligned(limits->conns_max * sizeof(uint32_t));
 	brk->agencies = (struct brk_agency *)(void *)at;
@@ -74,6 +79,7 @@ struct brk *brk_init(void *memory, const struct brk_limits *limits)
 	brk->free_count = limits->window_entries;
 	brk->dirty_head = BRK_SLOT_NONE;
 	brk->dirty_tail = BRK_SLOT_NONE;
+	brk->coordinator = BRK_SLOT_NONE;
 	return brk;
 }
 
@@ -101,13 +107,18 @@ void brk_fx_note(struct brk *brk, uint32_t slot, enum brk_note code, enum kw_err
 void brk_fx_close(struct brk *brk, uint32_t conn, enum kw_err err, const char *field)
 {
 	struct brk_effect *fx = brk_fx(brk, BRK_FX_ERROR);
+	/* Who is closed for lack of space comes back at once, to go on receiving without credit to send. */
+	uint32_t retry_ms = err == KW_ENOSPACE ? SPACE_RETRY_MS : brk->limits.refused_retry_ms;
+	if (err == KW_ECLOSED)
+		retry_ms = REPLACED_RETRY_MS;
+	if (kw_err_class(err) != KW_CLASS_RETRY)
+		retry_ms = 0;
 	fx->conn = conn;
 	fx->u.error = (struct kw_frame_error){
 		.code = err,
 		.scope = 3,
 		.retryable = kw_err_class(err) == KW_CLASS_RETRY,
-		.retry_after_ms = err == KW_ECLOSED ? REPLACED_RETRY_MS :
-			kw_err_class(err) == KW_CLASS_RETRY ? brk->limits.refused_retry_ms : 0,
+		.retry_after_ms = retry_ms,
 	};
 	size_t size = strlen(field);
 	KW_ASSERT(size < sizeof(fx->u.error.field));
@@ -147,6 +158,16 @@ void brk_wake_all(struct brk *brk, uint8_t what)
 			brk_dirty(brk, slot, what);
 }
 
+/* What an agency has been told holds for refused_retry_ms; while it is still so, it is told again in time. */
+static void tell_space(struct brk *brk, bool now)
+{
+	uint64_t since_ms = brk->wall_ms - brk->space_told_ms; /* a clock that was set back makes it large: told early */
+	if (brk->space == BRK_SPACE_OK || (!now && since_ms < brk->limits.refused_retry_ms / 2))
+		return;
+	brk->space_told_ms = brk->wall_ms;
+	brk_wake_all(brk, BRK_DIRTY_SPACE);
+}
+
 static void space_changed(struct brk *brk, enum brk_space space)
 {
 	brk->scarce = brk->starved;
@@ -155,11 +176,14 @@ static void space_changed(struct brk *brk, enum brk_space space)
 		brk->postponed = false;
 		brk_wake_all(brk, BRK_DIRTY_PUMP);
 	}
-	if (space == brk->space)
-		return;
+	bool was_ok = brk->space == BRK_SPACE_OK;
 	brk->space = space;
-	brk_fx_note(brk, BRK_SLOT_NONE, space == BRK_SPACE_OK ? BRK_NOTE_SPACE_OK : BRK_NOTE_SPACE_LOW, KW_OK);
-	brk_wake_all(brk, space == BRK_SPACE_OK ? BRK_DIRTY_ACK : BRK_DIRTY_SPACE);
+	if (was_ok != (space == BRK_SPACE_OK)) {
+		brk_fx_note(brk, BRK_SLOT_NONE, was_ok ? BRK_NOTE_SPACE_LOW : BRK_NOTE_SPACE_OK, was_ok ? KW_ENOSPACE : KW_OK);
+		if (!was_ok)
+			brk_wake_all(brk, BRK_DIRTY_ACK);
+	}
+	tell_space(brk, was_ok);
 }
 
 static void agency_changed(struct brk *brk, const struct brk_event *event)
@@ -169,6 +193,8 @@ static void agency_changed(struct brk *brk, const struct brk_event *event)
 	agency->known = true;
 	agency->name = event->u.agency.name;
 	agency->revoked = event->u.agency.revoked;
+	if (brk->limits.coordinator.text[0] != '\0' && kw_name_equal(&agency->name, &brk->limits.coordinator))
+		brk->coordinator = event->u.agency.slot;
 	if (agency->revoked && agency->conn != BRK_CONN_NONE)
 		brk_fx_close(brk, agency->conn, KW_EDENIED, "agency");
 }
@@ -277,6 +303,9 @@ static void dispatch(struct brk *brk, const struct brk_event *event)
 	case BRK_EV_SPACE:
 		space_changed(brk, event->u.space);
 		break;
+	case BRK_EV_DUE:
+		brk_watch_due(brk, event);
+		break;
 	case BRK_EV_CONTINUE:
 		break;
 	}
@@ -291,6 +320,11 @@ void brk_step(struct brk *brk, const struct brk_event *event, struct brk_plan *p
 	dispatch(brk, event);
 	flush(brk);
 	brk->plan = NULL;
+}
+
+const struct brk_thread_rules *brk_rules(const struct brk *brk)
+{
+	return &brk->limits.threads;
 }
 
 void brk_counts_get(const struct brk *brk, struct brk_counts *out)

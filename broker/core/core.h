@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/core/thread.h"
 #include "proto/base/id.h"
 #include "proto/wire/frame.h"
 
@@ -36,6 +37,7 @@ struct brk_limits {
 	uint32_t conns_max;
 	uint32_t window_entries;      /* messages in total that wait in memory to be sent or acknowledged */
 	uint32_t pending_max;         /* messages taken and not yet durable, in total */
+	uint32_t threads_pending_max; /* threads changed and not yet durable, in total */
 	uint32_t queue_messages_max;  /* waiting for one agency, normal and bulk together */
 	uint64_t queue_bytes_max;
 	uint32_t urgent_messages_max; /* urgent ones waiting for one agency: their own quota */
@@ -45,7 +47,10 @@ struct brk_limits {
 	uint32_t grant_bytes;
 	uint32_t out_bytes_max;       /* handed to a connection and not yet taken by the network */
 	uint32_t refused_retry_ms;    /* what a refused sender is told to wait */
+	struct brk_thread_rules threads;
+	struct kw_name coordinator;   /* the agency that hears of what is very late; empty: none */
 };
+/* Clock limits that are all zero, as here, are the default ones. */
 extern const struct brk_limits BRK_LIMITS_DEFAULT;
 
 /* One waiting message, as the core sees it. */
@@ -56,6 +61,7 @@ struct brk_entry {
 	uint32_t expiry_hour;  /* 0 = never */
 	uint32_t owner_slot;   /* who sent it; BRK_SLOT_NONE for notices */
 	struct kw_id envelope_id;
+	struct kw_id thread_id; /* of the thread that it opens; zero for none */
 };
 
 enum brk_event_type {
@@ -72,13 +78,22 @@ enum brk_event_type {
 	BRK_EV_ROWS,       /* rows: the answer to REFILL */
 	BRK_EV_EXPIRED,    /* expired: a row on disk that is past its expiry */
 	BRK_EV_DRAINED,    /* conn: the network took what was handed over */
-	BRK_EV_SPACE,      /* space; about once a second */
+	BRK_EV_SPACE,      /* space; about once a second, and when it changes */
+	BRK_EV_DUE,        /* due: a thread whose due_ms has come */
 	BRK_EV_CONTINUE    /* after a plan with `more` */
 };
 
 enum brk_space {
 	BRK_SPACE_OK,
-	BRK_SPACE_LOW,  /* take nothing new; acks and deletes go on */
+	BRK_SPACE_LOW,  /* give no credit for new messages; acks and deletes go on */
+	BRK_SPACE_OUT   /* nor take what old credit lets come: such a session ends, and its next one begins with none */
+};
+
+/* A track of a message, and what the store has of its thread (thread.kind 0: nothing). Of two tracks of one thread in one
+ * message the later one counts from what the earlier one made. */
+struct brk_tracked {
+	struct brk_track track; /* from_slot, to_slot and expiry_hour are filled in by the core */
+	struct brk_thread thread;
 };
 
 struct brk_message {
@@ -91,12 +106,14 @@ struct brk_message {
 	uint32_t expiry_hour;
 	struct kw_id envelope_id;
 	struct kw_name to;     /* for the notice of a refusal */
+	uint32_t track_count;  /* at most KW_FRAME_TRACKS_MAX */
+	struct brk_tracked *tracks; /* borrowed for the step, and written in it */
 	enum kw_err err;       /* not KW_OK: the envelope cannot be carried; refuse with this */
 };
 
 struct brk_event {
 	enum brk_event_type type;
-	uint64_t wall_ms; /* since 1970 */
+	uint64_t wall_ms; /* hub time, since 1970 */
 	union {
 		uint64_t epoch;
 		uint64_t ticket;
@@ -134,6 +151,7 @@ struct brk_event {
 			uint32_t conn;
 			struct kw_frame_unopened unopened;
 			uint32_t owner_slot; /* read from the row by the shell; BRK_SLOT_NONE if it is gone */
+			struct kw_id thread_id; /* likewise */
 		} unopened;
 		struct {
 			uint32_t slot;
@@ -147,6 +165,7 @@ struct brk_event {
 			enum kw_msg_class msg_class;
 			struct brk_entry entry; /* box is 0; size counts */
 		} expired;
+		struct brk_thread due;
 	} u;
 };
 
@@ -158,6 +177,10 @@ enum brk_effect_type {
 	BRK_FX_NOTICE,   /* store notice in the control queue of slot as `sequence` */
 	BRK_FX_TRIM,     /* store: rows of (slot, class) up to sequence go */
 	BRK_FX_REMOVE,   /* store: one row goes */
+	BRK_FX_REMINDER, /* store reminder in the control queue of slot as `sequence` */
+	BRK_FX_THREAD,   /* store thread */
+	BRK_FX_THREAD_GONE, /* store: the thread is forgotten; thread.id */
+	BRK_FX_UNDELIVERABLE, /* store what brk_thread_undeliverable makes of the thread with this id */
 	BRK_FX_SEND,     /* write MESSAGE (class, sequence, box) to conn and release the box */
 	BRK_FX_ACK,      /* write ack to conn */
 	BRK_FX_WELCOME,  /* write welcome to conn */
@@ -175,7 +198,10 @@ enum brk_note {
 	BRK_NOTE_EXPIRED,
 	BRK_NOTE_UNOPENED,
 	BRK_NOTE_SPACE_LOW,
-	BRK_NOTE_SPACE_OK
+	BRK_NOTE_SPACE_OK,
+	BRK_NOTE_TRACK_ILLEGAL,  /* slot: who said it; the message went on */
+	BRK_NOTE_TRACK_FOREIGN,  /* it spoke of a thread of others */
+	BRK_NOTE_COUNT
 };
 
 struct brk_effect {
@@ -199,6 +225,9 @@ struct brk_effect {
 		struct kw_frame_hello welcome;
 		struct kw_frame_error error;
 		enum kw_err err;
+		struct kw_frame_reminder reminder;
+		struct brk_thread thread;
+		struct kw_id thread_id;
 		struct {
 			uint32_t count_max;
 			uint32_t bytes_max;
@@ -221,6 +250,8 @@ struct brk_plan {
 /* Bytes that brk_init needs; the shell lends them, zeroed and aligned for any type, for the core's life. */
 size_t brk_size(const struct brk_limits *limits);
 struct brk *brk_init(void *memory, const struct brk_limits *limits);
+/* The clocks that it runs by, for brk_thread_undeliverable. */
+const struct brk_thread_rules *brk_rules(const struct brk *brk);
 void brk_step(struct brk *brk, const struct brk_event *event, struct brk_plan *plan);
 
 /* Counters for the status port and the log. */
@@ -233,6 +264,14 @@ struct brk_counts {
 	uint64_t unopened;
 	uint64_t waiting;    /* in all queues now */
 	uint32_t online;     /* agencies with a session */
+	uint64_t opened;     /* threads */
+	uint64_t moved;      /* tracks that moved one */
+	uint64_t early;      /* tracks that wait for what is missing */
+	uint64_t illegal;    /* tracks that fit no machine */
+	uint64_t foreign;    /* tracks of others' threads */
+	uint64_t reminders;
+	uint64_t declared;   /* EXPIRED, UNCLAIMED */
+	uint64_t forgotten;  /* threads that were over for long enough */
 };
 void brk_counts_get(const struct brk *brk, struct brk_counts *out);
 

@@ -116,6 +116,7 @@ static void expire(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, 
 	if (entry->sequence > queue->removed)
 		queue->removed = entry->sequence;
 	tell_owner(brk, slot, entry, KW_EEXPIRED);
+	brk_watch_undeliverable(brk, &entry->thread_id);
 	count_off(brk, queue, entry->size);
 	brk->counts.expired++;
 	brk_fx_note(brk, slot, BRK_NOTE_EXPIRED, KW_OK);
@@ -289,6 +290,7 @@ void brk_deliver_unopened(struct brk *brk, const struct brk_event *event)
 		return;
 	(void)brk_fx_ticket(brk); /* the notice is a change of its own */
 	tell_owner(brk, slot, &entry, KW_EOPEN);
+	brk_watch_undeliverable(brk, &event->u.unopened.thread_id);
 	brk->counts.unopened++;
 	brk_fx_note(brk, slot, BRK_NOTE_UNOPENED, KW_EOPEN);
 }

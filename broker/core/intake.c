@@ -20,7 +20,8 @@ struct kw_credit brk_intake_grant(struct brk *brk, struct brk_agency *agency, en
 {
 	struct kw_credit window = {.messages = brk->limits.grant_messages, .bytes = brk->limits.grant_bytes};
 	/* Nothing is granted towards a full disk, nor while a burst of all agencies at once fills the memory. */
-	bool burst = brk->pending_count > brk->limits.pending_max / 2;
+	bool burst = brk->pending_count > brk->limits.pending_max / 2 ||
+				 brk->threads_pending > brk->limits.threads_pending_max / 2;
 	bool hold = msg_class == KW_CONTROL || brk->space != BRK_SPACE_OK || burst;
 	brk->held = brk->held || burst;
 	/* An agency that sends what must be refused and never takes the notices would fill the disk with them: what it sends
@@ -51,15 +52,15 @@ static enum kw_err admit(const struct brk *brk, const struct brk_message *messag
 	return KW_OK;
 }
 
-void brk_intake_notice(struct brk *brk, uint32_t owner, const struct kw_frame_notice *notice, struct brk_pending *pending)
+struct brk_effect *brk_intake_control(struct brk *brk, uint32_t owner, enum brk_effect_type type,
+	struct brk_pending *pending)
 {
 	struct brk_queue *queue = &brk->agencies[owner].queue[KW_CONTROL];
-	struct brk_effect *fx = brk_fx(brk, BRK_FX_NOTICE);
+	struct brk_effect *fx = brk_fx(brk, type);
 	fx->ticket = brk->ticket; /* of the change that it tells of: one transaction holds both */
 	fx->slot = owner;
 	fx->msg_class = KW_CONTROL;
 	fx->sequence = ++queue->last;
-	fx->u.notice = *notice;
 	queue->count++;
 	queue->bytes += NOTICE_SIZE;
 	brk->counts.waiting++;
@@ -67,6 +68,18 @@ void brk_intake_notice(struct brk *brk, uint32_t owner, const struct kw_frame_no
 	pending->to_slot = owner;
 	pending->to_class = KW_CONTROL;
 	pending->to_sequence = fx->sequence;
+	pending_push(brk, pending);
+	return fx;
+}
+
+void brk_intake_notice(struct brk *brk, uint32_t owner, const struct kw_frame_notice *notice, struct brk_pending *pending)
+{
+	brk_intake_control(brk, owner, BRK_FX_NOTICE, pending)->u.notice = *notice;
+}
+
+void brk_intake_pending(struct brk *brk, struct brk_pending *pending)
+{
+	pending->ticket = brk->ticket;
 	pending_push(brk, pending);
 }
 
@@ -93,6 +106,7 @@ static void refuse(struct brk *brk, const struct brk_message *message, struct br
 static void append(struct brk *brk, const struct brk_message *message, struct brk_pending *pending)
 {
 	struct brk_queue *queue = &brk->agencies[message->to_slot].queue[message->msg_class];
+	uint64_t ticket = brk_fx_ticket(brk);
 	struct brk_entry entry = {
 		.sequence = queue->last + 1,
 		.box = message->box,
@@ -101,8 +115,10 @@ static void append(struct brk *brk, const struct brk_message *message, struct br
 		.owner_slot = pending->from_slot,
 		.envelope_id = message->envelope_id,
 	};
+	if (message->track_count > 0)
+		entry.thread_id = brk_watch_tracks(brk, message, pending->from_slot, pending);
 	struct brk_effect *fx = brk_fx(brk, BRK_FX_APPEND);
-	fx->ticket = brk_fx_ticket(brk);
+	fx->ticket = ticket;
 	fx->slot = message->to_slot;
 	fx->msg_class = message->msg_class;
 	fx->sequence = entry.sequence;
@@ -134,8 +150,14 @@ void brk_intake_message(struct brk *brk, const struct brk_message *message)
 		return;
 	}
 	/* A refusal needs two places. */
-	if (brk->pending_count + 2 > brk->limits.pending_max) {
+	if (brk->pending_count + 2 > brk->limits.pending_max ||
+		brk->threads_pending + message->track_count > brk->limits.threads_pending_max) {
 		brk_fx_close(brk, message->conn, KW_EBUSY, "");
+		return;
+	}
+	/* Credit that was given while there was room is taken back with the session: it would add up to more than is left. */
+	if (brk->space == BRK_SPACE_OUT) {
+		brk_fx_close(brk, message->conn, KW_ENOSPACE, "");
 		return;
 	}
 	struct kw_rx_lane *rx = &agency->rx[message->msg_class];
@@ -166,6 +188,7 @@ void brk_intake_message(struct brk *brk, const struct brk_message *message)
 
 static void settle(struct brk *brk, const struct brk_pending *pending)
 {
+	brk->threads_pending -= pending->threads;
 	if (pending->from_cursor.epoch != 0) {
 		struct brk_agency *from = &brk->agencies[pending->from_slot];
 		struct kw_rx_lane *rx = &from->rx[pending->from_class];
@@ -198,7 +221,8 @@ void brk_intake_committed(struct brk *brk, uint64_t ticket)
 		brk->remove_ticket = 0;
 		brk_wake_all(brk, BRK_DIRTY_PUMP); /* refills that waited for the rows to be gone */
 	}
-	if (brk->held && brk->pending_count <= brk->limits.pending_max / 2) {
+	if (brk->held && brk->pending_count <= brk->limits.pending_max / 2 &&
+		brk->threads_pending <= brk->limits.threads_pending_max / 2) {
 		brk->held = false;
 		brk_wake_all(brk, BRK_DIRTY_ACK);
 	}

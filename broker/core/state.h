@@ -69,6 +69,7 @@ struct brk_pending {
 	uint32_t from_slot;
 	uint32_t from_session;
 	uint32_t from_size;
+	uint32_t threads; /* changed on this ticket */
 	uint32_t to_slot;
 	enum kw_msg_class from_class;
 	enum kw_msg_class to_class;
@@ -80,11 +81,14 @@ struct brk {
 	uint64_t ticket;
 	uint64_t wall_ms;
 	enum brk_space space;
+	uint64_t space_told_ms; /* when the agencies last heard that it is not OK */
 	bool postponed; /* an expiry found no place for its notice; looked at again likewise */
 	bool held; /* a burst kept credit back; all are told when it is over */
 	uint64_t committed;     /* tickets up to here are durable */
 	uint64_t remove_ticket; /* of the last row that expired; 0 when it is committed */
 	bool starved; /* a delivery found no free node; all are looked at again at the next BRK_EV_SPACE */
+	uint32_t threads_pending;
+	uint32_t coordinator; /* its slot, or BRK_SLOT_NONE */
 	bool scarce;  /* and that since the last one: nodes are shared out fairly */
 	struct brk_counts counts;
 	uint32_t dirty_head;
@@ -116,6 +120,11 @@ void brk_intake_committed(struct brk *brk, uint64_t ticket);
 /* Puts a notice into the owner's control queue, with the ticket of the change that it tells of, which was planned just
  * before; `pending` rides on the same commit and may carry a cursor. */
 void brk_intake_notice(struct brk *brk, uint32_t owner, const struct kw_frame_notice *notice, struct brk_pending *pending);
+/* A place in the owner's control queue on the present ticket, for the caller to fill in; `pending` as above. */
+struct brk_effect *brk_intake_control(struct brk *brk, uint32_t owner, enum brk_effect_type type,
+	struct brk_pending *pending);
+/* Something rides on the present ticket that needs no place in a queue. */
+void brk_intake_pending(struct brk *brk, struct brk_pending *pending);
 struct kw_credit brk_intake_grant(struct brk *brk, struct brk_agency *agency, enum kw_msg_class msg_class);
 
 /* deliver.c */
@@ -127,6 +136,16 @@ void brk_deliver_expired(struct brk *brk, const struct brk_event *event);
 void brk_deliver_unopened(struct brk *brk, const struct brk_event *event);
 /* Forgets what the session held in memory; the disk keeps it. */
 void brk_deliver_reset(struct brk *brk, struct brk_agency *agency);
+
+/* watch.c: tracks and clocks */
+
+/* Carries out the tracks of an admitted message on this ticket, before the message itself, and writes the number of
+ * changed threads. Returns the thread that the message opens, zero for none. */
+struct kw_id brk_watch_tracks(struct brk *brk, const struct brk_message *message, uint32_t slot,
+	struct brk_pending *pending);
+/* The message that opened this thread (zero: none) will not be delivered; rides on the present ticket. */
+void brk_watch_undeliverable(struct brk *brk, const struct kw_id *thread_id);
+void brk_watch_due(struct brk *brk, const struct brk_event *event);
 
 /* session.c */
 void brk_session_hello(struct brk *brk, const struct brk_event *event);

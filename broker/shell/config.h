@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "broker/core/thread.h"
+#include "broker/shell/config_clocks.h"
 #include "proto/base/id.h"
 #include "proto/link/config.h"
 
@@ -19,11 +21,16 @@ struct config_values {
 	uint32_t *queue_messages_max;
 	uint64_t *queue_size_mib_max;
 	uint32_t *urgent_messages_max;
+	char *coordinator;
+	uint32_t *threads_keep_days;
+	struct config_clocks *clocks;
 };
 
 struct config {
 	struct config_values *values;
 	struct kw_name hub;
+	struct kw_name coordinator; /* empty: none */
+	struct brk_thread_rules threads;
 	char folder[1024]; /* where the file stands */
 };
 
@@ -31,6 +38,8 @@ struct config {
 #define CONFIG_MAP_SIZE_MIB_MIN 16u
 #define CONFIG_MAP_SIZE_MIB_MAX (16u << 20)
 #define CONFIG_CONNECTIONS_MAX 100000u
+#define CONFIG_THREADS_KEEP_DAYS_DEFAULT 90u
+#define CONFIG_THREADS_KEEP_DAYS_MAX 3650u
 
 /* KW_* of kw_config_load; KW_EFIELD for a value out of range: fault->text says which. */
 KW_MUST_USE enum kw_err config_load(const char *path, struct config *out, struct kw_config_fault *fault);

@@ -2,22 +2,15 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "broker/shell/hub_inner.h"
 #include "proto/base/check.h"
+#include "proto/link/log.h"
 #include "proto/wire/envelope.h"
-
-static uint64_t wall_now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
-}
 
 void hub_step(struct hub *hub, struct brk_event *event)
 {
-	event->wall_ms = wall_now_ms();
+	event->wall_ms = hub_time_now(hub);
 	brk_step(hub->brk, event, hub->plan);
 	hub_carry_out(hub, hub->plan);
 	struct brk_event more = {.type = BRK_EV_CONTINUE, .wall_ms = event->wall_ms};
@@ -43,6 +36,37 @@ void hub_event(struct hub *hub, struct brk_event *event)
 	refill_all(hub);
 }
 
+static bool reaches(const struct store_stats *stats, uint32_t percent)
+{
+	return stats->used_bytes >= stats->map_bytes / 100u * percent;
+}
+
+static enum brk_space measure(const struct hub *hub, const struct store_stats *stats)
+{
+	uint32_t low = HUB_SPACE_LOW_PERCENT - (hub->space >= BRK_SPACE_LOW ? HUB_SPACE_BACK_PERCENT : 0);
+	uint32_t out = HUB_SPACE_OUT_PERCENT - (hub->space >= BRK_SPACE_OUT ? HUB_SPACE_BACK_PERCENT : 0);
+	if (stats->waiting || reaches(stats, out))
+		return BRK_SPACE_OUT;
+	return reaches(stats, low) ? BRK_SPACE_LOW : BRK_SPACE_OK;
+}
+
+/* Tells the core when it has changed, or, once a second, all the same. */
+static void look_at_space(struct hub *hub, bool all_the_same)
+{
+	struct store_stats stats;
+	store_stats_get(hub->store, &stats);
+	struct brk_event event = {.type = BRK_EV_SPACE, .u.space = measure(hub, &stats)};
+	if (stats.waiting != hub->waiting)
+		kw_log(stats.waiting ? KW_LOG_ERROR : KW_LOG_INFO, stats.waiting ? "store_waits" : "store_goes_on",
+			KW_LOG_STR("text", stats.waiting ? "The disk is full: nothing can be written or confirmed until there is room. Free disk."
+											 : "There is room again."));
+	hub->waiting = stats.waiting;
+	if (event.u.space == hub->space && !all_the_same)
+		return;
+	hub->space = event.u.space;
+	hub_event(hub, &event);
+}
+
 static void on_committed(void *user, uint64_t ticket, enum kw_err err)
 {
 	struct hub *hub = user;
@@ -50,6 +74,9 @@ static void on_committed(void *user, uint64_t ticket, enum kw_err err)
 		hub->wire.fatal(hub->wire.user, err);
 		return;
 	}
+	/* Before the acks of this commit, so that they give no credit that the disk has no room for. A fast sender fills a small
+	 * disk in less than the second between two ticks. */
+	look_at_space(hub, false);
 	struct brk_event event = {.type = BRK_EV_COMMITTED, .u.ticket = ticket};
 	hub_event(hub, &event);
 }
@@ -57,8 +84,16 @@ static void on_committed(void *user, uint64_t ticket, enum kw_err err)
 static void recover_agency(void *user, uint32_t slot, const struct kw_name *name)
 {
 	struct hub *hub = user;
-	if (roster_put(hub->roster, slot, name) != KW_OK)
+	if (roster_put(hub->roster, slot, name) != KW_OK) {
 		hub->recover_err = KW_ECORRUPT;
+		return;
+	}
+	/* Only its name, which threads may need: it is let in when the directory names it. */
+	struct brk_event event = {.type = BRK_EV_AGENCY};
+	event.u.agency.slot = slot;
+	event.u.agency.name = *name;
+	event.u.agency.revoked = true;
+	hub_event(hub, &event);
 }
 
 static void recover_queue(void *user, uint32_t slot, enum kw_msg_class msg_class, const struct store_extent *extent)
@@ -103,6 +138,7 @@ static enum kw_err recover(struct hub *hub)
 		.cursor = recover_cursor,
 	};
 	enum kw_err err = store_recover(hub->store, &recovery);
+	look_at_space(hub, false); /* before the first WELCOME gives credit */
 	return err != KW_OK ? err : hub->recover_err;
 }
 
@@ -129,6 +165,7 @@ enum kw_err hub_new(const struct hub_options *options, struct uv_loop_s *loop, c
 	err = store_open(&options->store, loop, &hooks, &hub->store);
 	if (err != KW_OK)
 		goto fail;
+	hub_time_start(hub, options);
 	err = recover(hub);
 	if (err != KW_OK)
 		goto fail;
@@ -143,6 +180,7 @@ void hub_free(struct hub *hub)
 {
 	if (hub == NULL)
 		return;
+	hub_time_keep(hub, true);
 	store_close(hub->store);
 	roster_free(hub->roster);
 	kw_buf_fini(&hub->scratch);
@@ -192,7 +230,7 @@ static void sweep(struct hub *hub)
 {
 	hub->expired_count = 0;
 	/* Expiry is in whole hours: one walk over the rows an hour, a slice a second, and then rest. */
-	uint32_t hour = (uint32_t)(wall_now_ms() / 3600000u);
+	uint32_t hour = (uint32_t)(hub_time_now(hub) / 3600000u);
 	if (hub->sweep_hour == 0) {
 		if (hour == hub->swept_hour)
 			return;
@@ -212,18 +250,17 @@ static void sweep(struct hub *hub)
 		event.u.expired.entry.owner_slot = row->owner_slot;
 		event.u.expired.entry.expiry_hour = row->expiry_hour;
 		event.u.expired.entry.envelope_id = row->envelope_id;
+		event.u.expired.entry.thread_id = row->thread_id;
 		hub_event(hub, &event);
 	}
 }
 
 void hub_tick(struct hub *hub)
 {
-	struct store_stats stats;
-	store_stats_get(hub->store, &stats);
-	bool low = stats.used_bytes >= stats.map_bytes / 100u * HUB_SPACE_LOW_PERCENT;
-	struct brk_event event = {.type = BRK_EV_SPACE, .u.space = low ? BRK_SPACE_LOW : BRK_SPACE_OK};
-	hub_event(hub, &event);
+	look_at_space(hub, true);
 	sweep(hub);
+	hub_due(hub);
+	hub_time_keep(hub, false);
 }
 
 void hub_kick(struct hub *hub)

@@ -35,6 +35,9 @@ struct hub_options {
 	struct store_options store;
 	struct brk_limits limits;
 	struct kw_name name;
+	/* The wall clock and one that only goes forward, in milliseconds; NULL: the machine's. */
+	void (*clock)(void *user, int64_t *wall_ms, int64_t *mono_ms);
+	void *clock_user;
 };
 
 /* Opens the store and recovers. KW_* of store_open, KW_ENOMEM. wire is copied. */
@@ -54,7 +57,7 @@ KW_MUST_USE enum kw_err hub_frame(struct hub *hub, uint32_t conn, const struct k
 	const struct kw_frame *frame);
 void hub_drained(struct hub *hub, uint32_t conn);
 void hub_conn_down(struct hub *hub, uint32_t conn);
-/* Once a second: space on disk, a slice of the search for expired rows. */
+/* Once a second: space on disk, a slice of the search for expired rows, threads whose time has come. */
 void hub_tick(struct hub *hub);
 /* At the end of each loop turn: hands the batch to the writer. */
 void hub_kick(struct hub *hub);

@@ -58,9 +58,12 @@ static enum kw_err take_message(struct hub *hub, uint32_t conn, struct kw_view b
 	event.u.message.box = (uint64_t)(uintptr_t)box;
 	event.u.message.size = box->size;
 	label(hub, frame.envelope, &event.u.message);
-	hub_event(hub, &event);
+	if (frame.tracks.size > 0)
+		err = hub_tracks(hub, frame.tracks, &event.u.message);
+	if (err == KW_OK)
+		hub_event(hub, &event);
 	store_box_unref(box);
-	return KW_OK;
+	return err;
 }
 
 static void one_row(void *user, const struct store_row *row)
@@ -91,8 +94,10 @@ static enum kw_err take_unopened(struct hub *hub, uint32_t conn, const struct kw
 	err = store_read(hub->store, &range, one_row, &row);
 	if (err != KW_OK)
 		return err;
-	if (row.sequence == unopened->sequence && kw_id_equal(&row.envelope_id, &unopened->envelope_id))
+	if (row.sequence == unopened->sequence && kw_id_equal(&row.envelope_id, &unopened->envelope_id)) {
 		event.u.unopened.owner_slot = row.owner_slot;
+		event.u.unopened.thread_id = row.thread_id;
+	}
 	hub_event(hub, &event);
 	return KW_OK;
 }

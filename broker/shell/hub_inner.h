@@ -8,8 +8,17 @@
 
 /* Rows looked at by one slice of the search for expired ones. */
 #define HUB_EXPIRED_MAX 2000u
-/* Intake stops when this much of the map, or of the disk, is used: what is left serves acks and deletes. */
+/* Threads looked at in one tick; each may put some reminders into queues. */
+#define HUB_DUE_MAX 1000u
+/* Hub time is kept at most so often, and only when something was written anyway. */
+#define HUB_TIME_KEPT_MS 60000
+/* How often the log says that the wall clock is wrong. */
+#define HUB_TIME_SAID_MS 3600000
+/* No credit is given when this much of the map, or of the disk, is used, and nothing taken at all a little later: what is
+ * left serves acks and deletes. Each ends well below where it began, or every delivered message would be news. */
 #define HUB_SPACE_LOW_PERCENT 70u
+#define HUB_SPACE_OUT_PERCENT 85u
+#define HUB_SPACE_BACK_PERCENT 5u
 
 struct hub {
 	struct hub_wire wire;
@@ -29,11 +38,30 @@ struct hub {
 	uint32_t sweep_hour; /* of the search that is under way; 0 for none */
 	uint32_t swept_hour; /* of the last one that has ended */
 	enum kw_err recover_err;
+	enum brk_space space; /* as the core knows it */
+	bool waiting;         /* as the log knows it */
+	struct kw_hub_time time;
+	void (*clock)(void *user, int64_t *wall_ms, int64_t *mono_ms);
+	void *clock_user;
+	int64_t time_kept_ms;
+	int64_t time_said_ms; /* on the monotonic clock; 0: the wall clock is right */
+	bool written;         /* since time was kept */
+	struct brk_tracked tracks[KW_FRAME_TRACKS_MAX];
 	struct store_row expired[HUB_EXPIRED_MAX];
+	struct store_thread due[HUB_DUE_MAX];
 };
 
 void hub_step(struct hub *hub, struct brk_event *event);
 void hub_event(struct hub *hub, struct brk_event *event);
+/* hub_thread.c */
+void hub_time_start(struct hub *hub, const struct hub_options *options);
+/* Hub time, milliseconds since 1970. */
+uint64_t hub_time_now(struct hub *hub);
+void hub_time_keep(struct hub *hub, bool now);
+/* Reads the tracks of a message and what is known of their threads. Errors are the frame's. */
+enum kw_err hub_tracks(struct hub *hub, struct kw_view tracks, struct brk_message *message);
+void hub_due(struct hub *hub);
+void hub_thread_change(struct hub *hub, const struct brk_effect *fx);
 /* hub_plan.c */
 void hub_carry_out(struct hub *hub, const struct brk_plan *plan);
 void hub_refill(struct hub *hub, const struct store_range *range);

@@ -20,6 +20,7 @@ static void add_append(struct hub *hub, const struct brk_effect *fx)
 		.owner_slot = entry->owner_slot,
 		.expiry_hour = entry->expiry_hour,
 		.envelope_id = entry->envelope_id,
+		.thread_id = entry->thread_id,
 		.box = box_of(fx->box),
 	};
 	store_append(hub->store, fx->ticket, &row);
@@ -27,12 +28,22 @@ static void add_append(struct hub *hub, const struct brk_effect *fx)
 		fx->u.append.from_cursor);
 }
 
-/* A notice is a row like any other; its body is the encoded Notice. */
-static void add_notice(struct hub *hub, const struct brk_effect *fx)
+/* The first byte of a reminder's row. A Notice, whose fields are 1 to 5, cannot begin so. */
+#define REMINDER_MARK UINT8_C('r')
+
+/* A control row is a row like any other; its body is the encoded Notice, or the mark and the encoded Reminder. */
+static void add_control(struct hub *hub, const struct brk_effect *fx)
 {
 	kw_buf_clear(&hub->scratch);
 	struct store_box *box = NULL;
-	if (kw_frame_notice_add(&hub->scratch, &fx->u.notice) == KW_OK)
+	enum kw_err err = KW_OK;
+	if (fx->type == BRK_FX_REMINDER)
+		err = kw_buf_add_u8(&hub->scratch, REMINDER_MARK);
+	if (err == KW_OK && fx->type == BRK_FX_REMINDER)
+		err = kw_frame_reminder_add(&hub->scratch, &fx->u.reminder);
+	else if (err == KW_OK)
+		err = kw_frame_notice_add(&hub->scratch, &fx->u.notice);
+	if (err == KW_OK)
 		box = store_box_new((uint32_t)hub->scratch.size);
 	if (box == NULL) {
 		hub->wire.fatal(hub->wire.user, KW_ENOMEM);
@@ -44,11 +55,23 @@ static void add_notice(struct hub *hub, const struct brk_effect *fx)
 		.msg_class = KW_CONTROL,
 		.sequence = fx->sequence,
 		.owner_slot = STORE_SLOT_NONE,
-		.envelope_id = fx->u.notice.envelope_id,
+		.envelope_id = fx->type == BRK_FX_REMINDER ? fx->u.reminder.thread_id : fx->u.notice.envelope_id,
 		.box = box,
 	};
 	store_append(hub->store, fx->ticket, &row);
 	store_box_unref(box);
+}
+
+static void note_space(struct hub *hub, const struct brk_effect *fx)
+{
+	bool low = fx->u.note.code == BRK_NOTE_SPACE_LOW;
+	struct store_stats stats;
+	store_stats_get(hub->store, &stats);
+	kw_log(low ? KW_LOG_WARN : KW_LOG_INFO, low ? "space_low" : "space_ok", KW_LOG_ERR(fx->u.note.err),
+		KW_LOG_INT("used_mib", (int64_t)(stats.used_bytes >> 20)), KW_LOG_INT("room_mib", (int64_t)(stats.map_bytes >> 20)),
+		KW_LOG_STR("text", low ? "The store or its disk is nearly full: no new messages are taken, their senders keep them; "
+								 "deliveries go on and make room. If it lasts, free disk or raise map_size_mib."
+							   : "There is room again: messages are taken."));
 }
 
 static void note(struct hub *hub, const struct brk_effect *fx)
@@ -60,9 +83,13 @@ static void note(struct hub *hub, const struct brk_effect *fx)
 		[BRK_NOTE_REFUSED] = "message_refused",
 		[BRK_NOTE_EXPIRED] = "message_expired",
 		[BRK_NOTE_UNOPENED] = "message_unopened",
-		[BRK_NOTE_SPACE_LOW] = "space_low",
-		[BRK_NOTE_SPACE_OK] = "space_ok",
+		[BRK_NOTE_TRACK_ILLEGAL] = "track_illegal",
+		[BRK_NOTE_TRACK_FOREIGN] = "track_foreign",
 	};
+	if (fx->u.note.code == BRK_NOTE_SPACE_LOW || fx->u.note.code == BRK_NOTE_SPACE_OK) {
+		note_space(hub, fx);
+		return;
+	}
 	const struct kw_name *name = fx->slot == BRK_SLOT_NONE ? NULL : roster_name(hub->roster, fx->slot);
 	kw_log(fx->u.note.err == KW_OK ? KW_LOG_INFO : KW_LOG_WARN, NAMES[fx->u.note.code],
 		KW_LOG_STR("agency", name == NULL ? NULL : name->text), KW_LOG_ERR(fx->u.note.err));
@@ -94,7 +121,9 @@ static void write_message(struct hub *hub, const struct brk_effect *fx)
 	if (out != NULL) {
 		struct kw_view body = KW_VIEW(box->data, box->size);
 		struct kw_frame_message message = {.msg_class = fx->msg_class, .sequence = fx->sequence};
-		if (fx->msg_class == KW_CONTROL)
+		if (fx->msg_class == KW_CONTROL && box->data[0] == REMINDER_MARK)
+			message.reminder = KW_VIEW(box->data + 1, box->size - 1);
+		else if (fx->msg_class == KW_CONTROL)
 			message.notice = body;
 		else
 			message.envelope = body;
@@ -131,16 +160,19 @@ static void ask_refill(struct hub *hub, const struct brk_effect *fx)
 static void store_change(struct hub *hub, const struct brk_effect *fx)
 {
 	hub->ticket = fx->ticket;
+	hub->written = true;
 	if (fx->type == BRK_FX_APPEND)
 		add_append(hub, fx);
-	else if (fx->type == BRK_FX_NOTICE)
-		add_notice(hub, fx);
+	else if (fx->type == BRK_FX_NOTICE || fx->type == BRK_FX_REMINDER)
+		add_control(hub, fx);
 	else if (fx->type == BRK_FX_CURSOR)
 		store_put_cursor(hub->store, fx->ticket, fx->slot, fx->msg_class, fx->u.cursor);
 	else if (fx->type == BRK_FX_TRIM)
 		store_trim(hub->store, fx->ticket, fx->slot, fx->msg_class, fx->sequence);
-	else
+	else if (fx->type == BRK_FX_REMOVE)
 		store_remove(hub->store, fx->ticket, fx->slot, fx->msg_class, fx->sequence);
+	else
+		hub_thread_change(hub, fx);
 }
 
 void hub_carry_out(struct hub *hub, const struct brk_plan *plan)
@@ -159,6 +191,10 @@ void hub_carry_out(struct hub *hub, const struct brk_plan *plan)
 		case BRK_FX_NOTICE:
 		case BRK_FX_TRIM:
 		case BRK_FX_REMOVE:
+		case BRK_FX_REMINDER:
+		case BRK_FX_THREAD:
+		case BRK_FX_THREAD_GONE:
+		case BRK_FX_UNDELIVERABLE:
 			store_change(hub, fx);
 			break;
 		case BRK_FX_SEND:
@@ -200,6 +236,7 @@ static void each_row(void *user, const struct store_row *row)
 		.expiry_hour = row->expiry_hour,
 		.owner_slot = row->owner_slot,
 		.envelope_id = row->envelope_id,
+		.thread_id = row->thread_id,
 	};
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "proto/link/file.h"
+#include "proto/link/log.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/spki.h"
 
@@ -29,18 +30,53 @@ static int64_t now_unix_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* Says which file is at fault and what to do, once. */
+static enum kw_err blame(const struct config *config, const char *file, enum kw_err err)
+{
+	const char *text = kw_err_text(err);
+	if (err == KW_ENOTFOUND)
+		text = "this file is missing: kinward hub init makes it; put it back from a backup, or run the configuration of a hub";
+	else if (err == KW_EDENIED)
+		text = "must be a regular file of the broker's own user: keys with mode 0400, all else not writable by others";
+	else if (err == KW_EFORMAT || err == KW_EAUTH)
+		text = "is damaged, or not of this hub: put the right one back from a backup";
+	if (err != KW_OK)
+		kw_log(KW_LOG_ERROR, "start_failed", KW_LOG_STR("folder", config->folder), KW_LOG_STR("field", file),
+			KW_LOG_ERR(err), KW_LOG_STR("text", text));
+	return err;
+}
+
 static enum kw_err load_key(const struct config *config, const char *name, EVP_PKEY **out)
 {
 	char path[CONFIG_PATH_SIZE];
 	enum kw_err err = config_path(config, name, path);
-	return err != KW_OK ? err : kw_pki_key_load(path, out);
+	return blame(config, name, err != KW_OK ? err : kw_pki_key_load(path, out));
 }
 
 static enum kw_err load_cert(const struct config *config, const char *name, X509 **out)
 {
 	char path[CONFIG_PATH_SIZE];
 	enum kw_err err = config_path(config, name, path);
-	return err != KW_OK ? err : kw_pki_cert_load(path, out);
+	return blame(config, name, err != KW_OK ? err : kw_pki_cert_load(path, out));
+}
+
+/* The hub's name stands in its certificates, and `hub` in broker.yaml has to be the same. */
+static enum kw_err check_name(const struct office *office)
+{
+	struct kw_spki_name name;
+	char text[2 * KW_NAME_SIZE_MAX + 160];
+	enum kw_err err = kw_spki_name_of(office->issuer, &name);
+	if (err == KW_OK && name.kind != KW_SPKI_HUB)
+		err = KW_EAUTH;
+	if (err != KW_OK)
+		return blame(office->config, "issuer.pem", err);
+	if (kw_name_equal(&name.hub, &office->config->hub))
+		return KW_OK;
+	(void)snprintf(text, sizeof(text), "is %s, but the certificates in this folder are of hub %s: write hub: %s", /* fits */
+		office->config->hub.text, name.hub.text, name.hub.text);
+	kw_log(KW_LOG_ERROR, "start_failed", KW_LOG_STR("folder", office->config->folder), KW_LOG_STR("field", "hub"),
+		KW_LOG_ERR(KW_EFIELD), KW_LOG_STR("text", text));
+	return KW_EFIELD;
 }
 
 static enum kw_err verify(const struct office *office, struct kw_view bytes, struct kw_directory **out)
@@ -63,7 +99,7 @@ static enum kw_err load_directory(struct office *office)
 		err = kw_file_read(path, KW_FILE_PUBLIC, &office->signed_directory);
 	if (err == KW_OK)
 		err = verify(office, kw_buf_view(&office->signed_directory), &office->directory);
-	return err;
+	return blame(office->config, "directory.bin", err);
 }
 
 enum kw_err office_open(const struct config *config, struct office **out)
@@ -77,11 +113,13 @@ enum kw_err office_open(const struct config *config, struct office **out)
 	if (err == KW_OK)
 		err = load_cert(config, "issuer.pem", &office->issuer);
 	if (err == KW_OK)
+		err = check_name(office);
+	if (err == KW_OK)
 		err = load_key(config, "issuer.key", &office->issuer_key);
 	if (err == KW_OK)
 		err = load_key(config, "server.key", &office->server_key);
 	if (err == KW_OK && X509_check_private_key(office->issuer, office->issuer_key) != 1)
-		err = KW_EAUTH;
+		err = blame(config, "issuer.key", KW_EAUTH);
 	if (err == KW_OK)
 		err = load_directory(office);
 	if (err != KW_OK) {

@@ -14,7 +14,9 @@
 
 struct office;
 
-/* KW_EAUTH when keys and certificates do not fit, or the directory is not signed by us; KW_ENOTFOUND, KW_EDENIED, KW_EIO. */
+/* A failure is logged here, with the file or setting that is at fault and what to do. KW_EAUTH when keys and certificates do
+ * not fit, or the directory is not signed by us; KW_EFIELD when they are of another hub than the configuration says;
+ * KW_ENOTFOUND, KW_EDENIED, KW_EIO. */
 KW_MUST_USE enum kw_err office_open(const struct config *config, struct office **out);
 /* Accepts NULL. */
 void office_close(struct office *office);

@@ -87,14 +87,13 @@ void store_kick(struct store *store)
 	uv_cond_signal(&store->wake); /* after the lock, or the writer wakes only to wait for it */
 }
 
-static void out_of_memory(struct store *store)
+void store_out_of_memory(struct store *store)
 {
 	store->loop_err = KW_ENOMEM;
 	(void)uv_async_send(&store->async); /* cannot fail on an open handle */
 }
 
-/* Room for one more change; NULL when none will be taken any more. */
-static struct store_op *next_op(struct store *store, uint64_t ticket)
+struct store_op *store_next_op(struct store *store, uint64_t ticket)
 {
 	if (store->loop_err != KW_OK)
 		return NULL;
@@ -111,7 +110,7 @@ static struct store_op *next_op(struct store *store, uint64_t ticket)
 		}
 	}
 	if (batch == NULL || batch->count == batch->cap) {
-		out_of_memory(store);
+		store_out_of_memory(store);
 		return NULL;
 	}
 	if (ticket > batch->ticket)
@@ -127,11 +126,11 @@ void store_put_agency(struct store *store, uint64_t ticket, uint32_t slot, const
 	KW_ASSERT(slot < STORE_SLOT_MAX);
 	struct store_box *box = store_box_new(sizeof(*name));
 	if (box == NULL) {
-		out_of_memory(store);
+		store_out_of_memory(store);
 		return;
 	}
 	memcpy(box->data, name, sizeof(*name));
-	struct store_op *op = next_op(store, ticket);
+	struct store_op *op = store_next_op(store, ticket);
 	if (op == NULL)
 		store_box_unref(box);
 	else
@@ -141,7 +140,7 @@ void store_put_agency(struct store *store, uint64_t ticket, uint32_t slot, const
 void store_append(struct store *store, uint64_t ticket, const struct store_row *row)
 {
 	KW_ASSERT(row->slot < STORE_SLOT_MAX && row->sequence > 0 && row->box->size <= KW_FRAME_SIZE_MAX);
-	struct store_op *op = next_op(store, ticket);
+	struct store_op *op = store_next_op(store, ticket);
 	if (op == NULL)
 		return;
 	store_box_ref(row->box);
@@ -153,6 +152,7 @@ void store_append(struct store *store, uint64_t ticket, const struct store_row *
 	op->owner_slot = row->owner_slot;
 	op->expiry_hour = row->expiry_hour;
 	op->envelope_id = row->envelope_id;
+	op->thread_id = row->thread_id;
 	store->filling->bytes += row->box->size;
 }
 
@@ -160,7 +160,7 @@ void store_put_cursor(struct store *store, uint64_t ticket, uint32_t slot, enum 
 	struct kw_cursor cursor)
 {
 	KW_ASSERT(slot < STORE_SLOT_MAX);
-	struct store_op *op = next_op(store, ticket);
+	struct store_op *op = store_next_op(store, ticket);
 	if (op != NULL)
 		*op = (struct store_op){
 			.kind = STORE_OP_CURSOR,
@@ -174,7 +174,7 @@ void store_trim(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg
 {
 	KW_ASSERT(slot < STORE_SLOT_MAX);
 	uint32_t queue = store_queue_index(slot, msg_class);
-	struct store_op *op = next_op(store, ticket);
+	struct store_op *op = store_next_op(store, ticket);
 	if (op == NULL)
 		return;
 	*op = (struct store_op){.kind = STORE_OP_TRIM, .queue = queue, .sequence = sequence};
@@ -185,7 +185,7 @@ void store_trim(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg
 void store_remove(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence)
 {
 	KW_ASSERT(slot < STORE_SLOT_MAX);
-	struct store_op *op = next_op(store, ticket);
+	struct store_op *op = store_next_op(store, ticket);
 	if (op != NULL)
 		*op = (struct store_op){
 			.kind = STORE_OP_REMOVE, .queue = store_queue_index(slot, msg_class), .sequence = sequence};
@@ -200,7 +200,7 @@ void store_report_damage(struct store *store, uint32_t queue, uint64_t sequence)
 	}
 	store->seen[store->seen_next++ % STORE_SEEN_COUNT] = mark;
 	store->damaged_seen++;
-	struct store_op *op = next_op(store, store->ticket);
+	struct store_op *op = store_next_op(store, store->ticket);
 	if (op != NULL)
 		*op = (struct store_op){.kind = STORE_OP_DAMAGED, .queue = queue, .sequence = sequence};
 }
@@ -220,6 +220,37 @@ static bool take(struct store *store, struct store_batch **out)
 	return true;
 }
 
+/* May this batch begin? What a transaction has changed in memory cannot be taken back, so room is looked for before it: on
+ * the disk, and in pages of the file that are free, of which the newest are not yet of use. */
+static bool has_room(const struct store *store, const struct store_batch *batch)
+{
+	const struct store_figures *figures = &store->writer.figures;
+	uint64_t free_bytes = figures->file_bytes > figures->used_bytes ? (figures->file_bytes - figures->used_bytes) / 2u : 0;
+	uint64_t need = STORE_ROOM_SIZE;
+	struct statvfs disk;
+	if (batch != NULL && batch->bytes > 0)
+		need += 2u * batch->bytes + 3u * STORE_ROOM_SIZE;
+	if (fstatvfs(store->env.folder_fd, &disk) != 0)
+		return true; /* the commit finds out */
+	return free_bytes + (uint64_t)disk.f_bavail * disk.f_frsize >= need;
+}
+
+/* Somebody else may have filled the disk; intake of ours stops long before. KW_ENOSPACE: the store is closed meanwhile. */
+static enum kw_err wait_for_room(struct store *store, const struct store_batch *batch)
+{
+	while (!has_room(store, batch)) {
+		uv_mutex_lock(&store->lock);
+		store->waiting = true;
+		if (!store->stop)
+			(void)uv_cond_timedwait(&store->wake, &store->lock, STORE_ROOM_LOOK_NS); /* looked at again either way */
+		bool stop = store->stop;
+		uv_mutex_unlock(&store->lock);
+		if (stop)
+			return KW_ENOSPACE;
+	}
+	return KW_OK;
+}
+
 static void writer_main(void *user)
 {
 	struct store *store = user;
@@ -229,8 +260,11 @@ static void writer_main(void *user)
 		enum kw_err err = store->failed;
 		uv_mutex_unlock(&store->lock);
 		if (err == KW_OK)
+			err = wait_for_room(store, batch);
+		if (err == KW_OK)
 			err = store_writer_commit(&store->writer, batch);
 		uv_mutex_lock(&store->lock);
+		store->waiting = false;
 		store->failed = err;
 		store->done_figures = store->writer.figures;
 		if (batch != NULL) {
@@ -287,8 +321,10 @@ static void on_async(uv_async_t *async)
 		recycle(store, batch);
 		batch = next;
 	}
-	if (good > 0)
+	if (good > 0) {
+		store_overlay_settle(store->overlay, good);
 		report(store, good, KW_OK);
+	}
 	if (err != KW_OK)
 		store->loop_err = err;
 	if (store->loop_err != KW_OK)
@@ -310,6 +346,7 @@ static void store_free(struct store *store)
 {
 	if (store->reader != NULL) {
 		mdb_cursor_close(store->read_index);
+		mdb_cursor_close(store->read_clocks);
 		mdb_txn_abort(store->reader);
 	}
 	store_env_close(&store->env);
@@ -319,6 +356,8 @@ static void store_free(struct store *store)
 	free_batches(store->done);
 	batch_free(store->filling);
 	free(store->trimmed);
+	store_overlay_free(store->overlay);
+	store->overlay = NULL;
 	store->reader = NULL;
 	store->spare = store->queued = store->done = store->filling = NULL;
 	store->trimmed = NULL;
@@ -384,11 +423,21 @@ no_cond:
 	return KW_ENOMEM;
 }
 
+/* In a release: never, and nothing in it can ask for it. */
+static bool may_be_unsafe(void)
+{
+#ifdef KW_UNSAFE_TESTS
+	const char *unsafe = getenv("KW_UNSAFE_TEST");
+	return unsafe != NULL && strcmp(unsafe, "1") == 0;
+#else
+	return false;
+#endif
+}
+
 enum kw_err store_open(const struct store_options *options, struct uv_loop_s *loop, const struct store_hooks *hooks,
 	struct store **out)
 {
-	const char *unsafe = getenv("KW_UNSAFE_TEST");
-	if (options->unsafe_no_sync && (unsafe == NULL || strcmp(unsafe, "1") != 0))
+	if (options->unsafe_no_sync && !may_be_unsafe())
 		return KW_EDENIED;
 	struct store *store = calloc(1, sizeof(*store));
 	if (store == NULL)
@@ -398,7 +447,9 @@ enum kw_err store_open(const struct store_options *options, struct uv_loop_s *lo
 	store->env.folder_fd = -1;
 	memset(store->seen, 0xff, sizeof(store->seen));
 	store->trimmed = calloc(STORE_QUEUE_COUNT, sizeof(*store->trimmed));
-	enum kw_err err = store->trimmed != NULL ? store_env_open(options, &store->env) : KW_ENOMEM;
+	store->overlay = store_overlay_new();
+	bool memory = store->trimmed != NULL && store->overlay != NULL;
+	enum kw_err err = memory ? store_env_open(options, &store->env) : KW_ENOMEM;
 	if (err == KW_OK)
 		err = store_writer_init(&store->writer, &store->env);
 	if (err == KW_OK)
@@ -426,16 +477,23 @@ void store_stats_get(struct store *store, struct store_stats *out)
 	if (store->free_asked_ms == 0 || now - store->free_asked_ms >= 1000u) {
 		struct statvfs disk;
 		if (fstatvfs(store->env.folder_fd, &disk) == 0)
-			store->free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+			store->reach_bytes = store->figures.file_bytes + (uint64_t)disk.f_bavail * disk.f_frsize;
 		store->free_asked_ms = now > 0 ? now : 1;
 	}
-	uint64_t reach = store->figures.file_bytes + store->free_bytes;
+	uv_mutex_lock(&store->lock);
+	bool waiting = store->waiting;
+	uv_mutex_unlock(&store->lock);
+	/* As of the asking: what the file has grown since, the disk has less. */
+	uint64_t reach = store->reach_bytes;
 	*out = (struct store_stats){
 		.commits = store->figures.commits,
 		.rows = store->figures.rows,
 		.used_bytes = store->figures.used_bytes,
 		.map_bytes = reach < store->env.map_size ? reach : store->env.map_size,
 		.damaged_rows = store->figures.damaged + store->damaged_seen,
+		.threads = store->figures.threads,
+		.clocks = store->figures.clocks,
 		.pending_ops = store->pending_ops,
+		.waiting = waiting,
 	};
 }

@@ -13,7 +13,8 @@
  *
  * Every change carries a ticket, growing by the caller's count. Changes go into the batch that is filling; the writer
  * takes it when its last commit has ended (no timer), runs one transaction and one sync, and the loop gets
- * on_committed(ticket): everything up to that ticket is durable. Any commit error is final: on_committed says so, the
+ * on_committed(ticket): everything up to that ticket is durable. A batch does not begin before there is room on the disk for
+ * it; it waits, and all behind it. Any commit error is final: on_committed says so, the
  * process must ack nothing more, stop and be restarted. */
 
 struct store;
@@ -44,15 +45,27 @@ struct store_row {
 	uint32_t owner_slot;          /* the agency that submitted it; STORE_SLOT_NONE for notices */
 	uint32_t expiry_hour;         /* hours since 1970; 0 = never */
 	struct kw_id envelope_id;
+	struct kw_id thread_id;       /* the thread that it opens; zero for none */
 	uint32_t body_size;           /* bytes of the body; set by the store, also where box is NULL */
 	struct store_box *box;        /* the body */
+};
+
+/* A thread as the store keeps it: the record is the caller's. Ordered by due_ms in a second table, so that nothing ever
+ * walks all threads. */
+#define STORE_THREAD_SIZE_MAX 128u
+
+struct store_thread {
+	struct kw_id id;
+	uint64_t due_ms; /* when it wants to be looked at, since 1970; 0: never */
+	uint32_t size;   /* of the record; 0: there is no such thread */
+	uint8_t record[STORE_THREAD_SIZE_MAX];
 };
 
 struct store_options {
 	const char *path;      /* directory; made if it is missing, as TESTING's LMDB rules say */
 	uint64_t map_size;     /* bytes of address space, sparse */
 	bool new_epoch;        /* forget receive cursors and take a new epoch: after a restore from backup */
-	bool unsafe_no_sync;   /* positive control of the tests only: refused unless KW_UNSAFE_TEST=1 is in the environment */
+	bool unsafe_no_sync;   /* positive control of the tests only: refused unless KW_UNSAFE_TEST=1 is in the environment, and in a release always */
 };
 
 struct store_hooks {
@@ -69,6 +82,8 @@ KW_MUST_USE enum kw_err store_open(const struct store_options *options, struct u
 void store_close(struct store *store);
 
 uint64_t store_epoch(const struct store *store);
+/* The hub time that was kept last when the store was opened; 0 for none. */
+uint64_t store_time(const struct store *store);
 
 /* The rows of one queue on disk: first..last sequences (first = last + 1 when empty; last is remembered). */
 struct store_extent {
@@ -102,6 +117,10 @@ void store_put_cursor(struct store *store, uint64_t ticket, uint32_t slot, enum 
 void store_trim(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence);
 /* Deletes one row; no error if it is gone. */
 void store_remove(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence);
+/* Writes a thread, or with size 0 removes it and its place in the order. */
+void store_put_thread(struct store *store, uint64_t ticket, const struct store_thread *thread);
+/* What store_time gives after the next start: the hub's time, kept from time to time. */
+void store_put_time(struct store *store, uint64_t ticket, uint64_t hub_ms);
 /* Wakes the writer if a batch waits and it is idle; call at the end of each loop turn. */
 void store_kick(struct store *store);
 
@@ -118,6 +137,14 @@ struct store_range {
 KW_MUST_USE enum kw_err store_read(struct store *store, const struct store_range *range,
 	void (*each)(void *user, const struct store_row *row), void *user);
 
+/* Reads threads by their ids into the rest of the structs, changes that are not committed yet included. A damaged one is
+ * set aside, counted, and reads as none. KW_EIO, KW_ECORRUPT (the tree itself). */
+KW_MUST_USE enum kw_err store_get_threads(struct store *store, struct store_thread *threads, uint32_t count);
+/* The threads with 0 < due_ms <= now_ms, the most overdue first, looking at no more than count_max of them: those whose
+ * last change is not committed yet count and are left out until it is. Same errors. */
+KW_MUST_USE enum kw_err store_due(struct store *store, uint64_t now_ms, uint32_t count_max, struct store_thread *out,
+	uint32_t *count);
+
 /* Walks rows in slices, looking for expired ones: calls back for each row with 0 < expiry_hour <= hour (box is NULL),
  * and returns true when the walk has wrapped to the start. rows_max bounds one slice. */
 bool store_sweep(struct store *store, uint32_t hour, uint32_t rows_max,
@@ -129,7 +156,10 @@ struct store_stats {
 	uint64_t used_bytes;     /* pages in use */
 	uint64_t map_bytes;      /* min(map size, size of the file + free disk) */
 	uint64_t damaged_rows;   /* set aside since start */
+	uint64_t threads;        /* on disk */
+	uint64_t clocks;         /* of them, with a due_ms */
 	uint64_t pending_ops;    /* handed over, not committed */
+	bool waiting;            /* for room on the disk, which somebody else has filled: nothing is committed */
 };
 void store_stats_get(struct store *store, struct store_stats *out);
 

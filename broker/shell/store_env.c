@@ -18,7 +18,7 @@
  * A crash while creating leaves FOLDER/new, which the next start removes; power loss can only find the whole file or
  * none. A file shorter than its meta page says would be SIGBUS under LMDB, so the file is looked at before LMDB maps it. */
 
-#define ENV_DBS_MAX 8
+#define ENV_DBS_MAX 16
 #define ENV_DATA "data.mdb"
 #define ENV_LOCK "lock.mdb"
 #define ENV_BUILD "new"
@@ -90,7 +90,10 @@ static int open_dbis(MDB_txn *txn, unsigned flags, struct store_dbis *dbi)
 	int code = 0;
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]) && code == 0; i++)
 		code = mdb_dbi_open(txn, tables[i].name, flags, tables[i].out);
-	return code;
+	/* A store of version 1 has none of these. */
+	if (code == 0)
+		code = mdb_dbi_open(txn, "threads", MDB_CREATE, &dbi->threads);
+	return code == 0 ? mdb_dbi_open(txn, "clocks", MDB_CREATE, &dbi->clocks) : code;
 }
 
 /* Opens the LMDB environment in `path` and its tables. */

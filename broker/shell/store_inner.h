@@ -12,7 +12,7 @@
  *   writer thread  struct store_writer, and the fields under `lock` while it holds it
  *
  * store.c hands over, store_writer.c commits, store_read.c reads, store_env.c creates and opens, store_load.c checks and
- * repairs at start, store_check.c looks at the pages of the file before LMDB does, store_row.c is the form of a row. */
+ * repairs at start, store_thread.c and store_writer_thread.c are the threads on either side, store_check.c looks at the pages of the file before LMDB does, store_row.c is the form of a row. */
 
 #define STORE_OPS_MAX 4096u             /* operations in a batch; only the last ticket's may pass it. 1024 cost a fifth at full load */
 #define STORE_BYTES_MAX (4u << 20)      /* body bytes in a batch, likewise */
@@ -20,7 +20,9 @@
 #define STORE_DAMAGED_MAX 1024u         /* rows kept aside for a person to look at; further ones are dropped */
 #define STORE_DAMAGED_SIZE_MAX 70000u
 #define STORE_RESERVE_SIZE (64u << 20)  /* map beyond map_size: deletes need pages when appends have none left */
-#define STORE_SCHEMA_VERSION 1u
+#define STORE_ROOM_SIZE (512u << 10)    /* on the disk before a batch of deletes begins; more where bodies are added */
+#define STORE_ROOM_LOOK_NS 1000000000u  /* from one look for it to the next */
+#define STORE_SCHEMA_VERSION 2u /* 1 had no threads; it is taken as it is */
 #define STORE_QUEUE_COUNT (STORE_SLOT_MAX * KW_MSG_CLASS_COUNT)
 #define STORE_SEEN_COUNT 64u
 
@@ -30,7 +32,11 @@ enum store_kind {
 	STORE_AGENCY = 'a', /* name, zero padded; key: slot u32, copy u8 */
 	STORE_QUEUE = 'q',  /* last, trimmed, count, bytes u64; key: slot u32, class u8 */
 	STORE_CURSOR = 'c', /* epoch, sequence u64; key: slot u32, class u8 */
-	STORE_INDEX = 'i',  /* position u64, size, expiry_hour, owner u32, envelope id; key: slot u32, class u8, sequence u64 */
+	/* position u64, size, expiry_hour, owner u32, envelope id, thread id or nothing; key: slot u32, class u8, sequence u64 */
+	STORE_INDEX = 'i',
+	STORE_THREAD = 't', /* due u64, record; key: thread id */
+	STORE_CLOCK = 'k',  /* nothing; key: due u64, thread id */
+	STORE_TIME = 'h',   /* hub time u64; in the meta table, key: STORE_TIME_KEY */
 	STORE_LOG = 'l'     /* the key of the index row, body; key: position u64 */
 };
 
@@ -39,6 +45,11 @@ enum store_kind {
 #define STORE_QUEUE_SIZE 32u
 #define STORE_CURSOR_SIZE 16u
 #define STORE_INDEX_SIZE 36u
+#define STORE_INDEX_SIZE_MAX (STORE_INDEX_SIZE + KW_ID_SIZE)
+#define STORE_THREAD_HEAD_SIZE 8u
+#define STORE_CLOCK_KEY_SIZE (8u + KW_ID_SIZE)
+#define STORE_TIME_SIZE 8u
+#define STORE_TIME_KEY UINT8_C(0x80) /* u8, none of the copies' numbers */
 #define STORE_QUEUE_KEY_SIZE 5u
 #define STORE_INDEX_KEY_SIZE 13u
 #define STORE_LOG_KEY_SIZE 8u
@@ -59,10 +70,16 @@ struct store_index {
 	uint32_t expiry_hour;
 	uint32_t owner_slot;
 	struct kw_id envelope_id;
+	struct kw_id thread_id; /* zero: none */
 };
 
-void store_row_index_put(uint8_t *out, const struct store_index *index);
-void store_row_index_get(struct kw_view payload, struct store_index *out);
+/* Writes at most STORE_INDEX_SIZE_MAX bytes and returns how many. */
+uint32_t store_row_index_put(uint8_t *out, const struct store_index *index);
+/* False when the payload has another size. */
+bool store_row_index_get(struct kw_view payload, struct store_index *out);
+void store_row_clock_key(uint8_t out[STORE_CLOCK_KEY_SIZE], uint64_t due_ms, const struct kw_id *id);
+/* A thread's row, checked; false when it is damaged. */
+bool store_row_thread(const MDB_val *key, const MDB_val *value, struct store_thread *out);
 
 static inline uint32_t store_queue_index(uint32_t slot, enum kw_msg_class msg_class)
 {
@@ -75,17 +92,29 @@ static inline MDB_val store_val(const void *data, size_t size)
 }
 
 /* What a batch is made of. */
-enum store_op_kind { STORE_OP_APPEND, STORE_OP_CURSOR, STORE_OP_TRIM, STORE_OP_REMOVE, STORE_OP_AGENCY, STORE_OP_DAMAGED };
+enum store_op_kind {
+	STORE_OP_APPEND,
+	STORE_OP_CURSOR,
+	STORE_OP_TRIM,
+	STORE_OP_REMOVE,
+	STORE_OP_AGENCY,
+	STORE_OP_DAMAGED,
+	STORE_OP_THREAD,         /* box: the record, or NULL to remove */
+	STORE_OP_THREAD_DAMAGED, /* looked at again */
+	STORE_OP_CLOCK_STRAY,    /* a place in the order that no thread has; looked at again */
+	STORE_OP_TIME
+};
 
 struct store_op {
 	enum store_op_kind kind;
 	uint32_t queue;         /* store_queue_index; the slot for STORE_OP_AGENCY */
-	uint64_t sequence;
+	uint64_t sequence;      /* due_ms for threads and clocks; the time */
 	uint64_t epoch;         /* STORE_OP_CURSOR */
 	struct store_box *box;  /* body, or name for STORE_OP_AGENCY; one reference */
 	uint32_t owner_slot;
 	uint32_t expiry_hour;
 	struct kw_id envelope_id;
+	struct kw_id thread_id;
 };
 
 struct store_batch {
@@ -119,6 +148,8 @@ struct store_dbis {
 	MDB_dbi index;
 	MDB_dbi log;
 	MDB_dbi damaged;
+	MDB_dbi threads;
+	MDB_dbi clocks;
 };
 
 struct store_env {
@@ -136,6 +167,8 @@ struct store_figures {
 	uint64_t damaged;
 	uint64_t used_bytes;
 	uint64_t file_bytes;
+	uint64_t threads;
+	uint64_t clocks;
 };
 
 struct store_writer {
@@ -156,6 +189,8 @@ struct store_writer {
 	MDB_cursor *index;
 };
 
+struct store_overlay;
+
 struct store {
 	struct store_env env;
 	struct store_writer writer;
@@ -163,6 +198,7 @@ struct store {
 	uv_async_t async;
 	uv_loop_t *loop;
 	uint64_t epoch;
+	uint64_t time_ms;            /* as it was read at start */
 	bool opened;                 /* lock, wake and async are there */
 	bool closing;
 	bool reported;               /* on_committed has said an error */
@@ -176,10 +212,12 @@ struct store {
 	uint64_t damaged_seen;       /* by readers */
 	uint64_t seen[STORE_SEEN_COUNT]; /* damaged rows reported lately, so that each counts once */
 	uint32_t seen_next;
-	uint64_t free_bytes;
+	uint64_t reach_bytes; /* the file and the disk's free space, when it was asked */
 	uint64_t free_asked_ms;
 	MDB_txn *reader;             /* reset between uses */
 	MDB_cursor *read_index;
+	MDB_cursor *read_clocks;
+	struct store_overlay *overlay; /* threads whose last change is not committed yet */
 	uint8_t sweep_key[STORE_INDEX_KEY_SIZE];
 
 	uv_thread_t thread;
@@ -193,6 +231,7 @@ struct store {
 	struct store_batch *done_last;
 	struct store_figures done_figures;
 	bool stop;
+	bool waiting; /* the writer, for room on the disk */
 	enum kw_err failed;
 };
 
@@ -220,6 +259,22 @@ enum kw_err store_writer_commit(struct store_writer *writer, const struct store_
 int store_writer_put_queue(MDB_txn *txn, MDB_dbi dbi, uint32_t queue, const struct store_queue *state);
 /* Measures pages in use, as a transaction sees them. */
 int store_writer_measure(MDB_txn *txn, const struct store_env *env, struct store_figures *figures);
+
+/* Room for one more change on this ticket; NULL when none will be taken any more. store.c */
+struct store_op *store_next_op(struct store *store, uint64_t ticket);
+/* Memory ran out while handing over: the loop hears of it in on_committed. */
+void store_out_of_memory(struct store *store);
+
+struct store_overlay *store_overlay_new(void);
+/* Accepts NULL. */
+void store_overlay_free(struct store_overlay *overlay);
+/* Forgets what is committed now. */
+void store_overlay_settle(struct store_overlay *overlay, uint64_t ticket);
+
+/* store_writer_thread.c, within the transaction */
+int store_writer_thread(struct store_writer *writer, const struct store_op *op);
+/* Copies a damaged row aside for a person to look at, while there is room for such. */
+int store_writer_set_aside(struct store_writer *writer, const MDB_val *key, const MDB_val *value);
 
 /* Hands a damaged row to the writer, once. */
 void store_report_damage(struct store *store, uint32_t queue, uint64_t sequence);

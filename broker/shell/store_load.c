@@ -21,6 +21,7 @@ static enum kw_err load_meta(struct load *load)
 {
 	struct store_dbis *dbi = &load->store->env.dbi;
 	unsigned good = 0;
+	bool old = false;
 	for (uint8_t copy = 0; copy < STORE_COPIES; copy++) {
 		MDB_val key = store_val(&copy, sizeof(copy));
 		MDB_val value;
@@ -28,18 +29,32 @@ static enum kw_err load_meta(struct load *load)
 		if (mdb_get(load->txn, dbi->meta, &key, &value) != 0 || !store_row_check(&key, &value, STORE_META, &payload) ||
 			payload.size < STORE_META_SIZE)
 			continue;
-		if (kw_get_u32(payload.data) != STORE_SCHEMA_VERSION)
+		uint32_t version = kw_get_u32(payload.data);
+		if (version == 0 || version > STORE_SCHEMA_VERSION)
 			return KW_EVERSION;
+		old = old || version < STORE_SCHEMA_VERSION;
 		load->store->epoch = kw_get_u64(payload.data + 4);
 		good++;
 	}
 	if (good == 0)
 		return KW_ECORRUPT;
-	if (good == STORE_COPIES)
+	if (good == STORE_COPIES && !old)
 		return KW_OK;
 	load->changed = true;
-	load->store->writer.figures.damaged++;
+	load->store->writer.figures.damaged += good != STORE_COPIES;
 	return store_env_err(store_env_put_meta(load->txn, dbi->meta, load->store->epoch));
+}
+
+/* Only a floor for the wall clock: without it, the wall clock is believed. */
+static void load_time(struct load *load)
+{
+	uint8_t number = STORE_TIME_KEY;
+	MDB_val key = store_val(&number, sizeof(number));
+	MDB_val value;
+	struct kw_view payload;
+	if (mdb_get(load->txn, load->store->env.dbi.meta, &key, &value) == 0 &&
+		store_row_check(&key, &value, STORE_TIME, &payload) && payload.size == STORE_TIME_SIZE)
+		load->store->time_ms = kw_get_u64(payload.data);
 }
 
 /* Writes a bad copy of an agency's row anew from the other one. */
@@ -128,11 +143,10 @@ static enum kw_err rebuild_queues(struct load *load)
 		return store_env_err(code);
 	while (code == 0 && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
 		uint32_t queue = store_row_queue_of(&key, STORE_INDEX_KEY_SIZE);
-		if (queue == UINT32_MAX || !store_row_check(&key, &value, STORE_INDEX, &payload) ||
-			payload.size != STORE_INDEX_SIZE || (queue != rebuilt && writer->queues[queue].last != 0))
-			continue;
 		struct store_index index;
-		store_row_index_get(payload, &index);
+		if (queue == UINT32_MAX || !store_row_check(&key, &value, STORE_INDEX, &payload) ||
+			!store_row_index_get(payload, &index) || (queue != rebuilt && writer->queues[queue].last != 0))
+			continue;
 		rebuilt = queue;
 		writer->queues[queue].last = kw_get_u64((const uint8_t *)key.mv_data + STORE_QUEUE_KEY_SIZE);
 		writer->queues[queue].count++;
@@ -201,6 +215,7 @@ static enum kw_err load_all(struct load *load, bool new_epoch)
 {
 	struct store *store = load->store;
 	enum kw_err err = load_meta(load);
+	load_time(load);
 	if (err == KW_OK)
 		err = load_agencies(load);
 	if (err == KW_OK)

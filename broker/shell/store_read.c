@@ -13,12 +13,12 @@ int store_reader_begin(struct store *store)
 		code = mdb_txn_begin(store->env.env, NULL, MDB_RDONLY, &store->reader);
 		if (code == 0)
 			code = mdb_cursor_open(store->reader, store->env.dbi.index, &store->read_index);
-		return code;
+		return code == 0 ? mdb_cursor_open(store->reader, store->env.dbi.clocks, &store->read_clocks) : code;
 	}
 	code = mdb_txn_renew(store->reader);
 	if (code == 0)
 		code = mdb_cursor_renew(store->reader, store->read_index);
-	return code;
+	return code == 0 ? mdb_cursor_renew(store->reader, store->read_clocks) : code;
 }
 
 void store_reader_end(struct store *store)
@@ -37,9 +37,9 @@ static bool row_from(const MDB_val *key, const MDB_val *value, struct store_row 
 {
 	struct kw_view payload;
 	uint32_t queue = store_row_queue_of(key, STORE_INDEX_KEY_SIZE);
-	if (queue == UINT32_MAX || !store_row_check(key, value, STORE_INDEX, &payload) || payload.size != STORE_INDEX_SIZE)
+	if (queue == UINT32_MAX || !store_row_check(key, value, STORE_INDEX, &payload) ||
+		!store_row_index_get(payload, index))
 		return false;
-	store_row_index_get(payload, index);
 	*row = (struct store_row){
 		.slot = queue / KW_MSG_CLASS_COUNT,
 		.msg_class = (enum kw_msg_class)(queue % KW_MSG_CLASS_COUNT),
@@ -47,6 +47,7 @@ static bool row_from(const MDB_val *key, const MDB_val *value, struct store_row 
 		.owner_slot = index->owner_slot,
 		.expiry_hour = index->expiry_hour,
 		.envelope_id = index->envelope_id,
+		.thread_id = index->thread_id,
 		.body_size = index->size,
 	};
 	return true;

@@ -58,20 +58,55 @@ void store_row_index_key(uint8_t out[STORE_INDEX_KEY_SIZE], uint32_t queue, uint
 	kw_put_u64(out + STORE_QUEUE_KEY_SIZE, sequence);
 }
 
-void store_row_index_put(uint8_t *out, const struct store_index *index)
+static bool id_is_set(const struct kw_id *id)
+{
+	static const struct kw_id NONE;
+	return !kw_id_equal(id, &NONE);
+}
+
+uint32_t store_row_index_put(uint8_t *out, const struct store_index *index)
 {
 	kw_put_u64(out, index->position);
 	kw_put_u32(out + 8, index->size);
 	kw_put_u32(out + 12, index->expiry_hour);
 	kw_put_u32(out + 16, index->owner_slot);
 	memcpy(out + 20, index->envelope_id.bytes, KW_ID_SIZE);
+	if (!id_is_set(&index->thread_id))
+		return STORE_INDEX_SIZE;
+	memcpy(out + STORE_INDEX_SIZE, index->thread_id.bytes, KW_ID_SIZE);
+	return STORE_INDEX_SIZE_MAX;
 }
 
-void store_row_index_get(struct kw_view payload, struct store_index *out)
+bool store_row_index_get(struct kw_view payload, struct store_index *out)
 {
+	if (payload.size != STORE_INDEX_SIZE && payload.size != STORE_INDEX_SIZE_MAX)
+		return false;
 	out->position = kw_get_u64(payload.data);
 	out->size = kw_get_u32(payload.data + 8);
 	out->expiry_hour = kw_get_u32(payload.data + 12);
 	out->owner_slot = kw_get_u32(payload.data + 16);
 	memcpy(out->envelope_id.bytes, payload.data + 20, KW_ID_SIZE);
+	out->thread_id = (struct kw_id){{0}};
+	if (payload.size == STORE_INDEX_SIZE_MAX)
+		memcpy(out->thread_id.bytes, payload.data + STORE_INDEX_SIZE, KW_ID_SIZE);
+	return true;
+}
+
+void store_row_clock_key(uint8_t out[STORE_CLOCK_KEY_SIZE], uint64_t due_ms, const struct kw_id *id)
+{
+	kw_put_u64(out, due_ms);
+	memcpy(out + 8, id->bytes, KW_ID_SIZE);
+}
+
+bool store_row_thread(const MDB_val *key, const MDB_val *value, struct store_thread *out)
+{
+	struct kw_view payload;
+	if (key->mv_size != KW_ID_SIZE || !store_row_check(key, value, STORE_THREAD, &payload) ||
+		payload.size <= STORE_THREAD_HEAD_SIZE || payload.size > STORE_THREAD_HEAD_SIZE + STORE_THREAD_SIZE_MAX)
+		return false;
+	memcpy(out->id.bytes, key->mv_data, KW_ID_SIZE);
+	out->due_ms = kw_get_u64(payload.data);
+	out->size = (uint32_t)payload.size - STORE_THREAD_HEAD_SIZE;
+	memcpy(out->record, payload.data + STORE_THREAD_HEAD_SIZE, out->size);
+	return true;
 }

@@ -82,7 +82,7 @@ static int append(struct store_writer *writer, const struct store_op *op)
 		return 0;
 
 	uint8_t index_key[STORE_INDEX_KEY_SIZE], log_key[STORE_LOG_KEY_SIZE];
-	uint8_t row[STORE_ROW_HEAD_SIZE + STORE_INDEX_SIZE];
+	uint8_t row[STORE_ROW_HEAD_SIZE + STORE_INDEX_SIZE_MAX];
 	store_row_index_key(index_key, op->queue, op->sequence);
 	kw_put_u64(log_key, writer->position);
 
@@ -103,18 +103,18 @@ static int append(struct store_writer *writer, const struct store_op *op)
 		.expiry_hour = op->expiry_hour,
 		.owner_slot = op->owner_slot,
 		.envelope_id = op->envelope_id,
+		.thread_id = op->thread_id,
 	};
 	key = store_val(index_key, sizeof(index_key));
-	store_row_index_put(row + STORE_ROW_HEAD_SIZE, &index);
-	store_row_seal(row, STORE_INDEX, &key, STORE_INDEX_SIZE);
-	value = store_val(row, sizeof(row));
+	uint32_t index_size = store_row_index_put(row + STORE_ROW_HEAD_SIZE, &index);
+	store_row_seal(row, STORE_INDEX, &key, index_size);
+	value = store_val(row, STORE_ROW_HEAD_SIZE + index_size);
 	state->count++;
 	state->bytes += op->box->size;
 	return mdb_cursor_put(writer->index, &key, &value, 0);
 }
 
-/* Copies a damaged row aside for a person to look at, while there is room for such. */
-static int set_aside(struct store_writer *writer, const MDB_val *key, const MDB_val *value)
+int store_writer_set_aside(struct store_writer *writer, const MDB_val *key, const MDB_val *value)
 {
 	uint8_t bytes[8];
 	if (writer->damaged_kept >= STORE_DAMAGED_MAX || value->mv_size > STORE_DAMAGED_SIZE_MAX || key->mv_size > 64)
@@ -140,13 +140,12 @@ static int delete_current(struct store_writer *writer, const struct store_op *op
 	struct store_queue *state = touch(writer, op->queue);
 	bool reported = op->kind == STORE_OP_DAMAGED; /* and counted by the reader */
 	struct kw_view payload;
+	struct store_index index;
 	int code = 0;
 	if (state->count > 0)
 		state->count--;
-	if (store_row_check(key, value, STORE_INDEX, &payload) && payload.size == STORE_INDEX_SIZE) {
-		struct store_index index;
+	if (store_row_check(key, value, STORE_INDEX, &payload) && store_row_index_get(payload, &index)) {
 		uint8_t bytes[STORE_LOG_KEY_SIZE];
-		store_row_index_get(payload, &index);
 		state->bytes -= state->bytes < index.size ? state->bytes : index.size;
 		kw_put_u64(bytes, index.position);
 		MDB_val log_key = store_val(bytes, sizeof(bytes));
@@ -158,7 +157,7 @@ static int delete_current(struct store_writer *writer, const struct store_op *op
 			code = 0;
 	} else {
 		writer->figures.damaged += !reported;
-		code = set_aside(writer, key, value);
+		code = store_writer_set_aside(writer, key, value);
 	}
 	return code != 0 ? code : mdb_cursor_del(writer->index, 0);
 }
@@ -188,20 +187,21 @@ static int remove_damaged(struct store_writer *writer, const struct store_op *op
 	int code = seek(writer, op, &key, &value);
 	if (code != 0)
 		return code == MDB_NOTFOUND ? 0 : code;
-	if (!store_row_check(&key, &value, STORE_INDEX, &payload) || payload.size != STORE_INDEX_SIZE)
+	struct store_index index;
+	if (!store_row_check(&key, &value, STORE_INDEX, &payload) || !store_row_index_get(payload, &index))
 		return delete_current(writer, op, &key, &value);
 	uint8_t bytes[STORE_LOG_KEY_SIZE];
-	kw_put_u64(bytes, kw_get_u64(payload.data));
+	kw_put_u64(bytes, index.position);
 	MDB_val log_key = store_val(bytes, sizeof(bytes));
 	code = mdb_cursor_get(writer->log, &log_key, &body, MDB_SET);
 	if (code != 0 && code != MDB_NOTFOUND)
 		return code;
 	struct kw_view log_payload;
 	if (code == 0 && store_row_check(&log_key, &body, STORE_LOG, &log_payload) &&
-		log_payload.size == STORE_INDEX_KEY_SIZE + kw_get_u32(payload.data + 8) &&
+		log_payload.size == STORE_INDEX_KEY_SIZE + index.size &&
 		memcmp(log_payload.data, key.mv_data, STORE_INDEX_KEY_SIZE) == 0)
 		return 0;
-	code = code == 0 ? set_aside(writer, &log_key, &body) : 0;
+	code = code == 0 ? store_writer_set_aside(writer, &log_key, &body) : 0;
 	if (code != 0)
 		return code;
 	code = seek(writer, op, &key, &value); /* the put above may have moved pages */
@@ -223,6 +223,17 @@ static int put_agency(struct store_writer *writer, const struct store_op *op)
 		code = mdb_put(writer->txn, writer->env->dbi.agencies, &key, &value, 0);
 	}
 	return code;
+}
+
+static int put_time(struct store_writer *writer, const struct store_op *op)
+{
+	uint8_t number = STORE_TIME_KEY;
+	uint8_t row[STORE_ROW_HEAD_SIZE + STORE_TIME_SIZE];
+	MDB_val key = store_val(&number, sizeof(number));
+	MDB_val value = store_val(row, sizeof(row));
+	kw_put_u64(row + STORE_ROW_HEAD_SIZE, op->sequence);
+	store_row_seal(row, STORE_TIME, &key, STORE_TIME_SIZE);
+	return mdb_put(writer->txn, writer->env->dbi.meta, &key, &value, 0);
 }
 
 /* Deletes trimmed rows of one queue, at most *budget; *finished when none is left. */
@@ -317,13 +328,18 @@ int store_writer_measure(MDB_txn *txn, const struct store_env *env, struct store
 {
 	const struct store_dbis *dbi = &env->dbi;
 	/* 0 and 1 are LMDB's own: the free list and the list of tables. */
-	const MDB_dbi all[] = {0, 1, dbi->meta, dbi->agencies, dbi->queues, dbi->cursors, dbi->index, dbi->log, dbi->damaged};
+	const MDB_dbi all[] = {0, 1, dbi->meta, dbi->agencies, dbi->queues, dbi->cursors, dbi->index, dbi->log, dbi->damaged,
+		dbi->threads, dbi->clocks};
 	uint64_t pages = 2; /* meta pages */
 	MDB_envinfo info;
 	int code = mdb_env_info(env->env, &info);
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && code == 0; i++) {
 		MDB_stat stat;
 		code = mdb_stat(txn, all[i], &stat);
+		if (code == 0 && all[i] == dbi->threads)
+			figures->threads = stat.ms_entries;
+		if (code == 0 && all[i] == dbi->clocks)
+			figures->clocks = stat.ms_entries;
 		if (code == 0)
 			pages += stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
 	}
@@ -345,6 +361,12 @@ static int apply(struct store_writer *writer, const struct store_op *op)
 		return remove_damaged(writer, op);
 	case STORE_OP_AGENCY:
 		return put_agency(writer, op);
+	case STORE_OP_TIME:
+		return put_time(writer, op);
+	case STORE_OP_THREAD:
+	case STORE_OP_THREAD_DAMAGED:
+	case STORE_OP_CLOCK_STRAY:
+		return store_writer_thread(writer, op);
 	case STORE_OP_TRIM:
 	case STORE_OP_CURSOR:
 		break; /* noted already */

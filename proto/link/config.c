@@ -174,6 +174,54 @@ enum kw_err kw_config_load(const char *path, const cyaml_schema_value_t *schema,
 	return refuse(fault, err, path, &trace, advice(status));
 }
 
+/* The offset of `key:` in the text from `at` on, outside comments; text.size when there is none. */
+static size_t find_value_key(struct kw_view text, size_t at, struct kw_view key)
+{
+	bool comment = false;
+	for (; at + key.size < text.size; at++) {
+		uint8_t before = at > 0 ? text.data[at - 1] : '\n';
+		comment = before != '\n' && (comment || (text.data[at] == '#' && (before == ' ' || before == '\t')));
+		comment = comment || (before == '\n' && text.data[at] == '#');
+		bool starts = before == '\n' || before == ' ' || before == '\t' || before == '{' || before == ',';
+		if (!comment && starts && text.data[at + key.size] == ':' && memcmp(text.data + at, key.data, key.size) == 0)
+			return at;
+	}
+	return text.size;
+}
+
+/* The file is valid by its schema and has the field, so its keys stand in the text one after the other. */
+static void place_field(struct kw_view text, const char *field, struct trace *trace)
+{
+	size_t at = 0;
+	for (const char *part = field; *part != '\0'; part += strcspn(part, "."), part += *part == '.') {
+		size_t found = find_value_key(text, at, KW_VIEW((const uint8_t *)part, strcspn(part, ".")));
+		if (found == text.size)
+			return;
+		at = found + 1;
+	}
+	if (at == 0)
+		return;
+	trace->line = 1;
+	trace->column = 1;
+	for (size_t i = 0; i + 1 < at; i++) {
+		trace->column = text.data[i] == '\n' ? 1 : trace->column + 1;
+		trace->line += text.data[i] == '\n';
+	}
+}
+
+enum kw_err kw_config_refuse(const char *path, const char *field, const char *rule, struct kw_config_fault *fault)
+{
+	struct trace trace = {.line = 0};
+	struct kw_buf bytes;
+	(void)snprintf(trace.field, sizeof(trace.field), "%s", field);
+	(void)snprintf(trace.message, sizeof(trace.message), "%s", rule);
+	kw_buf_init(&bytes, KW_CONFIG_SIZE_MAX);
+	if (kw_file_read(path, KW_FILE_PUBLIC, &bytes) == KW_OK)
+		place_field(kw_buf_view(&bytes), field, &trace);
+	kw_buf_fini(&bytes);
+	return refuse(fault, KW_EFIELD, path, &trace, "correct the value");
+}
+
 void kw_config_free(const cyaml_schema_value_t *schema, cyaml_data_t *config)
 {
 	if (config != NULL)

@@ -24,6 +24,9 @@ struct kw_config_fault {
  * fault is written on failure only. */
 KW_MUST_USE enum kw_err kw_config_load(const char *path, const cyaml_schema_value_t *schema, cyaml_data_t **out,
 	struct kw_config_fault *fault);
+/* Refuses a value of a file that was loaded: fills in fault, with the place of the field ("limits.connections_max") where it
+ * is found in the text. Returns KW_EFIELD. */
+enum kw_err kw_config_refuse(const char *path, const char *field, const char *rule, struct kw_config_fault *fault);
 /* Accepts NULL. */
 void kw_config_free(const cyaml_schema_value_t *schema, cyaml_data_t *config);
 

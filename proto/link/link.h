@@ -59,8 +59,9 @@ struct kw_net_stats {
 };
 void kw_net_stats_get(const struct kw_net *net, struct kw_net_stats *out);
 
-/* address: "host:port" or "[v6]:port", numeric; port 0 chooses a free one. KW_EFIELD for a bad address, KW_EIO when it is
- * taken or not ours. context and hooks->user must outlive the server. */
+/* address: "host:port" or "[v6]:port", numeric; port 0 chooses a free one. context and hooks->user must outlive the server.
+ * KW_EFIELD  not such an address; KW_EBUSY: another program listens there; KW_ENOTFOUND: this machine has no such address;
+ * KW_EDENIED: the port is for root; KW_EIO, KW_ENOMEM */
 KW_MUST_USE enum kw_err kw_link_listen(struct kw_net *net, const char *address, struct kw_tls_context *context,
 	const struct kw_link_hooks *hooks, struct kw_link_server **out);
 void kw_link_server_limits(struct kw_link_server *server, const struct kw_link_limits *limits);

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/link/address.h"
 #include "proto/link/link_inner.h"
 
 const struct kw_link_limits KW_LINK_LIMITS_DEFAULT = {
@@ -13,34 +14,6 @@ const struct kw_link_limits KW_LINK_LIMITS_DEFAULT = {
 };
 
 #define LISTEN_BACKLOG 512
-#define HOST_SIZE 256
-#define PORT_SIZE 8
-
-/* Splits "host:port" or "[v6]:port". */
-static enum kw_err split(const char *address, char *host, char *port)
-{
-	const char *colon = strrchr(address, ':');
-	if (colon == NULL || colon == address || strlen(colon + 1) == 0 || strlen(colon + 1) >= PORT_SIZE)
-		return KW_EFIELD;
-	size_t size = (size_t)(colon - address);
-	if (address[0] == '[') {
-		if (address[size - 1] != ']')
-			return KW_EFIELD;
-		address++;
-		size -= 2;
-	}
-	if (size == 0 || size >= HOST_SIZE)
-		return KW_EFIELD;
-	for (const char *at = colon + 1; *at != '\0'; at++)
-		if (*at < '0' || *at > '9')
-			return KW_EFIELD;
-	if (strtol(colon + 1, NULL, 10) > 65535)
-		return KW_EFIELD;
-	memcpy(host, address, size);
-	host[size] = '\0';
-	memcpy(port, colon + 1, strlen(colon + 1) + 1);
-	return KW_OK;
-}
 
 static bool too_many_from(const struct kw_link_server *server, const char *address)
 {
@@ -155,12 +128,28 @@ static int bind_to(uv_tcp_t *tcp, const char *host, int port)
 	return status != 0 ? status : uv_tcp_bind(tcp, (const struct sockaddr *)&v6, 0);
 }
 
+static enum kw_err listen_err(int status)
+{
+	switch (status) {
+	case UV_EINVAL:
+		return KW_EFIELD;
+	case UV_EADDRINUSE:
+		return KW_EBUSY;
+	case UV_EADDRNOTAVAIL:
+		return KW_ENOTFOUND;
+	case UV_EACCES:
+		return KW_EDENIED;
+	default:
+		return KW_EIO;
+	}
+}
+
 enum kw_err kw_link_listen(struct kw_net *net, const char *address, struct kw_tls_context *context,
 	const struct kw_link_hooks *hooks, struct kw_link_server **out)
 {
-	char host[HOST_SIZE];
-	char port[PORT_SIZE];
-	enum kw_err err = split(address, host, port);
+	char host[KW_ADDRESS_HOST_SIZE];
+	char port[KW_ADDRESS_PORT_SIZE];
+	enum kw_err err = kw_address_split(address, host, port);
 	if (err != KW_OK)
 		return err;
 	struct kw_link_server *server = calloc(1, sizeof(*server));
@@ -180,7 +169,7 @@ enum kw_err kw_link_listen(struct kw_net *net, const char *address, struct kw_tl
 		status = uv_listen((uv_stream_t *)&server->tcp, LISTEN_BACKLOG, on_connection);
 	if (status != 0) {
 		kw_link_server_close(server);
-		return status == UV_EINVAL ? KW_EFIELD : KW_EIO;
+		return listen_err(status);
 	}
 	*out = server;
 	return KW_OK;
@@ -252,9 +241,9 @@ static void on_resolved(uv_getaddrinfo_t *resolve, int status, struct addrinfo *
 enum kw_err kw_link_connect(struct kw_net *net, const char *address, struct kw_tls_context *context,
 	const struct kw_link_hooks *hooks, struct kw_link **out)
 {
-	char host[HOST_SIZE];
-	char port[PORT_SIZE];
-	enum kw_err err = split(address, host, port);
+	char host[KW_ADDRESS_HOST_SIZE];
+	char port[KW_ADDRESS_PORT_SIZE];
+	enum kw_err err = kw_address_split(address, host, port);
 	if (err != KW_OK)
 		return err;
 	struct kw_link *link = link_new(net, context, hooks);

@@ -135,7 +135,7 @@ static void start(struct kw_clock_run *run, const struct kw_clock_limits *limits
  * that as well. After the last there is the case to review. */
 static void follow_up(struct kw_clock_run *run, const struct kw_clock_limits *limits, int64_t now_ms)
 {
-	int clock = run->clock + 1;
+	int clock = run->clock == KW_CLOCK_FOLLOW_UP_FIRST ? KW_CLOCK_FOLLOW_UP_SECOND : run->clock + 1;
 	while (clock <= KW_CLOCK_FOLLOW_UP_THIRD &&
 		   run->started_ms + kw_clock_limit(limits, (enum kw_clock)clock, (enum kw_risk)run->risk) <= now_ms)
 		clock++;
@@ -147,7 +147,7 @@ static void follow_up(struct kw_clock_run *run, const struct kw_clock_limits *li
 
 static bool is_follow_up(uint8_t clock)
 {
-	return clock >= KW_CLOCK_FOLLOW_UP_FIRST && clock <= KW_CLOCK_FOLLOW_UP_THIRD;
+	return clock == KW_CLOCK_FOLLOW_UP_FIRST || clock == KW_CLOCK_FOLLOW_UP_SECOND || clock == KW_CLOCK_FOLLOW_UP_THIRD;
 }
 
 static bool is_tracing(uint8_t clock)
@@ -222,35 +222,36 @@ struct notices {
 	uint8_t percent;
 };
 
-static void tell(struct notices *notices, enum kw_audience audience)
+static void tell(struct notices *notices, enum kw_audience audience, enum kw_audience as)
 {
-	notices->list[notices->count++] =
-		(struct kw_clock_notice){.percent = notices->percent, .audience = audience, .due_ms = notices->due_ms};
+	notices->list[notices->count++] = (struct kw_clock_notice){
+		.percent = notices->percent, .audience = audience, .as = as, .due_ms = notices->due_ms};
 }
 
 /* Tells the focal point or the supervisor of those of the two parties that are in `parties`. */
-static void tell_focal(struct notices *notices, unsigned parties)
+static void tell_focal(struct notices *notices, unsigned parties, enum kw_audience as)
 {
 	if ((parties >> KW_PARTY_OTHER & 1u) != 0)
-		tell(notices, KW_AUDIENCE_RECEIVER);
+		tell(notices, KW_AUDIENCE_RECEIVER, as);
 	if ((parties >> KW_PARTY_OPENER & 1u) != 0)
-		tell(notices, KW_AUDIENCE_SENDER);
+		tell(notices, KW_AUDIENCE_SENDER, as);
 }
 
-static void tell_supervisor(struct notices *notices, unsigned parties)
+static void tell_supervisor(struct notices *notices, unsigned parties, enum kw_audience as)
 {
 	if ((parties >> KW_PARTY_OTHER & 1u) != 0)
-		tell(notices, KW_AUDIENCE_RECEIVER_SUPERVISOR);
+		tell(notices, KW_AUDIENCE_RECEIVER_SUPERVISOR, as);
 	if ((parties >> KW_PARTY_OPENER & 1u) != 0)
-		tell(notices, KW_AUDIENCE_SENDER_SUPERVISOR);
+		tell(notices, KW_AUDIENCE_SENDER_SUPERVISOR, as);
 }
 
 #define BOTH (1u << KW_PARTY_OPENER | 1u << KW_PARTY_OTHER)
 
+/* Those who wait; when each waits for the other, both. */
 static void tell_telephone(struct notices *notices, unsigned waited_for)
 {
 	notices->percent = LAST_PERCENT;
-	tell_focal(notices, waited_for == BOTH ? BOTH : BOTH & ~waited_for);
+	tell_focal(notices, waited_for == BOTH ? BOTH : BOTH & ~waited_for, KW_AUDIENCE_SENDER);
 }
 
 /* The parties whose turn it is. What transport has not done yet is for the other to fetch. */
@@ -274,15 +275,15 @@ size_t kw_clock_take_due(struct kw_clock_run *run, const struct kw_clock_thread 
 		out.due_ms = kw_clock_next_ms(run);
 		out.percent = run->told = (uint8_t)(run->told + STEP_PERCENT);
 		if (out.percent == 50) {
-			tell_focal(&out, parties);
+			tell_focal(&out, parties, KW_AUDIENCE_RECEIVER);
 		} else if (out.percent == 100) {
-			tell_supervisor(&out, parties);
-			tell_focal(&out, BOTH & ~parties);
+			tell_supervisor(&out, parties, KW_AUDIENCE_RECEIVER_SUPERVISOR);
+			tell_focal(&out, BOTH & ~parties, KW_AUDIENCE_SENDER);
 			if (telephone_at_once)
 				tell_telephone(&out, parties);
 		} else if (out.percent == 150) {
-			tell_supervisor(&out, BOTH & ~parties);
-			tell(&out, KW_AUDIENCE_COORDINATOR);
+			tell_supervisor(&out, BOTH & ~parties, KW_AUDIENCE_SENDER_SUPERVISOR);
+			tell(&out, KW_AUDIENCE_COORDINATOR, KW_AUDIENCE_COORDINATOR);
 		} else if (!telephone_at_once) {
 			tell_telephone(&out, parties);
 		}
@@ -333,8 +334,6 @@ int64_t kw_hub_time_now(struct kw_hub_time *time, int64_t wall_ms, int64_t mono_
 		lean = lean_max;
 	else if (lean < -lean_max)
 		lean = -lean_max;
-	if (lean < -passed)
-		lean = -passed;
 	time->hub_ms += passed + lean;
 	time->mono_ms += passed;
 	time->apart_ms = wall_ms - time->hub_ms;

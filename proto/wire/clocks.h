@@ -11,24 +11,25 @@
  * (a new appointment does not give a provider more time for the first service), and steps at 50, 100, 150 and 200 % of its
  * limit. Its deadline is absolute and stored, so it outlives restarts and new settings. */
 
+/* The numbers of the schema's ThreadClock. */
 enum kw_clock {
 	KW_CLOCK_NONE,
-	KW_CLOCK_DELIVERED,        /* until it is at the other's agent */
-	KW_CLOCK_ACKNOWLEDGED,     /* until a person has seen it */
-	KW_CLOCK_DECIDED,          /* until it is accepted or rejected; a question asked meanwhile does not stop it */
-	KW_CLOCK_SERVICE,          /* until the first service */
-	KW_CLOCK_OUTCOME,          /* until an outcome is recorded */
-	KW_CLOCK_REVIEW,           /* the opener has the answer and must look at the case */
-	KW_CLOCK_TRACING,          /* tracing without any action; each action starts it anew */
-	KW_CLOCK_TRACING_YOUNG,    /* the same for a child under 5. Only where the age is known: never at a hub */
-	KW_CLOCK_VERIFICATION,     /* located and unverified */
-	KW_CLOCK_REUNIFICATION,    /* verified and not reunified */
-	KW_CLOCK_FOLLOW_UP_FIRST,  /* this and the next two count from the reunion */
+	KW_CLOCK_DELIVERED,       /* until it is at the other's agent */
+	KW_CLOCK_ACKNOWLEDGED,    /* until a person has seen it */
+	KW_CLOCK_DECIDED,         /* until it is accepted or rejected; a question asked meanwhile does not stop it */
+	KW_CLOCK_SERVICE,         /* until the first service */
+	KW_CLOCK_OUTCOME,         /* until an outcome is recorded */
+	KW_CLOCK_REVIEW,          /* the opener has the answer and must look at the case */
+	KW_CLOCK_TRACING,         /* tracing without any action; each action starts it anew */
+	KW_CLOCK_VERIFICATION,    /* located and unverified */
+	KW_CLOCK_REUNIFICATION,   /* verified and not reunified */
+	KW_CLOCK_FOLLOW_UP_FIRST, /* this, the second and the third count from the reunion */
+	KW_CLOCK_MATCH,           /* a candidate that both holders have not decided */
+	KW_CLOCK_HANDOVER,        /* accepted and not handed over */
+	KW_CLOCK_CLAIMED,         /* an offer until somebody has it */
+	KW_CLOCK_TRACING_YOUNG,   /* KW_CLOCK_TRACING for a child under 5. Only where the age is known: never at a hub */
 	KW_CLOCK_FOLLOW_UP_SECOND,
 	KW_CLOCK_FOLLOW_UP_THIRD,
-	KW_CLOCK_MATCH,            /* a candidate that both holders have not decided */
-	KW_CLOCK_HANDOVER,         /* accepted and not handed over */
-	KW_CLOCK_CLAIMED,          /* an offer until somebody has it */
 	KW_CLOCK_COUNT
 };
 
@@ -78,6 +79,7 @@ void kw_clock_move(struct kw_clock_run *run, const struct kw_clock_limits *limit
 /* Something was done that moved no state, such as a message about the case: tracing without action starts anew. */
 void kw_clock_touch(struct kw_clock_run *run, int64_t now_ms);
 
+/* One less than the schema's ReminderAudience. */
 enum kw_audience {
 	KW_AUDIENCE_RECEIVER, /* the focal point of the thread's other */
 	KW_AUDIENCE_RECEIVER_SUPERVISOR,
@@ -89,8 +91,9 @@ enum kw_audience {
 
 struct kw_clock_notice {
 	uint8_t percent; /* 50, 100, 150; 200: telephone */
-	enum kw_audience audience;
-	int64_t due_ms;  /* when this step was due */
+	enum kw_audience audience; /* who, by the part in the thread: decides whose queue it goes to */
+	enum kw_audience as; /* in which part of the delay, as a Reminder says it: the receiver has to act, the sender waits */
+	int64_t due_ms; /* when this step was due */
 };
 
 #define KW_CLOCK_NOTICES_MAX 12u

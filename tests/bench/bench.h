@@ -25,7 +25,7 @@ struct bench_options {
 	uint32_t ack_delay_ms; /* recipients acknowledge once in so long, as if their own commit took that; 0: each turn */
 	bool seal;             /* seal each message anew instead of repeating one */
 	bool submit_only;      /* recipients give no credit: nothing is delivered */
-	bool count_syncs;      /* run the broker under strace */
+	bool count_syncs;      /* run the broker under strace: the proof of what the commits claim */
 	bool keep;             /* leave the temporary folder */
 };
 

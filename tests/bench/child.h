@@ -13,6 +13,7 @@ struct child {
 	uint16_t port;
 	char folder[256];
 	bool counts_syncs;
+	int meta_fd;  /* the broker's, opened with O_DSYNC: each write to it is a sync; -1 when not counting */
 };
 
 /* Starts it on folder/broker.yaml and waits for its "ready" line. */
@@ -30,9 +31,16 @@ struct child_memory {
 	uint64_t anonymous; /* of them, not of files */
 };
 void child_memory(const struct child *child, struct child_memory *out);
-/* Transactions that its store has committed; 0 when it cannot be read. */
-uint64_t child_commits(const struct child *child);
-/* After child_stop with options->count_syncs: fdatasync, fsync and msync calls of its whole life. */
+/* An LMDB commit flushes twice: fdatasync for its pages, then its meta page, written to a file opened with O_DSYNC. A
+ * commit that changes nothing does neither, and its number is not counted up. */
+#define CHILD_SYNCS_PER_COMMIT 2u
+/* Transactions that the store in this site has committed since it was made; 0 when it cannot be read. Nothing is read
+ * through the broker, so it works for one that is not ours too. */
+uint64_t child_commits(const char *folder);
+/* True when a broker that we start would not sync: KW_UNSAFE_NO_SYNC, the tests' positive control. */
+bool child_is_unsafe(void);
+/* After child_stop with options->count_syncs: all syncs of its whole life that the kernel was asked for: fdatasync, fsync,
+ * msync, and writes to meta_fd. */
 bool child_syncs(const struct child *child, uint64_t *out);
 
 #endif

@@ -102,9 +102,9 @@ void field_run(struct field *field, uint64_t ms)
 		bench_die("interrupted");
 }
 
-bool field_close(struct field *field, uint64_t *syncs, bool *has_syncs)
+void field_close(struct field *field, struct field_end *end)
 {
-	bool ended = true;
+	*end = (struct field_end){.in_order = true};
 	for (uint32_t i = 0; i < field->count; i++)
 		peer_close(&field->peers[i]);
 	struct kw_net_stats stats;
@@ -119,12 +119,11 @@ bool field_close(struct field *field, uint64_t *syncs, bool *has_syncs)
 	for (uint32_t i = 0; i < field->count; i++)
 		peer_fini(&field->peers[i]);
 	free(field->peers);
-	*has_syncs = false;
 	if (field->child.pid != 0) {
-		ended = child_stop(&field->child);
-		*has_syncs = child_syncs(&field->child, syncs);
+		end->in_order = child_stop(&field->child);
+		end->has_syncs = child_syncs(&field->child, &end->syncs);
+		end->commits = child_commits(field->site.folder);
 	}
 	site_fini(&field->site, field->options->keep);
 	bench_at_end(NULL, NULL);
-	return ended;
 }

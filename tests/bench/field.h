@@ -29,8 +29,15 @@ void field_open(struct field *field, const struct bench_options *options);
 void field_connect(struct field *field);
 /* Runs the loop for some time. */
 void field_run(struct field *field, uint64_t ms);
-/* Closes all connections, stops the broker, removes the site. The figures of child_syncs are read here.
- * False when the broker did not stop in order. */
-bool field_close(struct field *field, uint64_t *syncs, bool *has_syncs);
+/* What only a broker that has ended can tell. */
+struct field_end {
+	bool in_order;    /* it stopped by itself, with success */
+	bool has_syncs;   /* with options->count_syncs */
+	uint64_t syncs;   /* of its whole life */
+	uint64_t commits; /* as well */
+};
+
+/* Closes all connections, stops the broker, removes the site. */
+void field_close(struct field *field, struct field_end *end);
 
 #endif

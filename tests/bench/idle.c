@@ -14,8 +14,7 @@ int bench_idle(const struct bench_options *options)
 	static struct field field;
 	struct child_memory before;
 	struct child_memory after;
-	uint64_t syncs = 0;
-	bool has_syncs = false;
+	struct field_end end;
 	if (options->broker != NULL)
 		bench_die("idle starts its own broker");
 	field_open(&field, options);
@@ -29,7 +28,7 @@ int bench_idle(const struct bench_options *options)
 	child_memory(&field.child, &after);
 	struct kw_net_stats net;
 	kw_net_stats_get(field.net, &net);
-	bool in_order = field_close(&field, &syncs, &has_syncs);
+	field_close(&field, &end);
 
 	double agents = options->agents;
 	bench_json_begin();
@@ -42,9 +41,9 @@ int bench_idle(const struct bench_options *options)
 	bench_json_real("connects_per_s", agents / connect_s);
 	bench_json_real("broker_cpu_us_per_connect", cpu_s * 1e6 / agents);
 	bench_json_real("wire_bytes_per_connect", (double)(net.bytes_in + net.bytes_out) / agents);
-	bench_json_bool("stopped_in_order", in_order);
+	bench_json_bool("stopped_in_order", end.in_order);
 	bench_json_end();
-	return in_order ? EXIT_SUCCESS : EXIT_FAILURE;
+	return end.in_order ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int bench_site(const struct bench_options *options)

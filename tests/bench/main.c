@@ -74,7 +74,7 @@ static const char USAGE[] =
 	"  --ack-delay MS         recipients acknowledge once in so long; 0, at once\n"
 	"  --seal                 seal each message anew\n"
 	"  --submit-only          nothing is delivered\n"
-	"  --count-syncs          run the broker under strace\n"
+	"  --count-syncs          count syncs under strace too, and fail when they are not what the commits claim\n"
 	"  --dialling N           handshakes at once, 32\n"
 	"  --broker HOST:PORT     a broker that runs on the site of --site\n"
 	"  --site DIR             see --broker\n"
@@ -82,7 +82,10 @@ static const char USAGE[] =
 	"  --broker-program PATH  the one beside this program\n"
 	"  --dir DIR              where the temporary site goes, TMPDIR or /var/tmp: its disk is what is measured\n"
 	"  --keep                 leave it\n"
-	"  --json                 the only form there is\n";
+	"  --json                 the only form there is\n\n"
+	"syncs_per_s is two for each commit of the store, fdatasync of its pages and the O_DSYNC write of its meta page, from the\n"
+	"number of the last transaction in the store's file. --count-syncs is the proof: it counts both under strace over the\n"
+	"broker's whole life (syncs_counted), which has to be within 2% of twice the commits (syncs_claimed).\n";
 
 enum option_code {
 	OPT_AGENTS = 256, OPT_SIZE, OPT_SECONDS, OPT_WARM, OPT_INFLIGHT, OPT_RATE, OPT_DELAY, OPT_SEAL, OPT_SUBMIT_ONLY, OPT_SYNCS,

@@ -44,10 +44,14 @@ const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT] = {
 	[WORLD_MARK_AGENT_CRASH_LOST] = "agent crash, transaction in flight lost",
 	[WORLD_MARK_HUB_BUSY] = "hub too busy",
 	[WORLD_MARK_SPACE_LOW] = "space low",
+	[WORLD_MARK_AGENT_HOLDS] = "an agent without room",
 	[WORLD_MARK_SILENT_LINK] = "silent link given up",
 	[WORLD_MARK_STALL] = "link stalled one way",
 	[WORLD_MARK_HELD_CREDIT] = "welcome without credit",
 	[WORLD_MARK_DELIVERED_AND_DEAD] = "delivered and a dead letter",
+	[WORLD_MARK_REMINDED] = "reminded of a thread",
+	[WORLD_MARK_UNDELIVERABLE] = "thread undeliverable",
+	[WORLD_MARK_TRACK_ILLEGAL] = "track that fits no machine",
 };
 
 void w_grow(void **at, uint32_t count, uint32_t *cap, size_t size)
@@ -254,6 +258,7 @@ static void draw_world(struct world *w)
 		.out_bytes_max = ONE_OF(w, 1, 4096, 256 << 10),
 		.refused_retry_ms = ONE_OF(w, 500, 2000, 10000),
 	};
+	w_thread_limits(w);
 	/* What passes through a queue of one message takes hours; few are enough to try it. */
 	bool tight = limits->queue_messages_max <= 2 || limits->urgent_messages_max <= 2 || limits->pending_max <= 4;
 	draw->messages_max = tight ? 80 : 1000;
@@ -301,11 +306,25 @@ static void restart(struct world *w, uint32_t node)
 		w_agent_start(w, node);
 }
 
+static void agent_space(struct world *w, struct w_agent *agent, bool holds)
+{
+	struct agt_event event = {.type = AGT_EV_SPACE, .u.hold = holds};
+	w_log(w, "agent %u %s", agent->number, holds ? "has no room" : "has room");
+	agent->holds = holds;
+	if (!agent->up)
+		return;
+	if (holds && agt_online(agent->agt))
+		w_mark(w, WORLD_MARK_AGENT_HOLDS);
+	w_agent_step(w, agent, &event);
+}
+
 static void space(struct world *w)
 {
 	if (w->calm)
 		return;
-	w->hub.space = w->hub.space == BRK_SPACE_OK ? BRK_SPACE_LOW : BRK_SPACE_OK;
+	struct w_agent *agent = &w->agents[prng_below(&w->prng, w->draw.agents)];
+	agent_space(w, agent, !agent->holds);
+	w->hub.space = w->hub.space != BRK_SPACE_OK ? BRK_SPACE_OK : ONE_OF(w, BRK_SPACE_LOW, BRK_SPACE_OUT);
 	w_at(w, prng_below(&w->prng, w->draw.space_every * 2), (struct w_event){.type = W_EV_SPACE});
 }
 
@@ -314,6 +333,8 @@ static void calm(struct world *w)
 	w_log(w, "the faults end");
 	w->calm = true;
 	w->hub.space = BRK_SPACE_OK;
+	for (uint32_t i = 0; i < w->draw.agents; i++)
+		agent_space(w, &w->agents[i], false);
 	w_net_heal(w);
 }
 
@@ -429,6 +450,7 @@ static void world_free(struct world *w)
 	free(w->heap.at);
 	free(w->msgs.at);
 	free(w->notices.at);
+	free(w->reminders.at);
 	free(w->conns.at);
 	free(w->frames.at);
 	free(w->spare_frames.at);

@@ -40,10 +40,14 @@ enum world_mark {
 	WORLD_MARK_AGENT_CRASH_LOST,
 	WORLD_MARK_HUB_BUSY,        /* pending was full */
 	WORLD_MARK_SPACE_LOW,
+	WORLD_MARK_AGENT_HOLDS,     /* an agent without room, which is online */
 	WORLD_MARK_SILENT_LINK,
 	WORLD_MARK_STALL,
 	WORLD_MARK_HELD_CREDIT,     /* a WELCOME without credit */
 	WORLD_MARK_DELIVERED_AND_DEAD, /* expired at the hub after it was delivered, before the hub knew */
+	WORLD_MARK_REMINDED,
+	WORLD_MARK_UNDELIVERABLE,
+	WORLD_MARK_TRACK_ILLEGAL,
 	WORLD_MARK_COUNT
 };
 extern const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT];

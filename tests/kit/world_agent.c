@@ -177,6 +177,8 @@ void w_agent_start(struct world *w, uint32_t number)
 		event.u.start.lanes[c] = (struct agt_lane_recovery){
 			.next_sequence = agent->next[c], .held_sequence = agent->held[c], .received = agent->received[c]};
 	w_agent_step(w, agent, &event);
+	event = (struct agt_event){.type = AGT_EV_SPACE, .u.hold = agent->holds};
+	w_agent_step(w, agent, &event);
 	w_at(w, prng_below(&w->prng, 1000), (struct w_event){.type = W_EV_TICK, .node = number, .life = agent->life});
 }
 

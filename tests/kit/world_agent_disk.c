@@ -107,10 +107,14 @@ static void apply_receive(struct world *w, struct w_agent *agent, const struct w
 
 static void apply_notice(struct world *w, struct w_agent *agent, const struct w_agent_op *op)
 {
+	put_cursor(w, agent, op);
+	if (op->body & W_REMINDER) {
+		w_thread_reminded(w, agent->number, op->body);
+		return;
+	}
 	const struct kw_frame_notice *notice = &w->notices.at[op->body & ~W_NOTICE];
 	uint32_t number = w_msg_of(&notice->envelope_id);
 	struct w_msg *msg = &w->msgs.at[number];
-	put_cursor(w, agent, op);
 	if (msg->from != agent->number) {
 		w_fail(w, "I3: agent %u has a notice about another's message", agent->number);
 		return;

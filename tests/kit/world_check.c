@@ -111,6 +111,7 @@ static void check_messages(struct world *w)
 void w_check_end(struct world *w)
 {
 	check_messages(w);
+	w_thread_check(w);
 	struct brk_counts counts;
 	brk_counts_get(w->hub.brk, &counts);
 	w->result->marks[WORLD_MARK_HUB_REPEAT] += counts.repeats;

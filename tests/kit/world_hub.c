@@ -72,8 +72,12 @@ static void note(struct world *w, const struct brk_effect *fx)
 		[BRK_NOTE_UNOPENED] = WORLD_MARK_UNOPENED,
 		[BRK_NOTE_SPACE_LOW] = WORLD_MARK_SPACE_LOW,
 		[BRK_NOTE_SPACE_OK] = -1,
+		[BRK_NOTE_TRACK_ILLEGAL] = WORLD_MARK_TRACK_ILLEGAL,
+		[BRK_NOTE_TRACK_FOREIGN] = -1,
 	};
 	w_log(w, "hub notes %d about %d: %s", (int)fx->u.note.code, (int)fx->slot, kw_err_name(fx->u.note.err));
+	if (fx->u.note.code == BRK_NOTE_TRACK_FOREIGN)
+		w_fail(w, "the hub finds that agent %u speaks of a thread of others", fx->slot);
 	if (MARKS[fx->u.note.code] >= 0)
 		w_mark(w, (enum world_mark)MARKS[fx->u.note.code]);
 }
@@ -96,6 +100,10 @@ static void carry_out(struct world *w)
 		case BRK_FX_NOTICE:
 		case BRK_FX_TRIM:
 		case BRK_FX_REMOVE:
+		case BRK_FX_REMINDER:
+		case BRK_FX_THREAD:
+		case BRK_FX_THREAD_GONE:
+		case BRK_FX_UNDELIVERABLE:
 			w_hub_disk_do(w, fx);
 			break;
 		case BRK_FX_SEND:
@@ -151,7 +159,8 @@ static void refill(struct world *w, const struct w_refill *ask)
 			break;
 		}
 		entries[count++] = (struct brk_entry){.sequence = row->sequence, .box = w_box_new(&hub->boxes, row->body, 1),
-			.size = row->size, .expiry_hour = row->expiry_hour, .owner_slot = row->owner, .envelope_id = row->id};
+			.size = row->size, .expiry_hour = row->expiry_hour, .owner_slot = row->owner, .envelope_id = row->id,
+			.thread_id = row->thread_id};
 	}
 	if (count > 0)
 		w_mark(w, WORLD_MARK_HUB_REFILL);
@@ -253,6 +262,7 @@ static void take_message(struct world *w, uint32_t conn, const struct w_frame *f
 {
 	const struct w_msg *msg = &w->msgs.at[frame->body];
 	struct brk_event event = {.type = BRK_EV_MESSAGE};
+	struct brk_tracked tracks[1];
 	event.u.message = (struct brk_message){
 		.conn = conn,
 		.msg_class = frame->msg_class,
@@ -264,6 +274,8 @@ static void take_message(struct world *w, uint32_t conn, const struct w_frame *f
 		.envelope_id = w_id(frame->body),
 		.to = w_name(msg->to),
 	};
+	event.u.message.track_count = w_thread_tracks(w, frame->body, tracks);
+	event.u.message.tracks = tracks;
 	uint64_t box = event.u.message.box;
 	/* The box is lent for the step alone, but the refills that follow it must not hide a use after that. */
 	step(w, &event);
@@ -280,8 +292,10 @@ static void take_unopened(struct world *w, uint32_t conn, uint32_t slot, const s
 	event.u.unopened.owner_slot = BRK_SLOT_NONE;
 	const struct w_hub_queue *queue = &w->hub.image.queue[slot][frame->u.unopened.msg_class];
 	for (uint32_t i = 0; i < queue->rows.count; i++)
-		if (queue->rows.at[i].sequence == frame->u.unopened.sequence)
+		if (queue->rows.at[i].sequence == frame->u.unopened.sequence) {
 			event.u.unopened.owner_slot = queue->rows.at[i].owner;
+			event.u.unopened.thread_id = queue->rows.at[i].thread_id;
+		}
 	w_hub_step(w, &event);
 }
 
@@ -348,9 +362,11 @@ void w_hub_tick(struct world *w)
 				event.u.expired.slot = slot;
 				event.u.expired.msg_class = (enum kw_msg_class)c;
 				event.u.expired.entry = (struct brk_entry){.sequence = row->sequence, .size = row->size,
-					.expiry_hour = row->expiry_hour, .owner_slot = row->owner, .envelope_id = row->id};
+					.expiry_hour = row->expiry_hour, .owner_slot = row->owner, .envelope_id = row->id,
+					.thread_id = row->thread_id};
 				w_hub_step(w, &event);
 			}
 		}
 	}
+	w_thread_due(w);
 }

@@ -11,6 +11,7 @@ void w_hub_image_free(struct w_hub_image *image)
 	for (uint32_t slot = 0; slot < W_AGENTS_MAX; slot++)
 		for (int c = 0; c < KW_MSG_CLASS_COUNT; c++)
 			free(image->queue[slot][c].rows.at);
+	free(image->threads.at);
 	memset(image, 0, sizeof(*image));
 }
 
@@ -18,6 +19,9 @@ void w_hub_image_copy(struct w_hub_image *to, const struct w_hub_image *from)
 {
 	w_hub_image_free(to);
 	*to = *from;
+	memset(&to->threads, 0, sizeof(to->threads));
+	for (uint32_t i = 0; i < from->threads.count; i++)
+		*W_PUSH(to->threads) = from->threads.at[i];
 	for (uint32_t slot = 0; slot < W_AGENTS_MAX; slot++) {
 		for (int c = 0; c < KW_MSG_CLASS_COUNT; c++) {
 			struct w_hub_queue *queue = &to->queue[slot][c];
@@ -50,7 +54,12 @@ static void apply(struct world *w, const struct w_hub_op *op)
 	switch (op->type) {
 	case BRK_FX_APPEND:
 	case BRK_FX_NOTICE:
+	case BRK_FX_REMINDER:
 		apply_append(w, op);
+		break;
+	case BRK_FX_THREAD:
+	case BRK_FX_THREAD_GONE:
+		w_thread_apply(w, op);
 		break;
 	case BRK_FX_CURSOR:
 		w->hub.image.cursor[op->slot][op->msg_class] = op->cursor;
@@ -78,7 +87,8 @@ void w_hub_disk_do(struct world *w, const struct brk_effect *fx)
 		const struct brk_entry *entry = &fx->u.append.entry;
 		struct w_box *box = w_box(w, &hub->boxes, fx->box);
 		op.row = (struct w_hub_row){.sequence = fx->sequence, .body = box != NULL ? box->body : 0, .size = entry->size,
-			.expiry_hour = entry->expiry_hour, .owner = entry->owner_slot, .id = entry->envelope_id};
+			.expiry_hour = entry->expiry_hour, .owner = entry->owner_slot, .id = entry->envelope_id,
+			.thread_id = entry->thread_id};
 		op.from_slot = fx->u.append.from_slot;
 		op.from_class = fx->u.append.from_class;
 		op.cursor = fx->u.append.from_cursor;
@@ -87,6 +97,12 @@ void w_hub_disk_do(struct world *w, const struct brk_effect *fx)
 		*W_PUSH(w->notices) = fx->u.notice;
 		op.row = (struct w_hub_row){.sequence = fx->sequence, .body = body, .size = w_body_size(w, body),
 			.owner = BRK_SLOT_NONE, .id = fx->u.notice.envelope_id};
+	} else if (fx->type == BRK_FX_REMINDER) {
+		uint32_t body = w_thread_remind(w, fx);
+		op.row = (struct w_hub_row){
+			.sequence = fx->sequence, .body = body, .size = w_body_size(w, body), .owner = BRK_SLOT_NONE};
+	} else if (fx->type >= BRK_FX_THREAD && fx->type <= BRK_FX_UNDELIVERABLE) {
+		w_thread_do(w, fx, &op);
 	} else if (fx->type == BRK_FX_CURSOR) {
 		op.cursor = fx->u.cursor;
 	} else if (fx->type == BRK_FX_TRIM && hub->trimmed[fx->slot][fx->msg_class] < fx->sequence) {

@@ -12,7 +12,8 @@
 #define W_HUB W_AGENTS_MAX /* its number as a node */
 #define W_CONNS_MAX 16u
 #define W_NOBODY 99u
-#define W_NOTICE 0x80000000u /* a body that is a notice */
+#define W_NOTICE 0x80000000u   /* a body that is a notice */
+#define W_REMINDER 0x40000000u /* beside it: a reminder instead */
 
 /* A growing array: W_PUSH gives the new, zeroed item. */
 #define W_VEC(type) \
@@ -119,6 +120,7 @@ struct w_hub_row {
 	uint32_t expiry_hour;
 	uint32_t owner;
 	struct kw_id id;
+	struct kw_id thread_id;
 };
 struct w_hub_queue {
 	uint64_t last;
@@ -128,6 +130,7 @@ struct w_hub_image {
 	uint64_t epoch;
 	struct w_hub_queue queue[W_AGENTS_MAX][KW_MSG_CLASS_COUNT];
 	struct kw_cursor cursor[W_AGENTS_MAX][KW_MSG_CLASS_COUNT];
+	W_VEC(struct brk_thread) threads;
 };
 struct w_hub_op {
 	enum brk_effect_type type;
@@ -136,6 +139,7 @@ struct w_hub_op {
 	enum kw_msg_class msg_class;
 	uint64_t sequence;
 	struct w_hub_row row;
+	struct brk_thread thread;
 	uint32_t from_slot;
 	enum kw_msg_class from_class;
 	struct kw_cursor cursor;
@@ -205,6 +209,7 @@ struct w_agent {
 	struct agt *agt;
 	struct w_boxes boxes;
 	uint32_t conn; /* UINT32_MAX: none */
+	bool holds;    /* its disk has no room for more */
 	struct w_agent_op submit; /* of the SUBMIT that is being stepped */
 	uint64_t sweep_at;
 	uint64_t receipt_at;
@@ -221,6 +226,13 @@ struct w_agent {
 	W_VEC(struct w_agent_op) ops;
 	uint32_t in_flight;
 	W_VEC(struct w_gone) gone;
+};
+
+/* What a hub said of a clock. */
+struct w_told {
+	struct kw_frame_reminder reminder;
+	uint32_t slot;
+	uint32_t inbox; /* times on that agent's disk */
 };
 
 /* What the seed drew. */
@@ -257,6 +269,7 @@ struct world {
 	W_VEC(struct w_event) heap;
 	W_VEC(struct w_msg) msgs;
 	W_VEC(struct kw_frame_notice) notices;
+	W_VEC(struct w_told) reminders;
 	W_VEC(struct w_conn) conns;
 	W_VEC(struct w_frame) frames;
 	W_VEC(uint32_t) spare_frames;
@@ -304,6 +317,19 @@ void w_hub_disk_done(struct world *w);
 void w_hub_disk_crash(struct world *w);
 void w_hub_image_copy(struct w_hub_image *to, const struct w_hub_image *from);
 void w_hub_image_free(struct w_hub_image *image);
+
+/* world_thread.c */
+void w_thread_limits(struct world *w);
+bool w_thread_is(uint32_t msg);
+/* Fills in a change of a thread; what depends on the thread as it is becomes a plain one. */
+void w_thread_do(struct world *w, const struct brk_effect *fx, struct w_hub_op *op);
+void w_thread_apply(struct world *w, const struct w_hub_op *op);
+uint32_t w_thread_tracks(struct world *w, uint32_t number, struct brk_tracked *out);
+void w_thread_due(struct world *w);
+uint32_t w_thread_remind(struct world *w, const struct brk_effect *fx);
+/* A reminder is on an agent's disk. */
+void w_thread_reminded(struct world *w, uint32_t agent, uint32_t body);
+void w_thread_check(struct world *w);
 
 /* world_agent.c, world_agent_disk.c */
 void w_agent_step(struct world *w, struct w_agent *agent, struct agt_event *event);

@@ -153,6 +153,9 @@ static void test_validate_complete_wants_what_the_agent_would_set(void **state)
 	assert_int_equal(validate(put("a.json", WHOLE), NULL), CLI_OK);
 	assert_int_equal(validate("--complete", put("a.json", EVENT), NULL), CLI_REFUSED);
 	says("a.json", ": message_id: must be 16 bytes; correct it");
+	assert_int_equal(validate("--complete", put("a.json", "{\"messageId\": \"AQIDBAUGBwgJCgsMDQ4PEA==\", \"receipt\": {}}"), NULL),
+		CLI_REFUSED);
+	says("a.json", ": created_unix_ms: must be milliseconds since 1970, before the year 10000; correct it");
 	/* What is given is held to its rule either way. */
 	assert_int_equal(validate(put("a.json", "{\"messageId\": \"AQID\", \"receipt\": {}}"), NULL), CLI_REFUSED);
 	says("a.json", ": message_id: must be 16 bytes; correct it");

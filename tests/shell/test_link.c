@@ -664,7 +664,9 @@ static void test_nobody_at_home_is_offline(void **state)
 	kw_link_close(link, KW_OK); /* before it could begin */
 	assert_true(until(world, &world->at_agency.closes, 2));
 	struct kw_link_server *second;
-	assert_int_equal(kw_link_listen(world->net, world->address, world->hub, &hooks, &second), KW_EIO);
+	assert_int_equal(kw_link_listen(world->net, world->address, world->hub, &hooks, &second), KW_EBUSY);
+	assert_int_equal(kw_link_listen(world->net, "192.0.2.1:0", world->hub, &hooks, &second), KW_ENOTFOUND);
+	assert_int_equal(kw_link_listen(world->net, "localhost:0", world->hub, &hooks, &second), KW_EFIELD);
 }
 
 static int setup(void **state)

@@ -465,6 +465,119 @@ static void test_agt_core_stale_rows_are_dropped(void **state)
 	assert_int_equal(count(rig, AGT_FX_SEND), 0);
 }
 
+static const struct agt_effect *note_of(const struct rig *rig, enum agt_note code)
+{
+	for (uint32_t i = 0; i < rig->plan.count; i++) {
+		if (rig->plan.effects[i].type == AGT_FX_NOTE && rig->plan.effects[i].u.note.code == code)
+			return &rig->plan.effects[i];
+	}
+	return NULL;
+}
+
+static void space(struct rig *rig, bool hold)
+{
+	struct agt_event event = {.type = AGT_EV_SPACE, .u.hold = hold};
+	step(rig, &event);
+}
+
+static void test_agt_core_a_full_disk_gives_no_credit_and_goes_on(void **state)
+{
+	struct rig *rig = *state;
+	start(rig, fresh());
+	online(rig);
+	space(rig, true);
+	assert_int_equal(count(rig, AGT_FX_DISCONNECT), 0);
+	/* What credit of before lets come is stored and acknowledged, and gives no more. */
+	message(rig, KW_NORMAL, 1, 100);
+	assert_int_equal(count(rig, AGT_FX_IN_STORE), 1);
+	commit(rig);
+	assert_int_equal(find(rig, AGT_FX_ACK)->u.ack.cursors[KW_NORMAL].sequence, 1);
+	assert_int_equal(find(rig, AGT_FX_ACK)->u.ack.credits[KW_NORMAL].messages, AGT_WINDOW_MESSAGES);
+	/* Notices are let in, and what we send leaves. */
+	message(rig, KW_CONTROL, 1, 100);
+	assert_int_equal(count(rig, AGT_FX_IN_NOTICE), 1);
+	commit(rig);
+	assert_int_equal(find(rig, AGT_FX_ACK)->u.ack.credits[KW_CONTROL].messages, AGT_WINDOW_MESSAGES + 1);
+	submit(rig, KW_NORMAL, 5, 100);
+	commit(rig);
+	assert_int_equal(count(rig, AGT_FX_SEND), 1);
+	/* Room again: the hub hears of it at once, for every class. */
+	space(rig, false);
+	const struct agt_effect *told = find(rig, AGT_FX_ACK);
+	assert_non_null(told);
+	assert_int_equal(told->u.ack.credits[KW_NORMAL].messages, AGT_WINDOW_MESSAGES + 1);
+	assert_int_equal(told->u.ack.credits[KW_URGENT].messages, AGT_WINDOW_MESSAGES);
+	assert_int_equal(told->u.ack.cursor_mask, 1u << KW_NORMAL); /* of the others there is nothing to tell */
+	space(rig, false);
+	assert_null(find(rig, AGT_FX_ACK));
+}
+
+static void test_agt_core_a_session_may_begin_with_a_full_disk(void **state)
+{
+	struct rig *rig = *state;
+	start(rig, fresh());
+	space(rig, true);
+	simple(rig, AGT_EV_CONN_UP);
+	const struct kw_frame_hello *hello = &find(rig, AGT_FX_HELLO)->u.hello;
+	assert_int_equal(hello->credits[KW_NORMAL].messages, 0);
+	assert_int_equal(hello->credits[KW_URGENT].bytes, 0);
+	assert_int_equal(hello->credits[KW_CONTROL].messages, AGT_WINDOW_MESSAGES);
+	space(rig, false); /* between HELLO and WELCOME: HELLO holds until the hub is told otherwise */
+	struct agt_event event = welcome_event(HUB_EPOCH);
+	step(rig, &event);
+	assert_int_equal(find(rig, AGT_FX_ACK)->u.ack.credits[KW_NORMAL].messages, AGT_WINDOW_MESSAGES);
+	message(rig, KW_NORMAL, 1, 100);
+	assert_int_equal(count(rig, AGT_FX_IN_STORE), 1);
+
+	/* The other way round, what HELLO gave stands. */
+	simple(rig, AGT_EV_CONN_DOWN);
+	commit(rig);
+	rig->now += 100000;
+	simple(rig, AGT_EV_TICK);
+	simple(rig, AGT_EV_CONN_UP);
+	assert_int_equal(find(rig, AGT_FX_HELLO)->u.hello.credits[KW_NORMAL].messages, AGT_WINDOW_MESSAGES);
+	space(rig, true);
+	event = welcome_event(HUB_EPOCH);
+	step(rig, &event);
+	message(rig, KW_NORMAL, 2, 100);
+	assert_int_equal(count(rig, AGT_FX_IN_STORE), 1);
+}
+
+static void hub_is_full(struct rig *rig)
+{
+	struct agt_event event = {.type = AGT_EV_ERROR};
+	event.u.error = (struct kw_frame_error){.code = KW_ENOSPACE, .scope = 1, .retryable = true, .retry_after_ms = 60000};
+	step(rig, &event);
+}
+
+static void test_agt_core_a_full_hub_is_noted_once_and_until_it_takes(void **state)
+{
+	struct rig *rig = *state;
+	start(rig, fresh());
+	online(rig);
+	hub_is_full(rig);
+	assert_int_equal(note_of(rig, AGT_NOTE_HUB_REFUSES)->u.note.err, KW_ENOSPACE);
+	rig->now += 40000;
+	hub_is_full(rig); /* still so: not news, and good for another minute */
+	assert_null(note_of(rig, AGT_NOTE_HUB_REFUSES));
+	rig->now += 40000;
+	simple(rig, AGT_EV_TICK);
+	assert_null(note_of(rig, AGT_NOTE_HUB_TAKES));
+	rig->now += 20000;
+	simple(rig, AGT_EV_TICK);
+	assert_non_null(note_of(rig, AGT_NOTE_HUB_TAKES));
+	hub_is_full(rig);
+	assert_non_null(note_of(rig, AGT_NOTE_HUB_REFUSES));
+	struct agt_event event = {.type = AGT_EV_ACK};
+	event.u.ack.credit_mask = 1u << KW_NORMAL;
+	event.u.ack.credits[KW_NORMAL] = (struct kw_credit){.messages = 1000, .bytes = 1u << 24}; /* as before */
+	step(rig, &event);
+	assert_null(note_of(rig, AGT_NOTE_HUB_TAKES));
+	event.u.ack.credits[KW_NORMAL].messages = 1001;
+	step(rig, &event);
+	assert_non_null(note_of(rig, AGT_NOTE_HUB_TAKES));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -486,6 +599,9 @@ int main(void)
 		CASE(test_agt_core_goaway_waits),
 		CASE(test_agt_core_passes_over_expired_and_gone),
 		CASE(test_agt_core_stale_rows_are_dropped),
+		CASE(test_agt_core_a_full_disk_gives_no_credit_and_goes_on),
+		CASE(test_agt_core_a_session_may_begin_with_a_full_disk),
+		CASE(test_agt_core_a_full_hub_is_noted_once_and_until_it_takes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

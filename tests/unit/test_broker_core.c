@@ -23,11 +23,12 @@ struct fix {
 	struct brk_plan *plan;
 	uint64_t ticket; /* the last one that the core gave */
 	uint64_t box;
+	uint64_t later_ms; /* than HOUR */
 };
 
 static void step(struct fix *f, struct brk_event *event)
 {
-	event->wall_ms = HOUR * 3600000ull;
+	event->wall_ms = HOUR * 3600000ull + f->later_ms;
 	brk_step(f->brk, event, f->plan);
 	for (uint32_t i = 0; i < f->plan->count; i++)
 		if (f->plan->effects[i].type >= BRK_FX_APPEND && f->plan->effects[i].type <= BRK_FX_REMOVE)
@@ -601,6 +602,49 @@ static void test_low_space_stops_new_credit_and_not_the_rest(void **state)
 			assert_true(f->plan->effects[i].u.ack.credits[KW_NORMAL].messages >= 16);
 }
 
+/* What credit of better days lets come would be more than is left: its session ends, and the next one starts without. */
+static void test_no_space_at_all_takes_the_old_credit_back(void **state)
+{
+	struct fix *f = *state;
+	hello(f, 0, 0);
+	hello(f, 1, 1);
+	message(f, 0, KW_NORMAL, 1, 1);
+	committed(f);
+	space(f, BRK_SPACE_OUT);
+	assert_int_equal(count(f, BRK_FX_ERROR), 2);
+	message(f, 0, KW_NORMAL, 2, 1);
+	assert_null(find(f, BRK_FX_APPEND));
+	assert_int_equal(want(f, BRK_FX_CLOSE)->u.err, KW_ENOSPACE);
+	assert_true(want(f, BRK_FX_ERROR)->u.error.retryable);
+	assert_int_equal(want(f, BRK_FX_ERROR)->u.error.retry_after_ms, 1000);
+	hello(f, 2, 0);
+	assert_int_equal(want(f, BRK_FX_WELCOME)->u.welcome.credits[KW_NORMAL].messages, 0);
+	assert_int_equal(want(f, BRK_FX_WELCOME)->u.welcome.cursors[KW_NORMAL].sequence, 1);
+	acked(f, 1, KW_NORMAL, 1);
+	want(f, BRK_FX_TRIM);
+	space(f, BRK_SPACE_LOW);
+	assert_false(noted(f, BRK_NOTE_SPACE_LOW)); /* it was said */
+	space(f, BRK_SPACE_OK);
+	assert_true(want(f, BRK_FX_ACK)->u.ack.credits[KW_NORMAL].messages >= 16);
+	message(f, 2, KW_NORMAL, 2, 1);
+	want(f, BRK_FX_APPEND);
+}
+
+/* An agency believes what it was told for refused_retry_ms; while it is so, it hears it again before that is over. */
+static void test_low_space_is_told_again(void **state)
+{
+	struct fix *f = *state;
+	hello(f, 0, 0);
+	space(f, BRK_SPACE_LOW);
+	want(f, BRK_FX_ERROR);
+	space(f, BRK_SPACE_LOW);
+	assert_null(find(f, BRK_FX_ERROR));
+	f->later_ms = f->limits.refused_retry_ms / 2;
+	space(f, BRK_SPACE_LOW);
+	assert_int_equal(want(f, BRK_FX_ERROR)->u.error.code, KW_ENOSPACE);
+	assert_int_equal(want(f, BRK_FX_ERROR)->u.error.retry_after_ms, f->limits.refused_retry_ms);
+}
+
 /* A burst of all agencies holds credit back; when it is over, everybody hears of it, not only who was in it. */
 static void test_who_was_held_back_is_let_go(void **state)
 {
@@ -679,6 +723,8 @@ int main(void)
 		T(test_credit_overrun_ends_the_session),
 		T(test_control_class_is_the_hubs_own),
 		T(test_low_space_stops_new_credit_and_not_the_rest),
+		T(test_no_space_at_all_takes_the_old_credit_back),
+		T(test_low_space_is_told_again),
 		T(test_who_was_held_back_is_let_go),
 		T(test_unopened_tells_the_owner),
 		T(test_unknown_and_shut_out_agencies_stay_out),

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "kinward/v1/track.pb-c.h"
 #include "proto/wire/clocks.h"
 
 #define SECOND INT64_C(1000)
@@ -177,7 +178,7 @@ static void check_steps(const struct kw_clock_run *from, const struct kw_clock_t
 		assert_due(from, thread, due + SECOND, all);
 	}
 	assert_int_equal(kw_clock_next_ms(&run), INT64_MAX);
-	assert_due(&run, thread, T0 + 4000 * DAY, "");
+	assert_due(&run, thread, INT64_MAX, "");
 	assert_int_equal(run.deadline_ms, from->deadline_ms);
 }
 
@@ -233,6 +234,50 @@ static void test_the_party_that_is_waited_for_hears_first(void **state)
 	assert_due(&run, &thread, T0 + 36 * HOUR, "50 receiver");
 	thread.state = KW_MATCH_CONFIRMED_BY_OTHER;
 	assert_due(&run, &thread, T0 + 36 * HOUR, "50 sender");
+}
+
+/* "receiver" in a Reminder has to act, "sender" waits, whichever of the two opened the thread. */
+static void test_a_notice_says_who_has_to_act(void **state)
+{
+	(void)state;
+	static const struct {
+		struct kw_clock_thread thread;
+		const char *as;
+	} stories[] = {
+		{{KW_THREAD_REFERRAL, KW_REFERRAL_DELIVERED, KW_RISK_LOW, false}, "receiver receiver_supervisor sender"
+			" sender_supervisor coordinator sender"},
+		{{KW_THREAD_REFERRAL, KW_REFERRAL_NEED_INFO, KW_RISK_LOW, false}, "receiver receiver_supervisor sender"
+			" sender_supervisor coordinator sender"},
+		{{KW_THREAD_REFERRAL, KW_REFERRAL_QUEUED, KW_RISK_HIGH, false}, "receiver receiver_supervisor sender sender"
+			" sender_supervisor coordinator"},
+		{{KW_THREAD_MATCH, KW_MATCH_REVIEWING, KW_RISK_LOW, false}, "receiver receiver receiver_supervisor"
+			" receiver_supervisor coordinator sender sender"},
+	};
+	struct kw_clock_limits limits = defaults();
+	for (size_t s = 0; s < sizeof(stories) / sizeof(stories[0]); s++) {
+		struct kw_clock_run run = {0};
+		kw_clock_move(&run, &limits, &stories[s].thread, T0);
+		struct kw_clock_notice notices[KW_CLOCK_NOTICES_MAX];
+		size_t count = kw_clock_take_due(&run, &stories[s].thread, T0 + 1000 * DAY, notices);
+		char text[300] = "";
+		for (size_t i = 0; i < count; i++)
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", i == 0 ? "" : " ", kw_audience_name(notices[i].as));
+		assert_string_equal(text, stories[s].as);
+	}
+}
+
+/* Our names beside those of the schema. */
+static void test_numbers_are_those_of_the_schema(void **state)
+{
+	(void)state;
+	assert_int_equal(KW_AUDIENCE_COUNT + 1, kinward__v1__reminder_audience__descriptor.n_values);
+	assert_int_equal(KW_AUDIENCE_RECEIVER + 1, KINWARD__V1__REMINDER_AUDIENCE__REMINDER_AUDIENCE_RECEIVER);
+	assert_int_equal(KW_AUDIENCE_SENDER + 1, KINWARD__V1__REMINDER_AUDIENCE__REMINDER_AUDIENCE_SENDER);
+	assert_int_equal(KW_AUDIENCE_COORDINATOR + 1, KINWARD__V1__REMINDER_AUDIENCE__REMINDER_AUDIENCE_COORDINATOR);
+	assert_int_equal(KW_THREAD_KIND_COUNT, kinward__v1__thread_kind__descriptor.n_values);
+	assert_int_equal(KW_THREAD_OFFER, KINWARD__V1__THREAD_KIND__THREAD_KIND_OFFER);
+	assert_int_equal(KW_RISK_HIGH, KINWARD__V1__RISK__RISK_HIGH);
+	assert_int_equal(KW_RISK_LOW, KINWARD__V1__RISK__RISK_LOW);
 }
 
 static void test_a_clock_goes_on_under_a_new_state(void **state)
@@ -335,14 +380,26 @@ static const char *const clocks_of_states[KW_THREAD_KIND_COUNT] = {
 	[KW_THREAD_OFFER] = "OFFERED claimed CLAIMED claimed",
 };
 
+/* The next word of a text, which moves on; false at its end. */
+static bool next_word(const char **at, char *word, size_t size)
+{
+	*at += strspn(*at, " ");
+	size_t length = strcspn(*at, " ");
+	assert_true(length < size);
+	memcpy(word, *at, length);
+	word[length] = 0;
+	*at += length;
+	return length > 0;
+}
+
 static void test_each_state_has_its_clock(void **state)
 {
 	(void)state;
 	for (int kind = 1; kind < KW_THREAD_KIND_COUNT; kind++) {
 		enum kw_clock want[KW_STATE_MAX] = {KW_CLOCK_NONE};
 		char name[32], clock[32];
-		int used = 0;
-		for (const char *at = clocks_of_states[kind]; sscanf(at, "%31s %31s%n", name, clock, &used) == 2; at += used) {
+		const char *at = clocks_of_states[kind];
+		while (next_word(&at, name, sizeof(name)) && next_word(&at, clock, sizeof(clock))) {
 			assert_int_not_equal(kw_state_from_name(kind, name), 0);
 			assert_int_not_equal(kw_clock_from_name(clock), KW_CLOCK_NONE);
 			want[kw_state_from_name(kind, name)] = kw_clock_from_name(clock);
@@ -392,6 +449,7 @@ static void test_follow_ups_count_from_the_reunion(void **state)
 		{{6, 28, 80, 100}, {KW_CLOCK_FOLLOW_UP_SECOND, KW_CLOCK_FOLLOW_UP_THIRD, KW_CLOCK_REVIEW, KW_CLOCK_REVIEW}},
 		{{9, 31, 95, 96}, {KW_CLOCK_FOLLOW_UP_SECOND, KW_CLOCK_FOLLOW_UP_THIRD, KW_CLOCK_REVIEW, KW_CLOCK_REVIEW}},
 		{{40, 41, 91, 99}, {KW_CLOCK_FOLLOW_UP_THIRD, KW_CLOCK_REVIEW, KW_CLOCK_REVIEW, KW_CLOCK_REVIEW}},
+		{{30, 90, 91, 92}, {KW_CLOCK_FOLLOW_UP_THIRD, KW_CLOCK_REVIEW, KW_CLOCK_REVIEW, KW_CLOCK_REVIEW}},
 		{{120, 121, 122, 123}, {KW_CLOCK_REVIEW, KW_CLOCK_REVIEW, KW_CLOCK_REVIEW, KW_CLOCK_REVIEW}},
 	};
 	for (size_t s = 0; s < sizeof(stories) / sizeof(stories[0]); s++) {
@@ -533,6 +591,8 @@ int main(void)
 		cmocka_unit_test(test_each_clock_at_its_limit_for_each_risk),
 		cmocka_unit_test(test_each_step_of_each_clock_for_each_risk),
 		cmocka_unit_test(test_the_party_that_is_waited_for_hears_first),
+		cmocka_unit_test(test_a_notice_says_who_has_to_act),
+		cmocka_unit_test(test_numbers_are_those_of_the_schema),
 		cmocka_unit_test(test_a_clock_goes_on_under_a_new_state),
 		cmocka_unit_test(test_a_new_risk_moves_the_deadline),
 		cmocka_unit_test(test_no_clock_runs_where_nothing_is_waited_for),

@@ -1,4 +1,4 @@
-/* proto/wire/message.c, arena.c, validate.c, validate_rules.c */
+/* proto/wire/message.c, arena.c, validate.c, and the tables that proto/rules.py makes */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -495,6 +496,33 @@ static void test_codes_of_standards_are_well_formed(void **state)
 	refused(f, "referral_request.referrer.contact.phone");
 }
 
+/* Every week that the C library's calendar knows, and no other, of every year. */
+static void test_weeks_are_those_of_the_calendar(void **state)
+{
+	(void)state;
+	static bool real[300][100];
+	for (int64_t day = -25567; day <= 47846; day++) { /* 1900-01-01 to 2100-12-31 */
+		time_t seconds = (time_t)(day * 86400);
+		struct tm parts;
+		char text[16];
+		assert_non_null(gmtime_r(&seconds, &parts));
+		assert_int_equal(strftime(text, sizeof(text), "%G %V", &parts), 7);
+		real[strtol(text, NULL, 10) - 1850][strtol(text + 5, NULL, 10)] = true;
+	}
+	for (unsigned year = 1890; year <= 2110; year++) {
+		for (unsigned week = 0; week < 100; week++) {
+			char text[16];
+			Kinward__V1__IndicatorReturn given = KINWARD__V1__INDICATOR_RETURN__INIT;
+			struct kw_fault fault;
+			(void)snprintf(text, sizeof(text), "%u-W%02u", year, week);
+			given.week = text;
+			bool accepted = kw_message_validate(&given.base, "", &fault) == KW_OK;
+			if (accepted != real[year - 1850][week])
+				fail_msg("%s is %s", text, accepted ? "accepted" : "refused");
+		}
+	}
+}
+
 static void test_dates_and_ages_make_sense(void **state)
 {
 	(void)state;
@@ -762,6 +790,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_codes_are_refused_by_name),
 		cmocka_unit_test(test_text_is_utf8_without_control_characters),
 		cmocka_unit_test(test_codes_of_standards_are_well_formed),
+		cmocka_unit_test(test_weeks_are_those_of_the_calendar),
 		cmocka_unit_test(test_dates_and_ages_make_sense),
 		cmocka_unit_test(test_a_referral_needs_consent_or_an_override),
 		cmocka_unit_test(test_an_event_has_what_its_state_needs),

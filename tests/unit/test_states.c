@@ -8,6 +8,8 @@
 #include <cmocka.h>
 
 #include "kinward/v1/referral.pb-c.h"
+#include "kinward/v1/tracing.pb-c.h"
+#include "kinward/v1/transfer.pb-c.h"
 #include "proto/wire/states.h"
 #include "proto/wire/states_inner.h"
 
@@ -156,6 +158,18 @@ static uint8_t state_from_name(enum kw_thread_kind kind, const char *name)
 	return state;
 }
 
+/* The next word of a text, which moves on; false at its end. */
+static bool next_word(const char **at, char *word, size_t size)
+{
+	*at += strspn(*at, " ");
+	size_t length = strcspn(*at, " ");
+	assert_true(length < size);
+	memcpy(word, *at, length);
+	word[length] = 0;
+	*at += length;
+	return length > 0;
+}
+
 /* One word of a line, such as ~CONFIRMED_ONE>CONFIRMED_BOTH. */
 static void read_word(struct grid *grid, uint8_t state, enum kw_party party, const char *word)
 {
@@ -186,14 +200,13 @@ static void read_grid(struct grid *grid, enum kw_thread_kind kind, const char *c
 		(&grid->cells[0][0][0])[i].verdict = KW_VERDICT_ILLEGAL;
 	for (; *lines != NULL; lines++) {
 		char word[64];
-		int used = 0;
 		const char *at = *lines;
-		assert_int_equal(sscanf(at, "%63s%n", word, &used), 1);
+		assert_true(next_word(&at, word, sizeof(word)));
 		uint8_t state = strcmp(word, "NONE") == 0 ? 0 : state_from_name(kind, word);
 		assert_false(grid->said[state]);
 		grid->said[state] = true;
 		int party = -1;
-		for (at += used; sscanf(at, "%63s%n", word, &used) == 1; at += used) {
+		while (next_word(&at, word, sizeof(word))) {
 			if (strcmp(word, "|") == 0)
 				party = -1;
 			else if (party < 0)
@@ -450,11 +463,25 @@ static void test_names_lead_there_and_back(void **state)
 static void test_numbers_are_those_of_the_schema(void **state)
 {
 	(void)state;
-	const ProtobufCEnumDescriptor *schema = &kinward__v1__referral_state__descriptor;
-	assert_int_equal(schema->n_values, 19);
-	for (unsigned i = 1; i < schema->n_values; i++) {
-		const char *name = schema->values[i].name + strlen("REFERRAL_STATE_");
-		assert_int_equal(kw_state_from_name(KW_THREAD_REFERRAL, name), schema->values[i].value);
+	static const struct {
+		enum kw_thread_kind kind;
+		const ProtobufCEnumDescriptor *schema;
+		const char *prefix;
+	} enums[] = {
+		{KW_THREAD_REFERRAL, &kinward__v1__referral_state__descriptor, "REFERRAL_STATE_"},
+		{KW_THREAD_TRANSFER, &kinward__v1__transfer_state__descriptor, "TRANSFER_STATE_"},
+		{KW_THREAD_TRACING, &kinward__v1__tracing_state__descriptor, "TRACING_STATE_"},
+	};
+	for (size_t e = 0; e < sizeof(enums) / sizeof(enums[0]); e++) {
+		unsigned known = 0;
+		for (uint8_t s = 1; s < KW_STATE_MAX; s++)
+			known += kw_state_name(enums[e].kind, s) != NULL;
+		assert_int_equal(enums[e].schema->n_values, known + 1); /* and "unspecified" */
+		for (unsigned i = 1; i < enums[e].schema->n_values; i++) {
+			const ProtobufCEnumValue *value = &enums[e].schema->values[i];
+			assert_memory_equal(value->name, enums[e].prefix, strlen(enums[e].prefix));
+			assert_int_equal(kw_state_from_name(enums[e].kind, value->name + strlen(enums[e].prefix)), value->value);
+		}
 	}
 	/* What only copies of a match know has a number of the schema to show. */
 	assert_int_equal(kw_state_public(KW_THREAD_MATCH, KW_MATCH_CONFIRMED_BY_OTHER), KW_MATCH_CONFIRMED_ONE);

@@ -106,7 +106,7 @@ static const struct good GOODS[] = {
 	GOOD(rapid_assessment, "{'sitePcode': 'SS0101', 'date': " DAY ", 'method': 'ASSESSMENT_METHOD_KEY_INFORMANT',"
 		" 'communities': 15, 'informants': 1, 'separationSeen': 'ANSWER_YES', 'causes': ['SEPARATION_CAUSE_POVERTY'],"
 		" 'noAdult': 'COUNT_BAND_NONE', 'confidence': 'SOURCE_CONFIDENCE_LOW'}"),
-	GOOD(service_schedule, "{'weekday': 'WEEKDAY_MONDAY', 'opensMinute': 480, 'closesMinute': 481}"),
+	GOOD(service_schedule, "{'weekdays': ['WEEKDAY_MONDAY'], 'opensMinute': 480, 'closesMinute': 481}"),
 	GOOD(directory_service, SERVICE),
 	GOOD(service_directory, "{'services': [" SERVICE "], 'issuedUnixMs': " AT ", 'validUntilUnixMs': " LATER "}"),
 	GOOD(supervision_return, "{'month': {'year': 2026, 'month': 5}, 'caseworkers': 4}"),
@@ -136,6 +136,7 @@ static const struct bad BADS[] = {
 	{"ReferredChild", "{'name': null}", "name", "a name or a code is required"},
 	{"ReferralRequest", "{'consent': " NO_SHARING "}", "consent.override", "unless services and share_other_orgs"},
 	{"ReferralEvent", "{'state': 'REFERRAL_STATE_REJECTED'}", "reason", WITH_STATE},
+	{"ReferralEvent", "{'reason': 'REFERRAL_REASON_OTHER'}", "note", "is required with the reason OTHER"},
 	{"ReferralEvent", "{'onwardAgency': 'b'}", "onward_agency", "goes with ONWARD_PROPOSED only"},
 	{"CapacityReply", "{'untilUnixMs': null}", "until_unix_ms", "is required with AVAILABLE"},
 	{"CapacityReply", "{'waitDays': 1}", "wait_days", "goes with WAITLIST only"},

@@ -1,0 +1,97 @@
+#ifndef BROKER_THREAD_H
+#define BROKER_THREAD_H
+
+#include "proto/base/id.h"
+#include "proto/wire/clocks.h"
+
+/* What a hub knows of one thread, and what becomes of it: a record in, a record out. The agencies decide; a hub watches, so
+ * that nobody has to remember to follow up. It declares three things itself: UNDELIVERABLE when the opening message goes,
+ * EXPIRED when a delivered one passes its expiry unacknowledged, UNCLAIMED when an offer's clock reaches its limit.
+ *
+ * Times are hub time, milliseconds since 1970. */
+
+#define BRK_THREAD_SIZE 53u
+
+struct brk_thread {
+	struct kw_id id;
+	uint32_t slot[2];          /* the agency of KW_PARTY_OPENER, of KW_PARTY_OTHER */
+	uint8_t kind;              /* enum kw_thread_kind; 0: there is no such thread */
+	uint8_t state;
+	uint8_t risk;              /* enum kw_risk */
+	uint8_t early_state[2];    /* an event that came before what it stands on, by party; 0: none */
+	uint32_t early_sequence[2];
+	uint32_t sequence[2];      /* of each party's last event */
+	uint32_t expiry_hour;      /* of the opening message; 0: never */
+	struct kw_clock_run run;
+	uint64_t due_ms;           /* when to look at it again; 0: never. What the store sorts by, beside the record */
+};
+
+struct brk_thread_rules {
+	struct kw_clock_limits limits;
+	uint64_t keep_ms; /* a thread that is over goes after so long without an event */
+};
+
+/* A track, and who said it. */
+struct brk_track {
+	struct kw_id id;
+	uint8_t kind;
+	uint8_t state;
+	uint8_t risk;
+	uint32_t sequence;    /* 0: a receipt */
+	uint32_t from_slot;
+	uint32_t other_slot;  /* the agency that the track names */
+	uint32_t to_slot;     /* the recipient of the message that carries it */
+	uint32_t expiry_hour; /* of that message */
+};
+
+enum brk_verdict {
+	BRK_TRACK_OPENED,
+	BRK_TRACK_MOVED,
+	BRK_TRACK_REPEAT,  /* nothing to write */
+	BRK_TRACK_EARLY,   /* kept until what is missing has come */
+	BRK_TRACK_ILLEGAL, /* changes nothing: the machine, the risk or the other agency does not fit */
+	BRK_TRACK_FOREIGN  /* changes nothing: its sender has no part in the thread */
+};
+
+/* `thread` is what is known, all zero for nothing; written on OPENED, MOVED and EARLY only. */
+enum brk_verdict brk_thread_track(const struct brk_thread_rules *rules, struct brk_thread *thread,
+	const struct brk_track *track, uint64_t now_ms);
+
+/* The opening message will not be delivered. False when that changes nothing. */
+bool brk_thread_undeliverable(const struct brk_thread_rules *rules, struct brk_thread *thread, uint64_t now_ms);
+
+/* Whom to remind of what. */
+struct brk_alarm {
+	enum kw_audience audience;
+	uint8_t percent;
+	uint8_t clock; /* as the schema counts */
+	uint8_t state; /* likewise */
+	int64_t due_ms; /* the clock's limit */
+	int64_t late_ms;
+};
+
+#define BRK_ALARMS_MAX (KW_CLOCK_NOTICES_MAX + 3u)
+
+struct brk_due {
+	uint32_t count;
+	bool over;     /* the thread may be forgotten */
+	bool declared; /* the hub has declared a state */
+	struct brk_alarm alarms[BRK_ALARMS_MAX];
+};
+
+/* The thread's time has come (due_ms <= now_ms). Writes the thread; on `over` it is to be removed. */
+void brk_thread_due(const struct brk_thread_rules *rules, struct brk_thread *thread, uint64_t now_ms,
+	struct brk_due *due);
+
+/* The schema's number of a clock: it makes no difference between the first follow-up and the later ones. */
+uint8_t brk_thread_clock_number(uint8_t clock);
+
+/* The party whose turn it is; the other one when it is both. */
+enum kw_party brk_thread_waits_for(const struct brk_thread *thread);
+
+/* The record as the store keeps it, without id and due_ms; BRK_THREAD_SIZE bytes. */
+void brk_thread_pack(uint8_t out[BRK_THREAD_SIZE], const struct brk_thread *thread);
+/* KW_EVERSION for one of another version. id and due_ms are left as they are. */
+KW_MUST_USE enum kw_err brk_thread_unpack(struct kw_view bytes, struct brk_thread *out);
+
+#endif

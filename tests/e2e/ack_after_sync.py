@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""Judges a trace of test_ack_after_sync.sh: was each answer written after a commit that began after its message was read?
+
+    ack_after_sync.py TRACE [--without-commit]
+
+--without-commit plants a fault: the commit in the middle of the trace is taken to be an answer's cover no longer.
+Exit 0: every answer was covered, and there were enough of them to say so.
+"""
+import bisect
+import re
+import sys
+
+ANSWERS_MIN = 1000  # below this it was no load
+MESSAGE_MIN = 1000  # bytes of a read that holds (the rest of) a message of 1 KiB; all else on these sockets is smaller
+
+LINE = re.compile(r"^(\d+)\s+(\d+\.\d+) (.*)$")
+CALL = re.compile(r"^(\w+)\((\w+)?")
+RESUMED = re.compile(r"^<\.\.\. (\w+) resumed>")
+RESULT = re.compile(r"= (-?\d+).*?(?:<(\d+\.\d+)>)?$")
+
+READS = {"read", "readv", "recvfrom", "recvmsg"}
+WRITES = {"write", "writev", "sendto", "sendmsg"}
+SYNCS = {"fdatasync", "fsync", "msync"}
+
+
+def calls(path):
+    """(name, fd, begin, end, result, text) of each finished call. Its begin and its end are both times of the tracer, which
+    sees one after the other, so they order what different threads did."""
+    pending = {}
+    with open(path, errors="replace") as trace:
+        for line in trace:
+            found = LINE.match(line.rstrip("\n"))
+            if not found:
+                continue
+            pid, at, text = found.group(1), float(found.group(2)), found.group(3)
+            resumed = RESUMED.match(text)
+            if resumed:
+                name, fd, begin, head = pending.pop(pid, (None, None, None, None))
+                if name is None:
+                    continue
+                text, end = head + text, at
+            else:
+                call = CALL.match(text)
+                if not call:
+                    continue
+                name, begin = call.group(1), at
+                fd = int(call.group(2)) if (call.group(2) or "").isdigit() else None
+                if text.endswith("<unfinished ...>"):
+                    pending[pid] = (name, fd, begin, text)
+                    continue
+                end = None
+            result = RESULT.search(text)
+            if not result:
+                continue
+            if end is None:
+                end = begin + float(result.group(2) or 0)
+            yield name, fd, begin, end, int(result.group(1)), text
+
+
+def main():
+    path, plant = sys.argv[1], "--without-commit" in sys.argv[2:]
+    # strace writes a call that another thread's cut in two when it ends: in order of their begin they are sorted here.
+    trace = sorted(calls(path), key=lambda call: call[2])
+    synced, sockets = set(), set()
+    commits = []  # (begin of the fdatasync, end of the meta page's write)
+    pages_since = None
+    for name, fd, begin, end, result, text in trace:
+        if name == "openat" and result >= 0:
+            (synced.add if "O_DSYNC" in text else synced.discard)(result)
+            sockets.discard(result)
+        elif name in ("accept", "accept4") and result >= 0:
+            sockets.add(result)
+            synced.discard(result)
+        elif name in SYNCS and result == 0:
+            pages_since = begin
+            pages_end = end
+        elif name in ("pwrite64", "pwritev") and fd in synced and pages_since is not None and begin >= pages_end:
+            commits.append((pages_since, end))
+            pages_since = None
+    if plant and commits:
+        commits.pop(len(commits) // 2)
+    begins = [begin for begin, _ in commits]
+
+    answers = uncovered = 0
+    batches = set()  # the commits that were somebody's cover
+    waiting = {}  # socket: when its message had been read
+    greeted = set()  # the first is of the handshake: an agency's certificates, answered by TLS itself
+    for name, fd, begin, end, result, _ in trace:
+        if fd not in sockets:
+            continue
+        if name in READS and result >= MESSAGE_MIN:
+            waiting[fd] = end
+        elif name in READS and result > 0 and fd in waiting:
+            waiting[fd] = end  # the rest of it
+        elif name in WRITES and fd in waiting:
+            read_at = waiting.pop(fd)
+            if fd not in greeted:
+                greeted.add(fd)
+                continue
+            answers += 1
+            first = bisect.bisect_left(begins, read_at)
+            if first == len(commits) or commits[first][1] > begin:
+                uncovered += 1
+            else:
+                batches.add(first)
+    covered = answers - uncovered
+    print(f"answers {answers}, before their commit {uncovered}, commits that covered one {len(batches)}")
+    if answers < ANSWERS_MIN or (covered == answers and len(batches) * 4 > answers):
+        sys.exit(f"fewer than {ANSWERS_MIN} answers, or fewer than four to a commit: this was no load")
+    sys.exit(1 if uncovered else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/kit/world_inner.h"
+
+/* The hub's threads on its disk, and what is said with messages: every second message opens a referral, and the receipt of
+ * it says that it is delivered. What the clocks say arrives at agents as control rows. */
+
+/* Short clocks: every run sees all of their steps. */
+void w_thread_limits(struct world *w)
+{
+	struct brk_limits *limits = &w->hub.limits;
+	kw_clock_limits_default(&limits->threads.limits);
+	for (int clock = KW_CLOCK_NONE + 1; clock < KW_CLOCK_COUNT; clock++)
+		if (kw_clock_limit_set(&limits->threads.limits, (enum kw_clock)clock, KW_RISK_NONE, 20000) != KW_OK)
+			abort();
+	limits->threads.keep_ms = 300000;
+	limits->threads_pending_max = limits->pending_max;
+	limits->coordinator = w_name(0);
+}
+
+bool w_thread_is(uint32_t msg)
+{
+	return msg % 2 == 0;
+}
+
+static struct brk_thread *on_disk(struct w_hub *hub, const struct kw_id *id)
+{
+	for (uint32_t i = 0; i < hub->image.threads.count; i++)
+		if (kw_id_equal(&hub->image.threads.at[i].id, id))
+			return &hub->image.threads.at[i];
+	return NULL;
+}
+
+/* The last change that is under way; NULL for none. */
+static const struct w_hub_op *under_way(const struct w_hub *hub, const struct kw_id *id)
+{
+	for (uint32_t i = hub->ops.count; i-- > 0;) {
+		const struct w_hub_op *op = &hub->ops.at[i];
+		if ((op->type == BRK_FX_THREAD || op->type == BRK_FX_THREAD_GONE) && kw_id_equal(&op->thread.id, id))
+			return op;
+	}
+	return NULL;
+}
+
+static struct brk_thread find(struct w_hub *hub, const struct kw_id *id)
+{
+	struct brk_thread none = {.id = *id};
+	const struct w_hub_op *op = under_way(hub, id);
+	if (op != NULL)
+		return op->type == BRK_FX_THREAD ? op->thread : none;
+	const struct brk_thread *thread = on_disk(hub, id);
+	return thread != NULL ? *thread : none;
+}
+
+/* A record as the store would give it back. */
+static struct brk_thread stored(struct world *w, const struct brk_thread *thread)
+{
+	uint8_t bytes[BRK_THREAD_SIZE];
+	struct brk_thread out = {.id = thread->id, .due_ms = thread->due_ms};
+	brk_thread_pack(bytes, thread);
+	if (brk_thread_unpack(KW_VIEW_OF(bytes), &out) != KW_OK || memcmp(&out.run, &thread->run, sizeof(out.run)) != 0)
+		w_fail(w, "a thread's record is not read as it was written");
+	return out;
+}
+
+void w_thread_do(struct world *w, const struct brk_effect *fx, struct w_hub_op *op)
+{
+	if (fx->type == BRK_FX_THREAD) {
+		op->thread = stored(w, &fx->u.thread);
+		return;
+	}
+	if (fx->type == BRK_FX_THREAD_GONE) {
+		op->thread.id = fx->u.thread.id;
+		return;
+	}
+	op->thread = find(&w->hub, &fx->u.thread_id);
+	op->type = op->thread.kind != KW_THREAD_NONE ? BRK_FX_THREAD : BRK_FX_THREAD_GONE;
+	if (brk_thread_undeliverable(brk_rules(w->hub.brk), &op->thread, w_wall(w)))
+		w_mark(w, WORLD_MARK_UNDELIVERABLE);
+}
+
+void w_thread_apply(struct world *w, const struct w_hub_op *op)
+{
+	struct w_hub *hub = &w->hub;
+	struct brk_thread *thread = on_disk(hub, &op->thread.id);
+	if (op->type == BRK_FX_THREAD && thread == NULL)
+		thread = W_PUSH(hub->image.threads);
+	if (op->type == BRK_FX_THREAD)
+		*thread = op->thread;
+	else if (thread != NULL)
+		*thread = hub->image.threads.at[--hub->image.threads.count];
+}
+
+uint32_t w_thread_tracks(struct world *w, uint32_t number, struct brk_tracked *out)
+{
+	const struct w_msg *msg = &w->msgs.at[number];
+	uint32_t thread = msg->receipt ? msg->about : number;
+	if (!w_thread_is(thread) || msg->to == W_NOBODY)
+		return 0;
+	*out = (struct brk_tracked){.track = {.id = w_id(thread), .kind = KW_THREAD_REFERRAL, .risk = KW_RISK_HIGH,
+								.state = msg->receipt ? KW_REFERRAL_DELIVERED : KW_REFERRAL_QUEUED,
+								.sequence = msg->receipt ? 0 : 1, .other_slot = msg->to}};
+	out->thread = find(&w->hub, &out->track.id);
+	return 1;
+}
+
+void w_thread_due(struct world *w)
+{
+	struct w_hub *hub = &w->hub;
+	struct kw_id due[20];
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < hub->image.threads.count && count < 20; i++) {
+		const struct brk_thread *thread = &hub->image.threads.at[i];
+		if (thread->due_ms != 0 && thread->due_ms <= w_wall(w) && under_way(hub, &thread->id) == NULL)
+			due[count++] = thread->id;
+	}
+	for (uint32_t i = 0; i < count && !w->failed; i++) {
+		struct brk_event event = {.type = BRK_EV_DUE};
+		event.u.due = find(hub, &due[i]);
+		w_hub_step(w, &event);
+	}
+}
+
+uint32_t w_thread_remind(struct world *w, const struct brk_effect *fx)
+{
+	uint32_t body = w->reminders.count | W_NOTICE | W_REMINDER;
+	*W_PUSH(w->reminders) = (struct w_told){.reminder = fx->u.reminder, .slot = fx->slot};
+	return body;
+}
+
+/* The same words, of the same run of the same clock: a hub that came back from a backup may say them again. */
+static bool is_same(const struct w_told *a, const struct w_told *b)
+{
+	return a->slot == b->slot && kw_id_equal(&a->reminder.thread_id, &b->reminder.thread_id) &&
+		   a->reminder.clock == b->reminder.clock && a->reminder.step == b->reminder.step &&
+		   a->reminder.audience == b->reminder.audience && a->reminder.state == b->reminder.state &&
+		   a->reminder.due_unix_ms == b->reminder.due_unix_ms;
+}
+
+void w_thread_reminded(struct world *w, uint32_t agent, uint32_t body)
+{
+	uint32_t number = body & ~(W_NOTICE | W_REMINDER);
+	struct w_told *told = &w->reminders.at[number];
+	w_mark(w, WORLD_MARK_REMINDED);
+	if (told->slot != agent)
+		w_fail(w, "agent %u has a reminder for agent %u", agent, told->slot);
+	if (w->epoch_lost)
+		return;
+	told->inbox++;
+	for (uint32_t i = 0; i < w->reminders.count; i++)
+		if (w->reminders.at[i].inbox > (i == number ? 1u : 0u) && is_same(&w->reminders.at[i], told))
+			w_fail(w, "agent %u is reminded twice of %u %%", agent, told->reminder.step);
+}
+
+void w_thread_check(struct world *w)
+{
+	struct w_hub *hub = &w->hub;
+	for (uint32_t i = 0; i < hub->image.threads.count; i++) {
+		const struct brk_thread *thread = &hub->image.threads.at[i];
+		const struct w_msg *msg = &w->msgs.at[w_msg_of(&thread->id)];
+		if (thread->slot[KW_PARTY_OPENER] != msg->from || thread->slot[KW_PARTY_OTHER] != msg->to)
+			w_fail(w, "a thread has other parties than its message");
+		if (msg->state == W_DELIVERED && thread->state == KW_REFERRAL_QUEUED && !w->epoch_lost)
+			w_fail(w, "message %u is delivered, its sender knows, and the hub does not", w_msg_of(&thread->id));
+		if (thread->state == KW_REFERRAL_UNDELIVERABLE && msg->state != W_DEAD && !w->epoch_lost)
+			w_fail(w, "the hub finds message %u undeliverable, and its sender does not", w_msg_of(&thread->id));
+	}
+}

@@ -1,0 +1,440 @@
+/* The store's threads: read-your-writes, the order of due times, one transaction with the rows of the same ticket. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker/shell/store_inner.h"
+
+#define NEVER UINT64_MAX
+
+struct rig {
+	char dir[64];
+	char path[80];
+	uv_loop_t loop;
+	uv_timer_t alive; /* a loop without an active handle does not poll */
+	struct store *store;
+	uint64_t ticket;
+	uint64_t committed;
+	enum kw_err err;
+	int ack_fd;
+};
+
+static void on_committed(void *user, uint64_t ticket, enum kw_err err)
+{
+	struct rig *rig = user;
+	rig->committed = ticket;
+	if (err != KW_OK)
+		rig->err = err;
+	if (rig->ack_fd >= 0)
+		(void)!write(rig->ack_fd, &ticket, sizeof(ticket));
+}
+
+static void on_alive(uv_timer_t *timer)
+{
+	(void)timer;
+}
+
+static void open_store(struct rig *rig)
+{
+	const struct store_options options = {.path = rig->path, .map_size = 64u << 20};
+	const struct store_hooks hooks = {.user = rig, .on_committed = on_committed};
+	assert_int_equal(uv_loop_init(&rig->loop), 0);
+	assert_int_equal(uv_timer_init(&rig->loop, &rig->alive), 0);
+	assert_int_equal(uv_timer_start(&rig->alive, on_alive, 5, 5), 0);
+	rig->committed = 0;
+	rig->err = KW_OK;
+	assert_int_equal(store_open(&options, &rig->loop, &hooks, &rig->store), KW_OK);
+}
+
+static void close_store(struct rig *rig)
+{
+	store_close(rig->store);
+	uv_close((uv_handle_t *)&rig->alive, NULL);
+	rig->store = NULL;
+	(void)uv_run(&rig->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&rig->loop), 0);
+}
+
+static void commit(struct rig *rig)
+{
+	store_kick(rig->store);
+	while (rig->committed < rig->ticket && rig->err == KW_OK)
+		(void)uv_run(&rig->loop, UV_RUN_ONCE);
+	assert_int_equal(rig->err, KW_OK);
+}
+
+static int setup(void **state)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+	assert_non_null(rig);
+	rig->ack_fd = -1;
+	(void)snprintf(rig->dir, sizeof(rig->dir), "/tmp/kw-threads-XXXXXX");
+	assert_non_null(mkdtemp(rig->dir));
+	(void)snprintf(rig->path, sizeof(rig->path), "%s/db", rig->dir);
+	*state = rig;
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at)
+{
+	(void)status;
+	(void)type;
+	(void)at;
+	return remove(path);
+}
+
+static int teardown(void **state)
+{
+	struct rig *rig = *state;
+	if (rig->store != NULL)
+		close_store(rig);
+	(void)nftw(rig->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	free(rig);
+	return 0;
+}
+
+static struct kw_id id_of(uint32_t number)
+{
+	struct kw_id id = {{0}};
+	kw_put_u32(id.bytes, number * 2654435761u);
+	kw_put_u32(id.bytes + 12, number);
+	return id;
+}
+
+/* The record says its number and its value. */
+static void put_on(struct rig *rig, uint64_t ticket, uint32_t number, uint64_t due_ms, uint64_t value)
+{
+	struct store_thread thread = {.id = id_of(number), .due_ms = due_ms, .size = 12};
+	kw_put_u32(thread.record, number);
+	kw_put_u64(thread.record + 4, value);
+	store_put_thread(rig->store, ticket, &thread);
+}
+
+static void put(struct rig *rig, uint32_t number, uint64_t due_ms, uint64_t value)
+{
+	put_on(rig, ++rig->ticket, number, due_ms, value);
+}
+
+static void erase(struct rig *rig, uint32_t number)
+{
+	const struct store_thread none = {.id = id_of(number)};
+	store_put_thread(rig->store, ++rig->ticket, &none);
+}
+
+/* Its value; 0 when it is not there. */
+static uint64_t get(struct rig *rig, uint32_t number)
+{
+	struct store_thread thread = {.id = id_of(number), .size = 99};
+	assert_int_equal(store_get_threads(rig->store, &thread, 1), KW_OK);
+	if (thread.size == 0)
+		return 0;
+	assert_int_equal(thread.size, 12);
+	assert_int_equal(kw_get_u32(thread.record), number);
+	return kw_get_u64(thread.record + 4);
+}
+
+/* The numbers that are due, as text. */
+static const char *due(struct rig *rig, uint64_t now_ms, uint32_t count_max)
+{
+	static char text[1000];
+	static struct store_thread out[100];
+	uint32_t count = 0;
+	size_t at = 0;
+	assert_int_equal(store_due(rig->store, now_ms, count_max, out, &count), KW_OK);
+	text[0] = '\0';
+	for (uint32_t i = 0; i < count; i++)
+		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%u", i > 0 ? " " : "", kw_get_u32(out[i].record));
+	return text;
+}
+
+static struct store_stats stats(struct rig *rig)
+{
+	struct store_stats out;
+	store_stats_get(rig->store, &out);
+	return out;
+}
+
+static void test_threads_are_read_before_and_after_their_commit(void **state)
+{
+	struct rig *rig = *state;
+	open_store(rig);
+	assert_int_equal(get(rig, 1), 0);
+	put(rig, 1, 0, 10);
+	assert_int_equal(get(rig, 1), 10);
+	put(rig, 1, 0, 11);
+	assert_int_equal(get(rig, 1), 11);
+	commit(rig);
+	assert_int_equal(get(rig, 1), 11);
+	put(rig, 1, 0, 12);
+	put(rig, 2, 0, 20);
+	assert_true(get(rig, 1) == 12 && get(rig, 2) == 20);
+	erase(rig, 1);
+	assert_int_equal(get(rig, 1), 0); /* gone, though a commit still has it */
+	commit(rig);
+	close_store(rig);
+	open_store(rig);
+	assert_true(get(rig, 1) == 0 && get(rig, 2) == 20);
+}
+
+static void test_threads_keep_their_order_through_changes_and_restarts(void **state)
+{
+	struct rig *rig = *state;
+	open_store(rig);
+	put(rig, 1, 300, 1);
+	put(rig, 2, 100, 1);
+	put(rig, 3, 200, 1);
+	put(rig, 4, 0, 1);
+	commit(rig);
+	assert_string_equal(due(rig, 99, 10), "");
+	assert_string_equal(due(rig, 100, 10), "2");
+	assert_string_equal(due(rig, 300, 10), "2 3 1");
+	assert_string_equal(due(rig, 300, 2), "2 3");
+	put(rig, 2, 250, 2);
+	assert_string_equal(due(rig, 300, 10), "3 1"); /* not the old place, and not the new one before its commit */
+	put(rig, 3, 200, 2);
+	assert_string_equal(due(rig, 300, 10), "3 1");
+	commit(rig);
+	assert_string_equal(due(rig, 300, 10), "3 2 1");
+	erase(rig, 3);
+	assert_string_equal(due(rig, 300, 10), "2 1");
+	put(rig, 1, 0, 2);
+	commit(rig);
+	close_store(rig);
+	open_store(rig);
+	assert_string_equal(due(rig, NEVER, 10), "2");
+	assert_true(stats(rig).threads == 3 && stats(rig).clocks == 1 && stats(rig).damaged_rows == 0);
+}
+
+static void test_threads_come_and_go_in_one_batch(void **state)
+{
+	struct rig *rig = *state;
+	open_store(rig);
+	for (uint32_t round = 0; round < 3; round++) {
+		for (uint32_t n = 1; n <= 50; n++)
+			put(rig, n, 1000 + (n * 7 + round) % 50, round);
+		for (uint32_t n = 1; n <= 50; n += 2)
+			erase(rig, n);
+	}
+	commit(rig);
+	assert_true(stats(rig).threads == 25 && stats(rig).clocks == 25);
+	for (uint32_t n = 2; n <= 50; n += 2)
+		assert_int_equal(get(rig, n), 2);
+}
+
+#define KILLED_THREADS 8u
+
+/* Each ticket appends a row and moves a thread: whatever a kill leaves, they say the same. */
+static void run_until_killed(struct rig *rig)
+{
+	struct store_box *box = store_box_new(100);
+	memset(box->data, 0, 100);
+	open_store(rig);
+	for (uint64_t ticket = 1;; ticket++) {
+		struct store_row row = {.slot = 1, .msg_class = KW_NORMAL, .sequence = ticket, .owner_slot = 2, .box = box};
+		row.thread_id = id_of((uint32_t)(ticket % KILLED_THREADS));
+		store_append(rig->store, ticket, &row);
+		put_on(rig, ticket, (uint32_t)(ticket % KILLED_THREADS), ticket, ticket);
+		store_kick(rig->store);
+		while (rig->committed + 300 < ticket)
+			(void)uv_run(&rig->loop, UV_RUN_ONCE);
+	}
+}
+
+struct last {
+	uint64_t sequence;
+	uint32_t wrong;
+};
+
+static void each_row(void *user, const struct store_row *row)
+{
+	struct last *last = user;
+	struct kw_id id = id_of((uint32_t)(row->sequence % KILLED_THREADS));
+	last->sequence = row->sequence;
+	last->wrong += !kw_id_equal(&row->thread_id, &id);
+	store_box_unref(row->box);
+}
+
+static void check_after_kill(struct rig *rig, uint64_t acked)
+{
+	struct last last = {0};
+	const struct store_range range = {
+		.slot = 1, .msg_class = KW_NORMAL, .from = 1, .count_max = UINT32_MAX, .bytes_max = UINT32_MAX};
+	open_store(rig);
+	assert_int_equal(store_read(rig->store, &range, each_row, &last), KW_OK);
+	assert_true(last.sequence >= acked && last.wrong == 0);
+	uint64_t now = last.sequence, threads = now < KILLED_THREADS ? now : KILLED_THREADS;
+	for (uint64_t ticket = now; ticket > 0 && ticket + KILLED_THREADS > now; ticket--)
+		assert_int_equal(get(rig, (uint32_t)(ticket % KILLED_THREADS)), ticket);
+	assert_true(stats(rig).threads == threads && stats(rig).clocks == threads);
+	if (now >= KILLED_THREADS) {
+		struct store_thread out[KILLED_THREADS];
+		uint32_t count;
+		assert_int_equal(store_due(rig->store, NEVER, KILLED_THREADS, out, &count), KW_OK);
+		assert_int_equal(count, KILLED_THREADS);
+		for (uint32_t i = 0; i < count; i++)
+			assert_int_equal(out[i].due_ms, now - KILLED_THREADS + 1 + i);
+	}
+	close_store(rig);
+}
+
+static void test_a_killed_store_has_the_thread_of_every_row_it_has(void **state)
+{
+	struct rig *rig = *state;
+	for (uint32_t round = 0; round < 12; round++) {
+		int pipe_fds[2];
+		uint64_t acked = 0, ticket;
+		(void)nftw(rig->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+		assert_int_equal(pipe(pipe_fds), 0);
+		pid_t child = fork();
+		assert_true(child >= 0);
+		if (child == 0) {
+			close(pipe_fds[0]);
+			rig->ack_fd = pipe_fds[1];
+			run_until_killed(rig);
+		}
+		close(pipe_fds[1]);
+		usleep(20000 + round * 9000);
+		kill(child, SIGKILL);
+		while (read(pipe_fds[0], &ticket, sizeof(ticket)) == sizeof(ticket))
+			acked = ticket;
+		close(pipe_fds[0]);
+		assert_int_equal(waitpid(child, NULL, 0), child);
+		if (access(rig->path, F_OK) == 0)
+			check_after_kill(rig, acked);
+	}
+}
+
+/* Opens the closed store with LMDB itself and changes it. */
+static void with_lmdb(struct rig *rig, void (*change)(MDB_txn *txn, MDB_dbi threads, MDB_dbi clocks))
+{
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi threads, clocks;
+	assert_int_equal(mdb_env_create(&env), 0);
+	assert_int_equal(mdb_env_set_maxdbs(env, 16), 0);
+	assert_int_equal(mdb_env_set_mapsize(env, 128u << 20), 0);
+	assert_int_equal(mdb_env_open(env, rig->path, 0, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_dbi_open(txn, "threads", 0, &threads), 0);
+	assert_int_equal(mdb_dbi_open(txn, "clocks", 0, &clocks), 0);
+	change(txn, threads, clocks);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+}
+
+static void damage_thread_2(MDB_txn *txn, MDB_dbi threads, MDB_dbi clocks)
+{
+	(void)clocks;
+	struct kw_id id = id_of(2);
+	MDB_val key = store_val(id.bytes, sizeof(id.bytes));
+	MDB_val value;
+	uint8_t copy[100];
+	assert_int_equal(mdb_get(txn, threads, &key, &value), 0);
+	size_t size = value.mv_size;
+	memcpy(copy, value.mv_data, size);
+	copy[size - 1] ^= 1;
+	value = store_val(copy, size);
+	assert_int_equal(mdb_put(txn, threads, &key, &value, 0), 0);
+}
+
+/* As a flipped bit in a clock's key would: the true place is gone, another one is there. */
+static void misplace_thread_3(MDB_txn *txn, MDB_dbi threads, MDB_dbi clocks)
+{
+	(void)threads;
+	struct kw_id id = id_of(3);
+	uint8_t bytes[STORE_CLOCK_KEY_SIZE];
+	uint8_t row[STORE_ROW_HEAD_SIZE] = {0};
+	store_row_clock_key(bytes, 300, &id);
+	MDB_val key = store_val(bytes, sizeof(bytes));
+	MDB_val value = store_val(row, sizeof(row));
+	assert_int_equal(mdb_del(txn, clocks, &key, NULL), 0);
+	store_row_clock_key(bytes, 44, &id);
+	assert_int_equal(mdb_put(txn, clocks, &key, &value, 0), 0);
+}
+
+static void test_damaged_threads_are_set_aside_and_strays_mended(void **state)
+{
+	struct rig *rig = *state;
+	open_store(rig);
+	put(rig, 1, 100, 1);
+	put(rig, 2, 200, 2);
+	put(rig, 3, 300, 3);
+	commit(rig);
+	close_store(rig);
+	with_lmdb(rig, damage_thread_2);
+	with_lmdb(rig, misplace_thread_3);
+
+	open_store(rig);
+	assert_true(get(rig, 1) == 1 && get(rig, 2) == 0 && get(rig, 3) == 3);
+	assert_string_equal(due(rig, NEVER, 10), "1");
+	assert_true(stats(rig).damaged_rows > 0);
+	put(rig, 4, 400, 4); /* a ticket to wait for: the repairs are before it */
+	commit(rig);
+	assert_string_equal(due(rig, NEVER, 10), "1 3 4");
+	uint64_t damaged = stats(rig).damaged_rows;
+	put(rig, 2, 50, 22); /* the id can be used again */
+	commit(rig);
+	assert_string_equal(due(rig, NEVER, 10), "2 1 3 4");
+	assert_int_equal(stats(rig).damaged_rows, damaged);
+	assert_true(stats(rig).threads == 4 && stats(rig).clocks == 4);
+}
+
+static void make_version_1(MDB_txn *txn, MDB_dbi threads, MDB_dbi clocks)
+{
+	MDB_dbi meta;
+	assert_int_equal(mdb_drop(txn, threads, 1), 0);
+	assert_int_equal(mdb_drop(txn, clocks, 1), 0);
+	assert_int_equal(mdb_dbi_open(txn, "meta", 0, &meta), 0);
+	for (uint8_t copy = 0; copy < STORE_COPIES; copy++) {
+		uint8_t row[STORE_ROW_HEAD_SIZE + STORE_META_SIZE];
+		MDB_val key = store_val(&copy, 1);
+		MDB_val value;
+		assert_int_equal(mdb_get(txn, meta, &key, &value), 0);
+		memcpy(row, value.mv_data, sizeof(row));
+		kw_put_u32(row + STORE_ROW_HEAD_SIZE, 1);
+		store_row_seal(row, STORE_META, &key, STORE_META_SIZE);
+		value = store_val(row, sizeof(row));
+		assert_int_equal(mdb_put(txn, meta, &key, &value, 0), 0);
+	}
+}
+
+static void test_a_store_of_version_1_is_taken(void **state)
+{
+	struct rig *rig = *state;
+	open_store(rig);
+	uint64_t epoch = store_epoch(rig->store);
+	close_store(rig);
+	with_lmdb(rig, make_version_1);
+	open_store(rig);
+	assert_true(store_epoch(rig->store) == epoch);
+	assert_int_equal(stats(rig).damaged_rows, 0);
+	put(rig, 1, 100, 1);
+	commit(rig);
+	close_store(rig);
+	open_store(rig);
+	assert_string_equal(due(rig, NEVER, 10), "1");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_threads_are_read_before_and_after_their_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_threads_keep_their_order_through_changes_and_restarts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_threads_come_and_go_in_one_batch, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_killed_store_has_the_thread_of_every_row_it_has, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_threads_are_set_aside_and_strays_mended, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_store_of_version_1_is_taken, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

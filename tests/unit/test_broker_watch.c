@@ -1,0 +1,350 @@
+/* broker/core/watch.c: tracks and clocks within brk_step. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "broker/core/core.h"
+
+#define NOW (480000ull * 3600000u)
+
+struct fix {
+	struct brk_limits limits;
+	void *memory;
+	struct brk *brk;
+	struct brk_plan *plan;
+	uint64_t now_ms;
+	uint64_t sequence; /* of the last message */
+	struct brk_tracked tracks[KW_FRAME_TRACKS_MAX];
+	uint32_t track_count;
+};
+
+static void step(struct fix *f, struct brk_event *event)
+{
+	event->wall_ms = f->now_ms;
+	brk_step(f->brk, event, f->plan);
+	assert_false(f->plan->more);
+}
+
+static const struct brk_effect *find(const struct fix *f, enum brk_effect_type type, uint32_t skip)
+{
+	for (uint32_t i = 0; i < f->plan->count; i++)
+		if (f->plan->effects[i].type == type && skip-- == 0)
+			return &f->plan->effects[i];
+	return NULL;
+}
+
+static const struct brk_effect *want(const struct fix *f, enum brk_effect_type type)
+{
+	const struct brk_effect *fx = find(f, type, 0);
+	assert_non_null(fx);
+	return fx;
+}
+
+static bool noted(const struct fix *f, enum brk_note code)
+{
+	for (uint32_t i = 0; find(f, BRK_FX_NOTE, i) != NULL; i++)
+		if (find(f, BRK_FX_NOTE, i)->u.note.code == code)
+			return true;
+	return false;
+}
+
+static struct brk_counts counts(const struct fix *f)
+{
+	struct brk_counts out;
+	brk_counts_get(f->brk, &out);
+	return out;
+}
+
+static void agency(struct fix *f, uint32_t slot, bool revoked)
+{
+	struct brk_event event = {.type = BRK_EV_AGENCY};
+	event.u.agency.slot = slot;
+	event.u.agency.name.text[0] = (char)('a' + (char)slot);
+	event.u.agency.revoked = revoked;
+	step(f, &event);
+}
+
+static void hello(struct fix *f, uint32_t slot)
+{
+	struct brk_event event = {.type = BRK_EV_HELLO};
+	event.u.hello.conn = slot;
+	event.u.hello.slot = slot;
+	event.u.hello.hello = (struct kw_frame_hello){.version_min = 1, .version_max = 1, .epoch = 70 + slot};
+	step(f, &event);
+}
+
+static int setup(void **state)
+{
+	struct fix *f = calloc(1, sizeof(*f));
+	f->plan = malloc(sizeof(*f->plan));
+	f->now_ms = NOW;
+	f->limits = (struct brk_limits){.slots_max = 4, .conns_max = 8, .window_entries = 64, .pending_max = 64,
+		.threads_pending_max = 40, .queue_messages_max = 100, .queue_bytes_max = 1 << 20, .urgent_messages_max = 100, .notices_max = 100,
+		.grant_messages = 16, .grant_bytes = 1 << 20, .out_bytes_max = 1 << 20, .refused_retry_ms = 1234};
+	f->limits.coordinator.text[0] = 'c';
+	f->memory = calloc(1, brk_size(&f->limits));
+	assert_non_null(f->memory);
+	f->brk = brk_init(f->memory, &f->limits);
+	struct brk_event event = {.type = BRK_EV_START, .u.epoch = 7};
+	step(f, &event);
+	for (uint32_t slot = 0; slot < 3; slot++)
+		agency(f, slot, false);
+	hello(f, 0);
+	hello(f, 1);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fix *f = *state;
+	free(f->memory);
+	free(f->plan);
+	free(f);
+	return 0;
+}
+
+static struct brk_tracked *track(struct fix *f, uint8_t id, uint8_t state, uint32_t other)
+{
+	struct brk_tracked *one = &f->tracks[f->track_count++];
+	*one = (struct brk_tracked){.track = {.id = {{id}}, .kind = KW_THREAD_REFERRAL, .state = state, .risk = KW_RISK_HIGH,
+								.sequence = 0, .other_slot = other},
+		.thread = {.id = {{id}}}};
+	return one;
+}
+
+/* A message from agency 0 with the tracks so far. */
+static void message(struct fix *f, uint64_t sequence, uint32_t to)
+{
+	struct brk_event event = {.type = BRK_EV_MESSAGE};
+	event.u.message = (struct brk_message){.msg_class = KW_NORMAL, .sequence = sequence, .to_slot = to, .box = sequence,
+		.size = 600, .track_count = f->track_count, .tracks = f->tracks, .expiry_hour = 480100};
+	event.u.message.envelope_id.bytes[0] = (uint8_t)sequence;
+	step(f, &event);
+	f->track_count = 0;
+}
+
+static void committed(struct fix *f, uint64_t ticket)
+{
+	struct brk_event event = {.type = BRK_EV_COMMITTED, .u.ticket = ticket};
+	step(f, &event);
+}
+
+/* Opens a thread with agency 1 and gives its record. */
+static struct brk_thread opened(struct fix *f)
+{
+	(void)track(f, 9, KW_REFERRAL_QUEUED, 1);
+	message(f, ++f->sequence, 1);
+	return want(f, BRK_FX_THREAD)->u.thread;
+}
+
+static void due(struct fix *f, const struct brk_thread *thread)
+{
+	struct brk_event event = {.type = BRK_EV_DUE, .u.due = *thread};
+	step(f, &event);
+}
+
+static void test_a_track_rides_on_the_ticket_of_its_message(void **state)
+{
+	struct fix *f = *state;
+	struct brk_thread thread = opened(f);
+	const struct brk_effect *append = want(f, BRK_FX_APPEND);
+	assert_int_equal(want(f, BRK_FX_THREAD)->ticket, append->ticket);
+	assert_int_equal(append->u.append.entry.thread_id.bytes[0], 9);
+	assert_true(thread.slot[0] == 0 && thread.slot[1] == 1 && thread.expiry_hour == 480100);
+	assert_int_equal(counts(f).opened, 1);
+	message(f, ++f->sequence, 1); /* none: none */
+	assert_null(find(f, BRK_FX_THREAD, 0));
+	assert_int_equal(want(f, BRK_FX_APPEND)->u.append.entry.thread_id.bytes[0], 0);
+}
+
+static void test_a_repeat_and_a_refusal_move_nothing(void **state)
+{
+	struct fix *f = *state;
+	(void)opened(f);
+	(void)track(f, 9, KW_REFERRAL_QUEUED, 1);
+	message(f, f->sequence, 1);
+	assert_null(find(f, BRK_FX_THREAD, 0));
+	(void)track(f, 8, KW_REFERRAL_QUEUED, BRK_SLOT_NONE);
+	message(f, ++f->sequence, BRK_SLOT_NONE);
+	assert_non_null(find(f, BRK_FX_NOTICE, 0));
+	assert_null(find(f, BRK_FX_THREAD, 0));
+}
+
+static void test_an_illegal_or_foreign_track_is_counted_and_the_message_goes_on(void **state)
+{
+	struct fix *f = *state;
+	(void)track(f, 9, KW_REFERRAL_ACCEPTED, 1);
+	track(f, 8, KW_REFERRAL_ACCEPTED, 1)->thread =
+		(struct brk_thread){.id = {{8}}, .kind = KW_THREAD_REFERRAL, .state = KW_REFERRAL_ACKNOWLEDGED, .slot = {1, 2}};
+	(void)track(f, 7, KW_REFERRAL_QUEUED, 1);
+	message(f, ++f->sequence, 1);
+	assert_non_null(find(f, BRK_FX_APPEND, 0));
+	assert_true(want(f, BRK_FX_THREAD)->u.thread.id.bytes[0] == 7 && find(f, BRK_FX_THREAD, 1) == NULL);
+	assert_true(noted(f, BRK_NOTE_TRACK_ILLEGAL) && noted(f, BRK_NOTE_TRACK_FOREIGN));
+	assert_true(counts(f).illegal == 1 && counts(f).foreign == 1 && counts(f).opened == 1);
+}
+
+static void test_two_tracks_of_one_thread_follow_each_other(void **state)
+{
+	struct fix *f = *state;
+	(void)track(f, 9, KW_REFERRAL_QUEUED, 1);
+	(void)track(f, 9, KW_REFERRAL_CANCEL_REQUESTED, 1);
+	message(f, ++f->sequence, 1);
+	assert_int_equal(find(f, BRK_FX_THREAD, 1)->u.thread.state, KW_REFERRAL_CANCEL_REQUESTED);
+	assert_int_equal(find(f, BRK_FX_THREAD, 1)->u.thread.slot[1], 1);
+}
+
+static void test_threads_under_way_are_bounded(void **state)
+{
+	struct fix *f = *state;
+	for (uint8_t i = 0; i < 32; i++)
+		(void)track(f, (uint8_t)(i + 1), KW_REFERRAL_QUEUED, 1);
+	message(f, ++f->sequence, 1);
+	uint64_t ticket = want(f, BRK_FX_APPEND)->ticket;
+	for (uint8_t i = 0; i < 8; i++)
+		(void)track(f, (uint8_t)(i + 101), KW_REFERRAL_QUEUED, 1);
+	message(f, ++f->sequence, 1); /* 40 in all: the limit */
+	assert_non_null(find(f, BRK_FX_APPEND, 0));
+	struct brk_thread thread = want(f, BRK_FX_THREAD)->u.thread;
+	(void)track(f, 200, KW_REFERRAL_QUEUED, 1);
+	message(f, ++f->sequence, 1);
+	assert_int_equal(want(f, BRK_FX_CLOSE)->u.err, KW_EBUSY);
+	f->now_ms = thread.due_ms;
+	due(f, &thread);
+	assert_int_equal(f->plan->count, 0); /* looked at again later */
+	committed(f, ticket);
+	due(f, &thread);
+	assert_non_null(find(f, BRK_FX_THREAD, 0));
+}
+
+static void test_a_due_clock_reminds_on_one_ticket_with_the_record(void **state)
+{
+	struct fix *f = *state;
+	struct brk_thread thread = opened(f);
+	f->now_ms = thread.due_ms - 1;
+	due(f, &thread);
+	assert_int_equal(f->plan->count, 0);
+	f->now_ms = thread.due_ms;
+	due(f, &thread);
+	const struct brk_effect *record = want(f, BRK_FX_THREAD), *reminder = want(f, BRK_FX_REMINDER);
+	assert_true(record->ticket == reminder->ticket && record->u.thread.run.told == 50);
+	assert_true(reminder->slot == 1 && reminder->msg_class == KW_CONTROL && reminder->sequence == 1);
+	const struct kw_frame_reminder *said = &reminder->u.reminder;
+	assert_true(said->step == 50 && said->audience == 1 && said->clock == 1 && said->kind == KW_THREAD_REFERRAL);
+	assert_true(said->risk == KW_RISK_HIGH && said->state == KW_REFERRAL_QUEUED && said->late_ms == 0);
+	assert_true(said->due_unix_ms == (int64_t)NOW + 900000 && said->thread_id.bytes[0] == 9);
+	assert_true(said->agency.text[0] == 'b' && said->other_agency.text[0] == 'a');
+	thread = record->u.thread;
+	committed(f, reminder->ticket);
+	const struct brk_effect *refill = want(f, BRK_FX_REFILL); /* it is on its way like any row */
+	assert_true(refill->slot == 1 && refill->msg_class == KW_CONTROL);
+
+	f->now_ms = NOW + 1350000; /* 150 %: its 100 % was missed and comes with it */
+	due(f, &thread);
+	uint32_t coordinator = 0, sender = 0;
+	for (uint32_t i = 0; find(f, BRK_FX_REMINDER, i) != NULL; i++) {
+		coordinator += find(f, BRK_FX_REMINDER, i)->slot == 2;
+		sender += find(f, BRK_FX_REMINDER, i)->slot == 0;
+		assert_int_equal(find(f, BRK_FX_REMINDER, i)->ticket, want(f, BRK_FX_THREAD)->ticket);
+	}
+	assert_true(coordinator == 1 && sender == 3);
+}
+
+static void test_nobody_to_remind_is_no_reason_to_stop(void **state)
+{
+	struct fix *f = *state;
+	struct brk_thread thread = opened(f);
+	agency(f, 1, true);
+	f->now_ms = thread.due_ms;
+	due(f, &thread);
+	assert_null(find(f, BRK_FX_REMINDER, 0)); /* it was shut out */
+	assert_int_equal(want(f, BRK_FX_THREAD)->u.thread.run.told, 50);
+	thread.slot[1] = 3; /* nobody of that slot was ever heard of */
+	due(f, &thread);
+	assert_null(find(f, BRK_FX_REMINDER, 0));
+	assert_non_null(find(f, BRK_FX_THREAD, 0));
+	committed(f, want(f, BRK_FX_THREAD)->ticket);
+}
+
+static void test_a_low_disk_holds_reminders_back(void **state)
+{
+	struct fix *f = *state;
+	struct brk_thread thread = opened(f);
+	struct brk_event event = {.type = BRK_EV_SPACE, .u.space = BRK_SPACE_LOW};
+	step(f, &event);
+	f->now_ms = thread.due_ms;
+	due(f, &thread);
+	assert_int_equal(f->plan->count, 0);
+	event.u.space = BRK_SPACE_OK;
+	step(f, &event);
+	due(f, &thread);
+	assert_non_null(find(f, BRK_FX_REMINDER, 0));
+}
+
+static void test_an_expired_opening_message_takes_its_thread_along(void **state)
+{
+	struct fix *f = *state;
+	struct brk_event down = {.type = BRK_EV_CONN_DOWN, .u.conn = 1};
+	step(f, &down);
+	(void)opened(f);
+	struct brk_event event = {.type = BRK_EV_EXPIRED};
+	event.u.expired.slot = 1;
+	event.u.expired.msg_class = KW_NORMAL;
+	event.u.expired.entry = want(f, BRK_FX_APPEND)->u.append.entry;
+	committed(f, want(f, BRK_FX_APPEND)->ticket);
+	f->now_ms = 480100ull * 3600000u;
+	step(f, &event);
+	const struct brk_effect *fx = want(f, BRK_FX_UNDELIVERABLE);
+	assert_int_equal(fx->u.thread_id.bytes[0], 9);
+	assert_true(fx->ticket == want(f, BRK_FX_REMOVE)->ticket && fx->ticket == want(f, BRK_FX_NOTICE)->ticket);
+}
+
+static void test_one_that_cannot_be_opened_does_too(void **state)
+{
+	struct fix *f = *state;
+	struct brk_event event = {.type = BRK_EV_UNOPENED};
+	event.u.unopened.conn = 1;
+	event.u.unopened.owner_slot = 0;
+	step(f, &event);
+	assert_null(find(f, BRK_FX_UNDELIVERABLE, 0));
+	event.u.unopened.thread_id.bytes[0] = 9;
+	step(f, &event);
+	assert_int_equal(want(f, BRK_FX_UNDELIVERABLE)->ticket, want(f, BRK_FX_NOTICE)->ticket);
+}
+
+static void test_a_thread_that_is_over_is_forgotten(void **state)
+{
+	struct fix *f = *state;
+	struct brk_thread thread = {.id = {{9}}, .kind = KW_THREAD_REFERRAL, .state = KW_REFERRAL_CLOSED, .slot = {0, 1},
+		.due_ms = NOW};
+	due(f, &thread);
+	assert_int_equal(want(f, BRK_FX_THREAD_GONE)->u.thread.id.bytes[0], 9);
+	assert_null(find(f, BRK_FX_REMINDER, 0));
+	assert_int_equal(counts(f).forgotten, 1);
+	committed(f, want(f, BRK_FX_THREAD_GONE)->ticket);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_track_rides_on_the_ticket_of_its_message),
+		TEST(test_a_repeat_and_a_refusal_move_nothing),
+		TEST(test_an_illegal_or_foreign_track_is_counted_and_the_message_goes_on),
+		TEST(test_two_tracks_of_one_thread_follow_each_other),
+		TEST(test_threads_under_way_are_bounded),
+		TEST(test_a_due_clock_reminds_on_one_ticket_with_the_record),
+		TEST(test_nobody_to_remind_is_no_reason_to_stop),
+		TEST(test_a_low_disk_holds_reminders_back),
+		TEST(test_an_expired_opening_message_takes_its_thread_along),
+		TEST(test_one_that_cannot_be_opened_does_too),
+		TEST(test_a_thread_that_is_over_is_forgotten),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
