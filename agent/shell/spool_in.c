@@ -191,6 +191,7 @@ enum kw_err spool_run_receive(struct spool *spool, MDB_txn *txn, struct spool_op
 	enum spool_arrival arrival = op->u.receive.arrival;
 	enum kw_err err = put_cursor(spool, op->u.receive.msg_class, op->u.receive.cursor);
 
+	spool->now_ms = op->u.receive.item.at_ms;
 	if (err != KW_OK || arrival == SPOOL_UNOPENED)
 		return err != KW_OK ? err : set_aside(spool, txn, op);
 	memcpy(id, op->u.receive.item.message_id.bytes, KW_ID_SIZE);
@@ -281,6 +282,7 @@ enum kw_err spool_run_notice(struct spool *spool, MDB_txn *txn, struct spool_op 
 	struct spool_place place;
 	enum kw_err err = put_cursor(spool, KW_CONTROL, op->u.notice.cursor);
 
+	spool->now_ms = op->u.notice.now_ms;
 	if (err == KW_OK && op->content.size > 0)
 		return take_reminder(spool, txn, op);
 	if (err == KW_OK)

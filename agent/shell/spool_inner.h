@@ -62,6 +62,7 @@ struct spool {
 	uint8_t sweep_key[9];      /* the writer's: where the expiry walk goes on */
 	uint64_t retry_rows;       /* the writer's */
 	enum spool_space level;    /* the writer's */
+	int64_t now_ms;            /* the writer's: when the operation that runs was asked for */
 
 	uint64_t told[N_COUNT];    /* the loop's copy, as of the last commit seen */
 	enum spool_space space;    /* the loop's copy */

@@ -412,8 +412,10 @@ static enum kw_err sweep_seen(struct spool *spool, MDB_txn *txn, const struct sp
 
 enum kw_err spool_run_sweep(struct spool *spool, MDB_txn *txn, struct spool_op *op)
 {
-	enum kw_err err = sweep_out(spool, txn, op);
+	enum kw_err err;
 
+	spool->now_ms = op->u.sweep.now_ms;
+	err = sweep_out(spool, txn, op);
 	if (err == KW_OK)
 		err = sweep_retry(spool, txn, op);
 	if (err == KW_OK)

@@ -274,20 +274,21 @@ enum kw_err spool_thread_delivered(struct spool *spool, MDB_txn *txn, const stru
 	return placeless(spool, txn, &move, AGT_THREAD_RECEIPT);
 }
 
-/* Our opening never arrived. */
+/* Our opening never arrived. A referral has a state for that, from which the sender can go on; a thread of another kind is
+ * over. */
 static enum kw_err void_opening(struct spool *spool, MDB_txn *txn, const struct spool_item *item, struct spool_pass *pass)
 {
 	struct agt_thread_event event = {.author = AGT_THREAD_HUB,
 		.kind = pass->thread.record.kind,
 		.state = KW_REFERRAL_UNDELIVERABLE,
-		.now_ms = item->at_ms};
+		.now_ms = spool->now_ms};
 	struct spool_move move = {.item = item, .number = item->number};
 
 	pass->event = event;
 	pass->result = (struct agt_thread_result){.verdict = AGT_THREAD_ILLEGAL, .next = pass->thread.record};
 	if (event.kind == KW_THREAD_REFERRAL)
 		agt_thread_step(&pass->thread.record, &event, &pass->result);
-	pass->result.next.failed = true;
+	pass->result.next.failed = pass->result.verdict != AGT_THREAD_APPLY;
 	return spool_pass_keep(spool, txn, &move, pass);
 }
 

@@ -128,6 +128,7 @@ static enum kw_err tell_ours(struct spool *spool, MDB_txn *txn, const struct spo
 		return err != KW_OK ? err : skip_place(spool, txn, item);
 	if (item->state == SPOOL_DELIVERED || item->state == SPOOL_OPENED)
 		return spool_thread_delivered(spool, txn, item);
+	spool->now_ms = move->now_ms;
 	if (item->state == SPOOL_DEAD)
 		return spool_thread_void(spool, txn, item, false);
 	return KW_OK;

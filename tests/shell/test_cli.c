@@ -25,6 +25,9 @@ struct fake {
 	char sent[8192];     /* the last SEND as JSON */
 	unsigned registered; /* REGISTER requests */
 	bool refuse;         /* answer SEND with a refusal that may be retried */
+	bool illegal;        /* answer SEND with a refusal of the thread */
+	char asked[512];     /* the last question about cases as JSON */
+	bool no_cases;
 };
 
 static uint8_t ID[KW_ID_SIZE] = {0x5f, 0x2c, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 9};
@@ -79,6 +82,109 @@ static void keep(struct fake *fake, const Kinward__V1__SendRequest *send)
 	json_decref(tree);
 }
 
+static uint8_t POSITION[KW_ID_SIZE] = {[15] = 7};
+
+static void fill_case(Kinward__V1__CaseRow *row)
+{
+	kinward__v1__case_row__init(row);
+	row->thread_id = (ProtobufCBinaryData){KW_ID_SIZE, THREAD_ID};
+	row->kind = KINWARD__V1__THREAD_KIND__THREAD_KIND_REFERRAL;
+	row->party = KINWARD__V1__THREAD_PARTY__THREAD_PARTY_OPENER;
+	row->agency = text("agency-b");
+	row->state = 6;
+	row->state_name = text("ACCEPTED");
+	row->risk = KINWARD__V1__RISK__RISK_HIGH;
+	row->case_ref = text("K-1\x1b[2J");
+	row->service = KINWARD__V1__SERVICE_TYPE__SERVICE_TYPE_SHELTER;
+	row->since_unix_ms = 1740837909000;
+	row->due_unix_ms = 1740924309000;
+	row->late_ms = 97200000; /* 1 d 3 h */
+	row->clock = KINWARD__V1__THREAD_CLOCK__THREAD_CLOCK_FIRST_SERVICE;
+	row->waits_for_us = 1;
+	row->open = 1;
+	row->reminded = 100;
+}
+
+static void fill_events(Kinward__V1__CaseEvent *events)
+{
+	static const struct {
+		Kinward__V1__ThreadParty author;
+		const char *state;
+		Kinward__V1__EventVerdict verdict;
+		Kinward__V1__OutState out;
+	} ROWS[4] = {
+		{KINWARD__V1__THREAD_PARTY__THREAD_PARTY_OPENER, "QUEUED", KINWARD__V1__EVENT_VERDICT__EVENT_VERDICT_APPLIED,
+			KINWARD__V1__OUT_STATE__OUT_STATE_OPENED},
+		{KINWARD__V1__THREAD_PARTY__THREAD_PARTY_HUB, "EXPIRED", KINWARD__V1__EVENT_VERDICT__EVENT_VERDICT_REFUSED, 0},
+		{KINWARD__V1__THREAD_PARTY__THREAD_PARTY_OTHER, "ACCEPTED", KINWARD__V1__EVENT_VERDICT__EVENT_VERDICT_REPEATED, 0},
+		{KINWARD__V1__THREAD_PARTY__THREAD_PARTY_OTHER, "NO_SHOW", KINWARD__V1__EVENT_VERDICT__EVENT_VERDICT_EARLY, 0},
+	};
+	for (int i = 0; i < 4; i++) {
+		kinward__v1__case_event__init(&events[i]);
+		events[i].at_unix_ms = 1740837909000;
+		events[i].author = ROWS[i].author;
+		events[i].state_name = text(ROWS[i].state);
+		events[i].verdict = ROWS[i].verdict;
+		events[i].out_state = ROWS[i].out;
+		if (i != 1)
+			events[i].message_id = (ProtobufCBinaryData){KW_ID_SIZE, ID};
+	}
+}
+
+static void keep_question(struct fake *fake, const ProtobufCMessage *question)
+{
+	json_t *tree = NULL;
+	struct json_fault fault;
+	assert_int_equal(json_map_write(question, &tree, &fault), KW_OK);
+	char *dump = json_dumps(tree, JSON_COMPACT);
+	snprintf(fake->asked, sizeof(fake->asked), "%s", dump);
+	free(dump);
+	json_decref(tree);
+}
+
+/* Parts of a reply about cases; they live as long as the reply. */
+struct case_parts {
+	Kinward__V1__CaseRow row, *rows[1];
+	Kinward__V1__CaseEvent events[4], *list[4];
+	Kinward__V1__CaseList cases;
+	Kinward__V1__CaseDetail detail;
+};
+
+/* True when the request was about cases. */
+static bool answer_case(struct fake *fake, const Kinward__V1__LocalRequest *request, Kinward__V1__LocalReply *reply,
+	struct case_parts *parts)
+{
+	fill_case(&parts->row);
+	fill_events(parts->events);
+	parts->rows[0] = &parts->row;
+	for (int i = 0; i < 4; i++)
+		parts->list[i] = &parts->events[i];
+	kinward__v1__case_list__init(&parts->cases);
+	kinward__v1__case_detail__init(&parts->detail);
+	parts->cases.n_cases = fake->no_cases ? 0 : 1;
+	parts->cases.cases = parts->rows;
+	if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_CASES) {
+		keep_question(fake, &request->cases->base);
+		if (!fake->no_cases)
+			parts->cases.next_after = (ProtobufCBinaryData){KW_ID_SIZE, POSITION};
+	} else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_TODO) {
+		keep_question(fake, &request->todo->base);
+	} else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_CASE_SHOW &&
+		memcmp(request->case_show->thread_id.data, THREAD_ID, KW_ID_SIZE) == 0) {
+		parts->detail.row = &parts->row;
+		parts->detail.n_events = 4;
+		parts->detail.events = parts->list;
+		reply->body_case = KINWARD__V1__LOCAL_REPLY__BODY_CASE_DETAIL;
+		reply->case_detail = &parts->detail;
+		return true;
+	} else {
+		return false;
+	}
+	reply->body_case = KINWARD__V1__LOCAL_REPLY__BODY_CASES;
+	reply->cases = &parts->cases;
+	return true;
+}
+
 static void answer(struct fake *fake, const Kinward__V1__LocalRequest *request, struct kw_buf *out)
 {
 	Kinward__V1__LocalReply reply = KINWARD__V1__LOCAL_REPLY__INIT;
@@ -97,7 +203,14 @@ static void answer(struct fake *fake, const Kinward__V1__LocalRequest *request, 
 	reply.error = &error;
 	error.code = text("not_found");
 	error.text = text("No such item; check the id.");
-	if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_SEND && fake->refuse) {
+	struct case_parts parts;
+	if (answer_case(fake, request, &reply, &parts)) {
+		/* done */
+	} else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_SEND && fake->illegal) {
+		error.code = text("illegal_state");
+		error.field = text("send.content.referral_event.state");
+		error.text = text("The referral is CLOSED; nothing follows.");
+	} else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_SEND && fake->refuse) {
 		error.code = text("queue_full");
 		error.retryable = 1;
 	} else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_SEND) {
@@ -464,6 +577,83 @@ static void test_cli_escape_shows_broken_text_as_bytes(void **state)
 
 #define WITH_FAKE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+static void test_cli_cases_are_listed(void **state)
+{
+	struct fake *fake = *state;
+	assert_int_equal(kinward(fake, "case", "list", "--kind", "referral", "--agency", "agency-b", "--case-ref", "K-1", "--all",
+		"--limit", "5", "--after", "00000000000000000000000000000003", NULL), CLI_OK);
+	holds(fake->asked, "\"kind\":\"THREAD_KIND_REFERRAL\"");
+	holds(fake->asked, "\"agency\":\"agency-b\"");
+	holds(fake->asked, "\"caseRef\":\"K-1\"");
+	holds(fake->asked, "\"all\":true");
+	holds(fake->asked, "\"limit\":5");
+	holds(fake->asked, "\"after\":\"AAAAAAAAAAAAAAAAAAAAAw==\"");
+	assert_string_equal(OUT, THREAD_HEX "  referral  accepted  high  agency-b  late 1 d 3 h  K-1\\x1b[2J  our move\n");
+	holds(ERR, "add --after 00000000000000000000000000000007");
+	assert_int_equal(kinward(fake, "case", "list", "--json", NULL), CLI_OK);
+	holds(OUT, "\"stateName\":\"ACCEPTED\"");
+	fake->no_cases = true;
+	assert_int_equal(kinward(fake, "case", "list", NULL), CLI_OK);
+	assert_string_equal(OUT, "");
+	holds(ERR, "No case");
+}
+
+static void test_cli_todo_is_what_waits_for_us(void **state)
+{
+	struct fake *fake = *state;
+	assert_int_equal(kinward(fake, "todo", "--limit", "2", NULL), CLI_OK);
+	holds(fake->asked, "\"limit\":2");
+	holds(OUT, "our move");
+	assert_int_equal(kinward(fake, "todo", "--limit", "501", NULL), CLI_USAGE);
+	fake->no_cases = true;
+	assert_int_equal(kinward(fake, "todo", NULL), CLI_OK);
+	holds(ERR, "Nothing waits for us.");
+}
+
+static void test_cli_case_is_shown_with_its_timeline(void **state)
+{
+	struct fake *fake = *state;
+	assert_int_equal(kinward(fake, "case", "show", THREAD_HEX, NULL), CLI_OK);
+	holds(OUT, "state      accepted since 2025-03-01 14:05:09Z\n");
+	holds(OUT, "next       our move\n");
+	holds(OUT, "clock      first_service, late 1 d 3 h\n");
+	holds(OUT, "reminded   at 100 % of the time\n");
+	holds(OUT, "agency     agency-b (we are the opener)\n");
+	holds(OUT, "case ref   K-1\\x1b[2J\n");
+	const char *timeline = "1  2025-03-01 14:05:09Z  we  queued  opened  " ID_HEX "\n"
+			       "2  2025-03-01 14:05:09Z  hub  expired  (refused)\n"
+			       "3  2025-03-01 14:05:09Z  agency-b  accepted  " ID_HEX "  (repeat)\n"
+			       "4  2025-03-01 14:05:09Z  agency-b  no_show  " ID_HEX "  (waits)\n";
+	holds(OUT, timeline);
+	assert_int_equal(kinward(fake, "case", "timeline", ID_HEX, NULL), CLI_OK); /* a message of the thread will do */
+	assert_string_equal(OUT, timeline);
+	assert_int_equal(kinward(fake, "case", "timeline", THREAD_HEX, "--json", NULL), CLI_OK);
+	holds(OUT, "\"verdict\":\"EVENT_VERDICT_EARLY\"");
+}
+
+static void test_cli_case_refuses_with_reasons(void **state)
+{
+	struct fake *fake = *state;
+	assert_int_equal(kinward(fake, "case", "show", "00000000000000000000000000000001", NULL), CLI_NOT_FOUND);
+	assert_int_equal(kinward(fake, "case", "show", NULL), CLI_USAGE);
+	holds(ERR, "kinward case show THREAD");
+	assert_int_equal(kinward(fake, "case", "close", THREAD_HEX, NULL), CLI_USAGE);
+	assert_int_equal(kinward(fake, "case", "show", "xyz", NULL), CLI_USAGE);
+	assert_int_equal(kinward(fake, "case", "list", THREAD_HEX, NULL), CLI_USAGE);
+	assert_int_equal(kinward(fake, "case", "show", THREAD_HEX, "--all", NULL), CLI_USAGE);
+	assert_int_equal(kinward(fake, "case", "list", "--kind", "visit", NULL), CLI_USAGE);
+	holds(ERR, "transfer");
+	assert_int_equal(kinward(fake, "case", "--help", NULL), CLI_OK);
+	holds(OUT, "kinward case timeline");
+	fake->illegal = true;
+	assert_int_equal(kinward(fake, "event", ID_HEX, "accepted", NULL), CLI_REFUSED);
+	holds(ERR, "send.content.referral_event.state: The referral is CLOSED");
+	assert_int_equal(kinward(fake, "event", ID_HEX, "accepted", "--class", "fast", NULL), CLI_USAGE);
+	fake->illegal = false;
+	assert_int_equal(kinward(fake, "event", ID_HEX, "accepted", "--class", "bulk", NULL), CLI_OK);
+	holds(fake->sent, "\"class\":3");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -479,6 +669,10 @@ int main(void)
 		WITH_FAKE(test_cli_import_counts_and_names_refused_rows),
 		WITH_FAKE(test_cli_import_sends_referrals_under_ids_that_repeat),
 		cmocka_unit_test(test_cli_escape_shows_broken_text_as_bytes),
+		WITH_FAKE(test_cli_cases_are_listed),
+		WITH_FAKE(test_cli_todo_is_what_waits_for_us),
+		WITH_FAKE(test_cli_case_is_shown_with_its_timeline),
+		WITH_FAKE(test_cli_case_refuses_with_reasons),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
