@@ -108,6 +108,20 @@ static struct hub_options hub_options_of(const struct config *config, const char
 	return options;
 }
 
+static void blob_options_of(const struct config *config, const char *folder, struct hub_options *options)
+{
+	const struct config_values *values = config->values;
+	options->blob_limits = HUB_BLOB_LIMITS_DEFAULT;
+	if (values->blob_store_mib != NULL)
+		options->blob_limits.bytes_max = *values->blob_store_mib << 20;
+	if (values->blob_agency_mib != NULL)
+		options->blob_limits.giver_bytes_max = *values->blob_agency_mib << 20;
+	if (values->blob_agency_count_max != NULL)
+		options->blob_limits.giver_count_max = *values->blob_agency_count_max;
+	if (options->blob_limits.bytes_max > 0)
+		options->blob_folder = folder;
+}
+
 static struct kw_link_limits link_limits_of(const struct config *config)
 {
 	const struct config_values *values = config->values;
@@ -170,6 +184,7 @@ static enum kw_err open_all(struct server *server)
 {
 	char db[CONFIG_PATH_SIZE];
 	char chain[CONFIG_PATH_SIZE];
+	char blobs[CONFIG_PATH_SIZE];
 	enum kw_err err = office_open(&server->config, &server->office);
 	if (err != KW_OK)
 		return err; /* told already */
@@ -177,10 +192,13 @@ static enum kw_err open_all(struct server *server)
 	if (err == KW_OK)
 		err = config_path(&server->config, "server.pem", chain);
 	if (err == KW_OK)
+		err = config_path(&server->config, "blobs", blobs);
+	if (err == KW_OK)
 		err = kw_net_new(&server->loop, &server->net);
 	if (err != KW_OK)
 		return tell(server, "", err, NULL);
 	struct hub_options options = hub_options_of(&server->config, db);
+	blob_options_of(&server->config, blobs, &options);
 	const struct doors_options doors_options = {
 		.net = server->net,
 		.office = server->office,

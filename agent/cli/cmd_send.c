@@ -13,7 +13,7 @@
 
 enum {
 	REFERRAL, CONTENT, SERVICE, RISK, REASON, CASE_REF, NAME, CODE, AGE, SEX, REFERRER, PHONE, CONSENT_FROM,
-	OVERRIDE_REASON, OVERRIDE_APPROVER, LOCATION, SAFE_CONTACT, THREAD, LIFETIME, CLASS, MESSAGE_ID, DRY_RUN
+	OVERRIDE_REASON, OVERRIDE_APPROVER, LOCATION, SAFE_CONTACT, THREAD, LIFETIME, CLASS, ATTACH, MESSAGE_ID, DRY_RUN
 };
 
 const struct cli_option CLI_SEND_OPTIONS[] = {
@@ -38,6 +38,7 @@ const struct cli_option CLI_SEND_OPTIONS[] = {
 	[LIFETIME] = {"lifetime", "HOURS", "expires undelivered after 1 to 1080 hours (default 720)"},
 	[CLASS] = {"class", "CLASS", "urgent, normal or bulk; default: by the risk"},
 	[MESSAGE_ID] = {"message-id", "ID", "repeat a send whose outcome is not known"},
+	[ATTACH] = {"attach", "FILE", "seal this file too and name it in the referral; more with kinward attach"},
 	[DRY_RUN] = {"dry-run", NULL, "check, print the content as JSON, send nothing"},
 	{NULL, NULL, NULL},
 };
@@ -53,6 +54,9 @@ static const struct {
 	{OVERRIDE_APPROVER, "consent_override_approver"}, {LOCATION, "location_current"},
 	{SAFE_CONTACT, "safe_contact_instructions"},
 };
+
+/* The validator's limit for a referral. */
+#define CLI_ATTACHMENTS_MAX 8u
 
 #define COLUMN_COUNT (sizeof(COLUMNS) / sizeof(COLUMNS[0]))
 
@@ -226,6 +230,32 @@ static int check_body(struct cli_call *call, const Kinward__V1__Content *content
 	return fail_field(call, fault.field, fault.rule);
 }
 
+/* Sends with one more attachment than the referral names; the list is put back, because the referral owns it. */
+static int send_attaching(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send)
+{
+	Kinward__V1__ReferralRequest *referral = send->content->referral_request;
+	Kinward__V1__AttachmentRef *refs[CLI_ATTACHMENTS_MAX + 1];
+	Kinward__V1__AttachmentRef **own = referral->attachments;
+	size_t count = referral->n_attachments;
+	Kinward__V1__LocalReply *reply = NULL;
+	struct cli_attach attach = {.agency = send->agency, .path = call->option[ATTACH], .lifetime_hours = send->lifetime_hours};
+	if (count > CLI_ATTACHMENTS_MAX)
+		return cli_fail_usage(call, "the referral names too many attachments already");
+	int code = cli_attach(call, agent, &attach, &reply);
+	if (code == CLI_OK) {
+		if (count > 0)
+			memcpy(refs, own, count * sizeof(refs[0]));
+		refs[count] = reply->attached->ref;
+		referral->attachments = refs;
+		referral->n_attachments = count + 1;
+		code = cli_send(call, agent, send);
+		referral->attachments = own;
+		referral->n_attachments = count;
+	}
+	kinward_reply_free(reply);
+	return code;
+}
+
 int cli_run_send(struct cli_call *call)
 {
 	Kinward__V1__Content content = KINWARD__V1__CONTENT__INIT;
@@ -240,6 +270,8 @@ int cli_run_send(struct cli_call *call)
 		code = read_content(call, &content, &body);
 	if (code == CLI_OK)
 		code = check_body(call, &content);
+	if (code == CLI_OK && call->option[ATTACH] && content.body_case != KINWARD__V1__CONTENT__BODY_REFERRAL_REQUEST)
+		code = cli_fail_usage(call, "--attach is for referrals; for others use kinward attach and name the reference");
 	if (code == CLI_OK && call->option[DRY_RUN]) {
 		code = cli_print_message_json(call, &content.base);
 		goto out;
@@ -253,7 +285,7 @@ int cli_run_send(struct cli_call *call)
 	if (code == CLI_OK)
 		code = cli_connect(call, &agent);
 	if (code == CLI_OK)
-		code = cli_send(call, &agent, &send);
+		code = call->option[ATTACH] ? send_attaching(call, &agent, &send) : cli_send(call, &agent, &send);
 	kinward_close(&agent);
 out:
 	if (body)

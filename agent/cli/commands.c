@@ -63,6 +63,17 @@ static const char TODO_DETAILS[] =
 	"  kinward todo\n"
 	"  kinward todo --json | your-program\n";
 
+static const char ATTACH_DETAILS[] =
+	"Seals FILE (at most 64 MiB) for AGENCY and prints the reference that a message names it by. The sealed file leaves by\n"
+	"itself, behind all messages, and goes on where it was after a cut or a restart. For a second agency attach it again.\n\n"
+	"  kinward attach agency-b photo.jpg --json               the reference, for \"attachments\" in a message's JSON\n"
+	"  kinward send agency-b --referral r.json --attach photo.jpg      both in one go\n";
+
+static const char ATTACHMENT_DETAILS[] =
+	"Opens an attachment that a received message names and writes it to a file that must not be there yet. DIGEST is what\n"
+	"kinward show prints in the message. Exit code 75: it has not arrived yet.\n\n"
+	"  kinward attachment get 5f2c...09 --out photo.jpg\n";
+
 static const char IMPORT_DETAILS[] =
 	"Reads CSV (also with ; or tabs, as spreadsheets write it) or cases as Primero exports them in JSON. A row that breaks\n"
 	"a rule is named with its line and column, and the others go on. Running it twice stores nothing twice.\n\n"
@@ -118,6 +129,12 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "validate", .args = "FILE|FOLDER...", .summary = "Check messages in JSON files, without an agent",
 		.details = VALIDATE_DETAILS, .args_min = 1, .args_max = CLI_FILES_MAX, .options = CLI_VALIDATE_OPTIONS,
 		.run = cli_run_validate},
+	{.name = "attach", .args = "AGENCY FILE", .summary = "Seal a photo or document for an agency",
+		.details = ATTACH_DETAILS, .args_min = 2, .args_max = 2, .options = CLI_ATTACH_OPTIONS, .run = cli_run_attach},
+	{.name = "attachment", .args = "get DIGEST", .summary = "Open an attachment that has come", .details = ATTACHMENT_DETAILS,
+		.args_min = 2, .args_max = 2, .options = CLI_ATTACHMENT_OPTIONS, .run = cli_run_attachment},
+	{.name = "attachments", .args = "", .summary = "List attachments, sent and received, and how far each is",
+		.details = "  kinward attachments\n", .run = cli_run_attachments},
 	{.name = "dead-letters", .args = "", .summary = "List what will not arrive, and why",
 		.details = "Each stays on the list until it is acknowledged. Call the other agency, or send again.\n\n"
 			   "  kinward dead-letters\n  kinward ack 5f2c...09\n", .options = CLI_LIST_OPTIONS,

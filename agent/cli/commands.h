@@ -16,6 +16,8 @@ extern const struct cli_option CLI_IMPORT_OPTIONS[];
 extern const struct cli_option CLI_WATCH_OPTIONS[];
 extern const struct cli_option CLI_CASE_OPTIONS[];
 extern const struct cli_option CLI_TODO_OPTIONS[];
+extern const struct cli_option CLI_ATTACH_OPTIONS[];
+extern const struct cli_option CLI_ATTACHMENT_OPTIONS[];
 extern const struct cli_option CLI_VALIDATE_OPTIONS[];
 extern const struct cli_option CLI_ASSESS_OPTIONS[];
 extern const struct cli_option CLI_SURVEILLANCE_OPTIONS[];
@@ -33,6 +35,23 @@ int cli_run_watch(struct cli_call *call);
 int cli_run_import(struct cli_call *call);
 int cli_run_case(struct cli_call *call);
 int cli_run_todo(struct cli_call *call);
+int cli_run_attach(struct cli_call *call);
+int cli_run_attachment(struct cli_call *call);
+int cli_run_attachments(struct cli_call *call);
+
+/* A file on its way into the agent; texts are borrowed. */
+struct cli_attach {
+	const char *agency;
+	const char *path;
+	const char *media_type; /* NULL: by the ending of the path */
+	const char *name;       /* NULL: the last part of the path */
+	const char *kind;       /* NULL: photo for an image, else other */
+	uint32_t lifetime_hours;
+};
+/* Seals the file through the agent. 0 and *reply, whose attached->ref goes into the message (free it), or an exit code
+ * after printing. */
+int cli_attach(struct cli_call *call, struct kinward *agent, const struct cli_attach *attach,
+	Kinward__V1__LocalReply **reply);
 int cli_run_validate(struct cli_call *call);
 int cli_run_assess(struct cli_call *call);
 int cli_run_surveillance(struct cli_call *call);

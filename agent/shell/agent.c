@@ -78,6 +78,7 @@ static void on_tick(uv_timer_t *timer)
 	if (agent->stopping)
 		return;
 	agent_step(agent, &event);
+	agent_blobs_tick(agent);
 	agent_retries(agent);
 	if (++agent->ticks % AGENT_SWEEP_TICKS == 0) {
 		agent->follow = true; /* what could not be sent then */
@@ -190,7 +191,8 @@ static enum kw_err open_socket(struct agent *agent)
 		.allow_uids_count = agent->settings->allow_uids_count,
 		.connections_max = agent->settings->connections_max};
 	struct socket_host host = {
-		.user = agent, .spool = agent->spool, .send = agent_send, .status = agent_status, .identity = agent_identity};
+		.user = agent, .spool = agent->spool, .send = agent_send, .status = agent_status, .identity = agent_identity,
+		.attachment = agent_attachment};
 	enum kw_err err = socket_open(&options, &host, &agent->loop, &agent->socket);
 
 	if (err != KW_OK)
@@ -249,6 +251,8 @@ static int run(struct agent *agent)
 		tell("", NULL, err, NULL);
 	if (err == KW_OK)
 		err = open_spool(agent);
+	if (err == KW_OK)
+		err = agent_blobs_open(agent);
 	if (err == KW_OK) {
 		err = start_core(agent);
 		if (err != KW_OK)
@@ -289,8 +293,10 @@ static void finish(struct agent *agent)
 		kw_link_close(agent->link, KW_OK);
 	while (agent->link != NULL && uv_run(&agent->loop, UV_RUN_ONCE) != 0)
 		;
+	agent_blobs_close(agent);
 	kw_net_free(agent->net);
 	(void)uv_run(&agent->loop, UV_RUN_DEFAULT);
+	agent_blobs_free(agent);
 	(void)uv_loop_close(&agent->loop); /* the process ends */
 	free(agent->core);
 	free(agent->plan);

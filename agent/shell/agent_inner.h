@@ -14,8 +14,8 @@
 #include "proto/wire/message.h"
 
 /* Shared by the agent's own files: agent.c (life), agent_state.c (the state directory), agent_plan.c (the core's
- * effects), agent_link.c (frames), agent_send.c (what callers send), agent_in.c (what arrives), agent_receipt.c (receipts
- * and retries), agent_thread.c (what threads allow and ask for). */
+ * effects), agent_link.c (frames), agent_blob.c and agent_desk.c (attachments), agent_send.c (what callers send),
+ * agent_in.c (what arrives), agent_receipt.c (receipts and retries), agent_thread.c (what threads allow and ask for). */
 
 #define AGENT_CHAIN_FILE "chain.pem"
 #define AGENT_ROOT_FILE "root.pem"
@@ -23,6 +23,7 @@
 #define AGENT_DIRECTORY_FILE "directory.bin"
 #define AGENT_SPOOL_FOLDER "spool"
 #define AGENT_CONFIG_FILE "agent.yaml"
+#define AGENT_BLOB_FOLDER "blobs"
 
 #define AGENT_OUTBOX_DEFAULT 100000u
 #define AGENT_SENDING_MAX 4096u
@@ -107,6 +108,7 @@ struct agent {
 	enum kw_err problem;
 	uint64_t pong_ms;
 	uint64_t nonce;
+	struct agent_blobs *blobs;
 	bool stopping;
 	bool failed;
 };
@@ -172,6 +174,23 @@ void agent_in_store(struct agent *agent, const struct agt_effect *effect);
 void agent_in_notice(struct agent *agent, const struct agt_effect *effect);
 /* What every operation with a ticket does when it is done. */
 void agent_op_done(struct spool_op *op, enum kw_err err);
+
+/* agent_blob.c: attachments on the link. */
+KW_MUST_USE enum kw_err agent_blobs_open(struct agent *agent);
+/* Stops; what is under way ends with the loop. Then free. Both accept an agent without blobs. */
+void agent_blobs_close(struct agent *agent);
+void agent_blobs_free(struct agent *agent);
+void agent_blobs_up(struct agent *agent);
+void agent_blobs_down(struct agent *agent);
+void agent_blobs_drained(struct agent *agent);
+void agent_blobs_tick(struct agent *agent);
+KW_MUST_USE enum kw_err agent_blob_frame(struct agent *agent, const struct kw_frame *frame);
+/* Every attachment that a content names was attached for this agency. KW_ENOTFOUND. */
+KW_MUST_USE enum kw_err agent_blobs_named(const struct agent *agent, const ProtobufCMessage *content,
+	const struct kw_name *agency);
+
+/* agent_desk.c: attachments on the local socket. */
+void agent_attachment(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 
 /* agent_receipt.c */
 void agent_receipts(struct agent *agent);

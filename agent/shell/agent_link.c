@@ -1,5 +1,6 @@
 #include "agent/shell/agent_inner.h"
 #include "proto/link/log.h"
+#include "proto/wire/frame_blob.h"
 #include "proto/wire/pbscan.h"
 
 /* The link to the hub: frames in, events to the core. A frame that breaks the rules ends the connection; one that we do
@@ -49,6 +50,8 @@ static void on_drained(void *user, struct kw_link *link)
 		agent->drained_due = true;
 	else if (!agent->stopping)
 		agent_step(agent, &event);
+	if (!agent->stopping)
+		agent_blobs_drained(agent); /* after the messages: it sends only when they have nothing to send */
 }
 
 static void on_close(void *user, struct kw_link *link, enum kw_err err)
@@ -57,6 +60,7 @@ static void on_close(void *user, struct kw_link *link, enum kw_err err)
 
 	(void)link;
 	agent->link = NULL;
+	agent_blobs_down(agent);
 	if (!agent->stopping)
 		signal_down(agent, err);
 }
@@ -176,7 +180,12 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 		alive(agent);
 		break;
 	default:
-		err = take_event(agent, frame);
+		if (kw_frame_is_blob(frame->type)) {
+			err = agent_blob_frame(agent, frame);
+			alive(agent);
+		} else {
+			err = take_event(agent, frame);
+		}
 		break;
 	}
 	if (err != KW_OK && agent->link == link) {

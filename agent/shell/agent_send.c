@@ -245,6 +245,8 @@ static enum kw_err send_it(struct agent *agent, Kinward__V1__SendRequest *reques
 		err = digest_request(request, &item->request_digest);
 	if (err == KW_OK)
 		err = complete(request, item);
+	if (err == KW_OK && agent_blobs_named(agent, &request->content->base, &item->agency) != KW_OK)
+		err = refuse(refusal, "send.content", "It names an attachment that is not for this agency; attach the file to it first.");
 	if (err == KW_OK)
 		err = kw_content_pack(request->content, &op->content, &refusal->fault);
 	if (err == KW_OK)

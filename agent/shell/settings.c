@@ -17,6 +17,7 @@ static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_UINT("store_mib", CYAML_FLAG_OPTIONAL, struct settings, store_mib),
 	CYAML_FIELD_UINT("outbox_max", CYAML_FLAG_OPTIONAL, struct settings, outbox_max),
 	CYAML_FIELD_UINT("connections_max", CYAML_FLAG_OPTIONAL, struct settings, connections_max),
+	CYAML_FIELD_UINT("blob_store_mib", CYAML_FLAG_OPTIONAL, struct settings, blob_store_mib),
 	CYAML_FIELD_BOOL("log_debug", CYAML_FLAG_OPTIONAL, struct settings, log_debug),
 	CYAML_FIELD_END};
 

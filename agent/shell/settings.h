@@ -21,6 +21,7 @@ struct settings {
 	uint32_t store_mib;    /* 0 = 4,096 */
 	uint32_t outbox_max;   /* messages without a receipt; 0 = 100,000 */
 	uint32_t connections_max; /* on the socket; 0 = 64 */
+	uint32_t blob_store_mib;  /* attachments; 0 = 1,024 */
 	bool log_debug;
 };
 

@@ -210,6 +210,13 @@ void socket_call_sent(struct socket_call *call, const struct socket_sent *sent)
 	call_end(call);
 }
 
+void socket_call_reply(struct socket_call *call, Kinward__V1__LocalReply *reply)
+{
+	reply->id = call->id;
+	socket_reply(call->conn, reply);
+	call_end(call);
+}
+
 void socket_call_refuse(struct socket_call *call, enum kw_err err, const char *field, const char *text)
 {
 	socket_refuse(call->conn, call->id, err, &(struct socket_detail){.field = field, .text = text});

@@ -41,6 +41,9 @@ struct socket_host {
 	/* Strings are borrowed until the next call of the host. */
 	void (*status)(void *user, Kinward__V1__StatusReply *reply);
 	void (*identity)(void *user, struct socket_identity *out);
+	/* attach, attachment_get, attachments: answers with socket_call_reply or socket_call_refuse, now or later. The request
+	 * lives for the call. NULL: refused. */
+	void (*attachment)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 };
 
 struct socket_options {
@@ -69,6 +72,8 @@ struct socket_sent {
 };
 /* Each ends the call. field and text may be NULL; a NULL text is the error's own. */
 void socket_call_sent(struct socket_call *call, const struct socket_sent *sent);
+/* Any reply; its id is filled in. */
+void socket_call_reply(struct socket_call *call, Kinward__V1__LocalReply *reply);
 void socket_call_refuse(struct socket_call *call, enum kw_err err, const char *field, const char *text);
 
 #endif

@@ -37,6 +37,19 @@ static void do_send(struct socket_conn *conn, Kinward__V1__LocalRequest *request
 		conn->socket->host.send(conn->socket->host.user, request->send, call);
 }
 
+static void do_attachment(struct socket_conn *conn, const Kinward__V1__LocalRequest *request)
+{
+	const struct socket_host *host = &conn->socket->host;
+	struct socket_call *call = host->attachment == NULL ? NULL : socket_call_new(conn, request->id);
+
+	if (host->attachment == NULL)
+		refuse_field(conn, request->id, "body", "This agent carries no attachments.");
+	else if (call == NULL)
+		socket_refuse(conn, request->id, KW_ENOMEM, &(struct socket_detail){0});
+	else
+		host->attachment(host->user, request, call);
+}
+
 static void call_done(struct spool_op *op, enum kw_err err)
 {
 	struct socket_call *call = op->user;
@@ -265,6 +278,11 @@ static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *reques
 		break;
 	case KINWARD__V1__LOCAL_REQUEST__BODY_TODO:
 		socket_do_todo(conn, request->id, request->todo);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACH:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_GET:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENTS:
+		do_attachment(conn, request);
 		break;
 	default:
 		refuse_field(conn, request->id, "body", "The request asks for nothing that this agent knows.");

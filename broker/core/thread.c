@@ -166,34 +166,13 @@ bool brk_thread_undeliverable(const struct brk_thread_rules *rules, struct brk_t
 	return true;
 }
 
-uint8_t brk_thread_clock_number(uint8_t clock)
-{
-	static const uint8_t NUMBERS[KW_CLOCK_COUNT] = {
-		[KW_CLOCK_DELIVERED] = 1,
-		[KW_CLOCK_ACKNOWLEDGED] = 2,
-		[KW_CLOCK_DECIDED] = 3,
-		[KW_CLOCK_SERVICE] = 4,
-		[KW_CLOCK_OUTCOME] = 5,
-		[KW_CLOCK_REVIEW] = 6,
-		[KW_CLOCK_TRACING] = 7,
-		[KW_CLOCK_TRACING_YOUNG] = 7,
-		[KW_CLOCK_VERIFICATION] = 8,
-		[KW_CLOCK_REUNIFICATION] = 9,
-		[KW_CLOCK_FOLLOW_UP_FIRST] = 10,
-		[KW_CLOCK_FOLLOW_UP_SECOND] = 10,
-		[KW_CLOCK_FOLLOW_UP_THIRD] = 10,
-		[KW_CLOCK_MATCH] = 11,
-		[KW_CLOCK_HANDOVER] = 12,
-		[KW_CLOCK_CLAIMED] = 13,
-	};
-	return clock < KW_CLOCK_COUNT ? NUMBERS[clock] : 0;
-}
-
-static void alarm_add(struct brk_due *due, const struct brk_alarm *like, enum kw_audience audience)
+static void alarm_add(struct brk_due *due, const struct brk_alarm *like, enum kw_audience audience,
+	enum kw_audience as)
 {
 	struct brk_alarm *alarm = &due->alarms[due->count++];
 	*alarm = *like;
 	alarm->audience = audience;
+	alarm->as = as;
 }
 
 static void take_steps(struct brk_thread *thread, uint64_t now_ms, struct brk_due *due)
@@ -201,14 +180,14 @@ static void take_steps(struct brk_thread *thread, uint64_t now_ms, struct brk_du
 	struct kw_clock_notice notices[KW_CLOCK_NOTICES_MAX];
 	const struct kw_clock_thread now = clock_thread(thread);
 	struct brk_alarm alarm = {
-		.clock = brk_thread_clock_number(thread->run.clock),
+		.clock = thread->run.clock,
 		.due_ms = thread->run.deadline_ms,
 		.late_ms = kw_clock_late_ms(&thread->run, (int64_t)now_ms),
 	};
 	size_t count = kw_clock_take_due(&thread->run, &now, (int64_t)now_ms, notices);
 	for (size_t i = 0; i < count; i++) {
 		alarm.percent = notices[i].percent;
-		alarm_add(due, &alarm, notices[i].audience);
+		alarm_add(due, &alarm, notices[i].audience, notices[i].as);
 	}
 }
 
@@ -217,7 +196,7 @@ static void declare_own(const struct brk_thread_rules *rules, struct brk_thread 
 	struct brk_due *due)
 {
 	struct brk_alarm alarm = {.percent = 200,
-		.clock = brk_thread_clock_number(thread->run.clock),
+		.clock = thread->run.clock,
 		.due_ms = thread->run.deadline_ms};
 	enum declared result = REFUSED;
 	uint64_t expiry = expiry_ms(thread);
@@ -233,9 +212,9 @@ static void declare_own(const struct brk_thread_rules *rules, struct brk_thread 
 		return;
 	due->declared = true;
 	alarm.late_ms = (int64_t)now_ms - alarm.due_ms;
-	alarm_add(due, &alarm, KW_AUDIENCE_SENDER);
-	alarm_add(due, &alarm, KW_AUDIENCE_RECEIVER);
-	alarm_add(due, &alarm, KW_AUDIENCE_COORDINATOR);
+	alarm_add(due, &alarm, KW_AUDIENCE_SENDER, KW_AUDIENCE_SENDER);
+	alarm_add(due, &alarm, KW_AUDIENCE_RECEIVER, KW_AUDIENCE_RECEIVER);
+	alarm_add(due, &alarm, KW_AUDIENCE_COORDINATOR, KW_AUDIENCE_COORDINATOR);
 }
 
 void brk_thread_due(const struct brk_thread_rules *rules, struct brk_thread *thread, uint64_t now_ms,

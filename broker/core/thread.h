@@ -62,10 +62,11 @@ bool brk_thread_undeliverable(const struct brk_thread_rules *rules, struct brk_t
 
 /* Whom to remind of what. */
 struct brk_alarm {
-	enum kw_audience audience;
+	enum kw_audience audience; /* decides whose queue */
+	enum kw_audience as;       /* what the reminder says: the receiver has to act, the sender waits */
 	uint8_t percent;
-	uint8_t clock; /* as the schema counts */
-	uint8_t state; /* likewise */
+	uint8_t clock; /* enum kw_clock */
+	uint8_t state; /* as the schema counts */
 	int64_t due_ms; /* the clock's limit */
 	int64_t late_ms;
 };
@@ -82,9 +83,6 @@ struct brk_due {
 /* The thread's time has come (due_ms <= now_ms). Writes the thread; on `over` it is to be removed. */
 void brk_thread_due(const struct brk_thread_rules *rules, struct brk_thread *thread, uint64_t now_ms,
 	struct brk_due *due);
-
-/* The schema's number of a clock: it makes no difference between the first follow-up and the later ones. */
-uint8_t brk_thread_clock_number(uint8_t clock);
 
 /* The party whose turn it is; the other one when it is both. */
 enum kw_party brk_thread_waits_for(const struct brk_thread *thread);

@@ -119,7 +119,7 @@ static void remind(struct brk *brk, const struct brk_thread *thread, const struc
 		.kind = thread->kind,
 		.clock = alarm->clock,
 		.step = alarm->percent,
-		.audience = (uint8_t)(alarm->audience + 1), /* the schema's 0 is "unspecified" */
+		.audience = (uint8_t)(alarm->as + 1), /* the schema's 0 is "unspecified" */
 		.risk = thread->risk,
 		.state = alarm->state,
 		.due_unix_ms = alarm->due_ms,

@@ -21,6 +21,9 @@ static const cyaml_schema_field_t FIELDS[] = {
 	CYAML_FIELD_STRING_PTR("coordinator", OPTIONAL, struct config_values, coordinator, 1, KW_NAME_SIZE_MAX),
 	CYAML_FIELD_UINT_PTR("threads_keep_days", OPTIONAL, struct config_values, threads_keep_days),
 	CYAML_FIELD_MAPPING_PTR("clocks", OPTIONAL, struct config_values, clocks, CONFIG_CLOCKS_FIELDS),
+	CYAML_FIELD_UINT_PTR("blob_store_mib", OPTIONAL, struct config_values, blob_store_mib),
+	CYAML_FIELD_UINT_PTR("blob_agency_mib", OPTIONAL, struct config_values, blob_agency_mib),
+	CYAML_FIELD_UINT_PTR("blob_agency_count_max", OPTIONAL, struct config_values, blob_agency_count_max),
 	CYAML_FIELD_END};
 
 static const cyaml_schema_value_t SCHEMA = {
@@ -81,6 +84,13 @@ static enum kw_err check(const char *path, const struct config *config, struct k
 	if (values->queue_size_mib_max != NULL &&
 		(*values->queue_size_mib_max < 1 || *values->queue_size_mib_max > CONFIG_MAP_SIZE_MIB_MAX))
 		return refuse(fault, path, "queue_size_mib_max", "must be 1 to 16777216 MiB");
+	if (values->blob_store_mib != NULL && *values->blob_store_mib > CONFIG_MAP_SIZE_MIB_MAX)
+		return refuse(fault, path, "blob_store_mib", "must be 0 to 16777216 MiB; 0 carries no attachments");
+	if (values->blob_agency_mib != NULL &&
+		(*values->blob_agency_mib < 1 || *values->blob_agency_mib > CONFIG_MAP_SIZE_MIB_MAX))
+		return refuse(fault, path, "blob_agency_mib", "must be 1 to 16777216 MiB");
+	if (values->blob_agency_count_max != NULL && *values->blob_agency_count_max < 1)
+		return refuse(fault, path, "blob_agency_count_max", "must be 1 or more");
 	return KW_OK;
 }
 

@@ -24,6 +24,9 @@ struct config_values {
 	char *coordinator;
 	uint32_t *threads_keep_days;
 	struct config_clocks *clocks;
+	uint64_t *blob_store_mib;
+	uint64_t *blob_agency_mib;
+	uint32_t *blob_agency_count_max;
 };
 
 struct config {

@@ -174,6 +174,8 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 		if (err == KW_OK && out != NULL)
 			err = kw_frame_ping_add(out, KW_FRAME_PONG, nonce);
 		kw_link_ready(link);
+	} else if (kw_frame_is_blob(frame->type)) {
+		err = hub_blob_frame(door->doors->hub, door->conn, frame);
 	} else if (frame->type != KW_FRAME_PONG && frame->type != KW_FRAME_ERROR && frame->type < 0x80) {
 		err = hub_frame(door->doors->hub, door->conn, &door->agency, frame);
 	}
@@ -222,6 +224,12 @@ static void wire_ready(void *user, uint32_t conn)
 		kw_link_ready(doors->by_conn[conn]->link);
 }
 
+static size_t wire_pending(void *user, uint32_t conn)
+{
+	const struct doors *doors = user;
+	return doors->by_conn[conn] == NULL ? SIZE_MAX : kw_link_pending_bytes(doors->by_conn[conn]->link);
+}
+
 static void wire_close(void *user, uint32_t conn, enum kw_err err)
 {
 	const struct doors *doors = user;
@@ -267,6 +275,7 @@ struct hub_wire doors_wire(struct doors *doors)
 		.user = doors,
 		.out = wire_out,
 		.ready = wire_ready,
+		.pending = wire_pending,
 		.close = wire_close,
 		.fatal = wire_fatal,
 	};

@@ -167,6 +167,8 @@ enum kw_err hub_new(const struct hub_options *options, struct uv_loop_s *loop, c
 		goto fail;
 	hub_time_start(hub, options);
 	err = recover(hub);
+	if (err == KW_OK)
+		err = hub_blobs_open(hub, options, loop);
 	if (err != KW_OK)
 		goto fail;
 	*out = hub;
@@ -181,6 +183,7 @@ void hub_free(struct hub *hub)
 	if (hub == NULL)
 		return;
 	hub_time_keep(hub, true);
+	hub_blobs_free(hub);
 	store_close(hub->store);
 	roster_free(hub->roster);
 	kw_buf_fini(&hub->scratch);
@@ -211,12 +214,14 @@ void hub_drained(struct hub *hub, uint32_t conn)
 {
 	struct brk_event event = {.type = BRK_EV_DRAINED, .u.conn = conn};
 	hub_event(hub, &event);
+	hub_blobs_drained(hub, conn); /* after the messages: it sends only when they have nothing to send */
 }
 
 void hub_conn_down(struct hub *hub, uint32_t conn)
 {
 	struct brk_event event = {.type = BRK_EV_CONN_DOWN, .u.conn = conn};
 	hub_event(hub, &event);
+	hub_blobs_down(hub, conn);
 }
 
 static void each_expired(void *user, const struct store_row *row)
@@ -261,6 +266,7 @@ void hub_tick(struct hub *hub)
 	sweep(hub);
 	hub_due(hub);
 	hub_time_keep(hub, false);
+	hub_blobs_tick(hub);
 }
 
 void hub_kick(struct hub *hub)

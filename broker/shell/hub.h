@@ -6,6 +6,7 @@
 #include "broker/core/core.h"
 #include "broker/shell/store.h"
 #include "proto/base/bytes.h"
+#include "proto/wire/blobs.h"
 
 /* Drives the core: turns frames of authenticated connections and completions of the store into events, and carries out
  * the plans: store effects to the store in order, frames to the connection's output buffer.
@@ -25,6 +26,8 @@ struct hub_wire {
 	struct kw_buf *(*out)(void *user, uint32_t conn);
 	/* Something was appended: flush by the end of the loop's turn. */
 	void (*ready)(void *user, uint32_t conn);
+	/* Bytes of conn that the network has not taken. Asked only by a hub that carries blobs. */
+	size_t (*pending)(void *user, uint32_t conn);
 	/* Close after what was appended has left. */
 	void (*close)(void *user, uint32_t conn, enum kw_err err);
 	/* Nothing durable can be promised any more: log, stop the loop, exit non-zero. */
@@ -38,7 +41,14 @@ struct hub_options {
 	/* The wall clock and one that only goes forward, in milliseconds; NULL: the machine's. */
 	void (*clock)(void *user, int64_t *wall_ms, int64_t *mono_ms);
 	void *clock_user;
+	const char *blob_folder;           /* NULL: no blobs are carried */
+	struct kw_blobs_limits blob_limits; /* sessions_max is the hub's own affair */
 };
+
+/* What broker.yaml says when it says nothing: 16 GiB in all, 512 MiB and 1,000 blobs from one agency, 64 at once. */
+#define HUB_BLOB_LIMITS_DEFAULT \
+	((struct kw_blobs_limits){.entries_max = 16384, .bytes_max = 16ull << 30, .giver_bytes_max = 512ull << 20, \
+		.giver_count_max = 1000, .taking_max = 64})
 
 /* Opens the store and recovers. KW_* of store_open, KW_ENOMEM. wire is copied. */
 KW_MUST_USE enum kw_err hub_new(const struct hub_options *options, struct uv_loop_s *loop, const struct hub_wire *wire,
@@ -55,6 +65,8 @@ void hub_hello(struct hub *hub, uint32_t conn, const struct kw_name *agency, con
  * protocol, close the connection. */
 KW_MUST_USE enum kw_err hub_frame(struct hub *hub, uint32_t conn, const struct kw_name *agency,
 	const struct kw_frame *frame);
+/* A frame of kw_frame_is_blob, of a connection that said hello. An error: close it. */
+KW_MUST_USE enum kw_err hub_blob_frame(struct hub *hub, uint32_t conn, const struct kw_frame *frame);
 void hub_drained(struct hub *hub, uint32_t conn);
 void hub_conn_down(struct hub *hub, uint32_t conn);
 /* Once a second: space on disk, a slice of the search for expired rows, threads whose time has come. */

@@ -14,6 +14,7 @@ void hub_hello(struct hub *hub, uint32_t conn, const struct kw_name *agency, con
 		return;
 	}
 	hub_event(hub, &event);
+	hub_blobs_up(hub, conn, event.u.hello.slot);
 }
 
 /* Reads what a hub may know of an envelope. One that cannot be carried still becomes a message event, so that its sender

@@ -47,6 +47,7 @@ struct hub {
 	int64_t time_said_ms; /* on the monotonic clock; 0: the wall clock is right */
 	bool written;         /* since time was kept */
 	struct brk_tracked tracks[KW_FRAME_TRACKS_MAX];
+	struct hub_blobs *blobs; /* NULL: this hub carries none */
 	struct store_row expired[HUB_EXPIRED_MAX];
 	struct store_thread due[HUB_DUE_MAX];
 };
@@ -65,5 +66,12 @@ void hub_thread_change(struct hub *hub, const struct brk_effect *fx);
 /* hub_plan.c */
 void hub_carry_out(struct hub *hub, const struct brk_plan *plan);
 void hub_refill(struct hub *hub, const struct store_range *range);
+/* hub_blob.c; the roster is known. A failed open is freed by hub_blobs_free. */
+KW_MUST_USE enum kw_err hub_blobs_open(struct hub *hub, const struct hub_options *options, struct uv_loop_s *loop);
+void hub_blobs_free(struct hub *hub);
+void hub_blobs_up(struct hub *hub, uint32_t conn, uint32_t slot);
+void hub_blobs_down(struct hub *hub, uint32_t conn);
+void hub_blobs_drained(struct hub *hub, uint32_t conn);
+void hub_blobs_tick(struct hub *hub);
 
 #endif

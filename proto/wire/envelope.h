@@ -124,6 +124,8 @@ KW_MUST_USE enum kw_err kw_auth_block_parse(struct kw_view bytes, struct kw_auth
 /* The padded size of content_size (0..KW_SEAL_SIZE_MAX) bytes: 512, 1024, 2048, 4096, then Padmé (Nikitin et al.,
  * "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs", PETS 2019), which adds at most 12%. */
 uint32_t kw_pad_bucket(size_t content_size);
+/* The same rule for any size of 1 byte to 2 GiB, nothing added: what blobs are padded to. */
+uint32_t kw_pad_round(uint32_t size);
 /* True for a size that kw_pad_bucket can give. */
 bool kw_pad_is_bucket(uint32_t size);
 /* The padded size of an AuthBlock of block_size bytes; at most KW_AUTH_SIZE_MAX when all its fields are in range. */

@@ -36,6 +36,11 @@ uint32_t kw_pad_bucket(size_t content_size)
 	return bucket_of((uint32_t)content_size + 1);
 }
 
+uint32_t kw_pad_round(uint32_t size)
+{
+	return bucket_of(size);
+}
+
 bool kw_pad_is_bucket(uint32_t size)
 {
 	return size >= 1 && size <= KW_BODY_SIZE_MAX && bucket_of(size) == size;

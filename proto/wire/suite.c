@@ -92,8 +92,7 @@ size_t kw_body_sealed_size(size_t padded_size)
 	return padded_size + chunks_count(padded_size) * KW_AEAD_TAG_SIZE;
 }
 
-/* The index stops a reorder or a repeat, the last flag a cut or an extension. */
-static void chunk_nonce(uint8_t *nonce, size_t index, bool last)
+void kw_suite_chunk_nonce(uint8_t *nonce, size_t index, bool last)
 {
 	memset(nonce, 0, KW_AEAD_NONCE_SIZE);
 	kw_put_u32(nonce + 7, (uint32_t)index);
@@ -115,7 +114,7 @@ enum kw_err kw_body_seal(const struct kw_suite_keys *keys, struct kw_view padded
 	enum kw_err err = KW_OK;
 	for (size_t i = 0; i < count && err == KW_OK; i++) {
 		size_t size = chunk_size(padded.size, i);
-		chunk_nonce(nonce, i, i == count - 1);
+		kw_suite_chunk_nonce(nonce, i, i == count - 1);
 		err = kw_aead_seal(&aead, KW_VIEW(NULL, 0), KW_VIEW(padded.data + i * KW_CHUNK_SIZE, size), out);
 		out += size + KW_AEAD_TAG_SIZE;
 	}
@@ -133,7 +132,7 @@ enum kw_err kw_body_open(const struct kw_suite_keys *keys, struct kw_view sealed
 	enum kw_err err = KW_OK;
 	for (size_t i = 0; i < count && err == KW_OK; i++) {
 		size_t size = chunk_size(padded_size, i) + KW_AEAD_TAG_SIZE;
-		chunk_nonce(nonce, i, i == count - 1);
+		kw_suite_chunk_nonce(nonce, i, i == count - 1);
 		err = kw_aead_open(&aead, KW_VIEW(NULL, 0), KW_VIEW(at, size), out + i * KW_CHUNK_SIZE);
 		at += size;
 	}

@@ -52,6 +52,10 @@ struct kw_signed {
 /* claims: at most KW_AUTH_SIZE_MAX bytes. */
 void kw_signed_from(const struct kw_digest *digest, struct kw_view claims, struct kw_signed *out);
 
+/* The nonce of one chunk of a STREAM, KW_AEAD_NONCE_SIZE bytes: the index stops a reorder or a repeat, the last flag a cut
+ * or an extension. */
+void kw_suite_chunk_nonce(uint8_t *nonce, size_t index, bool last);
+
 /* Bytes of a sealed body: the padded size and a tag for each chunk. */
 size_t kw_body_sealed_size(size_t padded_size);
 /* padded: 1..KW_BODY_SIZE_MAX bytes. Writes kw_body_sealed_size(padded.size) bytes. */

@@ -5,6 +5,7 @@
 
 #include "proto/base/check.h"
 #include "proto/wire/frame.h"
+#include "proto/wire/frame_blob.h"
 
 /* Writes what was parsed twice over: once now, once after parsing what was written. */
 #define STABLE(what, type, head_size) \
@@ -51,6 +52,10 @@ static void stable_tracks(struct kw_view body)
 	KW_ASSERT(second_count == first_count && memcmp(first, second, first_count * sizeof(*first)) == 0);
 	kw_buf_fini(&out);
 }
+STABLE(blob_offer, struct kw_frame_blob_offer, KW_FRAME_HEAD_SIZE)
+STABLE(blob_want, struct kw_frame_blob_want, KW_FRAME_HEAD_SIZE)
+STABLE(blob_chunk, struct kw_frame_blob_chunk, KW_FRAME_HEAD_SIZE)
+STABLE(blob_done, struct kw_frame_blob_done, KW_FRAME_HEAD_SIZE)
 
 static void every_parser(struct kw_view body)
 {
@@ -65,6 +70,10 @@ static void every_parser(struct kw_view body)
 	stable_unopened(body);
 	stable_reminder(body);
 	stable_tracks(body);
+	stable_blob_offer(body);
+	stable_blob_want(body);
+	stable_blob_chunk(body);
+	stable_blob_done(body);
 	(void)kw_frame_ping_parse(body, &nonce);     /* any answer is right, as long as it is one */
 	(void)kw_frame_goaway_parse(body, &delay);   /* as above */
 }

@@ -99,7 +99,7 @@ static void fill_case(Kinward__V1__CaseRow *row)
 	row->since_unix_ms = 1740837909000;
 	row->due_unix_ms = 1740924309000;
 	row->late_ms = 97200000; /* 1 d 3 h */
-	row->clock = KINWARD__V1__THREAD_CLOCK__THREAD_CLOCK_FIRST_SERVICE;
+	row->clock = KINWARD__V1__THREAD_CLOCK__THREAD_CLOCK_SERVICE;
 	row->waits_for_us = 1;
 	row->open = 1;
 	row->reminded = 100;
@@ -616,7 +616,7 @@ static void test_cli_case_is_shown_with_its_timeline(void **state)
 	assert_int_equal(kinward(fake, "case", "show", THREAD_HEX, NULL), CLI_OK);
 	holds(OUT, "state      accepted since 2025-03-01 14:05:09Z\n");
 	holds(OUT, "next       our move\n");
-	holds(OUT, "clock      first_service, late 1 d 3 h\n");
+	holds(OUT, "clock      service, late 1 d 3 h\n");
 	holds(OUT, "reminded   at 100 % of the time\n");
 	holds(OUT, "agency     agency-b (we are the opener)\n");
 	holds(OUT, "case ref   K-1\\x1b[2J\n");

@@ -225,7 +225,7 @@ static void test_steps_come_at_their_time_for_every_state_and_risk(void **state)
 					bool telephoned = percent == 200 && clock == KW_CLOCK_DELIVERED && risk == KW_RISK_HIGH;
 					assert_true((due.count > 0) != telephoned);
 					for (uint32_t i = 0; i < due.count; i++) {
-						assert_int_equal(due.alarms[i].clock, brk_thread_clock_number(clock));
+						assert_int_equal(due.alarms[i].clock, clock);
 						assert_int_equal(due.alarms[i].due_ms, NOW + limit);
 						assert_int_equal(due.alarms[i].late_ms, percent < 100 ? 0 : limit * (percent - 100) / 100);
 					}
@@ -372,31 +372,6 @@ static void test_records_are_read_as_they_were_written(void **state)
 	assert_int_equal(out.run.deadline_ms, f->thread.run.deadline_ms);
 }
 
-static void test_clocks_have_the_numbers_of_the_schema(void **state)
-{
-	(void)state;
-#define CLOCK(ours, theirs) \
-	assert_int_equal(brk_thread_clock_number(KW_CLOCK_##ours), KINWARD__V1__THREAD_CLOCK__THREAD_CLOCK_##theirs)
-	CLOCK(DELIVERED, DELIVERED);
-	CLOCK(ACKNOWLEDGED, ACKNOWLEDGED);
-	CLOCK(DECIDED, DECIDED);
-	CLOCK(SERVICE, FIRST_SERVICE);
-	CLOCK(OUTCOME, OUTCOME);
-	CLOCK(REVIEW, CASE_REVIEW);
-	CLOCK(TRACING, TRACING_ACTION);
-	CLOCK(TRACING_YOUNG, TRACING_ACTION);
-	CLOCK(VERIFICATION, LOCATED_VERIFIED);
-	CLOCK(REUNIFICATION, VERIFIED_REUNIFIED);
-	CLOCK(FOLLOW_UP_FIRST, FOLLOW_UP);
-	CLOCK(FOLLOW_UP_SECOND, FOLLOW_UP);
-	CLOCK(FOLLOW_UP_THIRD, FOLLOW_UP);
-	CLOCK(MATCH, MATCH_REVIEW);
-	CLOCK(HANDOVER, HANDOVER);
-	CLOCK(CLAIMED, CLAIM);
-	assert_int_equal(KW_AUDIENCE_RECEIVER + 1, KINWARD__V1__REMINDER_AUDIENCE__REMINDER_AUDIENCE_RECEIVER);
-	assert_int_equal(KW_AUDIENCE_COORDINATOR + 1, KINWARD__V1__REMINDER_AUDIENCE__REMINDER_AUDIENCE_COORDINATOR);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -414,7 +389,6 @@ int main(void)
 		TEST(test_an_offer_without_a_claim_is_unclaimed_at_its_limit),
 		TEST(test_a_thread_that_is_over_goes_after_a_while),
 		TEST(test_records_are_read_as_they_were_written),
-		TEST(test_clocks_have_the_numbers_of_the_schema),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

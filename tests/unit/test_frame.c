@@ -11,6 +11,7 @@
 
 #include "kinward/v1/frame.pb-c.h"
 #include "proto/wire/frame.h"
+#include "proto/wire/frame_blob.h"
 
 #define BUF_MAX (4u * KW_FRAME_SIZE_MAX)
 #define assert_ok(e) assert_int_equal(e, KW_OK)
@@ -89,6 +90,36 @@ static struct kw_frame_unopened sample_unopened(void)
 	return (struct kw_frame_unopened){.msg_class = KW_BULK, .sequence = 5, .envelope_id = {{9, 8, 7}}};
 }
 
+static struct kw_blob_ref sample_ref(void)
+{
+	struct kw_blob_ref ref = {.agency = name_of("agency-b")};
+	memset(ref.digest.bytes, 0xd1, sizeof(ref.digest.bytes));
+	return ref;
+}
+
+static struct kw_frame_blob_offer sample_blob_offer(void)
+{
+	struct kw_frame_blob_offer offer = {.ref = sample_ref(), .size = KW_BLOB_SIZE_MAX, .expiry_hour = 490000};
+	memset(offer.commit.bytes, 0xc0, sizeof(offer.commit.bytes));
+	return offer;
+}
+
+static struct kw_frame_blob_want sample_blob_want(void)
+{
+	return (struct kw_frame_blob_want){.ref = sample_ref(), .offset = 16400 * 3, .size = 70000};
+}
+
+static struct kw_frame_blob_chunk sample_blob_chunk(void)
+{
+	return (struct kw_frame_blob_chunk){.ref = sample_ref(), .offset = 16400, .bytes = KW_VIEW_OF(ENVELOPE),
+		.path = KW_VIEW(BIG, 2 * KW_DIGEST_SIZE)};
+}
+
+static struct kw_frame_blob_done sample_blob_done(void)
+{
+	return (struct kw_frame_blob_done){.ref = sample_ref(), .code = KW_EFULL, .retry_after_ms = 60000};
+}
+
 /* Each kind of frame: `make` writes the sample, `turn` parses a body and writes it again. */
 struct kind {
 	const char *name;
@@ -120,6 +151,10 @@ KIND(notice, struct kw_frame_notice)
 KIND(error, struct kw_frame_error)
 KIND(unopened, struct kw_frame_unopened)
 KIND(reminder, struct kw_frame_reminder)
+KIND(blob_offer, struct kw_frame_blob_offer)
+KIND(blob_want, struct kw_frame_blob_want)
+KIND(blob_chunk, struct kw_frame_blob_chunk)
+KIND(blob_done, struct kw_frame_blob_done)
 
 static enum kw_err make_notice_message(struct kw_buf *out)
 {
@@ -207,6 +242,10 @@ static const struct kind KINDS[] = {
 	{"unopened", HEAD, make_unopened, turn_unopened},
 	{"ping", HEAD, make_ping, turn_ping},
 	{"goaway", HEAD, make_goaway, turn_goaway},
+	{"blob_offer", HEAD, make_blob_offer, turn_blob_offer},
+	{"blob_want", HEAD, make_blob_want, turn_blob_want},
+	{"blob_chunk", HEAD, make_blob_chunk, turn_blob_chunk},
+	{"blob_done", HEAD, make_blob_done, turn_blob_done},
 };
 #define KIND_COUNT (sizeof(KINDS) / sizeof(KINDS[0]))
 
@@ -638,6 +677,72 @@ static void test_notice_error_unopened_refuse_what_breaks_a_rule(void **state)
 	kw_buf_fini(&buf);
 }
 
+static void test_blob_frames_refuse_what_breaks_a_rule(void **state)
+{
+	(void)state;
+	struct kw_buf buf;
+	kw_buf_init(&buf, BUF_MAX);
+	struct kw_frame_blob_offer offer = sample_blob_offer();
+	offer.size = KW_BLOB_SIZE_MAX + 1;
+	assert_int_equal(kw_frame_blob_offer_add(&buf, &offer), KW_EFIELD);
+	offer.size = 0;
+	assert_int_equal(kw_frame_blob_offer_add(&buf, &offer), KW_EFIELD);
+	offer.size = KW_BLOB_SIZE_MAX - 1; /* no padded size: it would tell the file's own */
+	assert_int_equal(kw_frame_blob_offer_add(&buf, &offer), KW_EFIELD);
+	offer = sample_blob_offer();
+	offer.expiry_hour = 0;
+	assert_int_equal(kw_frame_blob_offer_add(&buf, &offer), KW_EFIELD);
+	offer = sample_blob_offer();
+	memset(&offer.ref.agency, 0, sizeof(offer.ref.agency));
+	assert_int_equal(kw_frame_blob_offer_add(&buf, &offer), KW_EFIELD);
+
+	struct kw_frame_blob_want want = sample_blob_want();
+	want.size = 0;
+	assert_int_equal(kw_frame_blob_want_add(&buf, &want), KW_EFIELD);
+	want.size = UINT32_MAX - want.offset;
+	assert_ok(kw_frame_blob_want_add(&buf, &want));
+	want.size++;
+	assert_int_equal(kw_frame_blob_want_add(&buf, &want), KW_EFIELD);
+	kw_buf_clear(&buf);
+
+	struct kw_frame_blob_chunk chunk = sample_blob_chunk();
+	chunk.bytes = KW_VIEW(BIG, KW_BLOB_SEALED_CHUNK_SIZE);
+	chunk.path = KW_VIEW(BIG, KW_BLOB_PATH_SIZE_MAX);
+	assert_ok(kw_frame_blob_chunk_add(&buf, &chunk));
+	kw_buf_clear(&buf);
+	chunk.bytes.size++;
+	assert_int_equal(kw_frame_blob_chunk_add(&buf, &chunk), KW_EFIELD);
+	chunk = sample_blob_chunk();
+	chunk.bytes.size = 0;
+	assert_int_equal(kw_frame_blob_chunk_add(&buf, &chunk), KW_EFIELD);
+	chunk = sample_blob_chunk();
+	chunk.path.size = KW_BLOB_PATH_SIZE_MAX + KW_DIGEST_SIZE;
+	assert_int_equal(kw_frame_blob_chunk_add(&buf, &chunk), KW_EFIELD);
+	chunk.path.size = 33;
+	assert_int_equal(kw_frame_blob_chunk_add(&buf, &chunk), KW_EFIELD);
+	chunk = sample_blob_chunk();
+	chunk.offset += 1; /* a path that does not come with the first byte */
+	assert_int_equal(kw_frame_blob_chunk_add(&buf, &chunk), KW_EFIELD);
+	chunk.path.size = 0;
+	chunk.offset = 2 * KW_BLOB_SEALED_CHUNK_SIZE - 3; /* bytes of two chunks */
+	chunk.bytes.size = 4;
+	assert_int_equal(kw_frame_blob_chunk_add(&buf, &chunk), KW_EFIELD);
+	chunk.bytes.size = 3;
+	assert_ok(kw_frame_blob_chunk_add(&buf, &chunk));
+	kw_buf_clear(&buf);
+
+	struct kw_frame_blob_done done = sample_blob_done();
+	done.delivered = true;
+	assert_int_equal(kw_frame_blob_done_add(&buf, &done), KW_EFIELD);
+	done = sample_blob_done();
+	done.code = KW_OK;
+	assert_int_equal(kw_frame_blob_done_add(&buf, &done), KW_EFIELD);
+	done.retry_after_ms = 0;
+	done.delivered = true;
+	assert_ok(kw_frame_blob_done_add(&buf, &done));
+	kw_buf_fini(&buf);
+}
+
 static void test_outputs_stay_untouched_on_failure(void **state)
 {
 	(void)state;
@@ -695,7 +800,9 @@ static void test_ours_are_the_bytes_that_protobuf_c_writes(void **state)
 		&kinward__v1__welcome__descriptor, &kinward__v1__message__descriptor, &kinward__v1__message__descriptor,
 		&kinward__v1__message__descriptor, &kinward__v1__message__descriptor, &kinward__v1__notice__descriptor,
 		&kinward__v1__reminder__descriptor, &kinward__v1__ack__descriptor, &kinward__v1__error__descriptor,
-		&kinward__v1__unopened__descriptor, &kinward__v1__ping__descriptor, &kinward__v1__goaway__descriptor};
+		&kinward__v1__unopened__descriptor, &kinward__v1__ping__descriptor, &kinward__v1__goaway__descriptor,
+		&kinward__v1__blob_offer__descriptor, &kinward__v1__blob_want__descriptor, &kinward__v1__blob_chunk__descriptor,
+		&kinward__v1__blob_done__descriptor};
 	for (unsigned k = 0; k < KIND_COUNT; k++) {
 		struct kw_buf buf, again;
 		uint8_t theirs[1024];
@@ -735,6 +842,7 @@ int main(void)
 		cmocka_unit_test(test_hello_refuses_what_breaks_a_rule),
 		cmocka_unit_test(test_hello_fits_before_authentication),
 		cmocka_unit_test(test_notice_error_unopened_refuse_what_breaks_a_rule),
+		cmocka_unit_test(test_blob_frames_refuse_what_breaks_a_rule),
 		cmocka_unit_test(test_outputs_stay_untouched_on_failure),
 		cmocka_unit_test(test_protobuf_c_reads_ours),
 		cmocka_unit_test(test_ours_are_the_bytes_that_protobuf_c_writes),

@@ -51,7 +51,7 @@ static const struct good GOODS[] = {
 	GOOD(partial_date, "{'year': 2024, 'month': 2, 'day': 29}"),
 	GOOD(age_range, "{'yearsMin': 3, 'yearsMax': 3}"),
 	GOOD(attachment_ref, "{'digest': '" DIGEST "', 'size': 1, 'mediaType': 'image/jpeg', 'name': 'Map',"
-		" 'kind': 'ATTACHMENT_KIND_OTHER'}"),
+		" 'kind': 'ATTACHMENT_KIND_OTHER', 'key': '" DIGEST "'}"),
 	GOOD(receipt_entry, "{'digest': '" DIGEST "', 'envelopeId': '" ID "', 'level': 'RECEIPT_LEVEL_STORED', 'atUnixMs': " AT "}"),
 	GOOD(reminder, "{'threadId': '" ID "', 'kind': 'THREAD_KIND_REFERRAL', 'clock': 'THREAD_CLOCK_DELIVERED', 'step': 150,"
 		" 'audience': 'REMINDER_AUDIENCE_SENDER', 'state': 1, 'dueUnixMs': " AT ", 'agency': 'a', 'otherAgency': 'b'}"),
@@ -360,7 +360,7 @@ static void test_across_refuses_no_more(void **state)
 			"", ""},
 		{"TracingRequest", "{'children': [{'name': " NAME ", 'sex': 'SEX_MALE', 'birthDate': " DAY ","
 			" 'relation': 'RELATION_AUNT', 'photoDigest': '" DIGEST "'}], 'attachments': [{'digest': '" DIGEST "', 'size': 1,"
-			" 'mediaType': 'image/jpeg', 'kind': 'ATTACHMENT_KIND_PHOTO'}]}", "", ""},
+			" 'mediaType': 'image/jpeg', 'kind': 'ATTACHMENT_KIND_PHOTO', 'key': '" DIGEST "'}]}", "", ""},
 		{"MatchCandidate", "{'state': 'MATCH_STATE_SUPERSEDED', 'supersededBy': '" ID2 "', 'evidence': null}", "", ""},
 		{"Verification", "{'bestInterests': 'BEST_INTERESTS_PENDING', 'bestInterestsNote': null}", "", ""},
 		{"Reunification", "{'firstFollowUp': {'month': 0, 'day': 0}}", "", ""},
