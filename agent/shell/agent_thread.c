@@ -7,11 +7,8 @@
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"
 
-/* Threads on the loop thread: which place a message gets and why one is refused, what the agent says by itself, and the
- * hub's reminders. What counts is decided by the spool's writer; the question asked here beforehand gives the caller its
+/* Threads on the loop thread: which place a message gets and why one is refused, and the hub's reminders. What counts is decided by the spool's writer; the question asked here beforehand gives the caller its
  * answer at once. */
-
-#define FOLLOWS_MAX 64u
 
 /* ", A, B or C" into words, at most size bytes. */
 static void list_choices(const struct agt_thread *present, char *out, size_t size)
@@ -125,114 +122,6 @@ enum kw_err agent_thread_place(struct agent *agent, struct spool_op *op, const c
 	event.sequence = item->thread_sequence;
 	agt_thread_step(&thread.record, &event, &result);
 	return result.verdict == AGT_THREAD_ILLEGAL ? explain(result.fault, &thread.record, field, refusal) : KW_OK;
-}
-
-/* The content of a follow-up; the parts live with the caller. */
-struct follow_parts {
-	Kinward__V1__Content content;
-	Kinward__V1__TransferEvent transfer;
-	Kinward__V1__OfferClosed closed;
-	uint8_t id[KW_ID_SIZE];
-};
-
-static bool fill_follow(const struct spool_follow *follow, int64_t now_ms, struct follow_parts *parts)
-{
-	Kinward__V1__Content *content = &parts->content;
-
-	kinward__v1__content__init(content);
-	content->message_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = parts->id};
-	content->created_unix_ms = now_ms;
-	if (follow->kind == KW_THREAD_TRANSFER) {
-		kinward__v1__transfer_event__init(&parts->transfer);
-		parts->transfer.state = (Kinward__V1__TransferState)follow->state;
-		parts->transfer.at_unix_ms = now_ms;
-		content->body_case = KINWARD__V1__CONTENT__BODY_TRANSFER_EVENT;
-		content->transfer_event = &parts->transfer;
-	} else if (follow->kind == KW_THREAD_OFFER) {
-		kinward__v1__offer_closed__init(&parts->closed);
-		parts->closed.state = (Kinward__V1__OfferState)follow->state;
-		parts->closed.reason = KINWARD__V1__OFFER_CLOSE_REASON__OFFER_CLOSE_REASON_TAKEN;
-		content->body_case = KINWARD__V1__CONTENT__BODY_OFFER_CLOSED;
-		content->offer_closed = &parts->closed;
-	} else {
-		return false;
-	}
-	return kw_random(parts->id, KW_ID_SIZE) == KW_OK;
-}
-
-/* Sends one. The writer takes it off the list with the append, also when the thread does not want it any more. */
-static enum kw_err send_follow(struct agent *agent, const struct spool_follow *follow)
-{
-	struct spool_op *op = spool_op_new(SPOOL_OP_APPEND);
-	struct follow_parts parts;
-	struct kw_fault fault = {0};
-	struct agent_refusal refusal = {0};
-	struct agent_outgoing outgoing = {.field = ""};
-	int64_t now_ms = agent_now_ms();
-
-	if (op == NULL)
-		return KW_ENOMEM;
-	enum kw_err err = fill_follow(follow, now_ms, &parts) ? kw_content_pack(&parts.content, &op->content, &fault) : KW_EFIELD;
-	struct spool_item *item = &op->u.append.item;
-	item->agency = follow->agency;
-	item->thread_id = follow->thread_id;
-	item->at_ms = now_ms;
-	op->u.append.follow_key = follow->key;
-	if (err == KW_OK) {
-		memcpy(item->message_id.bytes, parts.id, KW_ID_SIZE);
-		act_of(&parts.content, &op->u.append.act);
-		err = agent_thread_place(agent, op, "", &refusal, &outgoing.risk);
-	}
-	/* The writer alone may say that it is not wanted: then it leaves the list. */
-	if (err == KW_EILLEGAL)
-		err = KW_OK;
-	outgoing.letter = (struct letter){.to = item->agency,
-		.msg_class = KW_NORMAL,
-		.expiry_hour = agent_expiry_hour(now_ms, 0),
-		.content_type = op->u.append.act.content_type,
-		.thread_id = item->thread_id,
-		.thread_sequence = item->thread_sequence,
-		.now_ms = now_ms,
-		.content = kw_buf_view(&op->content)};
-	if (err == KW_OK)
-		err = agent_submit_letter(agent, &outgoing, op, NULL);
-	if (err != KW_OK)
-		spool_op_free(op);
-	return err;
-}
-
-struct follows {
-	uint32_t count;
-	struct spool_follow list[FOLLOWS_MAX];
-};
-
-static bool gather_follow(void *user, const struct spool_follow *follow)
-{
-	struct follows *follows = user;
-
-	follows->list[follows->count++] = *follow;
-	return follows->count < FOLLOWS_MAX;
-}
-
-void agent_follow(struct agent *agent)
-{
-	struct follows follows = {0};
-
-	if (agent->following > 0 || agent->stopping) /* what was read last is not yet gone from the table */
-		return;
-	agent->follow = false;
-	enum kw_err err = spool_follows(agent->spool, 0, gather_follow, &follows);
-	if (err != KW_OK)
-		agent_fail(agent, "spool_read", err);
-	agent->follow = follows.count == FOLLOWS_MAX;
-	for (uint32_t i = 0; err == KW_OK && i < follows.count; i++) {
-		enum kw_err sent = send_follow(agent, &follows.list[i]);
-
-		if (sent == KW_OK)
-			agent->following++;
-		else /* it stays in the table and is tried again */
-			kw_log(KW_LOG_WARN, "follow_up_not_sent", KW_LOG_STR("agency", follows.list[i].agency.text), KW_LOG_ERR(sent));
-	}
 }
 
 static void fill_reminder(const struct kw_frame_reminder *from, const struct spool_thread *thread,

@@ -60,6 +60,7 @@ struct spool_op *spool_op_new(enum spool_op_type type)
 		return NULL;
 	op->type = type;
 	kw_buf_init(&op->content, KW_FRAME_SIZE_MAX * 2);
+	kw_buf_init(&op->answer, KW_FRAME_SIZE_MAX);
 	return op;
 }
 
@@ -68,6 +69,7 @@ void spool_op_free(struct spool_op *op)
 	if (op == NULL)
 		return;
 	kw_buf_fini(&op->content);
+	kw_buf_fini(&op->answer);
 	spool_box_unref(op->box);
 	free(op->gone);
 	if (op->type == SPOOL_OP_APPEND)
@@ -76,6 +78,8 @@ void spool_op_free(struct spool_op *op)
 		free(op->u.receive.receipts);
 	else if (op->type == SPOOL_OP_ACK)
 		free(op->u.ack.ids);
+	else if (op->type == SPOOL_OP_PUBLISH)
+		free(op->u.publish.agencies);
 	kw_wipe(op, sizeof(*op));
 	free(op);
 }
@@ -145,6 +149,14 @@ static enum kw_err run_one(struct spool *spool, MDB_txn *txn, struct spool_op *o
 		return spool_run_register(spool, txn, op);
 	case SPOOL_OP_SWEEP:
 		return spool_run_sweep(spool, txn, op);
+	case SPOOL_OP_PUBLISH:
+		return spool_run_publish(spool, txn, op);
+	case SPOOL_OP_OFFER:
+		return spool_run_offer(spool, txn, op);
+	case SPOOL_OP_PICK:
+		return spool_run_pick(spool, txn, op);
+	case SPOOL_OP_UNFOLLOW:
+		return spool_run_unfollow(spool, txn, op);
 	}
 	return KW_ESTATE;
 }
@@ -156,8 +168,12 @@ static enum kw_err run_batch(struct spool *spool, MDB_txn *txn, struct spool_op 
 	MDB_stat retry;
 	enum kw_err err = KW_OK;
 
-	for (struct spool_op *op = ops; err == KW_OK && op != NULL; op = op->next)
+	for (struct spool_op *op = ops; err == KW_OK && op != NULL; op = op->next) {
+		uint64_t follows = spool->numbers[N_NEXT_FOLLOW];
+
 		err = run_one(spool, txn, op);
+		op->follow = op->follow || spool->numbers[N_NEXT_FOLLOW] != follows;
+	}
 	for (int i = 0; i < N_COUNT; i++)
 		kw_put_u64(bytes + i * 8, spool->numbers[i]);
 	if (err == KW_OK)
@@ -177,6 +193,8 @@ static void forget_results(struct spool_op *ops)
 		op->repeat = false;
 		op->count = 0;
 		op->number = 0;
+		op->follow = false;
+		op->fault = AGT_FAULT_NONE;
 	}
 }
 

@@ -6,6 +6,7 @@
 
 #include "agent/core/core.h"
 #include "agent/core/thread.h"
+#include "agent/shell/spool_offer.h"
 #include "proto/base/id.h"
 #include "proto/wire/frame.h"
 
@@ -39,6 +40,7 @@ struct spool_options {
 	uint64_t map_size;        /* bytes that the store may use, sparse; 0 = 4 GiB */
 	const uint8_t *store_key; /* SPOOL_KEY_SIZE bytes; copied */
 	bool new_epoch;           /* take a new outbox epoch: after a restore from backup */
+	const struct kw_name *coordinator; /* who is asked when nobody claims an offer; NULL: nobody. Copied */
 	bool unsafe_no_sync;      /* positive control of the tests only: refused unless KW_UNSAFE_TEST=1 */
 };
 
@@ -102,6 +104,7 @@ struct spool_act {
 	uint32_t content_type; /* field number of the body in Content */
 	uint32_t service;      /* of the schema; 0 when there is none */
 	char case_ref[SPOOL_CASE_REF_SIZE_MAX + 1]; /* of an offer: what its threads have in common */
+	bool unclaimed; /* of an offer: it came to the coordinator because nobody else claimed it */
 };
 
 /* A thread with one agency. */
@@ -114,6 +117,7 @@ struct spool_thread {
 	char case_ref[SPOOL_CASE_REF_SIZE_MAX + 1];
 	uint32_t log_count;
 	uint8_t reminded; /* percent of the last reminder in this state; 0: none */
+	bool unclaimed;   /* an offer that came to us for coordination */
 };
 
 /* One step of a thread. */
@@ -138,8 +142,11 @@ struct spool_follow {
 	uint64_t key;
 	struct kw_id thread_id;
 	struct kw_name agency;
-	enum kw_thread_kind kind;
+	enum kw_thread_kind kind; /* KW_THREAD_NONE: in no thread's order */
 	uint8_t state;
+	enum spool_follow_what what;
+	uint64_t offer;           /* number of the offer that it is about; 0: none */
+	struct kw_view content;   /* SPOOL_FOLLOW_CONTENT; lives for the call */
 };
 
 /* A row that left the outbox. */
@@ -173,7 +180,11 @@ enum spool_op_type {
 	SPOOL_OP_NOTICE,    /* notice: from the hub about a message of ours */
 	SPOOL_OP_ACK,       /* ack: the caller has seen these */
 	SPOOL_OP_REGISTER,  /* registration */
-	SPOOL_OP_SWEEP      /* sweep: expire, forget */
+	SPOOL_OP_SWEEP,     /* sweep: expire, forget */
+	SPOOL_OP_PUBLISH,   /* publish: what we offer, with its content, and to whom it goes */
+	SPOOL_OP_OFFER,     /* offer: a new one, with the referral as content */
+	SPOOL_OP_PICK,      /* pick: a person's word on an offer */
+	SPOOL_OP_UNFOLLOW   /* unfollow: what cannot be said */
 };
 
 enum spool_arrival {
@@ -191,6 +202,7 @@ struct spool_op {
 	struct spool_op *next; /* the spool's */
 	struct kw_buf content; /* append: content of a new message; receive: content; register: the record. Wiped and freed
 	                          with the operation */
+	struct kw_buf answer;  /* receive: a Content that answers it by itself, in its thread; empty: none */
 	struct spool_box *box; /* append: envelope; receive: envelope of an unopened one. Released with the operation */
 	/* Results */
 	uint32_t gone_count;
@@ -257,6 +269,29 @@ struct spool_op {
 			int64_t now_ms;
 			uint32_t rows_max;
 		} sweep;
+		struct {
+			struct kw_name own;
+			int64_t issued_ms;
+			int64_t now_ms;
+			uint32_t count;
+			struct kw_name *agencies; /* freed with the operation */
+		} publish;
+		struct {
+			struct spool_offer offer; /* number is given by the spool */
+			bool taken;               /* result: another offer has this id */
+		} offer;
+		struct {
+			struct kw_id id; /* of the member's thread; of the offer to withdraw it */
+			bool withdraw;
+			int64_t now_ms;
+			enum kw_err result; /* KW_OK, KW_ENOTFOUND, KW_EILLEGAL: see refusal */
+			enum agt_offer_refusal refusal;
+			struct kw_id offer_id; /* result */
+		} pick;
+		struct {
+			struct spool_follow follow;
+			int64_t now_ms;
+		} unfollow;
 	} u;
 };
 

@@ -23,7 +23,8 @@ static const char *const table_names[T_COUNT] = {[T_META] = "meta", [T_OUT] = "o
 	[T_INID] = "inid", [T_INNEW] = "innew", [T_DEAD] = "dead", [T_SEEN] = "seen", [T_SEENEXP] = "seenexp",
 	[T_DUE] = "due", [T_THREAD] = "thread", [T_REG] = "reg", [T_ASIDE] = "aside", [T_THREADS] = "threads",
 	[T_THREADNO] = "threadno", [T_OPEN] = "open", [T_THREADLOG] = "threadlog", [T_EARLY] = "early", [T_TRACKS] = "tracks",
-	[T_FOLLOW] = "follow"};
+	[T_FOLLOW] = "follow", [T_SERVICES] = "services", [T_ANSWERS] = "answers", [T_OFFERS] = "offers",
+	[T_OFFERID] = "offerid", [T_OFFERTHREAD] = "offerthread", [T_OFFERDUE] = "offerdue", [T_OFFERBODY] = "offerbody"};
 
 static const char check_text[] = "kinward agent spool";
 
@@ -173,6 +174,7 @@ static enum kw_err fill(const char *path, const struct spool_options *options)
 	spool.numbers[N_FIRST_ASIDE] = 1;
 	spool.numbers[N_NEXT_THREAD] = 1;
 	spool.numbers[N_NEXT_FOLLOW] = 1;
+	spool.numbers[N_NEXT_OFFER] = 1;
 	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++)
 		spool.numbers[N_NEXT_SEQ + c] = 1;
 	err = new_epoch(&spool);
@@ -319,6 +321,9 @@ enum kw_err spool_open(const struct spool_options *options, struct uv_loop_s *lo
 	pthread_condattr_destroy(&monotonic);
 	spool->folder_fd = -1;
 	spool->map_size = options->map_size != 0 ? options->map_size : MAP_SIZE_DEFAULT;
+	spool->has_coordinator = options->coordinator != NULL;
+	if (options->coordinator != NULL)
+		spool->coordinator = *options->coordinator;
 	spool->path = strdup(options->path);
 	err = spool->path == NULL ? KW_ENOMEM : open_all(spool, options);
 	if (err == KW_OK)

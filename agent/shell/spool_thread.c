@@ -121,6 +121,7 @@ enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const struct spoo
 		thread->thread_id = move->item->thread_id;
 		thread->agency = move->item->agency;
 		thread->service = move->act->service;
+		thread->unclaimed = move->act->unclaimed;
 		memcpy(thread->case_ref, move->act->case_ref, sizeof(thread->case_ref));
 	}
 	if (pass->result.next.changed_ms != thread->record.changed_ms || pass->result.next.state != thread->record.state)
@@ -138,16 +139,30 @@ enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const struct spoo
 	return err != KW_OK ? err : spool_thread_put(spool, txn, pass->key, thread);
 }
 
+enum kw_err spool_follow_put(struct spool *spool, MDB_txn *txn, const struct spool_follow *follow)
+{
+	uint8_t head[SPOOL_FOLLOW_SIZE];
+	uint8_t key[8];
+	struct kw_buf plain;
+
+	kw_put_u64(key, spool->numbers[N_NEXT_FOLLOW]++);
+	spool_follow_encode(follow, head);
+	kw_buf_init(&plain, SPOOL_FOLLOW_SIZE + follow->content.size);
+	enum kw_err err = kw_buf_add(&plain, KW_VIEW_OF(head));
+	if (err == KW_OK && follow->content.size > 0)
+		err = kw_buf_add(&plain, follow->content);
+	if (err == KW_OK)
+		err = spool_put_sealed(spool, txn, T_FOLLOW, KW_VIEW_OF(key), kw_buf_view(&plain));
+	kw_buf_fini(&plain);
+	return err;
+}
+
 static enum kw_err put_follow(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread, uint8_t state)
 {
 	struct spool_follow follow = {
 		.thread_id = thread->thread_id, .agency = thread->agency, .kind = thread->record.kind, .state = state};
-	uint8_t plain[SPOOL_FOLLOW_SIZE];
-	uint8_t key[8];
 
-	kw_put_u64(key, spool->numbers[N_NEXT_FOLLOW]++);
-	spool_follow_encode(&follow, plain);
-	return spool_put_sealed(spool, txn, T_FOLLOW, KW_VIEW_OF(key), KW_VIEW_OF(plain));
+	return spool_follow_put(spool, txn, &follow);
 }
 
 /* The open threads of the same offer with other agencies are told that it is closed. */
@@ -192,6 +207,21 @@ enum kw_err spool_pass_follow(struct spool *spool, MDB_txn *txn, const struct sp
 	return KW_OK;
 }
 
+/* LEASED in the thread of an offer that we keep is said to the winner alone; what follows from it is the offer's. */
+static enum kw_err lease(struct spool *spool, MDB_txn *txn, struct spool_pass *pass, bool *known, bool *may)
+{
+	*known = false;
+	*may = true;
+	if (pass->event.kind != KW_THREAD_OFFER || pass->event.state != KW_OFFER_LEASED)
+		return KW_OK;
+	enum kw_err err = spool_offer_may_lease(spool, txn, pass->key, known, may);
+	if (!*known)
+		*may = true;
+	else
+		pass->result.follow = AGT_FOLLOW_NONE; /* the offer knows its members: nobody has to look for them */
+	return err;
+}
+
 enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct spool_move *move, struct spool_op *op)
 {
 	struct spool_pass pass;
@@ -208,9 +238,21 @@ enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct sp
 		op->fault = pass.result.fault;
 		return KW_OK;
 	}
-	err = spool_pass_keep(spool, txn, move, &pass);
+	bool of_offer;
+	bool may;
+	err = lease(spool, txn, &pass, &of_offer, &may);
+	if (err == KW_OK && !may) {
+		op->fault = AGT_FAULT_STATE;
+		return KW_OK;
+	}
+	if (err == KW_OK)
+		err = spool_pass_keep(spool, txn, move, &pass);
 	if (err != KW_OK || move->log_only)
 		return err;
+	if (of_offer) {
+		op->follow = true;
+		return spool_offer_event(spool, txn, pass.key, AGT_OFFER_EV_LEASE_SENT);
+	}
 	op->follow = op->follow || pass.result.follow != AGT_FOLLOW_NONE;
 	return spool_pass_follow(spool, txn, &pass);
 }
@@ -323,6 +365,15 @@ static enum kw_err replay_without(struct spool *spool, MDB_txn *txn, const struc
 	return KW_OK;
 }
 
+/* An offer or a lease that does not arrive: the member is out. A word that it is over may be lost without harm. */
+static enum kw_err void_offer(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, uint8_t was)
+{
+	if (pass->thread.record.kind != KW_THREAD_OFFER || pass->thread.record.party != KW_PARTY_OPENER ||
+		(was != KW_OFFER_OFFERED && was != KW_OFFER_LEASED))
+		return KW_OK;
+	return spool_offer_event(spool, txn, pass->key, AGT_OFFER_EV_FAILED);
+}
+
 enum kw_err spool_thread_void(struct spool *spool, MDB_txn *txn, const struct spool_item *item, bool taken)
 {
 	struct spool_pass pass;
@@ -334,8 +385,11 @@ enum kw_err spool_thread_void(struct spool *spool, MDB_txn *txn, const struct sp
 		err = is_opening(spool, txn, item, &pass, &opening);
 	if (err != KW_OK)
 		return err == KW_ENOTFOUND ? KW_OK : err;
-	if (opening)
-		return void_opening(spool, txn, item, &pass);
+	if (opening) {
+		err = void_opening(spool, txn, item, &pass);
+		return err != KW_OK ? err : void_offer(spool, txn, &pass, KW_OFFER_OFFERED);
+	}
+	uint8_t was = pass.thread.record.state;
 	err = replay_without(spool, txn, item, &pass);
 	if (err != KW_OK)
 		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
@@ -343,7 +397,8 @@ enum kw_err spool_thread_void(struct spool *spool, MDB_txn *txn, const struct sp
 	 * turn there. */
 	if (!taken && item->thread_sequence + 1 == pass.thread.record.next)
 		pass.thread.record.next = item->thread_sequence;
-	return spool_thread_put(spool, txn, pass.key, &pass.thread);
+	err = spool_thread_put(spool, txn, pass.key, &pass.thread);
+	return err != KW_OK ? err : void_offer(spool, txn, &pass, was);
 }
 
 enum kw_err spool_thread_reminded(struct spool *spool, MDB_txn *txn, const struct spool_item *item, uint8_t step)

@@ -23,6 +23,7 @@
 #define AT_AGENCY 80u
 #define AT_CASE_REF 144u
 #define FLAG_FAILED 1u
+#define FLAG_UNCLAIMED 2u
 
 void spool_thread_encode(const struct spool_thread *thread, uint8_t *out)
 {
@@ -34,7 +35,7 @@ void spool_thread_encode(const struct spool_thread *thread, uint8_t *out)
 	out[AT_PARTY] = (uint8_t)record->party;
 	out[AT_STATE] = record->state;
 	out[AT_RISK] = (uint8_t)record->risk;
-	out[AT_FLAGS] = record->failed ? FLAG_FAILED : 0;
+	out[AT_FLAGS] = (uint8_t)((record->failed ? FLAG_FAILED : 0) | (thread->unclaimed ? FLAG_UNCLAIMED : 0));
 	out[AT_REMINDED] = thread->reminded;
 	kw_put_u64(out + AT_EXPECTED, record->expected);
 	kw_put_u64(out + AT_NEXT, record->next);
@@ -66,6 +67,7 @@ enum kw_err spool_thread_decode(struct kw_view bytes, struct spool_thread *out)
 		.next = kw_get_u64(in + AT_NEXT),
 		.opened_ms = (int64_t)kw_get_u64(in + AT_OPENED),
 		.changed_ms = (int64_t)kw_get_u64(in + AT_CHANGED)};
+	out->unclaimed = (in[AT_FLAGS] & FLAG_UNCLAIMED) != 0;
 	out->reminded = in[AT_REMINDED];
 	out->log_count = kw_get_u32(in + AT_LOG_COUNT);
 	out->number = kw_get_u64(in + AT_NUMBER);
@@ -168,18 +170,23 @@ void spool_follow_encode(const struct spool_follow *follow, uint8_t *out)
 	memcpy(out + 16, follow->agency.text, sizeof(follow->agency.text));
 	out[80] = (uint8_t)follow->kind;
 	out[81] = follow->state;
+	out[82] = (uint8_t)follow->what;
+	kw_put_u64(out + 83, follow->offer);
 }
 
 enum kw_err spool_follow_decode(struct kw_view bytes, struct spool_follow *out)
 {
 	const uint8_t *in = bytes.data;
 
-	if (bytes.size != SPOOL_FOLLOW_SIZE || in[16 + KW_NAME_SIZE_MAX] != '\0' || in[80] == KW_THREAD_NONE ||
-		in[80] >= KW_THREAD_KIND_COUNT)
+	if (bytes.size < SPOOL_FOLLOW_SIZE || in[16 + KW_NAME_SIZE_MAX] != '\0' || in[80] >= KW_THREAD_KIND_COUNT ||
+		in[82] >= SPOOL_FOLLOW_WHAT_COUNT)
 		return KW_ECORRUPT;
 	memcpy(out->thread_id.bytes, in, KW_ID_SIZE);
 	memcpy(out->agency.text, in + 16, sizeof(out->agency.text));
 	out->kind = (enum kw_thread_kind)in[80];
 	out->state = in[81];
+	out->what = (enum spool_follow_what)in[82];
+	out->offer = kw_get_u64(in + 83);
+	out->content = KW_VIEW(in + SPOOL_FOLLOW_SIZE, bytes.size - SPOOL_FOLLOW_SIZE);
 	return KW_OK;
 }

@@ -186,6 +186,7 @@ enum kw_err spool_upgrade(struct spool *spool)
 	KW_ASSERT(spool->numbers[N_SCHEMA] == SPOOL_SCHEMA_BEFORE_THREADS);
 	spool->numbers[N_NEXT_THREAD] = 1;
 	spool->numbers[N_NEXT_FOLLOW] = 1;
+	spool->numbers[N_NEXT_OFFER] = 1;
 	err = upgrade(spool, txn);
 	if (err == KW_OK)
 		return spool_mdb(mdb_txn_commit(txn));
