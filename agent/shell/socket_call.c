@@ -37,17 +37,18 @@ static void do_send(struct socket_conn *conn, Kinward__V1__LocalRequest *request
 		conn->socket->host.send(conn->socket->host.user, request->send, call);
 }
 
-static void do_attachment(struct socket_conn *conn, const Kinward__V1__LocalRequest *request)
+/* Hands a request to the host. hand NULL: this agent does no such thing. */
+static void do_host(struct socket_conn *conn, const Kinward__V1__LocalRequest *request,
+	void (*hand)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call))
 {
-	const struct socket_host *host = &conn->socket->host;
-	struct socket_call *call = host->attachment == NULL ? NULL : socket_call_new(conn, request->id);
+	struct socket_call *call = hand == NULL ? NULL : socket_call_new(conn, request->id);
 
-	if (host->attachment == NULL)
-		refuse_field(conn, request->id, "body", "This agent carries no attachments.");
+	if (hand == NULL)
+		refuse_field(conn, request->id, "body", "The request asks for nothing that this agent knows.");
 	else if (call == NULL)
 		socket_refuse(conn, request->id, KW_ENOMEM, &(struct socket_detail){0});
 	else
-		host->attachment(host->user, request, call);
+		hand(conn->socket->host.user, request, call);
 }
 
 static void call_done(struct spool_op *op, enum kw_err err)
@@ -282,7 +283,14 @@ static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *reques
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACH:
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_GET:
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENTS:
-		do_attachment(conn, request);
+		do_host(conn, request, conn->socket->host.attachment);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_SERVICES:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_PUBLISH:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_REFER:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_OFFERS:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_LEASE:
+		do_host(conn, request, conn->socket->host.service);
 		break;
 	default:
 		refuse_field(conn, request->id, "body", "The request asks for nothing that this agent knows.");
