@@ -45,6 +45,7 @@ test_packages=(
 	"nodejs:the JavaScript client"
 	"npm:the schema linter"
 	"strace:fault injection"
+	"libfaketime:a hub whose clock stands hours later"
 	"iproute2:network namespaces"
 	"procps:memory of a running daemon"
 	"ca-certificates:package downloads over TLS"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """From the schema's options to the validator's tables, and to the reference page. The build calls it:
 
-    rules.py --set SET --tables OUT.c --markdown OUT.md --html OUT.html
+    rules.py --set SET --tables OUT.c --comments OUT.c --markdown OUT.md --html OUT.html
 
 SET is what `protoc-c --include_imports --include_source_info --descriptor_set_out` wrote. Each breach of the schema's own
 rules is one line on standard error, and then nothing is written and the exit status is 1:
@@ -267,6 +267,38 @@ def tables(schema):
     return "\n".join(out)
 
 
+# What a comment says by a mark is said by the rule as well, and a sheet has times that people can read.
+MARK_SENTENCE = re.compile(r"(?:^|(?<=[.;:]) )(?:Required|Personal|Not personal)\.")
+
+
+def plain_comment(field):
+    """The comment of a field for a person who fills in a sheet."""
+    text = MARK_SENTENCE.sub("", field.comment).replace(", milliseconds since 1970", "").strip()
+    text = text.replace(", lines", ", line breaks allowed")
+    return text[:1].upper() + text[1:]
+
+
+def comments(schema):
+    """The text of comments.c."""
+    messages = [message for message in reach([schema.messages[SEALED_ROOTS[0]]]) if message.fields]
+    out = ["/* Made by proto/rules.py from proto/kinward/v1: change the comment where the field is. */", "",
+           '#include "proto/wire/comments.h"', ""]
+    out += ['#include "%s.pb-c.h"' % path[:-len(".proto")] for path in sorted({one.file.path for one in messages})]
+    for message in messages:
+        out += ["", "static const char *const %s[] = {" % snake(message.name).upper()]
+        out += ['\t"%s",' % plain_comment(field).replace("\\", "\\\\").replace('"', '\\"') for field in message.fields]
+        out.append("};")
+    out += ["", "static const struct {", "\tconst ProtobufCMessageDescriptor *type;", "\tconst char *const *comments;",
+            "} SETS[] = {"]
+    for message in messages:
+        name = snake(message.name)
+        out.append("\t{&kinward__v1__%s__descriptor, %s}," % (name, name.upper()))
+    out += ["};", "", "const char *kw_schema_comment(const ProtobufCMessageDescriptor *type, unsigned field)", "{",
+            "\tfor (unsigned i = 0; field < type->n_fields && i < sizeof(SETS) / sizeof(SETS[0]); i++)",
+            "\t\tif (SETS[i].type == type)", "\t\t\treturn SETS[i].comments[field];", "\treturn \"\";", "}", ""]
+    return "\n".join(out)
+
+
 def ways(schema, check):
     """{message name: how it travels, in words}"""
     def below(names):
@@ -293,6 +325,7 @@ def main():
     parser = argparse.ArgumentParser(description="the validator's tables and the schema's page, from the schema")
     parser.add_argument("--set", required=True, help="the descriptor set")
     parser.add_argument("--tables", help="C file to write")
+    parser.add_argument("--comments", help="C file of the fields' comments to write")
     parser.add_argument("--markdown", help="reference page to write")
     parser.add_argument("--html", help="the same as HTML")
     options = parser.parse_args()
@@ -308,6 +341,8 @@ def main():
         sys.exit(1)
     if options.tables:
         write(options.tables, tables(schema))
+    if options.comments:
+        write(options.comments, comments(schema))
     page = schema_page.Page(schema, ways(schema, check))
     if options.markdown:
         write(options.markdown, page.markdown())

@@ -8,22 +8,25 @@
 
 #include "proto/base/check.h"
 
-/* Options that every command takes; their values go to the call itself. */
+/* Options that every command takes, and those of every command that asks the agent; their values go to the call itself. */
 static const struct cli_option COMMON[] = {
-	{"json", NULL, "print JSON (protobuf's mapping), one value a line"},
+	{"json", NULL, "print JSON (protobuf's mapping), one value a line; errors too"},
+	{"help", NULL, "explain this command"},
+	{NULL, NULL, NULL},
+};
+static const struct cli_option ASKING[] = {
 	{"socket", "PATH", "the agent's socket (default $" KINWARD_SOCKET_ENV ", else " KINWARD_SOCKET_DEFAULT ")"},
 	{"timeout", "SECONDS", "wait at most so long for the agent (default 10)"},
-	{"help", NULL, "explain this command"},
 	{NULL, NULL, NULL},
 };
 
 static const char EXIT_CODES[] =
 	"Exit codes:\n"
 	"  0   done\n"
-	"  1   refused: the agent or a file's content said no; the message names the field\n"
+	"  1   refused: the agent, the hub or a file's content said no; the message names the field\n"
 	"  2   wrong command line\n"
 	"  3   the agent cannot be reached\n"
-	"  4   no such message, thread or file\n"
+	"  4   no such message, thread, file or folder\n"
 	"  75  not now: the same command may succeed later\n";
 
 static void help_options(FILE *out, const struct cli_option *options)
@@ -42,6 +45,8 @@ void cli_help(FILE *out)
 		    "Usage: kinward COMMAND [ARGUMENTS] [OPTIONS]      kinward COMMAND --help explains one command\n\n", out);
 	for (const struct cli_command *command = CLI_COMMANDS; command->name; command++)
 		(void)fprintf(out, "  %-14s %s\n", command->name, command->summary);
+	for (const struct cli_group *group = CLI_GROUPS; group->name; group++)
+		(void)fprintf(out, "\nkinward help %s: %s\n", group->name, group->summary);
 	(void)fputs("\nA first round trip:\n"
 		    "  kinward status                                  is the agent there, and online?\n"
 		    "  kinward keys                                    which agencies can I write to?\n"
@@ -53,8 +58,28 @@ void cli_help(FILE *out)
 		    "  kinward ack MESSAGE                             take it off the list of new ones\n\n"
 		    "Options of every command:\n", out);
 	help_options(out, COMMON);
+	help_options(out, ASKING);
 	(void)fputc('\n', out);
 	(void)fputs(EXIT_CODES, out);
+}
+
+void cli_help_group(FILE *out, const struct cli_group *group)
+{
+	size_t size = strlen(group->name);
+	(void)fprintf(out, "kinward %s: %s\n\nUsage:\n", group->name, group->summary);
+	for (const struct cli_command *command = CLI_COMMANDS; command->name; command++)
+		if (strncmp(command->name, group->name, size) == 0 && command->name[size] == ' ')
+			(void)fprintf(out, "  kinward %s%s%s [OPTIONS]\n      %s\n", command->name, command->args[0] ? " " : "",
+				command->args, command->summary);
+	(void)fprintf(out, "\nkinward %s COMMAND --help explains one.\n\n%s\n%s", group->name, group->details, EXIT_CODES);
+}
+
+const struct cli_group *cli_find_group(const char *name)
+{
+	for (const struct cli_group *group = CLI_GROUPS; group->name; group++)
+		if (strcmp(group->name, name) == 0)
+			return group;
+	return NULL;
 }
 
 void cli_help_command(FILE *out, const struct cli_command *command)
@@ -66,6 +91,23 @@ void cli_help_command(FILE *out, const struct cli_command *command)
 	help_options(out, command->options);
 	(void)fputs("\nOptions of every command:\n", out);
 	help_options(out, COMMON);
+	if (!command->local)
+		help_options(out, ASKING);
+	(void)fputc('\n', out);
+	(void)fputs(EXIT_CODES, out);
+}
+
+/* Field and text may hold bytes of the command line that are no UTF-8, which JSON cannot: they are escaped. */
+static void print_failure(FILE *out, const struct cli_failure *failure)
+{
+	char field[1024], text[2048];
+	cli_escape(field, sizeof(field), failure->field);
+	cli_escape(text, sizeof(text), failure->text);
+	json_t *error = json_pack("{s:s, s:s, s:s, s:b}", "code", failure->code, "field", field, "text", text, "retryable",
+		(int)failure->retryable);
+	if (error && failure->line)
+		(void)json_object_update_new(error, json_pack("{s:i, s:i}", "line", failure->line, "column", failure->column));
+	cli_print_json(out, json_pack("{s:o}", "error", error));
 }
 
 int cli_fail(struct cli_call *call, const struct cli_failure *failure)
@@ -78,8 +120,7 @@ int cli_fail(struct cli_call *call, const struct cli_failure *failure)
 	cli_print_text(call->err, failure->text);
 	(void)fputc('\n', call->err);
 	if (call->json)
-		cli_print_json(call->out, json_pack("{s:{s:s, s:s, s:s, s:b}}", "error", "code", failure->code, "field",
-			failure->field, "text", failure->text, "retryable", (int)failure->retryable));
+		print_failure(call->out, failure);
 	return failure->exit;
 }
 
@@ -92,8 +133,8 @@ int cli_fail_usage(struct cli_call *call, const char *format, ...)
 	va_end(args);
 	int code = cli_fail(call, &(struct cli_failure){.code = "usage", .field = "", .text = text, .exit = CLI_USAGE});
 	if (call->command)
-		(void)fprintf(call->err, "Usage: kinward %s %s [OPTIONS]; kinward %s --help explains it.\n",
-			call->command->name, call->command->args, call->command->name);
+		(void)fprintf(call->err, "Usage: kinward %s%s%s [OPTIONS]; kinward %s --help explains it.\n",
+			call->command->name, call->command->args[0] ? " " : "", call->command->args, call->command->name);
 	return code;
 }
 
@@ -125,7 +166,8 @@ int cli_fail_json(struct cli_call *call, enum kw_err err, const char *name, cons
 		(void)snprintf(text, sizeof(text), "%.200s, line %d column %d: %s", name, fault->line, fault->column, fault->rule);
 	else
 		(void)snprintf(text, sizeof(text), "%s (in %.200s)", fault->rule, name);
-	struct cli_failure failure = {.code = kw_err_name(err), .field = fault->path, .text = text, .exit = exit_of(err)};
+	struct cli_failure failure = {.code = kw_err_name(err), .field = fault->path, .text = text, .exit = exit_of(err),
+		.line = fault->line, .column = fault->column};
 	return cli_fail(call, &failure);
 }
 
@@ -232,6 +274,16 @@ enum kw_err cli_id_from(const char *text, uint8_t id[KW_ID_SIZE])
 	return KW_OK;
 }
 
+int cli_id_option(struct cli_call *call, const char *name, const char *text, uint8_t id[KW_ID_SIZE])
+{
+	static const uint8_t NONE[KW_ID_SIZE];
+	if (cli_id_from(text, id) != KW_OK)
+		return cli_fail_usage(call, "%s is an id of 32 hex digits", name);
+	if (memcmp(id, NONE, KW_ID_SIZE) == 0)
+		return cli_fail_usage(call, "%s is all zeros, which is no id: give 16 random bytes as 32 hex digits", name);
+	return CLI_OK;
+}
+
 enum kw_err cli_number_from(const char *text, uint64_t min, uint64_t max, uint64_t *out)
 {
 	size_t digits = strspn(text, "0123456789");
@@ -244,13 +296,31 @@ enum kw_err cli_number_from(const char *text, uint64_t min, uint64_t max, uint64
 	return KW_OK;
 }
 
+/* An option that every command has. */
+static int take_common(struct cli_call *call, const struct cli_option *option, const char *value, bool *help)
+{
+	uint64_t seconds = 0;
+	if (option == &COMMON[0]) {
+		call->json = true;
+	} else if (option == &COMMON[1]) {
+		*help = true;
+	} else if (option == &ASKING[0]) {
+		call->socket_path = value;
+	} else {
+		if (cli_number_from(value, 1, CLI_TIMEOUT_S_MAX, &seconds) != KW_OK)
+			return cli_fail_usage(call, "--timeout is 1 to %d seconds", CLI_TIMEOUT_S_MAX);
+		call->timeout_ms = (int)seconds * 1000;
+	}
+	return CLI_OK;
+}
+
 /* Takes one option whose name is argv[*i] without dashes; moves *i over its value. */
 static int take_option(struct cli_call *call, int argc, char **argv, int *i, bool *help)
 {
 	const char *name = argv[*i] + 2;
 	size_t size = strcspn(name, "=");
-	const struct cli_option *tables[2] = {call->command->options, COMMON};
-	for (int t = 0; t < 2; t++) {
+	const struct cli_option *tables[3] = {call->command->options, COMMON, call->command->local ? NULL : ASKING};
+	for (int t = 0; t < 3; t++) {
 		for (const struct cli_option *option = tables[t]; option && option->name; option++) {
 			if (strlen(option->name) != size || memcmp(option->name, name, size) != 0)
 				continue;
@@ -261,24 +331,13 @@ static int take_option(struct cli_call *call, int argc, char **argv, int *i, boo
 				return cli_fail_usage(call, "--%s needs a value: %s", option->name, option->metavar);
 			if (option->metavar && !value)
 				value = argv[*i];
-			if (t == 0) {
-				size_t index = (size_t)(option - tables[0]);
-				KW_ASSERT(index < CLI_OPTIONS_MAX);
-				if (call->option[index])
-					return cli_fail_usage(call, "--%s is given twice", option->name);
-				call->option[index] = value ? value : "";
-			} else if (option == &COMMON[0]) {
-				call->json = true;
-			} else if (option == &COMMON[1]) {
-				call->socket_path = value;
-			} else if (option == &COMMON[2]) {
-				uint64_t seconds = 0;
-				if (cli_number_from(value, 1, CLI_TIMEOUT_S_MAX, &seconds) != KW_OK)
-					return cli_fail_usage(call, "--timeout is 1 to %d seconds", CLI_TIMEOUT_S_MAX);
-				call->timeout_ms = (int)seconds * 1000;
-			} else {
-				*help = true;
-			}
+			if (t != 0)
+				return take_common(call, option, value, help);
+			size_t index = (size_t)(option - tables[0]);
+			KW_ASSERT(index < CLI_OPTIONS_MAX);
+			if (call->option[index])
+				return cli_fail_usage(call, "--%s is given twice", option->name);
+			call->option[index] = value ? value : "";
 			return CLI_OK;
 		}
 	}
@@ -314,33 +373,64 @@ static int parse(struct cli_call *call, int argc, char **argv, bool *help)
 	return CLI_OK;
 }
 
-static const struct cli_command *find_command(const char *name)
+const struct cli_command *cli_find_command(int count, char **words, int *used)
 {
-	for (const struct cli_command *command = CLI_COMMANDS; command->name; command++)
-		if (strcmp(command->name, name) == 0)
+	char two[64];
+	int n = count > 1 ? snprintf(two, sizeof(two), "%s %s", words[0], words[1]) : 0;
+	for (const struct cli_command *command = CLI_COMMANDS; command->name; command++) {
+		bool both = n > 0 && (size_t)n < sizeof(two) && strcmp(command->name, two) == 0;
+		if (both || (count > 0 && strcmp(command->name, words[0]) == 0)) {
+			*used = both ? 2 : 1;
 			return command;
+		}
+	}
 	return NULL;
+}
+
+/* A first word that is a group's, with nothing or nothing known behind it. */
+static int run_group(struct cli_call *call, const struct cli_group *group, const char *next)
+{
+	if (next && (strcmp(next, "--help") == 0 || strcmp(next, "-h") == 0)) {
+		cli_help_group(call->out, group);
+		return CLI_OK;
+	}
+	if (next && next[0] != '-')
+		return cli_fail_usage(call, "no such command: %s %s; kinward help %s lists them", group->name, next, group->name);
+	return cli_fail_usage(call, "say what to do; kinward help %s lists what there is", group->name);
+}
+
+/* Mistakes in front of the options are printed as JSON too for whoever asks for it. */
+static bool wants_json(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--json") == 0)
+			return true;
+	return false;
 }
 
 int cli_main(int argc, char **argv, FILE *out, FILE *err)
 {
-	struct cli_call call = {.timeout_ms = CLI_TIMEOUT_MS_DEFAULT, .out = out, .err = err};
-	const char *name = argc > 1 ? argv[1] : "";
-	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
-		name = "help";
-	else if (strcmp(name, "--version") == 0)
-		name = "version";
-	if (!name[0]) {
+	struct cli_call call = {.timeout_ms = CLI_TIMEOUT_MS_DEFAULT, .json = wants_json(argc, argv), .out = out, .err = err};
+	int used = 1;
+	if (argc < 2 || !argv[1][0]) {
 		cli_help(err);
 		return CLI_USAGE;
 	}
-	call.command = find_command(name);
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		cli_help(out);
+		return CLI_OK;
+	}
+	char version[] = "version";
+	if (strcmp(argv[1], "--version") == 0)
+		argv[1] = version;
+	const struct cli_group *group = cli_find_group(argv[1]);
+	call.command = cli_find_command(argc - 1, argv + 1, &used);
+	if (!call.command && group)
+		return run_group(&call, group, argc > 2 ? argv[2] : NULL);
 	if (!call.command)
-		return cli_fail_usage(&call, "no such command: %s; kinward help lists them", name);
-	if (call.command->raw)
-		return call.command->raw(argc - 1, argv + 1);
+		return cli_fail_usage(&call, "no such command: %s; kinward help lists them", argv[1]);
 	bool help = false;
-	int code = parse(&call, argc - 2, argv + 2, &help);
+	int code = parse(&call, argc - 1 - used, argv + 1 + used, &help);
 	if (code != CLI_OK)
 		return code;
 	if (help) {

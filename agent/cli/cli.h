@@ -22,6 +22,9 @@ enum cli_exit {
 	CLI_RETRY = 75        /* the same may succeed later (EX_TEMPFAIL) */
 };
 
+/* Where hubs and agents live unless --dir says otherwise. */
+#define CLI_HUB_FOLDER "/var/lib/kinward/hub"
+#define CLI_AGENT_FOLDER "/var/lib/kinward/agent"
 /* Options of one command, and files read at once. */
 #define CLI_OPTIONS_MAX 24u
 #define CLI_FILE_SIZE_MAX JSON_TEXT_SIZE_MAX
@@ -41,7 +44,7 @@ struct cli_option {
 struct cli_call;
 
 struct cli_command {
-	const char *name;
+	const char *name;    /* one word, or two with a blank in between */
 	const char *args;    /* its arguments, as the help shows them */
 	const char *summary; /* one line */
 	const char *details; /* paragraphs and examples, each line ended by \n */
@@ -49,8 +52,14 @@ struct cli_command {
 	int args_max;
 	const struct cli_option *options; /* ended by a row without name; may be NULL */
 	int (*run)(struct cli_call *call);
-	/* Set instead of run: a command that reads its own arguments, argv[0] being its name. */
-	int (*raw)(int argc, char **argv);
+	bool local;          /* asks no agent, so --socket and --timeout are no options of it */
+};
+
+/* Commands of two words, "hub init" and "hub add", have their first word explained too. */
+struct cli_group {
+	const char *name;
+	const char *summary; /* one line */
+	const char *details; /* as of a command */
 };
 
 /* One command as it was called. */
@@ -72,6 +81,10 @@ int cli_main(int argc, char **argv, FILE *out, FILE *err);
 /* The overview, or the help of one command. */
 void cli_help(FILE *out);
 void cli_help_command(FILE *out, const struct cli_command *command);
+void cli_help_group(FILE *out, const struct cli_group *group);
+/* A command or group by the first words of a list; *used says how many words its name has. NULL if there is none. */
+const struct cli_command *cli_find_command(int count, char **words, int *used);
+const struct cli_group *cli_find_group(const char *name);
 
 /* --- failing: each prints one error (as text on err, with --json also as an object on out) and returns the exit code */
 
@@ -83,6 +96,8 @@ struct cli_failure {
 	const char *text;
 	bool retryable;
 	int exit;
+	int line;          /* of a file, from 1; 0: none */
+	int column;
 };
 int cli_fail(struct cli_call *call, const struct cli_failure *failure);
 /* For an error of our own code; `text` NULL takes the error's own. */
@@ -107,6 +122,8 @@ int cli_fail_agent(struct cli_call *call, const struct kinward *agent, enum kw_e
 int cli_read_file(struct cli_call *call, const char *path, struct kw_buf *out);
 /* A 16-byte id written as 32 hex digits or as base64 (as --json prints them). KW_EFORMAT. */
 KW_MUST_USE enum kw_err cli_id_from(const char *text, uint8_t id[KW_ID_SIZE]);
+/* An id for a new message or thread, given by option `name`; 0, or CLI_USAGE after printing. All zeros is no id. */
+int cli_id_option(struct cli_call *call, const char *name, const char *text, uint8_t id[KW_ID_SIZE]);
 /* A decimal number within [min, max]. KW_EFIELD. */
 KW_MUST_USE enum kw_err cli_number_from(const char *text, uint64_t min, uint64_t max, uint64_t *out);
 /* A code by its name (codes_find); 0, or CLI_USAGE after printing the choices. `option` is what the message calls it. */
@@ -120,6 +137,8 @@ int cli_code_option(struct cli_call *call, const ProtobufCEnumDescriptor *type, 
 void cli_print_text(FILE *out, const char *text);
 /* The same into a string of at most size - 1 bytes, cut at a whole character. */
 void cli_escape(char *out, size_t size, const char *text);
+/* Is it UTF-8 as a message may hold it? */
+bool cli_is_utf8(const char *text);
 /* An id or digest in hex; "-" when it is empty. */
 void cli_print_hex(FILE *out, const ProtobufCBinaryData *bytes);
 /* "2025-03-01 14:05:09Z"; "-" for 0. */

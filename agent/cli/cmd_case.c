@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/cli/commands.h"
+#include "agent/cli/print_consent.h"
 #include "agent/shell/codes.h"
 
 /* kinward case list, show, timeline; kinward todo. A case is a thread with one other agency. */
@@ -214,11 +215,13 @@ static int ask_list(struct cli_call *call, Kinward__V1__LocalRequest *request, c
 	} else if (code == CLI_OK) {
 		for (size_t i = 0; i < reply->cases->n_cases; i++)
 			print_row(call->out, reply->cases->cases[i]);
+		for (size_t i = 0; i < reply->cases->n_consents; i++)
+			cli_print_consent(call->out, reply->cases->consents[i]);
 		if (reply->cases->next_after.len) {
 			(void)fputs("There are more: add --after ", call->err);
 			cli_print_hex(call->err, &reply->cases->next_after);
 			(void)fputc('\n', call->err);
-		} else if (reply->cases->n_cases == 0) {
+		} else if (reply->cases->n_cases == 0 && reply->cases->n_consents == 0) {
 			(void)fputs(nothing, call->err);
 		}
 	}

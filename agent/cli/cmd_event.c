@@ -110,8 +110,7 @@ static int find_target(struct cli_call *call, struct kinward *agent, struct targ
 	return code;
 }
 
-/* A time with its zone; a time without one means another hour to the other agency. */
-static bool parse_time(const char *text, int64_t *unix_ms)
+bool cli_time_from(const char *text, int64_t *unix_ms)
 {
 	struct tm parts = {0};
 	const char *rest = strptime(text, "%Y-%m-%dT%H:%M", &parts);
@@ -167,7 +166,7 @@ static int read_event(struct cli_call *call, Kinward__V1__ReferralEvent *event, 
 	if (call->option[POSITION] && !call->option[AUTHOR])
 		return cli_fail_usage(call, "--position needs --author");
 	if (call->option[AT]) {
-		if (!parse_time(call->option[AT], &parts->appointment.at_unix_ms))
+		if (!cli_time_from(call->option[AT], &parts->appointment.at_unix_ms))
 			return cli_fail_usage(call, "--appointment is a time with its zone: 2025-03-01T14:00+03:00 or ...Z");
 		parts->appointment.place = borrowed(call->option[PLACE]);
 		event->appointment = &parts->appointment;

@@ -11,8 +11,8 @@
 enum { AS, TO, FORMAT, AS_OF, DEFAULTS, STRICT, DRY_RUN, COLUMNS };
 
 const struct cli_option CLI_IMPORT_OPTIONS[] = {
-	[AS] = {"as", "KIND", "registration (default) or referral"},
-	[TO] = {"to", "AGENCY", "where referrals go"},
+	[AS] = {"as", "KIND", "registration (default), referral, or a message of kinward template --list"},
+	[TO] = {"to", "AGENCY", "where it goes, when a row does not say"},
 	[FORMAT] = {"format", "FORMAT", "csv or primero; default: primero if the file begins with { or ["},
 	[AS_OF] = {"as-of", "DATE", "day on which ages were true, where a row does not say: YYYY-MM-DD"},
 	[DEFAULTS] = {"default", "LIST", "column=value,column=value for what the file lacks"},
@@ -208,8 +208,6 @@ static int read_job(struct cli_call *call, struct import_job *job)
 	bool referral = strcmp(as, "referral") == 0;
 	job->kind = referral ? IMPORT_REFERRAL : IMPORT_REGISTRATION;
 	job->dry_run = call->option[DRY_RUN] != NULL;
-	if (!referral && strcmp(as, "registration") != 0)
-		return cli_fail_usage(call, "--as is registration or referral");
 	if (strcmp(format, "csv") != 0 && strcmp(format, "primero") != 0)
 		return cli_fail_usage(call, "--format is csv or primero");
 	if (call->option[COLUMNS])
@@ -241,8 +239,23 @@ static int run_import(struct cli_call *call, struct import_job *job, struct kw_v
 	return job->agent.fd < 0 ? CLI_UNREACHABLE : code;
 }
 
+/* What is neither of the two goes by the columns of kinward template. */
+static int run_table(struct cli_call *call)
+{
+	static const int NOT_HERE[] = {FORMAT, AS_OF, DEFAULTS, STRICT, COLUMNS};
+	for (size_t i = 0; i < sizeof(NOT_HERE) / sizeof(NOT_HERE[0]); i++)
+		if (call->option[NOT_HERE[i]])
+			return cli_fail_usage(call, "--%s is for --as registration and --as referral", CLI_IMPORT_OPTIONS[NOT_HERE[i]].name);
+	if (call->arg_count == 0)
+		return cli_fail_usage(call, "something is missing: FILE");
+	return cli_import_table(call, &(struct cli_table_import){.as = call->option[AS], .to = call->option[TO],
+		.dry_run = call->option[DRY_RUN] != NULL});
+}
+
 int cli_run_import(struct cli_call *call)
 {
+	if (call->option[AS] && strcmp(call->option[AS], "registration") != 0 && strcmp(call->option[AS], "referral") != 0)
+		return run_table(call);
 	struct import_job job = {.call = call, .agent = {.fd = -1}};
 	struct kw_buf text;
 	int code = read_job(call, &job);

@@ -190,6 +190,60 @@ int cli_run_show(struct cli_call *call)
 	return code;
 }
 
+/* Which of the ids the agent has. */
+struct known {
+	size_t count;
+	const char *unknown; /* the first that it has not, as it was given */
+};
+
+/* Moves the ids of messages that the agent has to the front. It acknowledges what it knows and says nothing of the rest,
+ * and a mistyped id must not look like one that is done. */
+static int sort_known(struct cli_call *call, struct kinward *agent, ProtobufCBinaryData *views, struct known *known)
+{
+	for (int i = 0; i < call->arg_count; i++) {
+		Kinward__V1__ShowRequest show = KINWARD__V1__SHOW_REQUEST__INIT;
+		Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
+		Kinward__V1__LocalReply *reply = NULL;
+		show.message_id = views[i];
+		request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_SHOW;
+		request.show = &show;
+		enum kw_err err = kinward_ask(agent, &request, &reply);
+		if (err != KW_OK)
+			return cli_fail_agent(call, agent, err);
+		const Kinward__V1__LocalError *refusal = kinward_refusal(reply);
+		if (!refusal || kw_err_from_name(refusal->code) != KW_ENOTFOUND)
+			views[known->count++] = views[i];
+		else if (!known->unknown)
+			known->unknown = call->args[i];
+		kinward_reply_free(reply);
+	}
+	return CLI_OK;
+}
+
+static int print_acked(struct cli_call *call, const Kinward__V1__AckReply *acked, const struct known *known)
+{
+	if (call->json)
+		return cli_print_message_json(call, &acked->base);
+	(void)fprintf(call->out, "%u acknowledged", acked->count);
+	if (acked->count < known->count)
+		(void)fprintf(call->out, "; %zu were on no list: acknowledged before, or sent and not dead",
+			known->count - acked->count);
+	(void)fputc('\n', call->out);
+	return CLI_OK;
+}
+
+static int fail_unknown(struct cli_call *call, const struct known *known)
+{
+	char text[200];
+	size_t more = (size_t)call->arg_count - known->count - 1;
+	(void)snprintf(text, sizeof(text), "the agent has no message %.80s", known->unknown);
+	if (more > 0)
+		(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), ", nor %zu more of these", more); /* fits */
+	(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "; kinward inbox --all lists what it has"); /* fits */
+	return cli_fail(call, &(struct cli_failure){.code = kw_err_name(KW_ENOTFOUND), .field = "MESSAGE", .text = text,
+		.exit = CLI_NOT_FOUND});
+}
+
 int cli_run_ack(struct cli_call *call)
 {
 	static uint8_t ids[CLI_ACK_MAX][KW_ID_SIZE];
@@ -198,22 +252,25 @@ int cli_run_ack(struct cli_call *call)
 	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
 	Kinward__V1__LocalReply *reply = NULL;
 	struct kinward agent = {.fd = -1};
+	struct known known = {.count = 0};
 	for (int i = 0; i < call->arg_count; i++) {
 		if (cli_id_from(call->args[i], ids[i]) != KW_OK)
 			return cli_fail_usage(call, "MESSAGE is an id of 32 hex digits, as kinward inbox prints them");
 		views[i] = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = ids[i]};
 	}
-	ack.n_message_ids = (size_t)call->arg_count;
 	ack.message_ids = views;
 	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_ACK;
 	request.ack = &ack;
 	int code = cli_connect(call, &agent);
 	if (code == CLI_OK)
+		code = sort_known(call, &agent, views, &known);
+	ack.n_message_ids = known.count;
+	if (code == CLI_OK && known.count > 0)
 		code = cli_ask(call, &agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_ACKED, &reply);
-	if (code == CLI_OK && call->json)
-		code = cli_print_message_json(call, &reply->acked->base);
-	else if (code == CLI_OK)
-		(void)fprintf(call->out, "%u acknowledged\n", reply->acked->count);
+	if (code == CLI_OK && reply)
+		code = print_acked(call, reply->acked, &known);
+	if (code == CLI_OK && known.count < (size_t)call->arg_count)
+		code = fail_unknown(call, &known);
 	kinward_reply_free(reply);
 	kinward_close(&agent);
 	return code;

@@ -22,7 +22,7 @@ const struct cli_option CLI_SEND_OPTIONS[] = {
 	[SERVICE] = {"service", "CODE", "service asked for, such as shelter or health_medical"},
 	[RISK] = {"risk", "CODE", "high, medium or low"},
 	[REASON] = {"reason", "TEXT", "why the service is needed"},
-	[CASE_REF] = {"case-ref", "TEXT", "pseudonym of the case for this pair of agencies"},
+	[CASE_REF] = {"case-ref", "TEXT", "the case at both agencies: a pseudonym for this pair, not your own case number"},
 	[NAME] = {"name", "TEXT", "the child's name, parts in the order they are said"},
 	[CODE] = {"code", "TEXT", "a code in place of the name"},
 	[AGE] = {"age", "YEARS", "the child's age today"},
@@ -92,6 +92,36 @@ static const char *option_of(const char *column, char out[64])
 	return column;
 }
 
+/* The same for a field of the message, such as children[0].age.years, which is a column's path or below it. */
+static const char *option_of_field(const char *field, char out[64])
+{
+	char path[128];
+	size_t used = 0;
+	for (; *field && used + 1 < sizeof(path); field++)
+		if (*field != ']')
+			path[used++] = *field == '[' ? '.' : *field;
+	path[used] = '\0';
+	const struct import_columns *known = import_columns(IMPORT_REFERRAL);
+	for (size_t i = 0; i < COLUMN_COUNT; i++) {
+		const struct import_column *column = import_column_find(known, COLUMNS[i].column);
+		size_t size = column ? strlen(column->path) : 0;
+		if (size > 0 && strncmp(path, column->path, size) == 0 && (path[size] == '\0' || path[size] == '.'))
+			return option_of(COLUMNS[i].column, out);
+	}
+	return NULL;
+}
+
+/* Free text of a terminal that speaks another character set would be refused far from here, and by no name. */
+static int check_text(struct cli_call *call)
+{
+	char option[64];
+	for (size_t i = 0; i < COLUMN_COUNT; i++)
+		if (call->option[COLUMNS[i].option] && !cli_is_utf8(call->option[COLUMNS[i].option]))
+			return fail_field(call, option_of(COLUMNS[i].column, option),
+				"must be UTF-8 text; set the terminal's character set to UTF-8, or send a file with --referral");
+	return CLI_OK;
+}
+
 /* A referral from options. Consent is what the caller says: given to both purposes with --consent-from alone, not given
  * with an override. */
 static int referral_from_options(struct cli_call *call, ProtobufCMessage **out)
@@ -117,11 +147,17 @@ static int referral_from_options(struct cli_call *call, ProtobufCMessage **out)
 	struct json_fault json_fault;
 	json_t *root = NULL;
 	char option[64];
+	int code = check_text(call);
+	if (code != CLI_OK)
+		return code;
 	enum kw_err err = import_row_json(&options, &row, &root, local_id, &fault);
 	if (err != KW_OK)
 		return fail_field(call, option_of(fault.column, option), fault.rule);
 	err = json_map_read(&kinward__v1__referral_request__descriptor, root, out, &json_fault);
 	json_decref(root);
+	const char *named = err == KW_EFIELD ? option_of_field(json_fault.path, option) : NULL;
+	if (named)
+		return fail_field(call, named, json_fault.rule);
 	return err == KW_OK ? CLI_OK : cli_fail_json(call, err, "the options", &json_fault);
 }
 
@@ -170,8 +206,9 @@ static int read_envelope_options(struct cli_call *call, Kinward__V1__SendRequest
 {
 	uint64_t hours = 0;
 	if (call->option[THREAD]) {
-		if (cli_id_from(call->option[THREAD], thread) != KW_OK)
-			return cli_fail_usage(call, "--thread is an id of 32 hex digits");
+		int code = cli_id_option(call, "--thread", call->option[THREAD], thread);
+		if (code != CLI_OK)
+			return code;
 		send->thread_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = thread};
 	}
 	if (call->option[LIFETIME]) {
@@ -194,6 +231,11 @@ int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequ
 {
 	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
 	Kinward__V1__LocalReply *reply = NULL;
+	static const uint8_t NONE[KW_ID_SIZE];
+	const ProtobufCBinaryData *id = &send->content->message_id;
+	/* Also those of a file, of an event and of an import. */
+	if (id->len == KW_ID_SIZE && memcmp(id->data, NONE, KW_ID_SIZE) == 0)
+		return fail_field(call, "message_id", "is all zeros, which is no id: give 16 random bytes, or leave it out");
 	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_SEND;
 	request.send = send;
 	int code = cli_ask(call, agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_SENT, &reply);
@@ -227,7 +269,10 @@ static int check_body(struct cli_call *call, const Kinward__V1__Content *content
 		return CLI_OK; /* the agent checks every kind */
 	if (kw_message_validate(&content->referral_request->base, "", &fault) == KW_OK)
 		return CLI_OK;
-	return fail_field(call, fault.field, fault.rule);
+	char option[64];
+	bool from_file = call->option[REFERRAL] || call->option[CONTENT];
+	const char *named = from_file ? NULL : option_of_field(fault.field, option);
+	return fail_field(call, named ? named : fault.field, fault.rule);
 }
 
 /* Sends with one more attachment than the referral names; the list is put back, because the referral owns it. */
@@ -264,8 +309,8 @@ int cli_run_send(struct cli_call *call)
 	struct kinward agent = {.fd = -1};
 	uint8_t thread[KW_ID_SIZE], id[KW_ID_SIZE];
 	int code = read_envelope_options(call, &send, thread);
-	if (code == CLI_OK && call->option[MESSAGE_ID] && cli_id_from(call->option[MESSAGE_ID], id) != KW_OK)
-		code = cli_fail_usage(call, "--message-id is an id of 32 hex digits");
+	if (code == CLI_OK && call->option[MESSAGE_ID])
+		code = cli_id_option(call, "--message-id", call->option[MESSAGE_ID], id);
 	if (code == CLI_OK)
 		code = read_content(call, &content, &body);
 	if (code == CLI_OK)

@@ -1,8 +1,8 @@
 #include "agent/cli/commands.h"
-#include "agent/cli/enrol.h"
-#include "agent/cli/hub.h"
 
 #include <string.h>
+
+#include "agent/shell/keys.h"
 
 static int run_version(struct cli_call *call)
 {
@@ -19,20 +19,23 @@ static int run_help(struct cli_call *call)
 		cli_help(call->out);
 		return CLI_OK;
 	}
-	for (const struct cli_command *command = CLI_COMMANDS; command->name; command++) {
-		if (strcmp(command->name, call->args[0]) == 0 && command->run) {
-			cli_help_command(call->out, command);
-			return CLI_OK;
-		}
-	}
-	return cli_fail_usage(call, "no such command: %s; kinward help lists them", call->args[0]);
+	int used = 0;
+	const struct cli_command *command = cli_find_command(call->arg_count, call->args, &used);
+	const struct cli_group *group = cli_find_group(call->args[0]);
+	if (command)
+		cli_help_command(call->out, command);
+	else if (group)
+		cli_help_group(call->out, group);
+	else
+		return cli_fail_usage(call, "no such command: %s; kinward help lists them", call->args[0]);
+	return CLI_OK;
 }
 
 static const char SEND_DETAILS[] =
 	"The message is sealed to AGENCY on this machine and lies in the outbox when this command returns; it leaves by\n"
 	"itself, now or when the hub is reachable again. A high-risk referral travels before all others.\n\n"
 	"  kinward send agency-b --referral referral.json\n"
-	"  kinward send agency-b --service shelter --risk high --case-ref A-17 --code A-17 --age 9 --sex female \\\n"
+	"  kinward send agency-b --service shelter --risk high --case-ref R-2041 --code C-17 --age 9 --sex female \\\n"
 	"      --reason \"Alone since Monday\" --referrer \"Jo Bol\" --consent-from caregiver\n"
 	"  kinward send agency-b --service shelter ... --dry-run     print the JSON, to edit and send with --content\n\n"
 	"--consent-from says that consent was given to the service and to sharing with this agency. Without consent, name\n"
@@ -40,13 +43,25 @@ static const char SEND_DETAILS[] =
 
 static const char EVENT_DETAILS[] =
 	"Tells the other agency of a thread what has become of the referral. The receiver says acknowledged, accepted,\n"
-	"scheduled, in_progress, completed, rejected, onward_proposed, need_info, no_show, not_provided; the sender says\n"
-	"acknowledged (which answers need_info or onward_proposed), closed, cancel_requested, consent_withdrawn. What the case\n"
-	"does not allow now is refused, with what it does; kinward case show names its state.\n\n"
+	"scheduled, in_progress, completed, rejected, onward_proposed, need_info, no_show, not_provided, cancelled; the sender\n"
+	"says acknowledged (which answers need_info or onward_proposed), closed, cancel_requested, consent_withdrawn. What the case\n"
+	"does not allow now is refused, with what it does; kinward case show names its state. 5f2c...09 below stands for a whole\n"
+	"id of 32 hex digits.\n\n"
 	"  kinward event 5f2c...09 accepted --author \"Sara Lado\"\n"
 	"  kinward event 5f2c...09 scheduled --appointment 2025-03-01T14:00+03:00 --place \"Clinic 2\"\n"
 	"  kinward event 5f2c...09 rejected --reason no_capacity --note \"Beds again from Friday\"\n"
 	"  kinward event 5f2c...09 closed --feedback \"Mother told by phone\"\n";
+
+static const char ATTACH_DETAILS[] =
+	"Seals FILE (at most 64 MiB) for AGENCY and prints the reference that a message names it by. The sealed file leaves by\n"
+	"itself, behind all messages, and goes on where it was after a cut or a restart. For a second agency attach it again.\n\n"
+	"  kinward attach agency-b photo.jpg --json               the reference, for \"attachments\" in a message's JSON\n"
+	"  kinward send agency-b --referral r.json --attach photo.jpg      both in one go\n";
+
+static const char ATTACHMENT_DETAILS[] =
+	"Opens an attachment that a received message names and writes it to a file that must not be there yet. DIGEST is what\n"
+	"kinward show prints in the message. Exit code 75: it has not arrived yet.\n\n"
+	"  kinward attachment get 5f2c...09 --out photo.jpg\n";
 
 static const char CASE_DETAILS[] =
 	"A case is a thread: what was sent and said between us and one other agency about one request.\n\n"
@@ -63,16 +78,21 @@ static const char TODO_DETAILS[] =
 	"  kinward todo\n"
 	"  kinward todo --json | your-program\n";
 
-static const char ATTACH_DETAILS[] =
-	"Seals FILE (at most 64 MiB) for AGENCY and prints the reference that a message names it by. The sealed file leaves by\n"
-	"itself, behind all messages, and goes on where it was after a cut or a restart. For a second agency attach it again.\n\n"
-	"  kinward attach agency-b photo.jpg --json               the reference, for \"attachments\" in a message's JSON\n"
-	"  kinward send agency-b --referral r.json --attach photo.jpg      both in one go\n";
+static const char TRANSFER_OFFER_DETAILS[] =
+	"Offers the case to AGENCY, which owns it from the moment it accepts, and not before. While the offer is open, the same\n"
+	"case cannot be offered to another agency. kinward case show tells who owns it.\n\n"
+	"  kinward transfer offer agency-b --summary case.json --case-ref K-17 --reason relocation --risk medium \\\n"
+	"      --caseworker \"Sara Lado\" --child-informed yes --consent-from caregiver\n"
+	"  kinward transfer offer agency-b --offer offer.json\n"
+	"  kinward transfer offer agency-b --offer offer.json --thread 77ab...41     answers their request\n";
 
-static const char ATTACHMENT_DETAILS[] =
-	"Opens an attachment that a received message names and writes it to a file that must not be there yet. DIGEST is what\n"
-	"kinward show prints in the message. Exit code 75: it has not arrived yet.\n\n"
-	"  kinward attachment get 5f2c...09 --out photo.jpg\n";
+static const char CONSENT_WITHDRAW_DETAILS[] =
+	"Asks every agency that holds the case from us to erase it, or with --restrict not to use it any more; those to which it\n"
+	"passed the case on are asked by it. Our own copy here is erased at once. What each says, and who has not answered, is in\n"
+	"kinward consent list and, until all have, in kinward todo. An agency that is offline is asked when it comes back.\n"
+	"Copies in your own case system, and backups, are yours to erase.\n\n"
+	"  kinward consent withdraw --case-ref R-2041 --from caregiver\n"
+	"  kinward consent withdraw --thread 77ab...41 --purpose tracing,public_photo --restrict\n";
 
 static const char IMPORT_DETAILS[] =
 	"Reads CSV (also with ; or tabs, as spreadsheets write it) or cases as Primero exports them in JSON. A row that breaks\n"
@@ -81,7 +101,24 @@ static const char IMPORT_DETAILS[] =
 	"  kinward import primero.json --dry-run\n"
 	"  kinward import referrals.csv --as referral --to agency-b\n"
 	"  kinward import cases.csv --default consent_source=caregiver,care_arrangement=kinship\n"
-	"  kinward import --columns                                  which columns are known\n";
+	"  kinward import --columns                                  which columns are known\n\n"
+	"Any other message comes from a CSV file with the columns of kinward template, whole or not at all: every fault is\n"
+	"named with its row and column, the first 100 of them, and nothing is sent unless every row is good. A message's id\n"
+	"comes from its content, agency, thread and #group, so after a cut the same command sends only what is missing; to send\n"
+	"the same content again, give it another #group. At most 100,000 rows, 2,048 columns, 8,192 bytes a cell, 64 MiB.\n\n"
+	"  kinward import week.csv --as SeparationReport --to coordination\n"
+	"  kinward import week.csv --as SeparationReport --dry-run   check it; with --json also print the messages\n";
+
+static const char TEMPLATE_DETAILS[] =
+	"The first row names the columns, the second says what to write into each; rows that begin with # are left out when the\n"
+	"file is imported. One row is one message, and name.parts[1], name.parts[2] and so on are its parts, as many as needed.\n"
+	"A column with [] is a list with one part a row: rows with the same word in #group form one message.\n\n"
+	"  kinward template --list                                   which messages there are\n"
+	"  kinward template SeparationReport > week.csv\n"
+	"  kinward template ReferralRequest --rows children --excel --separator ';' > referrals.csv\n"
+	"  kinward template ReferralRequest --list                   read what each column means\n"
+	"  kinward template ReferralRequest --fill referral.json     a message as rows; cells that a spreadsheet would run as\n"
+	"                                                            a formula begin with ', which kinward import takes off\n";
 
 static const char VALIDATE_DETAILS[] =
 	"Checks messages in JSON against the rules of the schema, as the agent does before it sends one; no agent is needed.\n"
@@ -102,6 +139,55 @@ static const char SURVEILLANCE_DETAILS[] =
 	"years and reports within four weeks. What one of them does not say counts as no difference. A person decides.\n\n"
 	"  kinward surveillance candidates --since 2026-W40\n";
 
+static const char AGENT_INIT_DETAILS[] =
+	"Makes this agency's keys and enrols it with the single-use code from the hub's operator. Writes the state directory\n"
+	"with keys, certificates, directory and agent.yaml, and prints the agency's identity fingerprint: the operator sees\n"
+	"the same with kinward hub list.\n\n"
+	"  kinward agent init KW1-... --passphrase-file /etc/kinward/passphrase\n"
+	"  kinward-agent " CLI_AGENT_FOLDER "/agent.yaml\n\n"
+	"Without --passphrase-file the passphrase of the key file comes from $" KEYS_PASSPHRASE_ENV ", else it is asked.\n";
+
+static const char HUB_INIT_DETAILS[] =
+	"Makes root, issuer and server keys, an empty signed directory and broker.yaml in one folder. The address goes into every\n"
+	"code: it is what agencies dial.\n\n"
+	"  kinward hub init --name ke-hub --address hub.example.org:7443\n"
+	"  kinward-broker " CLI_HUB_FOLDER "/broker.yaml\n"
+	"  kinward hub init --dir /tmp/hub --name test --listen 127.0.0.1:7443\n";
+
+static const char HUB_ADD_DETAILS[] =
+	"Prints a code that works once, within 72 hours; give it to the agency by a way that you trust. The broker need not be\n"
+	"restarted.\n\n"
+	"  kinward hub add agency-a\n"
+	"  kinward hub add agency-a --qr\n";
+
+static const char HUB_LIST_DETAILS[] =
+	"One line an agency: its name and its identity fingerprint, SHA-256 in hex, the same that kinward agent init and\n"
+	"kinward keys print at the agency. Compare them by telephone after each enrolment.\n\n"
+	"  kinward hub list\n"
+	"  kinward hub list --json\n";
+
+const struct cli_group CLI_GROUPS[] = {
+	{"hub", "set up a hub and enrol agencies, on the hub's machine",
+		"  kinward hub init --name ke-hub --address hub.example.org:7443\n"
+		"  kinward hub add agency-a\n"
+		"  kinward hub list\n"},
+	{"consent", "withdraw consent to share, and see that every holder has erased",
+		"  kinward consent withdraw --case-ref R-2041\n"
+		"  kinward consent list                            who has answered, and who has not\n"
+		"  kinward consent erase 77ab...41                 a holder's answer, where agent.yaml says erase: manual\n"
+		"  kinward consent retain 77ab...41 --ground court_order\n"},
+	{"transfer", "move a case to another agency, which then owns it",
+		"  kinward transfer offer agency-b --summary case.json ...     the owner\n"
+		"  kinward transfer request agency-a --case-ref K-17 ...       the would-be owner\n"
+		"  kinward transfer accept 77ab...41 --caseworker \"Peter Wani\"\n"
+		"  kinward transfer reject 77ab...41 --refusal no_capacity\n"
+		"  kinward transfer withdraw 77ab...41                         unless it was accepted\n"
+		"  kinward transfer confirm 77ab...41 --meeting 2025-03-01T14:00+03:00\n"
+		"  kinward transfer complete 77ab...41                         the former owner closes its file\n"},
+	{"agent", "set up an agency's agent, on the agency's machine", "  kinward agent init KW1-...\n"},
+	{NULL, NULL, NULL},
+};
+
 const struct cli_command CLI_COMMANDS[] = {
 	{.name = "send", .args = "AGENCY", .summary = "Send a referral, or any message, to another agency",
 		.details = SEND_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_SEND_OPTIONS, .run = cli_run_send},
@@ -113,7 +199,7 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "show", .args = "MESSAGE", .summary = "Show one message with its content",
 		.details = "  kinward show 5f2c...09\n", .args_min = 1, .args_max = 1, .run = cli_run_show},
 	{.name = "ack", .args = "MESSAGE...", .summary = "Take messages off the list of new ones, or of dead letters",
-		.details = "This tells nobody else; kinward event does.\n\n  kinward ack 5f2c...09 77ab...41\n", .args_min = 1,
+		.details = "This tells nobody else; kinward event does. An id that the agent has not is named, and the exit code is 4.\n\n  kinward ack 5f2c...09 77ab...41\n", .args_min = 1,
 		.args_max = CLI_ACK_MAX, .run = cli_run_ack},
 	{.name = "event", .args = "MESSAGE|THREAD STATE", .summary = "Answer: tell the other agency a referral's new state",
 		.details = EVENT_DETAILS, .args_min = 2, .args_max = 2, .options = CLI_EVENT_OPTIONS, .run = cli_run_event},
@@ -121,10 +207,49 @@ const struct cli_command CLI_COMMANDS[] = {
 		.details = CASE_DETAILS, .args_min = 1, .args_max = 2, .options = CLI_CASE_OPTIONS, .run = cli_run_case},
 	{.name = "todo", .args = "", .summary = "What waits for us, the most overdue first", .details = TODO_DETAILS,
 		.options = CLI_TODO_OPTIONS, .run = cli_run_todo},
+	{.name = "consent withdraw", .args = "", .summary = "Withdraw consent: every holder erases the case, or restricts it",
+		.details = CONSENT_WITHDRAW_DETAILS, .options = CLI_CONSENT_WITHDRAW_OPTIONS, .run = cli_run_consent_withdraw},
+	{.name = "consent list", .args = "", .summary = "Who was asked to erase what, and what came of it",
+		.details = "Those without an answer come first.\n\n  kinward consent list --open\n  kinward consent list --case-ref R-2041\n",
+		.options = CLI_CONSENT_LIST_OPTIONS, .run = cli_run_consent_list},
+	{.name = "consent erase", .args = "THREAD", .summary = "Erase what another agency asks us to, and tell it",
+		.details = "  kinward consent erase 77ab...41\n", .args_min = 1, .args_max = 1, .run = cli_run_consent_erase},
+	{.name = "consent retain", .args = "THREAD", .summary = "Keep what another agency asks us to erase, by a law",
+		.details = "It can still be erased later with kinward consent erase.\n\n"
+			   "  kinward consent retain 77ab...41 --ground investigation --until 2026-12-31T00:00Z\n", .args_min = 1, .args_max = 1,
+		.options = CLI_CONSENT_RETAIN_OPTIONS, .run = cli_run_consent_retain},
+	{.name = "transfer offer", .args = "AGENCY", .summary = "Offer a case to the agency that shall own it",
+		.details = TRANSFER_OFFER_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_TRANSFER_OFFER_OPTIONS,
+		.run = cli_run_transfer_offer},
+	{.name = "transfer request", .args = "AGENCY", .summary = "Ask the owner for a case",
+		.details = "  kinward transfer request agency-a --case-ref K-17 --reason request --risk low --caseworker \"Peter Wani\"\n",
+		.args_min = 1, .args_max = 1, .options = CLI_TRANSFER_REQUEST_OPTIONS, .run = cli_run_transfer_request},
+	{.name = "transfer acknowledge", .args = "THREAD", .summary = "Say that a person has seen the offer",
+		.details = "  kinward transfer acknowledge 77ab...41\n", .args_min = 1, .args_max = 1,
+		.options = CLI_TRANSFER_SIMPLE_OPTIONS, .run = cli_run_transfer_acknowledge},
+	{.name = "transfer accept", .args = "THREAD", .summary = "Take the case: from now on it is ours",
+		.details = "  kinward transfer accept 77ab...41 --caseworker \"Peter Wani\" --new-case-ref J-3\n", .args_min = 1, .args_max = 1,
+		.options = CLI_TRANSFER_ACCEPT_OPTIONS, .run = cli_run_transfer_accept},
+	{.name = "transfer reject", .args = "THREAD", .summary = "Do not take the case, or do not give it when asked for it",
+		.details = "  kinward transfer reject 77ab...41 --refusal no_capacity\n", .args_min = 1, .args_max = 1,
+		.options = CLI_TRANSFER_REJECT_OPTIONS, .run = cli_run_transfer_reject},
+	{.name = "transfer withdraw", .args = "THREAD", .summary = "Take an offer or a request back",
+		.details = "An offer is back when the other agent says WITHDRAWN, which it does by itself unless the case was accepted.\n\n"
+			   "  kinward transfer withdraw 77ab...41\n", .args_min = 1, .args_max = 1,
+		.options = CLI_TRANSFER_SIMPLE_OPTIONS, .run = cli_run_transfer_withdraw},
+	{.name = "transfer confirm", .args = "THREAD", .summary = "Say that the handover is done",
+		.details = "  kinward transfer confirm 77ab...41 --meeting 2025-03-01T14:00+03:00 --place \"Clinic 2\"\n", .args_min = 1,
+		.args_max = 1, .options = CLI_TRANSFER_CONFIRM_OPTIONS, .run = cli_run_transfer_confirm},
+	{.name = "transfer complete", .args = "THREAD", .summary = "Say that our file of a case that was ours is closed",
+		.details = "  kinward transfer complete 77ab...41\n", .args_min = 1, .args_max = 1,
+		.options = CLI_TRANSFER_SIMPLE_OPTIONS, .run = cli_run_transfer_complete},
 	{.name = "watch", .args = "", .summary = "Print each new message as it comes",
 		.details = "Those not acknowledged come first; one that is never acknowledged comes again each time.\n\n"
 			   "  kinward watch --json | your-program\n", .options = CLI_WATCH_OPTIONS, .run = cli_run_watch},
-	{.name = "import", .args = "FILE", .summary = "Import registrations or referrals from CSV or Primero's JSON",
+	{.name = "template", .args = "MESSAGE", .summary = "Print a CSV file to fill in for any message",
+		.details = TEMPLATE_DETAILS, .args_min = 0, .args_max = 1, .options = CLI_TEMPLATE_OPTIONS,
+		.run = cli_run_template},
+	{.name = "import", .args = "FILE", .summary = "Import any message from CSV, or registrations from Primero's JSON",
 		.details = IMPORT_DETAILS, .args_min = 0, .args_max = 1, .options = CLI_IMPORT_OPTIONS, .run = cli_run_import},
 	{.name = "validate", .args = "FILE|FOLDER...", .summary = "Check messages in JSON files, without an agent",
 		.details = VALIDATE_DETAILS, .args_min = 1, .args_max = CLI_FILES_MAX, .options = CLI_VALIDATE_OPTIONS,
@@ -149,9 +274,18 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "keys", .args = "", .summary = "Our fingerprints, and the agencies we can send to",
 		.details = "Compare fingerprints by telephone before the first case goes to a new agency.\n\n  kinward keys\n",
 		.run = cli_run_keys},
-	{.name = "agent", .args = "init CODE", .summary = "Set up an agent with its hub's code", .details = "", .raw = cli_agent},
-	{.name = "hub", .args = "init|add|list", .summary = "Set up a hub and enrol agencies", .details = "", .raw = cli_hub},
-	{.name = "version", .args = "", .summary = "Print the version", .details = "", .run = run_version},
-	{.name = "help", .args = "[COMMAND]", .summary = "Explain a command", .details = "", .args_max = 1, .run = run_help},
+	{.name = "agent init", .args = "CODE", .summary = "Set up an agent with its hub's code", .details = AGENT_INIT_DETAILS,
+		.args_min = 1, .args_max = 1, .options = CLI_AGENT_INIT_OPTIONS, .run = cli_run_agent_init, .local = true},
+	{.name = "hub init", .args = "", .summary = "Make a hub's keys, directory and settings", .details = HUB_INIT_DETAILS,
+		.options = CLI_HUB_INIT_OPTIONS, .run = cli_run_hub_init, .local = true},
+	{.name = "hub add", .args = "AGENCY", .summary = "Make a code with which one agency can enrol, once",
+		.details = HUB_ADD_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_HUB_ADD_OPTIONS, .run = cli_run_hub_add,
+		.local = true},
+	{.name = "hub list", .args = "", .summary = "List the agencies of a hub with their fingerprints",
+		.details = HUB_LIST_DETAILS, .options = CLI_HUB_LIST_OPTIONS, .run = cli_run_hub_list, .local = true},
+	{.name = "version", .args = "", .summary = "Print the version", .details = "  kinward version\n", .run = run_version,
+		.local = true},
+	{.name = "help", .args = "[COMMAND]", .summary = "Explain a command", .details = "  kinward help send\n  kinward help hub add\n",
+		.args_max = 2, .run = run_help, .local = true},
 	{.name = NULL},
 };

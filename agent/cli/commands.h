@@ -8,19 +8,36 @@
 
 /* All commands, ended by a row without name. */
 extern const struct cli_command CLI_COMMANDS[];
+extern const struct cli_group CLI_GROUPS[];
 
 extern const struct cli_option CLI_SEND_OPTIONS[];
 extern const struct cli_option CLI_EVENT_OPTIONS[];
 extern const struct cli_option CLI_LIST_OPTIONS[];
 extern const struct cli_option CLI_IMPORT_OPTIONS[];
+extern const struct cli_option CLI_TEMPLATE_OPTIONS[];
 extern const struct cli_option CLI_WATCH_OPTIONS[];
-extern const struct cli_option CLI_CASE_OPTIONS[];
-extern const struct cli_option CLI_TODO_OPTIONS[];
 extern const struct cli_option CLI_ATTACH_OPTIONS[];
 extern const struct cli_option CLI_ATTACHMENT_OPTIONS[];
+extern const struct cli_option CLI_CASE_OPTIONS[];
+extern const struct cli_option CLI_TODO_OPTIONS[];
 extern const struct cli_option CLI_VALIDATE_OPTIONS[];
 extern const struct cli_option CLI_ASSESS_OPTIONS[];
 extern const struct cli_option CLI_SURVEILLANCE_OPTIONS[];
+
+extern const struct cli_option CLI_CONSENT_WITHDRAW_OPTIONS[];
+extern const struct cli_option CLI_CONSENT_LIST_OPTIONS[];
+extern const struct cli_option CLI_CONSENT_RETAIN_OPTIONS[];
+extern const struct cli_option CLI_TRANSFER_OFFER_OPTIONS[];
+extern const struct cli_option CLI_TRANSFER_REQUEST_OPTIONS[];
+extern const struct cli_option CLI_TRANSFER_ACCEPT_OPTIONS[];
+extern const struct cli_option CLI_TRANSFER_REJECT_OPTIONS[];
+extern const struct cli_option CLI_TRANSFER_CONFIRM_OPTIONS[];
+extern const struct cli_option CLI_TRANSFER_SIMPLE_OPTIONS[];
+
+extern const struct cli_option CLI_HUB_INIT_OPTIONS[];
+extern const struct cli_option CLI_HUB_ADD_OPTIONS[];
+extern const struct cli_option CLI_HUB_LIST_OPTIONS[];
+extern const struct cli_option CLI_AGENT_INIT_OPTIONS[];
 
 int cli_run_send(struct cli_call *call);
 int cli_run_event(struct cli_call *call);
@@ -33,8 +50,6 @@ int cli_run_status(struct cli_call *call);
 int cli_run_keys(struct cli_call *call);
 int cli_run_watch(struct cli_call *call);
 int cli_run_import(struct cli_call *call);
-int cli_run_case(struct cli_call *call);
-int cli_run_todo(struct cli_call *call);
 int cli_run_attach(struct cli_call *call);
 int cli_run_attachment(struct cli_call *call);
 int cli_run_attachments(struct cli_call *call);
@@ -52,18 +67,46 @@ struct cli_attach {
  * after printing. */
 int cli_attach(struct cli_call *call, struct kinward *agent, const struct cli_attach *attach,
 	Kinward__V1__LocalReply **reply);
+int cli_run_case(struct cli_call *call);
+int cli_run_todo(struct cli_call *call);
+int cli_run_template(struct cli_call *call);
 int cli_run_validate(struct cli_call *call);
 int cli_run_assess(struct cli_call *call);
 int cli_run_surveillance(struct cli_call *call);
+int cli_run_consent_withdraw(struct cli_call *call);
+int cli_run_consent_list(struct cli_call *call);
+int cli_run_consent_erase(struct cli_call *call);
+int cli_run_consent_retain(struct cli_call *call);
+int cli_run_transfer_offer(struct cli_call *call);
+int cli_run_transfer_request(struct cli_call *call);
+int cli_run_transfer_acknowledge(struct cli_call *call);
+int cli_run_transfer_accept(struct cli_call *call);
+int cli_run_transfer_reject(struct cli_call *call);
+int cli_run_transfer_withdraw(struct cli_call *call);
+int cli_run_transfer_confirm(struct cli_call *call);
+int cli_run_transfer_complete(struct cli_call *call);
+int cli_run_hub_init(struct cli_call *call);
+int cli_run_hub_add(struct cli_call *call);
+int cli_run_hub_list(struct cli_call *call);
+int cli_run_agent_init(struct cli_call *call);
 
 /* Fills 16 random bytes. 0, or an exit code after printing. */
 int cli_random_id(struct cli_call *call, uint8_t id[KW_ID_SIZE]);
 /* Milliseconds since 1970. */
 int64_t cli_now_ms(void);
+/* A time with its zone; one without would mean another hour to the other agency. */
+bool cli_time_from(const char *text, int64_t *unix_ms);
 /* Sends a SendRequest and prints what came of it; what send and event share. The request's content must have an id. */
 int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send);
 /* Takes --class, which may be NULL. 0, or an exit code after printing. */
 int cli_class_option(struct cli_call *call, const char *text, Kinward__V1__SendRequest *send);
+/* The generic part of kinward import: a file with the columns of kinward template, whole or not at all. */
+struct cli_table_import {
+	const char *as; /* name of the message */
+	const char *to; /* agency; NULL for none */
+	bool dry_run;
+};
+int cli_import_table(struct cli_call *call, const struct cli_table_import *import);
 /* One line on an item: number, time, agency, kind, message id; with its state when it is one of ours. */
 void cli_print_item_line(FILE *out, const Kinward__V1__Item *item);
 /* An item with all of its content, as lines. */

@@ -1,112 +1,121 @@
-#include "agent/cli/enrol.h"
-
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/cli/cli.h"
+#include "agent/cli/commands.h"
 #include "agent/shell/enrol.h"
 #include "agent/shell/keys.h"
 
-#define FOLDER_DEFAULT "/var/lib/kinward/agent"
+/* kinward agent init: makes an agent's keys and enrols it with the code its hub's operator gave out. */
 
-static const char HELP[] =
-	"Usage: kinward agent init CODE [OPTIONS]\n\n"
-	"Makes this agency's keys and enrols it with the single-use code from the hub's operator. Writes the state directory\n"
-	"with keys, certificates, directory and agent.yaml; then start: kinward-agent DIR/agent.yaml\n\n"
-	"  --dir DIR               state directory (default " FOLDER_DEFAULT "); must be new or empty\n"
-	"  --passphrase-file FILE  passphrase of the key file, mode 0400; the daemon reads it too\n"
-	"                          (else $" KEYS_PASSPHRASE_ENV ", else it is asked)\n"
-	"  --agent-socket PATH     local socket for agent.yaml (default " KINWARD_SOCKET_DEFAULT ")\n";
+enum { DIR, PASSPHRASE_FILE, SOCKET };
 
-static const char *advice(enum kw_err err)
+const struct cli_option CLI_AGENT_INIT_OPTIONS[] = {
+	[DIR] = {"dir", "DIR", "state directory (default " CLI_AGENT_FOLDER "); must be new or empty"},
+	[PASSPHRASE_FILE] = {"passphrase-file", "FILE", "passphrase of the key file, mode 0400; the daemon reads it too"},
+	[SOCKET] = {"agent-socket", "PATH", "local socket for agent.yaml (default " KINWARD_SOCKET_DEFAULT ")"},
+	{NULL, NULL, NULL},
+};
+
+struct advice {
+	const char *field;
+	const char *text;
+};
+
+static struct advice advice(enum kw_err err, bool by_hub)
 {
 	switch (err) {
 	case KW_EFORMAT:
-		return "This is no enrolment code: it begins with KW1-.";
+		return (struct advice){"CODE", "this is no enrolment code: one begins with KW1-"};
 	case KW_EAUTH:
-		return "The code is mistyped, spent or expired, or the hub is not the one it names. Ask the operator for a new one.";
+		return (struct advice){"CODE", "the code is mistyped, spent or expired, or the hub is not the one it names: ask the "
+			"operator for a new one"};
 	case KW_EEXIST:
-		return "The directory is not empty: an agent lives there. Choose another one with --dir.";
+		if (by_hub)
+			return (struct advice){"CODE", "the hub has an agency of this name already, so this code enrols nobody. If that is "
+				"your own agent, start it with its state directory or the backup of it; else ask the operator for a code "
+				"under another name"};
+		return (struct advice){"--dir", "the directory is not empty, an agent lives there: choose another one"};
 	case KW_EFIELD:
-		return "The passphrase needs at least 8 characters, and paths may hold no quotes.";
+		return (struct advice){"--dir", "paths of the state directory, socket and passphrase file may hold no quotes"};
+	case KW_ENOTFOUND:
+		return (struct advice){"--dir", "it cannot be made: make the folder above it first"};
+	case KW_EOFFLINE:
+	case KW_ECLOSED:
+	case KW_ETIMEOUT:
+		return (struct advice){"CODE", "the hub that the code names cannot be reached: is it running, and does the network let "
+			"you out to its port? The code stays good"};
 	default:
-		return kw_err_text(err);
+		return (struct advice){"", kw_err_text(err)};
 	}
 }
 
-static int init(struct enrol_request *request)
+static int fail(struct cli_call *call, enum kw_err err, const char *field, const char *text)
 {
+	bool retry = kw_err_class(err) == KW_CLASS_RETRY;
+	return cli_fail(call, &(struct cli_failure){.code = kw_err_name(err), .field = field, .text = text, .retryable = retry,
+		.exit = retry ? CLI_RETRY : CLI_REFUSED});
+}
+
+static int fail_passphrase(struct cli_call *call, enum kw_err err)
+{
+	const char *text = kw_err_text(err);
+	if (err == KW_EFIELD)
+		text = "the passphrase needs at least 8 characters, typed twice the same";
+	else if (err == KW_EDENIED)
+		text = "the file of the passphrase must be yours or root's, and have mode 0400 or 0600";
+	else if (err == KW_ENOTFOUND)
+		text = "there is no passphrase: name a file, set " KEYS_PASSPHRASE_ENV ", or run this at a terminal";
+	return fail(call, err, "--passphrase-file", text);
+}
+
+static void print_enrolled(struct cli_call *call, const struct enrol_result *result)
+{
+	char fingerprint[2 * KW_DIGEST_SIZE + 1];
+	kw_hex(fingerprint, KW_VIEW_OF(result->identity_fingerprint.bytes));
+	if (call->json)
+		cli_print_json(call->out, json_pack("{s:s, s:s, s:s, s:s, s:s}", "agency", result->agency.text, "hub", result->hub.text,
+			"address", result->address, "identityFingerprint", fingerprint, "config", result->config));
+	else
+		(void)fprintf(call->out, "Enrolled as %s at hub %s (%s).\nIdentity fingerprint: %s\n"
+			"Read it to the hub's operator, whose kinward hub list must show the same.\nStart: kinward-agent %s\n",
+			result->agency.text, result->hub.text, result->address, fingerprint, result->config);
+}
+
+int cli_run_agent_init(struct cli_call *call)
+{
+	struct enrol_request request = {.code = call->args[0], .folder = CLI_AGENT_FOLDER, .socket = KINWARD_SOCKET_DEFAULT};
 	struct enrol_result result = {0};
 	struct kw_buf passphrase;
-	char fingerprint[2 * KW_DIGEST_SIZE + 1];
-	enum kw_err err = keys_harden();
-
-	kw_buf_init(&passphrase, KEYS_PASSPHRASE_SIZE_MAX + 2);
-	if (err == KW_OK)
-		err = keys_passphrase(request->passphrase_file, true, &passphrase);
-	if (err != KW_OK) {
-		(void)fprintf(stderr, "kinward: passphrase: %s\n",
-			err == KW_EFIELD ? "it needs at least 8 characters, typed twice the same" : kw_err_text(err));
-		kw_buf_fini(&passphrase);
-		return CLI_REFUSED;
+	char file[PATH_MAX];
+	if (call->option[DIR])
+		request.folder = call->option[DIR];
+	if (call->option[SOCKET])
+		request.socket = call->option[SOCKET];
+	if (call->option[PASSPHRASE_FILE]) {
+		/* The daemon may be started from anywhere. */
+		request.passphrase_file = realpath(call->option[PASSPHRASE_FILE], file);
+		if (request.passphrase_file == NULL)
+			return cli_fail(call, &(struct cli_failure){.code = kw_err_name(KW_ENOTFOUND), .field = "--passphrase-file",
+				.text = "there is no such file", .exit = CLI_NOT_FOUND});
 	}
-	request->passphrase = kw_buf_view(&passphrase);
-	err = agent_enrol(request, &result);
+	enum kw_err err = keys_harden();
+	if (err != KW_OK)
+		return fail(call, err, "", "the process cannot be hardened: it needs setrlimit and prctl");
+	kw_buf_init(&passphrase, KEYS_PASSPHRASE_SIZE_MAX + 2);
+	err = keys_passphrase(request.passphrase_file, true, &passphrase);
+	if (err != KW_OK) {
+		kw_buf_fini(&passphrase);
+		return fail_passphrase(call, err);
+	}
+	request.passphrase = kw_buf_view(&passphrase);
+	err = agent_enrol(&request, &result);
 	kw_buf_fini(&passphrase);
 	if (err != KW_OK) {
-		(void)fprintf(stderr, "kinward: enrolment failed: %s: %s\n", kw_err_name(err), advice(err));
-		return kw_err_class(err) == KW_CLASS_RETRY ? CLI_RETRY : CLI_REFUSED;
+		struct advice what = advice(err, result.refused_by_hub);
+		return fail(call, err, what.field, what.text);
 	}
-	kw_hex(fingerprint, KW_VIEW_OF(result.identity_fingerprint.bytes));
-	(void)printf("Enrolled as %s at hub %s (%s).\nIdentity fingerprint: %s\n"
-		     "Read it to the hub's operator, who must see the same.\nStart: kinward-agent %s\n",
-		result.agency.text, result.hub.text, result.address, fingerprint, result.config);
+	print_enrolled(call, &result);
 	return CLI_OK;
-}
-
-int cli_agent(int argc, char **argv)
-{
-	static const struct option options[] = {{"dir", required_argument, NULL, 'd'},
-		{"passphrase-file", required_argument, NULL, 'p'},
-		{"agent-socket", required_argument, NULL, 's'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0}};
-	struct enrol_request request = {.folder = FOLDER_DEFAULT, .socket = KINWARD_SOCKET_DEFAULT};
-	char file[PATH_MAX];
-	int option;
-
-	optind = 1;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (option) {
-		case 'd':
-			request.folder = optarg;
-			break;
-		case 'p':
-			/* The daemon may be started from anywhere. */
-			request.passphrase_file = realpath(optarg, file);
-			if (request.passphrase_file == NULL) {
-				(void)fprintf(stderr, "kinward: there is no %s\n", optarg);
-				return CLI_NOT_FOUND;
-			}
-			break;
-		case 's':
-			request.socket = optarg;
-			break;
-		case 'h':
-			(void)fputs(HELP, stdout);
-			return CLI_OK;
-		default:
-			(void)fputs(HELP, stderr);
-			return CLI_USAGE;
-		}
-	}
-	if (argc - optind != 2 || strcmp(argv[optind], "init") != 0) {
-		(void)fputs(HELP, stderr);
-		return CLI_USAGE;
-	}
-	request.code = argv[optind + 1];
-	return init(&request);
 }

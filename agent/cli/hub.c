@@ -1,6 +1,4 @@
-#include "agent/cli/hub.h"
-
-#include <getopt.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +7,8 @@
 
 #include <qrencode.h>
 
-#include "agent/cli/cli.h"
+#include "agent/cli/commands.h"
+#include "proto/link/address.h"
 #include "proto/link/file.h"
 #include "proto/link/pki.h"
 #include "proto/wire/crypt.h"
@@ -21,20 +20,70 @@
  * folder; `add` leaves one file per enrolment code, which the running broker reads when the agency comes. */
 
 #define PATH_SIZE 1280u
+#define LISTEN_DEFAULT "0.0.0.0:7443"
 
-struct hub_args {
-	const char *dir;
-	const char *name;
-	const char *listen;
-	const char *address;
-	const char *agency;
-	bool qr;
+enum { INIT_DIR, INIT_NAME, INIT_LISTEN, INIT_ADDRESS };
+
+const struct cli_option CLI_HUB_INIT_OPTIONS[] = {
+	[INIT_DIR] = {"dir", "DIR", "the hub's folder (default " CLI_HUB_FOLDER ")"},
+	[INIT_NAME] = {"name", "HUB", "the hub's name: 1 to 63 of a-z, 0-9 and '-'; required"},
+	[INIT_LISTEN] = {"listen", "ADDRESS:PORT", "where the broker listens, numeric (default " LISTEN_DEFAULT ")"},
+	[INIT_ADDRESS] = {"address", "HOST:PORT", "what agencies dial; required unless --listen says one address"},
+	{NULL, NULL, NULL},
 };
 
-static int fail(const char *what, enum kw_err err)
+enum { ADD_DIR, ADD_QR };
+
+const struct cli_option CLI_HUB_ADD_OPTIONS[] = {
+	[ADD_DIR] = {"dir", "DIR", "the hub's folder (default " CLI_HUB_FOLDER ")"},
+	[ADD_QR] = {"qr", NULL, "show the code as a QR code too"},
+	{NULL, NULL, NULL},
+};
+
+enum { LIST_DIR };
+
+const struct cli_option CLI_HUB_LIST_OPTIONS[] = {
+	[LIST_DIR] = {"dir", "DIR", "the hub's folder (default " CLI_HUB_FOLDER ")"},
+	{NULL, NULL, NULL},
+};
+
+/* What the functions below work on. */
+struct hub_args {
+	struct cli_call *call;
+	const char *dir;
+	struct kw_name name;
+	const char *listen;
+	const char *address;
+};
+
+static int fail_field(struct cli_call *call, enum kw_err err, const char *field, const char *text)
 {
-	(void)fprintf(stderr, "kinward hub: %s: %s\n", what, kw_err_text(err));
-	return kw_err_class(err) == KW_CLASS_RETRY ? CLI_RETRY : CLI_REFUSED;
+	return cli_fail(call, &(struct cli_failure){.code = kw_err_name(err), .field = field, .text = text,
+		.retryable = kw_err_class(err) == KW_CLASS_RETRY,
+		.exit = err == KW_ENOTFOUND ? CLI_NOT_FOUND : kw_err_class(err) == KW_CLASS_RETRY ? CLI_RETRY : CLI_REFUSED});
+}
+
+/* A failure with the hub's folder. */
+static int fail_dir(const struct hub_args *args, enum kw_err err)
+{
+	char text[PATH_SIZE + 200];
+	const char *what = kw_err_text(err);
+	if (err == KW_ENOTFOUND)
+		what = "there is no hub in this folder: name the right one, or make one with kinward hub init";
+	else if (err == KW_EDENIED)
+		what = "its files cannot be read or written: run this as the user that the hub belongs to";
+	else if (err == KW_EAUTH || err == KW_EFORMAT)
+		what = "its files do not fit each other: put them back from a backup";
+	(void)snprintf(text, sizeof(text), "%s: %s", args->dir, what); /* fits: dir's length was checked */
+	return fail_field(args->call, err, "--dir", text);
+}
+
+static int take_dir(struct hub_args *args, const char *given)
+{
+	args->dir = given ? given : CLI_HUB_FOLDER;
+	if (args->dir[0] == '\0' || strlen(args->dir) >= PATH_SIZE - 64)
+		return cli_fail_usage(args->call, "--dir is a path of 1 to %u bytes", PATH_SIZE - 65);
+	return CLI_OK;
 }
 
 static int64_t now_unix_ms(void)
@@ -125,7 +174,7 @@ static enum kw_err save_config(const struct hub_args *args)
 	char text[1024];
 	int size = snprintf(text, sizeof(text),
 		"# Settings of this hub; README.md has all of them. The address that agencies dial stands in address.txt.\n"
-		"hub: %s\nlisten: %s\n", args->name, args->listen);
+		"hub: %s\nlisten: %s\n", args->name.text, args->listen);
 	enum kw_err err = size > 0 && (size_t)size < sizeof(text) ? KW_OK : KW_ETOOBIG;
 	if (err == KW_OK)
 		err = kw_file_write_atomic(in_dir(args, "broker.yaml", path), KW_VIEW(text, (size_t)size), 0644);
@@ -134,23 +183,13 @@ static enum kw_err save_config(const struct hub_args *args)
 	return err;
 }
 
-static enum kw_err print_fingerprint(const char *label, const X509 *certificate)
-{
-	struct kw_digest digest;
-	char hex[2 * KW_DIGEST_SIZE + 1];
-	enum kw_err err = kw_spki_digest(certificate, &digest);
-	if (err != KW_OK)
-		return err;
-	kw_hex(hex, KW_VIEW_OF(digest.bytes));
-	printf("%s %s\n", label, hex);
-	return KW_OK;
-}
-
 static enum kw_err make_folders(const struct hub_args *args)
 {
 	char path[PATH_SIZE];
 	struct stat info;
 	(void)mkdir(args->dir, 0700); /* judged by what follows */
+	if (stat(args->dir, &info) != 0)
+		return errno == EACCES ? KW_EDENIED : KW_ENOTFOUND;
 	if (stat(in_dir(args, "root.pem", path), &info) == 0)
 		return KW_EEXIST;
 	if (mkdir(in_dir(args, "enrol", path), 0700) != 0 && stat(path, &info) != 0)
@@ -158,34 +197,119 @@ static enum kw_err make_folders(const struct hub_args *args)
 	return KW_OK;
 }
 
-static int hub_init(const struct hub_args *args)
+static int fail_folders(const struct hub_args *args, enum kw_err err)
 {
-	struct kw_name hub;
-	struct hub_keys keys = {.root = NULL};
-	if (args->name == NULL || kw_name_from(kw_view_str(args->name), &hub) != KW_OK) {
-		(void)fprintf(stderr, "kinward hub init: --name must be 1 to 63 of a-z, 0-9 and '-'\n");
-		return CLI_USAGE;
+	char text[PATH_SIZE + 240];
+	const char *what = err == KW_EEXIST
+		? "holds a hub already, and nothing in it was changed: run it with kinward-broker, or make the new one elsewhere with --dir"
+		: err == KW_ENOTFOUND ? "cannot be made: make the folder above it first" : "cannot be written by this user";
+	(void)snprintf(text, sizeof(text), "%s %s", args->dir, what); /* fits: dir's length was checked */
+	return fail_field(args->call, err == KW_ENOTFOUND ? KW_EDENIED : err, "--dir", text);
+}
+
+static void print_made(const struct hub_args *args, const char *fingerprint)
+{
+	if (args->call->json) {
+		cli_print_json(args->call->out, json_pack("{s:s, s:s, s:s, s:s, s:s+, s:s}", "hub", args->name.text, "folder", args->dir,
+			"listen", args->listen, "address", args->address, "config", args->dir, "/broker.yaml", "rootFingerprint",
+			fingerprint));
+		return;
 	}
-	enum kw_err err = make_folders(args);
-	if (err == KW_EEXIST)
-		return fail("this folder holds a hub already", err);
+	(void)fprintf(args->call->out,
+		"root fingerprint %s\nhub %s is ready in %s; agencies dial %s\n\nNext:\n  kinward-broker %s/broker.yaml\n"
+		"  kinward hub add AGENCY --dir %s\n\n"
+		"Then move %s/root.key to a safe place off this machine: it is not needed to run the hub.\n",
+		fingerprint, args->name.text, args->dir, args->address, args->dir, args->dir, args->dir);
+}
+
+static int read_init_options(struct cli_call *call, struct hub_args *args)
+{
+	const char *rule = NULL;
+	int code = take_dir(args, call->option[INIT_DIR]);
+	if (code != CLI_OK)
+		return code;
+	if (!call->option[INIT_NAME] || kw_name_from(kw_view_str(call->option[INIT_NAME]), &args->name) != KW_OK)
+		return cli_fail_usage(call, "--name is the hub's name: 1 to 63 of a-z, 0-9 and '-', beginning and ending with no '-'");
+	args->listen = call->option[INIT_LISTEN] ? call->option[INIT_LISTEN] : LISTEN_DEFAULT;
+	args->address = call->option[INIT_ADDRESS] ? call->option[INIT_ADDRESS] : args->listen;
+	if (kw_address_check(args->listen, KW_ADDRESS_LISTEN, &rule) != KW_OK)
+		return cli_fail_usage(call, "--listen %s", rule);
+	if (!call->option[INIT_ADDRESS] && kw_address_check(args->address, KW_ADDRESS_DIAL, &rule) != KW_OK)
+		return cli_fail_usage(call, "--address is missing: %s can be listened on, but no agency can dial it. Say --address "
+			"HOST:PORT, the name or address and port under which agencies reach this hub; it goes into their codes",
+			args->listen);
+	if (kw_address_check(args->address, KW_ADDRESS_DIAL, &rule) != KW_OK)
+		return cli_fail_usage(call, "--address %s", rule);
+	if (strlen(args->address) > KW_ENROL_ADDRESS_SIZE_MAX)
+		return cli_fail_usage(call, "--address has at most %u bytes", KW_ENROL_ADDRESS_SIZE_MAX);
+	return CLI_OK;
+}
+
+int cli_run_hub_init(struct cli_call *call)
+{
+	struct hub_args args = {.call = call};
+	struct hub_keys keys = {.root = NULL};
+	struct kw_digest digest;
+	char fingerprint[2 * KW_DIGEST_SIZE + 1];
+	int code = read_init_options(call, &args);
+	if (code != CLI_OK)
+		return code;
+	enum kw_err err = make_folders(&args);
+	if (err != KW_OK)
+		return fail_folders(&args, err);
+	err = make_keys(&args.name, &keys);
 	if (err == KW_OK)
-		err = make_keys(&hub, &keys);
+		err = save_keys(&args, &keys);
 	if (err == KW_OK)
-		err = save_keys(args, &keys);
+		err = save_directory(&args, &args.name, &keys);
 	if (err == KW_OK)
-		err = save_directory(args, &hub, &keys);
+		err = save_config(&args);
 	if (err == KW_OK)
-		err = save_config(args);
-	if (err == KW_OK)
-		err = print_fingerprint("root fingerprint", keys.root);
+		err = kw_spki_digest(keys.root, &digest);
 	keys_fini(&keys);
 	if (err != KW_OK)
-		return fail(args->dir, err);
-	printf("hub %s is ready in %s\n\nNext:\n  kinward-broker %s/broker.yaml\n  kinward hub add AGENCY --dir %s\n\n"
-	       "Then move %s/root.key to a safe place off this machine: it is not needed to run the hub.\n",
-		hub.text, args->dir, args->dir, args->dir, args->dir);
+		return fail_dir(&args, err);
+	kw_hex(fingerprint, KW_VIEW_OF(digest.bytes));
+	print_made(&args, fingerprint);
 	return CLI_OK;
+}
+
+/* The hub's name stands in its issuing certificate. */
+static enum kw_err load_name(const struct hub_args *args, struct kw_name *out)
+{
+	char path[PATH_SIZE];
+	X509 *issuer = NULL;
+	struct kw_spki_name name;
+	enum kw_err err = kw_pki_cert_load(in_dir(args, "issuer.pem", path), &issuer);
+	if (err == KW_OK)
+		err = kw_spki_name_of(issuer, &name);
+	X509_free(issuer);
+	if (err == KW_OK)
+		*out = name.hub;
+	return err;
+}
+
+/* Verified as an agent would. Free with kw_directory_free. */
+static enum kw_err load_directory(const struct hub_args *args, struct kw_directory **out)
+{
+	char path[PATH_SIZE];
+	X509 *root = NULL;
+	struct kw_buf bytes;
+	struct kw_directory_trust trust = {.now_unix_ms = now_unix_ms()};
+	kw_buf_init(&bytes, KW_DIRECTORY_SIZE_MAX);
+	enum kw_err err = load_name(args, &trust.hub);
+	if (err == KW_OK)
+		err = kw_pki_cert_load(in_dir(args, "root.pem", path), &root);
+	if (err == KW_OK)
+		err = kw_spki_digest(root, &trust.root_fingerprint);
+	trust.root = root;
+	if (err == KW_OK)
+		err = kw_file_read(in_dir(args, "directory.bin", path), KW_FILE_PUBLIC, &bytes);
+	if (err == KW_OK)
+		err = kw_directory_verify(kw_buf_view(&bytes), &trust, out);
+	kw_buf_fini(&bytes);
+	X509_free(root);
+	return err;
 }
 
 static enum kw_err load_code(const struct hub_args *args, struct kw_enrol_code *code)
@@ -209,7 +333,7 @@ static enum kw_err load_code(const struct hub_args *args, struct kw_enrol_code *
 	return err;
 }
 
-static enum kw_err save_code(const struct hub_args *args, const struct kw_enrol_code *code)
+static enum kw_err save_code(const struct hub_args *args, const struct kw_enrol_code *code, int64_t expires_s)
 {
 	char name[KW_ENROL_FILE_SIZE];
 	char path[PATH_SIZE];
@@ -217,11 +341,11 @@ static enum kw_err save_code(const struct hub_args *args, const struct kw_enrol_
 	enum kw_err err = kw_enrol_file_name(code->secret, name);
 	if (err != KW_OK)
 		return err;
-	int size = snprintf(text, sizeof(text), "%s %lld\n", args->agency, (long long)time(NULL) + KW_ENROL_LIFE_S);
+	int size = snprintf(text, sizeof(text), "%s %lld\n", args->name.text, (long long)expires_s);
 	return kw_file_write_atomic(in_dir(args, name, path), KW_VIEW(text, (size_t)size), 0600);
 }
 
-static void print_qr(const char *text)
+static void print_qr(FILE *out, const char *text)
 {
 	QRcode *qr = QRcode_encodeString(text, 0, QR_ECLEVEL_L, QR_MODE_8, 0);
 	if (qr == NULL)
@@ -231,130 +355,110 @@ static void print_qr(const char *text)
 			bool in_x = x >= 0 && x < qr->width;
 			bool top = in_x && y >= 0 && y < qr->width && (qr->data[y * qr->width + x] & 1) != 0;
 			bool low = in_x && y + 1 >= 0 && y + 1 < qr->width && (qr->data[(y + 1) * qr->width + x] & 1) != 0;
-			(void)fputs(top ? (low ? " " : "\u2584") : (low ? "\u2580" : "\u2588"), stdout);
+			(void)fputs(top ? (low ? " " : "\u2584") : (low ? "\u2580" : "\u2588"), out);
 		}
-		(void)fputs("\n", stdout);
+		(void)fputs("\n", out);
 	}
 	QRcode_free(qr);
 }
 
-static int hub_add(const struct hub_args *args)
+static void print_code(const struct hub_args *args, const char *text, int64_t expires_s)
 {
-	struct kw_name agency;
-	struct kw_enrol_code code;
-	char text[KW_ENROL_TEXT_SIZE_MAX];
-	if (args->agency == NULL || kw_name_from(kw_view_str(args->agency), &agency) != KW_OK) {
-		(void)fprintf(stderr, "kinward hub add: AGENCY must be 1 to 63 of a-z, 0-9 and '-'\n");
-		return CLI_USAGE;
+	struct cli_call *call = args->call;
+	if (call->json) {
+		char expires[24];
+		(void)snprintf(expires, sizeof(expires), "%lld", (long long)expires_s * 1000); /* fits */
+		cli_print_json(call->out, json_pack("{s:s, s:s, s:s, s:s}", "agency", args->name.text, "code", text, "expiresUnixMs",
+			expires, "address", args->address));
+		return;
 	}
-	enum kw_err err = load_code(args, &code);
-	if (err == KW_OK)
-		err = save_code(args, &code);
-	if (err == KW_OK)
-		err = kw_enrol_code_format(&code, text);
-	kw_wipe(&code, sizeof(code));
+	(void)fprintf(call->out, "%s\n", text);
+	if (call->option[ADD_QR])
+		print_qr(call->out, text);
+	(void)fprintf(call->err, "Give this code to %s by a way that you trust; it works once, for 72 hours:\n"
+		"  kinward agent init CODE\n", args->name.text);
+}
+
+/* A code that can never work is not made: neither for a name that is taken, nor for an address that cannot be dialled. */
+static int check_code(const struct hub_args *args, const struct kw_enrol_code *code)
+{
+	struct kw_directory *directory = NULL;
+	const char *rule = NULL;
+	char text[KW_NAME_SIZE_MAX + 300];
+	enum kw_err err = load_directory(args, &directory);
+	bool taken = err == KW_OK && kw_directory_find(directory, &args->name) != NULL;
+	kw_directory_free(directory);
 	if (err != KW_OK)
-		return fail(args->dir, err);
-	printf("%s\n", text);
-	if (args->qr)
-		print_qr(text);
-	(void)fprintf(stderr, "Give this code to %s by a way that you trust; it works once, for 72 hours:\n"
-		"  kinward agent init CODE\n", agency.text);
-	kw_wipe(text, sizeof(text));
+		return fail_dir(args, err);
+	if (taken) {
+		(void)snprintf(text, sizeof(text), "%s is enrolled already (kinward hub list shows it). An agent that lost its machine "
+			"goes on with the backup of its state directory; a second agent needs a name of its own", args->name.text); /* fits */
+		return fail_field(args->call, KW_EEXIST, "AGENCY", text);
+	}
+	if (kw_address_check(code->address, KW_ADDRESS_DIAL, &rule) != KW_OK) {
+		(void)snprintf(text, sizeof(text), "\"%s\" %s; correct that file", code->address, rule); /* fits */
+		return fail_field(args->call, KW_EFIELD, "address.txt", text);
+	}
 	return CLI_OK;
 }
 
-static int hub_list(const struct hub_args *args)
+int cli_run_hub_add(struct cli_call *call)
 {
-	char path[PATH_SIZE];
-	X509 *root = NULL;
-	struct kw_buf bytes;
+	struct hub_args args = {.call = call};
+	struct kw_enrol_code code;
+	char text[KW_ENROL_TEXT_SIZE_MAX];
+	int64_t expires_s = (int64_t)time(NULL) + KW_ENROL_LIFE_S;
+	int exit_code = take_dir(&args, call->option[ADD_DIR]);
+	if (exit_code != CLI_OK)
+		return exit_code;
+	if (kw_name_from(kw_view_str(call->args[0]), &args.name) != KW_OK)
+		return cli_fail_usage(call, "AGENCY is a name of 1 to 63 of a-z, 0-9 and '-', beginning and ending with no '-'");
+	enum kw_err err = load_code(&args, &code);
+	exit_code = err == KW_OK ? check_code(&args, &code) : fail_dir(&args, err);
+	if (exit_code != CLI_OK) {
+		kw_wipe(&code, sizeof(code));
+		return exit_code;
+	}
+	err = save_code(&args, &code, expires_s);
+	if (err == KW_OK)
+		err = kw_enrol_code_format(&code, text);
+	args.address = code.address;
+	if (err == KW_OK)
+		print_code(&args, text, expires_s);
+	kw_wipe(&code, sizeof(code));
+	kw_wipe(text, sizeof(text));
+	return err == KW_OK ? CLI_OK : fail_dir(&args, err);
+}
+
+static enum kw_err print_entry(struct cli_call *call, const struct kw_directory_entry *entry)
+{
+	struct kw_view key = KW_VIEW_OF(entry->identity_key);
+	struct kw_digest digest;
+	char fingerprint[2 * KW_DIGEST_SIZE + 1];
+	enum kw_err err = kw_sha256(&key, 1, &digest);
+	if (err != KW_OK)
+		return err;
+	kw_hex(fingerprint, KW_VIEW_OF(digest.bytes));
+	if (call->json)
+		cli_print_json(call->out, json_pack("{s:s, s:s, s:b}", "agency", entry->agency.text, "identityFingerprint", fingerprint,
+			"revoked", (int)entry->revoked));
+	else
+		(void)fprintf(call->out, "%s  %s%s\n", entry->agency.text, fingerprint, entry->revoked ? "  SHUT OUT" : "");
+	return KW_OK;
+}
+
+int cli_run_hub_list(struct cli_call *call)
+{
+	struct hub_args args = {.call = call};
 	struct kw_directory *directory = NULL;
-	struct kw_directory_trust trust = {.now_unix_ms = now_unix_ms()};
-	kw_buf_init(&bytes, KW_DIRECTORY_SIZE_MAX);
-	enum kw_err err = args->name == NULL ? KW_EFIELD : kw_name_from(kw_view_str(args->name), &trust.hub);
-	if (err != KW_OK) {
-		(void)fprintf(stderr, "kinward hub list: say --name HUB, the hub's name\n");
-		return CLI_USAGE;
-	}
-	err = kw_pki_cert_load(in_dir(args, "root.pem", path), &root);
-	if (err == KW_OK)
-		err = kw_spki_digest(root, &trust.root_fingerprint);
-	trust.root = root;
-	if (err == KW_OK)
-		err = kw_file_read(in_dir(args, "directory.bin", path), KW_FILE_PUBLIC, &bytes);
-	if (err == KW_OK)
-		err = kw_directory_verify(kw_buf_view(&bytes), &trust, &directory);
+	int code = take_dir(&args, call->option[LIST_DIR]);
+	if (code != CLI_OK)
+		return code;
+	enum kw_err err = load_directory(&args, &directory);
 	for (size_t i = 0; err == KW_OK && i < directory->count; i++)
-		printf("%s%s\n", directory->entries[i].agency.text, directory->entries[i].revoked ? " (shut out)" : "");
+		err = print_entry(call, &directory->entries[i]);
+	if (err == KW_OK && directory->count == 0)
+		(void)fputs("No agency is enrolled yet; kinward hub add AGENCY makes a code for one.\n", call->err);
 	kw_directory_free(directory);
-	kw_buf_fini(&bytes);
-	X509_free(root);
-	return err == KW_OK ? CLI_OK : fail(args->dir, err);
-}
-
-static int usage(FILE *out, int code)
-{
-	(void)fputs(
-		"usage: kinward hub init --dir DIR --name HUB [--listen ADDRESS:PORT] [--address HOST:PORT]\n"
-		"       kinward hub add AGENCY --dir DIR [--qr]\n"
-		"       kinward hub list --dir DIR --name HUB\n\n"
-		"init  makes a hub's keys, empty directory and broker.yaml in DIR.\n"
-		"      --listen   where the broker listens (default 0.0.0.0:7443)\n"
-		"      --address  what agencies dial; it goes into their codes (default: --listen)\n"
-		"add   prints a code with which AGENCY can enrol, once, within 72 hours.\n"
-		"      --qr       shows it as a QR code too\n"
-		"list  prints the agencies of the directory.\n", out);
-	return code;
-}
-
-static bool parse(int argc, char **argv, struct hub_args *args)
-{
-	static const struct option OPTIONS[] = {
-		{"dir", required_argument, NULL, 'd'},
-		{"name", required_argument, NULL, 'n'},
-		{"listen", required_argument, NULL, 'l'},
-		{"address", required_argument, NULL, 'a'},
-		{"qr", no_argument, NULL, 'q'},
-		{NULL, 0, NULL, 0},
-	};
-	int found;
-	optind = 1;
-	while ((found = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1) {
-		if (found == 'd')
-			args->dir = optarg;
-		else if (found == 'n')
-			args->name = optarg;
-		else if (found == 'l')
-			args->listen = optarg;
-		else if (found == 'a')
-			args->address = optarg;
-		else if (found == 'q')
-			args->qr = true;
-		else
-			return false;
-	}
-	if (optind < argc)
-		args->agency = argv[optind++];
-	if (args->address == NULL)
-		args->address = args->listen;
-	return optind == argc && args->dir != NULL && strlen(args->dir) < PATH_SIZE - 64;
-}
-
-int cli_hub(int argc, char **argv)
-{
-	struct hub_args args = {.listen = "0.0.0.0:7443"};
-	if (argc < 2)
-		return usage(stderr, CLI_USAGE);
-	if (strcmp(argv[1], "--help") == 0)
-		return usage(stdout, CLI_OK);
-	if (!parse(argc - 1, argv + 1, &args))
-		return usage(stderr, CLI_USAGE);
-	if (strcmp(argv[1], "init") == 0)
-		return hub_init(&args);
-	if (strcmp(argv[1], "add") == 0)
-		return hub_add(&args);
-	if (strcmp(argv[1], "list") == 0)
-		return hub_list(&args);
-	return usage(stderr, CLI_USAGE);
+	return err == KW_OK ? CLI_OK : fail_dir(&args, err);
 }

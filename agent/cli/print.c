@@ -63,6 +63,18 @@ static size_t printable(const char *text, char out[12])
 	return size;
 }
 
+bool cli_is_utf8(const char *text)
+{
+	uint32_t point = 0;
+	while (*text) {
+		size_t size = decode(text, &point);
+		if (size == 0)
+			return false;
+		text += size;
+	}
+	return true;
+}
+
 void cli_print_text(FILE *out, const char *text)
 {
 	char one[12];

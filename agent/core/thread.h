@@ -59,7 +59,9 @@ enum agt_thread_fault {
 	AGT_FAULT_KIND,      /* the thread is of another kind */
 	AGT_FAULT_PLACE,     /* not the next place: ours has been given away meanwhile, theirs was used by another message */
 	AGT_FAULT_STATE,     /* the table says no */
-	AGT_FAULT_FAILED     /* our opening never arrived */
+	AGT_FAULT_FAILED,    /* our opening never arrived */
+	AGT_FAULT_ERASED,    /* its contents are erased: consent was withdrawn */
+	AGT_FAULT_OFFERED    /* transfer: the case is on offer in another thread, or was given away in it */
 };
 
 /* What the agent itself has to send or do in answer, in the same transaction or after a crash. */
@@ -98,5 +100,9 @@ bool agt_thread_may(const struct agt_thread *thread, uint8_t state);
 bool agt_thread_waits_for_us(const struct agt_thread *thread);
 /* Transfers: the case is ours, as far as we know. */
 bool agt_thread_owns(const struct agt_thread *thread);
+/* The state by which we say that consent is withdrawn, or the nearest that the kind has; 0 when there is nothing to say. */
+uint8_t agt_thread_withdrawal(const struct agt_thread *thread);
+/* Transfers: while this one stands, the same case cannot be offered in another. */
+bool agt_thread_bars_offer(const struct agt_thread *thread);
 
 #endif

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proto/wire/clocks.h"
 #include "proto/wire/message.h"
 
 static void opens(struct spool_act *out, enum kw_thread_kind kind, uint32_t state)
@@ -58,6 +57,7 @@ void act_of(const Kinward__V1__Content *content, struct spool_act *out)
 		break;
 	case KINWARD__V1__CONTENT__BODY_TRANSFER_EVENT:
 		moves(out, KW_THREAD_TRANSFER, content->transfer_event->state);
+		(void)snprintf(out->alias, sizeof(out->alias), "%s", content->transfer_event->new_case_ref);
 		break;
 	case KINWARD__V1__CONTENT__BODY_TRACING_REQUEST:
 		opens(out, KW_THREAD_TRACING, KW_TRACING_REGISTERED);
@@ -110,9 +110,4 @@ void act_of_bytes(struct kw_view bytes, struct spool_act *out)
 	if (kw_content_unpack(bytes, &arena, &content, &fault) == KW_OK)
 		act_of(content, out);
 	kw_arena_fini(&arena);
-}
-
-Kinward__V1__ThreadClock act_clock(uint8_t clock)
-{
-	return (Kinward__V1__ThreadClock)(clock < KW_CLOCK_COUNT ? clock : 0);
 }

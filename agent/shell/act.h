@@ -14,7 +14,5 @@ void act_of(const Kinward__V1__Content *content, struct spool_act *out);
 void act_of_bytes(struct kw_view bytes, struct spool_act *out);
 /* The field that declares the state, such as "referral_event.state"; "" for other contents. */
 const char *act_field(const Kinward__V1__Content *content);
-/* A clock of proto/wire/clocks.h as the schema's, which has the same numbers; unspecified for one that it does not know. */
-Kinward__V1__ThreadClock act_clock(uint8_t clock);
 
 #endif

@@ -4,7 +4,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
-#include "agent/shell/agent_inner.h"
+#include "agent/shell/agent_consent.h"
 #include "agent/shell/agent_service.h"
 #include "proto/link/log.h"
 
@@ -148,6 +148,8 @@ static void tell(const char *field, const char *path, enum kw_err err, const cha
 static const char *spool_text(enum kw_err err)
 {
 	switch (err) {
+	case KW_EBUSY:
+		return "another agent runs on this state directory: stop that one first, or write another state";
 	case KW_EAUTH:
 		return "the spool was made with another key file: put keys and spool back from the same backup";
 	case KW_ECORRUPT:
@@ -197,7 +199,7 @@ static enum kw_err open_socket(struct agent *agent)
 		.connections_max = agent->settings->connections_max};
 	struct socket_host host = {
 		.user = agent, .spool = agent->spool, .send = agent_send, .status = agent_status, .identity = agent_identity,
-		.service = agent_service, .attachment = agent_attachment};
+		.attachment = agent_attachment, .consent = agent_consent, .service = agent_service};
 	enum kw_err err = socket_open(&options, &host, &agent->loop, &agent->socket);
 
 	if (err != KW_OK)

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "agent/shell/act.h"
-#include "agent/shell/agent_inner.h"
+#include "agent/shell/agent_consent.h"
 #include "proto/link/log.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"
@@ -19,6 +19,9 @@ struct follow_parts {
 	Kinward__V1__TransferEvent transfer;
 	Kinward__V1__OfferClosed closed;
 	Kinward__V1__ServiceOffer offer;
+	Kinward__V1__ReferralEvent referral;
+	Kinward__V1__TracingEvent tracing;
+	struct consent_parts consent;
 	struct spool_offer record;
 	uint8_t id[KW_ID_SIZE];
 };
@@ -60,6 +63,35 @@ static void fill_offer(const struct agent *agent, const struct spool_follow *fol
 	parts->content.service_offer = offer;
 }
 
+/* The message that declares a bare state. False: no message of this kind of thread does. */
+static bool fill_state(const struct spool_follow *follow, int64_t now_ms, struct follow_parts *parts)
+{
+	Kinward__V1__Content *content = &parts->content;
+
+	if (follow->kind == KW_THREAD_TRANSFER) {
+		kinward__v1__transfer_event__init(&parts->transfer);
+		parts->transfer.state = (Kinward__V1__TransferState)follow->state;
+		parts->transfer.at_unix_ms = now_ms;
+		content->body_case = KINWARD__V1__CONTENT__BODY_TRANSFER_EVENT;
+		content->transfer_event = &parts->transfer;
+	} else if (follow->kind == KW_THREAD_REFERRAL) {
+		kinward__v1__referral_event__init(&parts->referral);
+		parts->referral.state = (Kinward__V1__ReferralState)follow->state;
+		parts->referral.at_unix_ms = now_ms;
+		content->body_case = KINWARD__V1__CONTENT__BODY_REFERRAL_EVENT;
+		content->referral_event = &parts->referral;
+	} else if (follow->kind == KW_THREAD_TRACING) {
+		kinward__v1__tracing_event__init(&parts->tracing);
+		parts->tracing.state = (Kinward__V1__TracingState)follow->state;
+		parts->tracing.at_unix_ms = now_ms;
+		content->body_case = KINWARD__V1__CONTENT__BODY_TRACING_EVENT;
+		content->tracing_event = &parts->tracing;
+	} else {
+		return false;
+	}
+	return true;
+}
+
 /* The content of a follow-up that is no ready-made one. KW_EILLEGAL: it cannot be said any more. */
 static enum kw_err fill_follow(struct agent *agent, const struct spool_follow *follow, int64_t now_ms,
 	struct follow_parts *parts)
@@ -77,19 +109,14 @@ static enum kw_err fill_follow(struct agent *agent, const struct spool_follow *f
 	}
 	if (err != KW_OK)
 		return err;
-	if (follow->what == SPOOL_FOLLOW_OFFER) {
+	if (follow->what >= SPOOL_FOLLOW_CONSENT && follow->what <= SPOOL_FOLLOW_ACK)
+		return consent_fill(agent, follow, now_ms, &parts->consent, content);
+	if (follow->what == SPOOL_FOLLOW_OFFER)
 		fill_offer(agent, follow, parts);
-	} else if (follow->kind == KW_THREAD_OFFER) {
+	else if (follow->kind == KW_THREAD_OFFER)
 		fill_closed(follow, parts);
-	} else if (follow->kind == KW_THREAD_TRANSFER) {
-		kinward__v1__transfer_event__init(&parts->transfer);
-		parts->transfer.state = (Kinward__V1__TransferState)follow->state;
-		parts->transfer.at_unix_ms = now_ms;
-		content->body_case = KINWARD__V1__CONTENT__BODY_TRANSFER_EVENT;
-		content->transfer_event = &parts->transfer;
-	} else {
+	else if (!fill_state(follow, now_ms, parts))
 		return KW_EILLEGAL;
-	}
 	return KW_OK;
 }
 
@@ -171,6 +198,7 @@ static enum kw_err send_follow(struct agent *agent, const struct spool_follow *f
 	item->thread_id = follow->thread_id;
 	item->at_ms = now_ms;
 	op->u.append.follow_key = follow->key;
+	op->u.append.follow_what = follow->what;
 	enum kw_err err = make_content(agent, follow, op);
 	bool impossible = err == KW_EILLEGAL || err == KW_EFIELD;
 	if (err == KW_OK)
@@ -178,9 +206,11 @@ static enum kw_err send_follow(struct agent *agent, const struct spool_follow *f
 	/* The writer alone may say that it is not wanted: then it leaves the list. */
 	if (err == KW_EILLEGAL && !impossible)
 		err = KW_OK;
+	/* What is about consent waits for as long as a message may. */
+	bool consent = follow->what >= SPOOL_FOLLOW_CONSENT && follow->what <= SPOOL_FOLLOW_ACK;
 	outgoing.letter = (struct letter){.to = item->agency,
 		.msg_class = class_of(follow, &op->u.append.act),
-		.expiry_hour = agent_expiry_hour(now_ms, 0),
+		.expiry_hour = agent_expiry_hour(now_ms, consent ? AGENT_LIFETIME_HOURS_MAX : 0),
 		.content_type = op->u.append.act.content_type,
 		.thread_id = item->thread_id,
 		.thread_sequence = item->thread_sequence,

@@ -1,8 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/shell/agent_inner.h"
 #include "agent/shell/act.h"
+#include "agent/shell/agent_consent.h"
 #include "agent/shell/agent_service.h"
 #include "kinward/v1/content.pb-c.h"
 #include "proto/link/log.h"
@@ -116,7 +116,9 @@ static enum kw_err classify(struct agent *agent, struct spool_op *op, struct let
 	} else {
 		op->u.receive.arrival = SPOOL_MESSAGE;
 		act_of(content, &op->u.receive.act);
-		err = kw_buf_add(&op->content, kw_buf_view(&opened->content));
+		err = consent_of(content, &op->u.receive.erasure);
+		if (err == KW_OK)
+			err = kw_buf_add(&op->content, kw_buf_view(&opened->content));
 		if (err == KW_OK && agent->settings->capacity_auto &&
 			content->body_case == KINWARD__V1__CONTENT__BODY_CAPACITY_QUERY)
 			err = agent_answer_capacity(agent, content->capacity_query, &op->answer);
@@ -158,6 +160,7 @@ void agent_in_store(struct agent *agent, const struct agt_effect *effect)
 	op->ticket = effect->ticket;
 	op->done = agent_op_done;
 	op->user = agent;
+	op->u.receive.erase_manual = agent->settings->erase_manual;
 	op->u.receive.msg_class = effect->msg_class;
 	op->u.receive.cursor = (struct kw_cursor){.epoch = effect->u.epoch, .sequence = effect->sequence};
 	spool_do(agent->spool, op);

@@ -14,8 +14,8 @@
 #include "proto/wire/message.h"
 
 /* Shared by the agent's own files: agent.c (life), agent_state.c (the state directory), agent_plan.c (the core's
- * effects), agent_link.c (frames), agent_blob.c and agent_desk.c (attachments), agent_send.c (what callers send),
- * agent_in.c (what arrives), agent_receipt.c (receipts and retries), agent_thread.c (what threads allow and ask for). */
+ * effects), agent_link.c (frames), agent_blob.c and agent_desk.c (attachments), agent_send.c (what callers send), agent_in.c
+ * (what arrives), agent_receipt.c (receipts and retries), agent_thread.c (what threads allow and ask for). */
 
 #define AGENT_CHAIN_FILE "chain.pem"
 #define AGENT_ROOT_FILE "root.pem"

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "agent/shell/act.h"
-#include "agent/shell/agent_inner.h"
+#include "agent/shell/agent_consent.h"
 #include "proto/link/log.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"
@@ -67,6 +67,13 @@ static enum kw_err explain(enum agt_thread_fault fault, const struct agt_thread 
 	case AGT_FAULT_FAILED:
 		refusal->text = "The message that opened this thread never arrived; send it again in a new thread.";
 		break;
+	case AGT_FAULT_ERASED:
+		refusal->text = "Consent was withdrawn and this thread is erased; with a new consent begin a new thread.";
+		break;
+	case AGT_FAULT_OFFERED:
+		refusal->field = "send.content.transfer_offer.case_ref";
+		refusal->text = "This case is on offer already, or given away and not handed over; withdraw that offer first.";
+		break;
 	case AGT_FAULT_PLACE:
 		refusal->text = "Something else went into this thread at the same moment; look at it, then try again.";
 		return KW_EBUSY;
@@ -130,9 +137,9 @@ static void fill_reminder(const struct kw_frame_reminder *from, const struct spo
 	kinward__v1__reminder__init(out);
 	out->thread_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = (uint8_t *)(uintptr_t)from->thread_id.bytes};
 	out->kind = (Kinward__V1__ThreadKind)from->kind;
-	out->clock = act_clock(from->clock);
+	out->clock = (Kinward__V1__ThreadClock)from->clock;
 	out->step = from->step;
-	out->audience = (Kinward__V1__ReminderAudience)(from->audience + 1); /* the schema keeps 0 for "not set" */
+	out->audience = (Kinward__V1__ReminderAudience)from->audience;
 	out->risk = (Kinward__V1__Risk)from->risk;
 	out->state = from->state;
 	out->due_unix_ms = from->due_unix_ms;

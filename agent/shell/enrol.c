@@ -38,6 +38,7 @@ struct enrol {
 	struct kw_link_hooks hooks;
 	X509 *root;
 	enum kw_err err;
+	bool refused; /* by the hub, in so many words */
 	bool done;
 };
 
@@ -81,6 +82,7 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 		break;
 	case KW_FRAME_ERROR:
 		err = kw_frame_error_parse(frame->body, &error);
+		enrol->refused = err == KW_OK;
 		end(enrol, err != KW_OK ? err : error.code == KW_OK ? KW_EPROTO : error.code);
 		break;
 	default:
@@ -369,6 +371,8 @@ enum kw_err agent_enrol(const struct enrol_request *request, struct enrol_result
 		err = write_state(enrol, request, &reply);
 	if (err == KW_OK)
 		err = fill_result(enrol, request, &reply, out);
+	else
+		out->refused_by_hub = enrol->refused;
 	kw_buf_fini(&enrol->request);
 	kw_buf_fini(&enrol->reply);
 	kw_tls_context_free(enrol->tls);

@@ -1,6 +1,8 @@
 #ifndef AGENT_SHELL_ENROL_H
 #define AGENT_SHELL_ENROL_H
 
+#include <stdbool.h>
+
 #include "proto/base/bytes.h"
 #include "proto/base/id.h"
 
@@ -25,10 +27,11 @@ struct enrol_result {
 	char address[129];
 	struct kw_digest identity_fingerprint; /* to be compared with what the hub's operator sees */
 	char config[4096];                     /* path of agent.yaml */
+	bool refused_by_hub;                   /* on failure, and the only thing written then: the error is what the hub said */
 };
 
 /* KW_EFORMAT, KW_EVERSION  not a code; KW_EAUTH: typed wrong, refused by the hub, or the hub is not the code's
- * KW_EEXIST  the folder is not empty; KW_EFIELD: the passphrase is too short
+ * KW_EEXIST  the folder is not empty, or (refused_by_hub) the hub has an agency of this name; KW_EFIELD: the passphrase is too short
  * KW_ETIMEOUT, KW_ECLOSED, KW_EIO and what the hub refuses with */
 KW_MUST_USE enum kw_err agent_enrol(const struct enrol_request *request, struct enrol_result *out);
 

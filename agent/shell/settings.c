@@ -1,6 +1,7 @@
 #include "agent/shell/settings.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "proto/base/id.h"
 #include "proto/link/address.h"
@@ -21,6 +22,7 @@ static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_UINT("blob_store_mib", CYAML_FLAG_OPTIONAL, struct settings, blob_store_mib),
 	CYAML_FIELD_STRING_PTR("coordinator", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct settings, coordinator, 1, 63),
 	CYAML_FIELD_BOOL("capacity_auto", CYAML_FLAG_OPTIONAL, struct settings, capacity_auto),
+	CYAML_FIELD_STRING_PTR("erase", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct settings, erase, 1, 16),
 	CYAML_FIELD_BOOL("log_debug", CYAML_FLAG_OPTIONAL, struct settings, log_debug),
 	CYAML_FIELD_END};
 
@@ -46,6 +48,8 @@ static enum kw_err check(const char *path, const struct settings *settings, stru
 		return refuse(fault, path, "coordinator", "must be the name of an agency: 1 to 63 of a-z, 0-9 and '-'");
 	if (settings->store_mib != 0 && settings->store_mib < SETTINGS_STORE_MIB_MIN)
 		return refuse(fault, path, "store_mib", "must be 16 or more, or 0 for the default of 4096");
+	if (settings->erase != NULL && strcmp(settings->erase, "automatic") != 0 && strcmp(settings->erase, "manual") != 0)
+		return refuse(fault, path, "erase", "must be automatic, or manual: then a person decides about each");
 	return KW_OK;
 }
 
@@ -57,6 +61,9 @@ enum kw_err settings_load(const char *path, struct settings **out, struct kw_con
 	if (err != KW_OK)
 		return err;
 	err = check(path, data, fault);
+	if (err == KW_OK)
+		((struct settings *)data)->erase_manual =
+			((struct settings *)data)->erase != NULL && strcmp(((struct settings *)data)->erase, "manual") == 0;
 	if (err == KW_OK)
 		*out = data;
 	else

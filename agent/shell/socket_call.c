@@ -271,6 +271,25 @@ static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *reques
 	case KINWARD__V1__LOCAL_REQUEST__BODY_KEYS:
 		do_keys(conn, request->id);
 		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACH:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_GET:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENTS:
+		do_host(conn, request, conn->socket->host.attachment);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_WITHDRAW:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_ANSWER:
+		do_host(conn, request, conn->socket->host.consent);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_SERVICES:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_PUBLISH:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_REFER:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_OFFERS:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_LEASE:
+		do_host(conn, request, conn->socket->host.service);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_LIST:
+		socket_do_consents(conn, request->id, request->consent_list);
+		break;
 	case KINWARD__V1__LOCAL_REQUEST__BODY_CASES:
 		socket_do_cases(conn, request->id, request->cases);
 		break;
@@ -279,18 +298,6 @@ static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *reques
 		break;
 	case KINWARD__V1__LOCAL_REQUEST__BODY_TODO:
 		socket_do_todo(conn, request->id, request->todo);
-		break;
-	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACH:
-	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_GET:
-	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENTS:
-		do_host(conn, request, conn->socket->host.attachment);
-		break;
-	case KINWARD__V1__LOCAL_REQUEST__BODY_SERVICES:
-	case KINWARD__V1__LOCAL_REQUEST__BODY_PUBLISH:
-	case KINWARD__V1__LOCAL_REQUEST__BODY_REFER:
-	case KINWARD__V1__LOCAL_REQUEST__BODY_OFFERS:
-	case KINWARD__V1__LOCAL_REQUEST__BODY_LEASE:
-		do_host(conn, request, conn->socket->host.service);
 		break;
 	default:
 		refuse_field(conn, request->id, "body", "The request asks for nothing that this agent knows.");

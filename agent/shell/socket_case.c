@@ -2,7 +2,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "agent/shell/act.h"
 #include "agent/shell/socket_inner.h"
 #include "agent/shell/socket_offer.h"
 #include "proto/wire/clocks.h"
@@ -45,7 +44,7 @@ static void fill_clock(const struct agt_thread *record, int64_t at_ms, Kinward__
 	if (clock == KW_CLOCK_NONE || !agt_thread_is_open(record))
 		return;
 	kw_clock_limits_default(&limits);
-	row->clock = act_clock((uint8_t)clock);
+	row->clock = (Kinward__V1__ThreadClock)clock; /* the same numbers: unit/test_states_schema */
 	row->due_unix_ms = record->changed_ms + kw_clock_limit(&limits, clock, record->risk);
 	row->late_ms = at_ms > row->due_unix_ms ? at_ms - row->due_unix_ms : 0;
 }
@@ -88,6 +87,7 @@ struct gather {
 	uint64_t last; /* number of the last one that was looked at */
 	struct socket_offers unclaimed;
 	enum kw_err err;
+	struct socket_consents consents; /* todo: those without an answer */
 	int64_t at_ms;
 };
 
@@ -171,6 +171,8 @@ static void reply_cases(struct socket_conn *conn, uint64_t id, struct gather *ga
 	body.n_cases = gather->count;
 	body.n_unclaimed = gather->unclaimed.count;
 	body.unclaimed = gather->unclaimed.pointers;
+	body.consents = gather->consents.rows;
+	body.n_consents = gather->consents.count;
 	if (next != 0) {
 		kw_put_u64(position + 8, next);
 		body.next_after = (ProtobufCBinaryData){.len = sizeof(position), .data = position};
@@ -193,6 +195,7 @@ static void gather_fini(struct gather *gather)
 		kw_wipe(gather->list, (size_t)gather->limit * 2 * sizeof(gather->list[0]));
 	free(gather->list);
 	socket_offers_fini(&gather->unclaimed);
+	socket_consents_fini(&gather->consents);
 }
 
 void socket_do_cases(struct socket_conn *conn, uint64_t id, const Kinward__V1__CaseListRequest *request)
@@ -254,8 +257,10 @@ void socket_do_todo(struct socket_conn *conn, uint64_t id, const Kinward__V1__To
 {
 	struct gather gather = {.limit = request->limit != 0 ? request->limit : CASES_DEFAULT, .at_ms = now_ms()};
 	struct spool_thread_query query = {.open = true};
+	Kinward__V1__ConsentListRequest asked = KINWARD__V1__CONSENT_LIST_REQUEST__INIT;
 	uint64_t next = 0;
 
+	asked.open = true;
 	if (request->limit > CASES_MAX) {
 		refuse_limit(conn, id, "todo.limit");
 		return;
@@ -265,6 +270,8 @@ void socket_do_todo(struct socket_conn *conn, uint64_t id, const Kinward__V1__To
 		: spool_threads(conn->socket->host.spool, &query, gather_todo, &gather, &next);
 	if (err == KW_OK)
 		err = find_unclaimed(conn->socket->host.spool, &gather);
+	if (err == KW_OK)
+		err = socket_consents(conn->socket->host.spool, &asked, &gather.consents);
 	if (err != KW_OK) {
 		socket_refuse(conn, id, err, &(struct socket_detail){0});
 	} else {

@@ -47,6 +47,15 @@ struct socket_detail {
 	const char *text;
 };
 
+/* Rows of what was asked about consent. */
+struct socket_consent;
+struct socket_consents {
+	struct socket_consent *list;
+	Kinward__V1__ConsentRow **rows;
+	size_t count;
+	size_t room;
+};
+
 /* Handles one request. */
 void socket_request(struct socket_conn *conn, struct kw_view bytes);
 /* A call under way; NULL when memory is out. */
@@ -63,6 +72,11 @@ void socket_do_show(struct socket_conn *conn, uint64_t id, const Kinward__V1__Sh
 void socket_do_cases(struct socket_conn *conn, uint64_t id, const Kinward__V1__CaseListRequest *request);
 void socket_do_case(struct socket_conn *conn, uint64_t id, const Kinward__V1__CaseShowRequest *request);
 void socket_do_todo(struct socket_conn *conn, uint64_t id, const Kinward__V1__TodoRequest *request);
+void socket_do_consents(struct socket_conn *conn, uint64_t id, const Kinward__V1__ConsentListRequest *request);
+/* What was asked about consent, in the order of the list. Fini in both cases. KW_ENOMEM. */
+KW_MUST_USE enum kw_err socket_consents(struct spool *spool, const Kinward__V1__ConsentListRequest *request,
+	struct socket_consents *out);
+void socket_consents_fini(struct socket_consents *consents);
 void socket_do_subscribe(struct socket_conn *conn, uint64_t id, const Kinward__V1__SubscribeRequest *request);
 
 #endif

@@ -74,12 +74,17 @@ void spool_op_free(struct spool_op *op)
 	free(op->gone);
 	if (op->type == SPOOL_OP_APPEND)
 		free(op->u.append.due_keys);
-	else if (op->type == SPOOL_OP_RECEIVE)
+	else if (op->type == SPOOL_OP_RECEIVE) {
 		free(op->u.receive.receipts);
-	else if (op->type == SPOOL_OP_ACK)
+		free(op->u.receive.erasure);
+	} else if (op->type == SPOOL_OP_ACK)
 		free(op->u.ack.ids);
 	else if (op->type == SPOOL_OP_PUBLISH)
 		free(op->u.publish.agencies);
+	else if (op->type == SPOOL_OP_WITHDRAW)
+		free(op->u.withdraw.erasure);
+	else if (op->type == SPOOL_OP_ANSWER)
+		free(op->u.answer.erasure);
 	kw_wipe(op, sizeof(*op));
 	free(op);
 }
@@ -157,6 +162,10 @@ static enum kw_err run_one(struct spool *spool, MDB_txn *txn, struct spool_op *o
 		return spool_run_pick(spool, txn, op);
 	case SPOOL_OP_UNFOLLOW:
 		return spool_run_unfollow(spool, txn, op);
+	case SPOOL_OP_WITHDRAW:
+		return spool_run_withdraw(spool, txn, op);
+	case SPOOL_OP_ANSWER:
+		return spool_run_answer(spool, txn, op);
 	}
 	return KW_ESTATE;
 }
@@ -193,8 +202,8 @@ static void forget_results(struct spool_op *ops)
 		op->repeat = false;
 		op->count = 0;
 		op->number = 0;
-		op->follow = false;
 		op->fault = AGT_FAULT_NONE;
+		op->follow = false;
 	}
 }
 
@@ -212,6 +221,11 @@ static enum kw_err commit_batch(struct spool *spool, struct spool_op *ops)
 	memcpy(numbers, spool->numbers, sizeof(numbers));
 	memcpy(sweep_key, spool->sweep_key, sizeof(sweep_key));
 	err = run_batch(spool, txn, ops);
+	/* Keys first: a row whose key was lost could never be read. */
+	if (err == KW_OK)
+		err = spool_vault_commit(spool);
+	else
+		spool_vault_abort(spool);
 	if (err == KW_OK)
 		err = spool_mdb(mdb_txn_commit(txn));
 	else
@@ -302,6 +316,14 @@ static enum kw_err commit_when_room(struct spool *spool, struct spool_op *ops)
 	}
 }
 
+/* Keys that a committed batch gave up. Without room for the new vault they wait on their list. */
+static enum kw_err shred(struct spool *spool)
+{
+	enum kw_err err = spool_space_err(spool, spool_shred(spool));
+
+	return err == KW_ENOSPACE ? KW_OK : err;
+}
+
 static void *write_loop(void *arg)
 {
 	struct spool *spool = arg;
@@ -312,9 +334,15 @@ static void *write_loop(void *arg)
 			struct timespec until = next_look();
 			if (pthread_cond_timedwait(&spool->wake, &spool->lock, &until) == 0)
 				continue;
+			enum kw_err err = spool->failed;
+
 			pthread_mutex_unlock(&spool->lock);
 			set_level(spool, spool_space_measure(spool, spool->level));
+			if (err == KW_OK && spool->shreds) /* it found no room then */
+				err = shred(spool);
 			pthread_mutex_lock(&spool->lock);
+			if (spool->failed == KW_OK)
+				spool->failed = err;
 		}
 		if (spool->queue_head == NULL)
 			break;
@@ -324,6 +352,8 @@ static void *write_loop(void *arg)
 		pthread_mutex_unlock(&spool->lock);
 		if (err == KW_OK)
 			err = commit_when_room(spool, ops);
+		if (err == KW_OK && spool->shreds)
+			err = shred(spool);
 		enum spool_space level = err == KW_OK ? spool_space_measure(spool, spool->level) : spool->level;
 		pthread_mutex_lock(&spool->lock);
 		spool->level = level;
@@ -410,12 +440,14 @@ void spool_close(struct spool *spool)
 		spool->async->data = NULL;
 		uv_close((uv_handle_t *)spool->async, free_async);
 	}
+	spool_vault_close(spool);
 	if (spool->env != NULL)
 		mdb_env_close(spool->env);
 	if (spool->folder_fd >= 0)
 		close(spool->folder_fd); /* after the environment: the lock goes with it */
 	pthread_mutex_destroy(&spool->lock);
 	pthread_cond_destroy(&spool->wake);
+	pthread_rwlock_destroy(&spool->keys_lock);
 	free(spool->path);
 	kw_wipe(spool, sizeof(*spool));
 	free(spool);

@@ -105,6 +105,7 @@ struct spool_act {
 	uint32_t service;      /* of the schema; 0 when there is none */
 	char case_ref[SPOOL_CASE_REF_SIZE_MAX + 1]; /* of an offer: what its threads have in common */
 	bool unclaimed; /* of an offer: it came to the coordinator because nobody else claimed it */
+	char alias[SPOOL_CASE_REF_SIZE_MAX + 1];    /* the new owner's pseudonym from its acceptance on */
 };
 
 /* A thread with one agency. */
@@ -114,7 +115,8 @@ struct spool_thread {
 	struct kw_name agency; /* the other one */
 	struct agt_thread record;
 	uint32_t service;
-	char case_ref[SPOOL_CASE_REF_SIZE_MAX + 1];
+	char case_ref[SPOOL_CASE_REF_SIZE_MAX + 1]; /* empty once erased */
+	char alias[SPOOL_CASE_REF_SIZE_MAX + 1];    /* of a transfer: the new owner's pseudonym */
 	uint32_t log_count;
 	uint8_t reminded; /* percent of the last reminder in this state; 0: none */
 	bool unclaimed;   /* an offer that came to us for coordination */
@@ -137,16 +139,74 @@ struct spool_step {
 	enum spool_state sent;   /* ours: how far the message is */
 };
 
+enum spool_follow_what {
+	SPOOL_FOLLOW_STATE,     /* declare `state` */
+	SPOOL_FOLLOW_CONSENT,   /* ConsentUpdate, as the erasure of the thread says */
+	SPOOL_FOLLOW_ERASE,     /* likewise Erase */
+	SPOOL_FOLLOW_ACK,       /* likewise EraseAck */
+	SPOOL_FOLLOW_OFFER,     /* the offer, which opens its thread */
+	SPOOL_FOLLOW_LEASE,
+	SPOOL_FOLLOW_CLOSE,     /* another agency has it */
+	SPOOL_FOLLOW_WITHDRAW,  /* it is not needed any more */
+	SPOOL_FOLLOW_REFERRAL,  /* the whole referral, which opens its thread */
+	SPOOL_FOLLOW_DIRECTORY, /* what we offer */
+	SPOOL_FOLLOW_CONTENT,   /* ready-made, in no thread's order */
+	SPOOL_FOLLOW_COUNT
+};
+
 /* What the agent has to say by itself. */
 struct spool_follow {
 	uint64_t key;
+	enum spool_follow_what what;
 	struct kw_id thread_id;
 	struct kw_name agency;
 	enum kw_thread_kind kind; /* KW_THREAD_NONE: in no thread's order */
 	uint8_t state;
-	enum spool_follow_what what;
 	uint64_t offer;           /* number of the offer that it is about; 0: none */
 	struct kw_view content;   /* SPOOL_FOLLOW_CONTENT; lives for the call */
+};
+
+/* What was asked and done about consent in one thread. One a thread: the first to ask asked for both. Codes are those of
+ * consent.proto. It holds nothing of the case. */
+#define SPOOL_PASSED_MAX 16u
+#define SPOOL_ERASE_NOTE_MAX 500u
+
+/* Of consent.proto's ErasureAction and ErasureOutcome. */
+#define SPOOL_ERASE_ACTION 1u
+#define SPOOL_ERASE_DONE 1u
+#define SPOOL_ERASE_RETAINED 2u
+#define SPOOL_ERASE_FAILED 3u
+
+enum spool_erasure_role {
+	SPOOL_ERASURE_AUTHOR, /* we asked the other agency */
+	SPOOL_ERASURE_HOLDER, /* it asked us */
+	SPOOL_ERASURE_OWN     /* it asked us after we had asked: both have answers to give */
+};
+
+struct spool_erasure {
+	struct kw_id thread_id;
+	struct kw_name agency; /* the other one */
+	enum spool_erasure_role role;
+	uint8_t action;      /* ErasureAction */
+	uint8_t reason;      /* ErasureReason */
+	uint8_t purposes;    /* bit n - 1: ConsentPurpose n was withdrawn */
+	uint8_t from;        /* ConsentSource */
+	uint8_t outcome;     /* ErasureOutcome; 0: no answer yet */
+	uint8_t ground;      /* LegalGround */
+	bool due;            /* ours to decide: nothing was done by itself */
+	bool passed_on;      /* asked because another agency asked us */
+	uint8_t case_tag[8]; /* keyed hash of the pseudonym, to find it by; zeros for none */
+	int64_t asked_ms;
+	int64_t effective_ms;
+	int64_t answered_ms; /* 0: not yet */
+	int64_t until_ms;    /* retained until; 0: open */
+	uint64_t number;     /* of our Erase or ConsentUpdate in the list of sent ones; 0: not under way yet */
+	enum kw_err failure; /* FAILED, or our question did not arrive */
+	uint32_t passed_count;
+	struct kw_name passed[SPOOL_PASSED_MAX]; /* whom the holder has told */
+	char note[SPOOL_ERASE_NOTE_MAX + 1];
+	/* Read only: */
+	enum spool_state sent; /* how far our question is; 0: not under way yet */
 };
 
 /* A row that left the outbox. */
@@ -181,6 +241,8 @@ enum spool_op_type {
 	SPOOL_OP_ACK,       /* ack: the caller has seen these */
 	SPOOL_OP_REGISTER,  /* registration */
 	SPOOL_OP_SWEEP,     /* sweep: expire, forget */
+	SPOOL_OP_WITHDRAW,  /* withdraw: consent to share a case, a thread or a record */
+	SPOOL_OP_ANSWER,    /* answer: what we do about an Erase that waits for a person */
 	SPOOL_OP_PUBLISH,   /* publish: what we offer, with its content, and to whom it goes */
 	SPOOL_OP_OFFER,     /* offer: a new one, with the referral as content */
 	SPOOL_OP_PICK,      /* pick: a person's word on an offer */
@@ -225,6 +287,7 @@ struct spool_op {
 			struct spool_item item;  /* number is given by the spool */
 			struct spool_act act;    /* fresh ones */
 			uint64_t follow_key;     /* not 0: the follow-up that it is */
+			enum spool_follow_what follow_what;
 			uint64_t retry_ms;       /* not 0: it comes from the retry table, where it stood under ... */
 			uint64_t retry_number;   /* ... these two */
 			uint32_t due_count;      /* receipts that it carries */
@@ -246,6 +309,8 @@ struct spool_op {
 			enum kw_err failure; /* SPOOL_REFUSED; by the spool: KW_EILLEGAL */
 			uint32_t receipts_count;
 			struct spool_receipt *receipts; /* freed with the operation */
+			struct spool_erasure *erasure; /* ConsentUpdate, Erase, EraseAck: what it says. Freed with the operation */
+			bool erase_manual;           /* a person decides about an Erase */
 		} receive;
 		struct {
 			struct kw_cursor cursor;
@@ -269,6 +334,16 @@ struct spool_op {
 			int64_t now_ms;
 			uint32_t rows_max;
 		} sweep;
+		struct {
+			bool by_thread;          /* thread_id, else every thread of case_ref */
+			struct kw_id thread_id;
+			char case_ref[SPOOL_CASE_REF_SIZE_MAX + 1];
+			struct spool_erasure *erasure; /* what is asked; freed with the operation. op->count: of how many agencies */
+		} withdraw;
+		struct {
+			struct kw_id thread_id;
+			struct spool_erasure *erasure; /* outcome, ground, until, note; freed with the operation. op->count 0: none waits */
+		} answer;
 		struct {
 			struct kw_name own;
 			int64_t issued_ms;
@@ -392,6 +467,15 @@ KW_MUST_USE enum kw_err spool_steps(struct spool *spool, const struct spool_thre
 /* What the agent has to say by itself, from key `from` on. */
 KW_MUST_USE enum kw_err spool_follows(struct spool *spool, uint64_t from,
 	bool (*each)(void *user, const struct spool_follow *follow), void *user);
+
+/* What was asked about consent, oldest thread first, until `each` returns false. */
+KW_MUST_USE enum kw_err spool_erasures(struct spool *spool,
+	bool (*each)(void *user, const struct spool_erasure *erasure), void *user);
+/* That of one thread. KW_ENOTFOUND. */
+KW_MUST_USE enum kw_err spool_erasure(struct spool *spool, const struct kw_id *thread_id, const struct kw_name *agency,
+	struct spool_erasure *out);
+/* The tag under which a pseudonym stands in erasures: 8 bytes. */
+KW_MUST_USE enum kw_err spool_case_tag(const struct spool *spool, const char *case_ref, uint8_t *out);
 
 /* Receipts due from `from` on (a key), at most SPOOL_RECEIPTS_MAX * 4 of them. */
 KW_MUST_USE enum kw_err spool_due(struct spool *spool, uint64_t from,

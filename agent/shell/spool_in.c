@@ -11,6 +11,10 @@
 #define HOUR_MS 3600000
 #define SEEN_KEEP_HOURS 48u
 #define RETRY_MIN_MS 1000u
+/* A message that the hub puts off again and again waits longer each time, a quarter of its age: each try costs the link the whole
+ * envelope. What is urgent is tried more often. */
+#define RETRY_MAX_MS 3600000
+#define RETRY_URGENT_MAX_MS 300000
 
 static enum kw_err put_cursor(struct spool *spool, enum kw_msg_class msg_class, struct kw_cursor cursor)
 {
@@ -69,10 +73,11 @@ static enum kw_err put_inbox(struct spool *spool, MDB_txn *txn, struct spool_op 
 	op->number = spool->numbers[N_NEXT_INBOX]++;
 	kw_put_u64(number, op->number);
 	spool_item_encode(item, head);
-	kw_buf_init(&plain, SPOOL_ITEM_SIZE + op->content.size);
+	kw_buf_init(&plain, KW_FRAME_SIZE_MAX * 2);
 	err = kw_buf_add(&plain, KW_VIEW_OF(head));
 	if (err == KW_OK)
-		err = kw_buf_add(&plain, kw_buf_view(&op->content));
+		err = spool_content_put(spool, txn, (struct spool_content_place){T_INBOX, KW_VIEW_OF(number), item},
+			kw_buf_view(&op->content), &plain);
 	if (err == KW_OK)
 		err = spool_put_sealed(spool, txn, T_INBOX, KW_VIEW_OF(number), kw_buf_view(&plain));
 	kw_buf_fini(&plain);
@@ -171,6 +176,8 @@ static enum kw_err take_message(struct spool *spool, MDB_txn *txn, struct spool_
 		op->u.receive.arrival = SPOOL_REFUSED;
 		op->u.receive.failure = KW_EILLEGAL;
 	}
+	if (err == KW_OK && op->u.receive.arrival == SPOOL_MESSAGE && op->u.receive.erasure != NULL)
+		err = spool_erasure_take(spool, txn, op);
 	if (err == KW_OK && op->u.receive.arrival == SPOOL_MESSAGE)
 		err = put_inbox(spool, txn, op, move.item, id);
 	if (err == KW_OK && op->u.receive.arrival == SPOOL_MESSAGE)
@@ -183,7 +190,7 @@ static enum kw_err take_message(struct spool *spool, MDB_txn *txn, struct spool_
 			.opened = op->u.receive.failure == KW_OK && verdict != AGT_THREAD_EARLY});
 	if (err == KW_OK && threaded && verdict != AGT_THREAD_EARLY)
 		err = spool_thread_drain(spool, txn, &move);
-	op->follow = spool->numbers[N_NEXT_FOLLOW] != follows;
+	op->follow = op->follow || spool->numbers[N_NEXT_FOLLOW] != follows;
 	return err;
 }
 
@@ -218,6 +225,17 @@ enum kw_err spool_run_receive(struct spool *spool, MDB_txn *txn, struct spool_op
 		.opened = op->u.receive.failure == KW_OK});
 }
 
+static uint32_t retry_wait(const struct spool_op *op, const struct spool_place *place, int64_t since_ms)
+{
+	int64_t wait = (op->u.notice.now_ms - since_ms) / 4;
+	int64_t max = place->msg_class == KW_URGENT ? RETRY_URGENT_MAX_MS : RETRY_MAX_MS;
+	uint32_t asked = op->u.notice.notice.retry_after_ms;
+
+	wait = wait > max ? max : wait; /* a clock that was set back makes it negative: as asked */
+	wait = wait < (int64_t)asked ? (int64_t)asked : wait;
+	return wait < (int64_t)RETRY_MIN_MS ? RETRY_MIN_MS : (uint32_t)wait;
+}
+
 /* The hub could not take the row now: it waits in the retry table, and its lane does not. */
 static enum kw_err put_off(struct spool *spool, MDB_txn *txn, struct spool_op *op, struct spool_place *place)
 {
@@ -225,8 +243,8 @@ static enum kw_err put_off(struct spool *spool, MDB_txn *txn, struct spool_op *o
 	uint8_t out_key[9];
 	struct kw_view payload;
 	struct kw_buf bytes;
-	uint32_t wait = op->u.notice.notice.retry_after_ms;
 	uint64_t number = place->number;
+	struct spool_item item = {.at_ms = op->u.notice.now_ms};
 	uint32_t spread;
 	enum kw_err err;
 
@@ -238,7 +256,8 @@ static enum kw_err put_off(struct spool *spool, MDB_txn *txn, struct spool_op *o
 	err = kw_random(&spread, sizeof(spread));
 	if (err != KW_OK)
 		return err;
-	wait = wait < RETRY_MIN_MS ? RETRY_MIN_MS : wait;
+	enum kw_err known = number != 0 ? spool_item_get(spool, txn, number, &item) : KW_ENOTFOUND;
+	uint32_t wait = retry_wait(op, place, known == KW_OK ? item.at_ms : op->u.notice.now_ms);
 	kw_put_u64(key, (uint64_t)op->u.notice.now_ms + wait + spread % (wait / 2 + 1));
 	/* A receipt has no number; any that is free keeps its key apart. */
 	kw_put_u64(key + 8, number != 0 ? number : spool->numbers[N_NEXT_ITEM]++);
@@ -251,13 +270,11 @@ static enum kw_err put_off(struct spool *spool, MDB_txn *txn, struct spool_op *o
 	kw_buf_fini(&bytes);
 	if (err == KW_OK)
 		err = spool_leave(spool, txn, place, op);
-	if (err != KW_OK || number == 0)
-		return err;
-	struct spool_item item;
-	err = spool_item_get(spool, txn, number, &item);
-	if (err == KW_OK && item.state == SPOOL_HELD)
+	if (err == KW_OK && known == KW_OK && item.state == SPOOL_HELD)
 		return spool_turn(spool, txn, &item, SPOOL_QUEUED);
-	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
+	if (err == KW_OK && known != KW_OK && known != KW_ENOTFOUND && known != KW_ECORRUPT)
+		return known;
+	return err;
 }
 
 /* A hub's reminder: an item of the inbox, like a message; and what it knows of the thread that we cannot know, as that it
@@ -349,6 +366,40 @@ enum kw_err spool_run_ack(struct spool *spool, MDB_txn *txn, struct spool_op *op
 	return err;
 }
 
+/* u8 size ‖ local id ‖ registration, under a key of its own. */
+static enum kw_err put_record(struct spool *spool, MDB_txn *txn, struct kw_view key, struct kw_view local_id,
+	const struct kw_buf *record)
+{
+	struct spool_vault_id id;
+	struct kw_buf row;
+	enum kw_err err = spool_vault_registration(spool, local_id, &id);
+
+	kw_buf_init(&row, KW_FRAME_SIZE_MAX * 2);
+	if (err == KW_OK)
+		err = spool_content_seal(spool, &id, (struct spool_content_place){.table = T_REG, .key = key}, kw_buf_view(record), &row);
+	if (err == KW_OK)
+		err = spool_put_sealed(spool, txn, T_REG, key, kw_buf_view(&row));
+	kw_buf_fini(&row);
+	return err;
+}
+
+/* KW_ENOTFOUND; out stays empty when its key is destroyed. */
+static enum kw_err get_record(struct spool *spool, MDB_txn *txn, struct kw_view key, struct kw_view local_id,
+	struct kw_buf *out)
+{
+	struct spool_vault_id id;
+	struct kw_buf row;
+	enum kw_err err = spool_vault_registration(spool, local_id, &id);
+
+	kw_buf_init(&row, KW_FRAME_SIZE_MAX * 2);
+	if (err == KW_OK)
+		err = spool_get_sealed(spool, txn, T_REG, key, &row);
+	if (err == KW_OK)
+		err = spool_content_open(spool, &id, (struct spool_content_place){.table = T_REG, .key = key}, kw_buf_view(&row), out);
+	kw_buf_fini(&row);
+	return err;
+}
+
 enum kw_err spool_run_register(struct spool *spool, MDB_txn *txn, struct spool_op *op)
 {
 	struct kw_view local_id = KW_VIEW(op->u.registration.local_id, op->u.registration.local_id_size);
@@ -361,7 +412,6 @@ enum kw_err spool_run_register(struct spool *spool, MDB_txn *txn, struct spool_o
 		return err;
 	kw_buf_init(&old, KW_FRAME_SIZE_MAX * 2);
 	kw_buf_init(&record, KW_FRAME_SIZE_MAX * 2);
-	/* u8 size ‖ local id ‖ registration */
 	err = kw_buf_add_u8(&record, (uint8_t)local_id.size);
 	if (err == KW_OK)
 		err = kw_buf_add(&record, local_id);
@@ -369,7 +419,7 @@ enum kw_err spool_run_register(struct spool *spool, MDB_txn *txn, struct spool_o
 		err = kw_buf_add(&record, kw_buf_view(&op->content));
 	if (err != KW_OK)
 		goto out;
-	err = spool_get_sealed(spool, txn, T_REG, KW_VIEW_OF(key), &old);
+	err = get_record(spool, txn, KW_VIEW_OF(key), local_id, &old);
 	if (err == KW_OK && kw_view_equal(kw_buf_view(&old), kw_buf_view(&record))) {
 		op->repeat = true;
 		goto out;
@@ -378,7 +428,7 @@ enum kw_err spool_run_register(struct spool *spool, MDB_txn *txn, struct spool_o
 		spool->numbers[N_COUNTS + SPOOL_COUNT_REGISTRATIONS]++;
 	else if (err != KW_OK && err != KW_ECORRUPT)
 		goto out;
-	err = spool_put_sealed(spool, txn, T_REG, KW_VIEW_OF(key), kw_buf_view(&record));
+	err = put_record(spool, txn, KW_VIEW_OF(key), local_id, &record);
 out:
 	kw_buf_fini(&old);
 	kw_buf_fini(&record);

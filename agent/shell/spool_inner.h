@@ -23,6 +23,8 @@
  *   thread  thread id → last place given; of schema 1, read by its upgrade only
  *   threads tag(thread id) ‖ tag(agency) → sealed record      threadno  number → that key      open  number → "", open
  *   threadlog  that key ‖ n → sealed step  early    that key ‖ place → sealed act and inbox number
+ *   erasure tag(thread id) ‖ tag(agency) → sealed: what was asked and done about consent there
+ *   shred   id of a key in the vault → "", to be destroyed
  *   tracks  envelope id → sealed tracks   follow   key → sealed: what the agent has to say by itself
  *   services tag(agency) → sealed: what it offers      answers  tag(agency) ‖ tag(thread id) → sealed: what it answered
  *   offers  number → sealed offer          offerid  tag(offer id) → number       offerthread  a thread's key → number
@@ -32,10 +34,11 @@
 enum spool_table {
 	T_META, T_OUT, T_RETRY, T_ENV, T_SENT, T_SENTBODY, T_SENTID, T_INBOX, T_INID, T_INNEW, T_DEAD, T_SEEN, T_SEENEXP,
 	T_DUE, T_THREAD, T_REG, T_ASIDE, T_THREADS, T_THREADNO, T_OPEN, T_THREADLOG, T_EARLY, T_TRACKS, T_FOLLOW,
-	T_SERVICES, T_ANSWERS, T_OFFERS, T_OFFERID, T_OFFERTHREAD, T_OFFERDUE, T_OFFERBODY, T_COUNT
+	T_ERASURE, T_SHRED, T_SERVICES, T_ANSWERS, T_OFFERS, T_OFFERID, T_OFFERTHREAD, T_OFFERDUE, T_OFFERBODY, T_COUNT
 };
 
-#define SPOOL_SCHEMA 2u
+#define SPOOL_SCHEMA 3u
+#define SPOOL_SCHEMA_BEFORE_VAULT 2u /* contents under the store key alone */
 #define SPOOL_SCHEMA_BEFORE_THREADS 1u
 #define SPOOL_TAG_SIZE 8u
 #define SPOOL_ENV_SIZE 17u
@@ -50,6 +53,7 @@ enum spool_number {
 	N_COUNTS = N_CURSOR_SEQ + KW_MSG_CLASS_COUNT, /* enum spool_count */
 	N_NEXT_THREAD = N_COUNTS + SPOOL_COUNT_COUNT,
 	N_NEXT_FOLLOW,
+	N_COMPACT, /* 1: contents of an older schema are in freed pages; the file is to be written anew */
 	N_NEXT_OFFER,
 	N_COUNT
 };
@@ -62,14 +66,22 @@ struct spool {
 	uint8_t tag_key[SPOOL_KEY_SIZE];
 	char *path;
 	uint64_t map_size;
+	bool unsafe_no_sync;
 	bool has_coordinator;
 	struct kw_name coordinator;
 
+	MDB_env *keys_env;         /* the vault; swapped by the writer under keys_lock */
+	MDB_dbi keys_dbi;
+	pthread_rwlock_t keys_lock;
+	MDB_txn *keys_txn;         /* the writer's: keys that were made in this batch */
+	pthread_t keys_owner;      /* the thread of keys_txn */
+	bool shreds;               /* the writer's: keys wait to be destroyed */
+
 	uint64_t numbers[N_COUNT]; /* the writer's */
 	uint8_t sweep_key[9];      /* the writer's: where the expiry walk goes on */
+	int64_t now_ms;            /* the writer's: when the operation that runs was asked for */
 	uint64_t retry_rows;       /* the writer's */
 	enum spool_space level;    /* the writer's */
-	int64_t now_ms;            /* the writer's: when the operation that runs was asked for */
 
 	uint64_t told[N_COUNT];    /* the loop's copy, as of the last commit seen */
 	enum spool_space space;    /* the loop's copy */
@@ -114,6 +126,72 @@ KW_MUST_USE enum kw_err spool_get_sealed(struct spool *spool, MDB_txn *txn, enum
 /* SPOOL_TAG_SIZE bytes: a keyed hash, so that the disk does not show which agency or local id. */
 KW_MUST_USE enum kw_err spool_tag(const struct spool *spool, struct kw_view text, uint8_t *out);
 struct kw_view spool_name_view(const struct kw_name *name);
+
+/* spool_vault.c: the keys of contents. Ids are tags, so the vault names nobody. */
+struct spool_vault_id {
+	size_t size;
+	uint8_t bytes[2u * SPOOL_TAG_SIZE];
+};
+struct spool_vault_ids {
+	size_t count;
+	struct spool_vault_id *ids;
+};
+KW_MUST_USE enum kw_err spool_vault_open(struct spool *spool);
+void spool_vault_close(struct spool *spool);
+/* SPOOL_KEY_SIZE bytes; KW_ENOTFOUND: there never was one, or it is destroyed. */
+KW_MUST_USE enum kw_err spool_vault_key(struct spool *spool, const struct spool_vault_id *id, uint8_t *out);
+/* The writer's: the same, and makes one. It is durable with spool_vault_commit, which comes before the spool's commit. */
+KW_MUST_USE enum kw_err spool_vault_make(struct spool *spool, const struct spool_vault_id *id, uint8_t *out);
+KW_MUST_USE enum kw_err spool_vault_commit(struct spool *spool);
+void spool_vault_abort(struct spool *spool);
+/* The writer's, between transactions: these keys are gone when it returns KW_OK. KW_ENOSPACE: nothing has changed. */
+KW_MUST_USE enum kw_err spool_vault_destroy(struct spool *spool, const struct spool_vault_ids *ids);
+
+/* spool_content.c: contents under the key of their thread. */
+struct spool_content_place {
+	enum spool_table table;
+	struct kw_view key;
+	const struct spool_item *item; /* put and get: whose content it is */
+};
+KW_MUST_USE enum kw_err spool_vault_thread(const struct spool *spool, const struct kw_id *thread_id,
+	const struct kw_name *agency, struct spool_vault_id *out);
+/* The key of a registration. */
+KW_MUST_USE enum kw_err spool_vault_registration(const struct spool *spool, struct kw_view local_id,
+	struct spool_vault_id *out);
+/* Both append to out. Opening gives nothing when the key is destroyed, and the bytes as they are of an older spool. */
+KW_MUST_USE enum kw_err spool_content_seal(struct spool *spool, const struct spool_vault_id *id,
+	struct spool_content_place place, struct kw_view plain, struct kw_buf *out);
+KW_MUST_USE enum kw_err spool_content_open(struct spool *spool, const struct spool_vault_id *id,
+	struct spool_content_place place, struct kw_view blob, struct kw_buf *out);
+bool spool_content_is_sealed(struct kw_view blob);
+/* For a message: the writer's seals nothing when its thread is erased; the reader's shows nothing when it is restricted. */
+KW_MUST_USE enum kw_err spool_content_put(struct spool *spool, MDB_txn *txn, struct spool_content_place place,
+	struct kw_view plain, struct kw_buf *out);
+KW_MUST_USE enum kw_err spool_content_get(struct spool *spool, MDB_txn *txn, struct spool_content_place place,
+	struct kw_view blob, struct kw_buf *out);
+
+/* spool_erase.c */
+KW_MUST_USE enum kw_err spool_run_withdraw(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+KW_MUST_USE enum kw_err spool_run_answer(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+/* KW_ENOTFOUND; a damaged row is KW_ECORRUPT. */
+KW_MUST_USE enum kw_err spool_erasure_get(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key,
+	struct spool_erasure *out);
+/* Whether what there is of the thread's contents is not shown. */
+bool spool_erasure_hides(const struct spool_erasure *erasure);
+/* Whether the contents of this thread are gone, or about to be. */
+KW_MUST_USE enum kw_err spool_erasure_is_done(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, bool *out);
+/* A message of theirs that is about consent: what it asks for, or answers. */
+KW_MUST_USE enum kw_err spool_erasure_take(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+/* An Erase of ours is on its way; it will not arrive. */
+KW_MUST_USE enum kw_err spool_erasure_sent(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
+KW_MUST_USE enum kw_err spool_erasure_dead(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
+/* Destroys the keys that wait for it, then says so; between transactions. */
+KW_MUST_USE enum kw_err spool_shred(struct spool *spool);
+/* Whether keys wait to be destroyed. */
+KW_MUST_USE enum kw_err spool_shred_due(struct spool *spool, bool *out);
+#define SPOOL_ERASURE_SIZE 1792u
+void spool_erasure_encode(const struct spool_erasure *erasure, uint8_t *out);
+KW_MUST_USE enum kw_err spool_erasure_decode(struct kw_view bytes, struct spool_erasure *out);
 
 #define SPOOL_ITEM_SIZE 288u
 void spool_item_encode(const struct spool_item *item, uint8_t *out);
@@ -227,7 +305,9 @@ KW_MUST_USE enum kw_err spool_thread_reminded(struct spool *spool, MDB_txn *txn,
 KW_MUST_USE enum kw_err spool_sweep_early(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
 
 /* spool_thread_row.c: rows of threads as bytes. */
-#define SPOOL_THREAD_SIZE 224u
+#define SPOOL_THREAD_SIZE 292u
+#define SPOOL_THREAD_HEAD_SIZE 144u         /* what stays of an erased thread; behind it stand service and pseudonyms */
+#define SPOOL_THREAD_SIZE_BEFORE_VAULT 224u
 void spool_thread_encode(const struct spool_thread *thread, uint8_t *out);
 KW_MUST_USE enum kw_err spool_thread_decode(struct kw_view bytes, struct spool_thread *out);
 /* A step in the log: what replaying it needs, and where its message is. */
@@ -252,6 +332,8 @@ struct spool_early {
 void spool_early_encode(const struct spool_early *early, uint8_t *out);
 KW_MUST_USE enum kw_err spool_early_decode(struct kw_view bytes, struct spool_early *out);
 #define SPOOL_FOLLOW_SIZE 91u /* and the content that it holds */
+#define SPOOL_FOLLOW_SIZE_BEFORE_OFFERS 83u
+#define SPOOL_FOLLOW_SIZE_BEFORE_CONSENT 82u
 void spool_follow_encode(const struct spool_follow *follow, uint8_t *out);
 KW_MUST_USE enum kw_err spool_follow_decode(struct kw_view bytes, struct spool_follow *out);
 void spool_log_key(const uint8_t *thread_key, uint32_t n, uint8_t *out); /* SPOOL_THREAD_KEY_SIZE + 4 bytes */
@@ -286,6 +368,8 @@ KW_MUST_USE enum kw_err spool_run_publish(struct spool *spool, MDB_txn *txn, str
 KW_MUST_USE enum kw_err spool_service_sent(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
 KW_MUST_USE enum kw_err spool_service_taken(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
 
+/* spool_reseal.c: contents of an older schema get the key of their thread. What a crash interrupts goes on at the next start. */
+KW_MUST_USE enum kw_err spool_reseal(struct spool *spool);
 /* spool_upgrade.c: makes a spool of an older schema one of this. All tables are open. */
 KW_MUST_USE enum kw_err spool_upgrade(struct spool *spool);
 

@@ -33,18 +33,6 @@ struct spool_offer {
 	struct kw_name agencies[AGT_OFFER_MEMBERS_MAX];
 };
 
-enum spool_follow_what {
-	SPOOL_FOLLOW_STATE,     /* the bare state, as the thread's kind says it */
-	SPOOL_FOLLOW_OFFER,     /* the offer, which opens its thread */
-	SPOOL_FOLLOW_LEASE,
-	SPOOL_FOLLOW_CLOSE,     /* another agency has it */
-	SPOOL_FOLLOW_WITHDRAW,  /* it is not needed any more */
-	SPOOL_FOLLOW_REFERRAL,  /* the whole referral, which opens its thread */
-	SPOOL_FOLLOW_DIRECTORY, /* what we offer */
-	SPOOL_FOLLOW_CONTENT,   /* ready-made, in no thread's order */
-	SPOOL_FOLLOW_WHAT_COUNT
-};
-
 /* What an agency says that it offers. */
 struct spool_services {
 	struct kw_name agency;

@@ -23,8 +23,9 @@ static const char *const table_names[T_COUNT] = {[T_META] = "meta", [T_OUT] = "o
 	[T_INID] = "inid", [T_INNEW] = "innew", [T_DEAD] = "dead", [T_SEEN] = "seen", [T_SEENEXP] = "seenexp",
 	[T_DUE] = "due", [T_THREAD] = "thread", [T_REG] = "reg", [T_ASIDE] = "aside", [T_THREADS] = "threads",
 	[T_THREADNO] = "threadno", [T_OPEN] = "open", [T_THREADLOG] = "threadlog", [T_EARLY] = "early", [T_TRACKS] = "tracks",
-	[T_FOLLOW] = "follow", [T_SERVICES] = "services", [T_ANSWERS] = "answers", [T_OFFERS] = "offers",
-	[T_OFFERID] = "offerid", [T_OFFERTHREAD] = "offerthread", [T_OFFERDUE] = "offerdue", [T_OFFERBODY] = "offerbody"};
+	[T_FOLLOW] = "follow", [T_ERASURE] = "erasure", [T_SHRED] = "shred", [T_SERVICES] = "services",
+	[T_ANSWERS] = "answers", [T_OFFERS] = "offers", [T_OFFERID] = "offerid", [T_OFFERTHREAD] = "offerthread",
+	[T_OFFERDUE] = "offerdue", [T_OFFERBODY] = "offerbody"};
 
 static const char check_text[] = "kinward agent spool";
 
@@ -82,7 +83,7 @@ static enum kw_err open_tables(struct spool *spool, unsigned flags)
 }
 
 /* Writes the numbers and, when new, the proof of the key. */
-static enum kw_err save(struct spool *spool, bool fresh)
+static enum kw_err save(struct spool *spool, bool fresh, bool unhold)
 {
 	uint8_t bytes[N_COUNT * 8];
 	MDB_txn *txn;
@@ -92,7 +93,7 @@ static enum kw_err save(struct spool *spool, bool fresh)
 		return err;
 	if (fresh)
 		err = spool_put_sealed(spool, txn, T_META, kw_view_str("check"), kw_view_str(check_text));
-	else
+	if (err == KW_OK && unhold)
 		err = spool_unhold(spool, txn);
 	for (int i = 0; i < N_COUNT; i++)
 		kw_put_u64(bytes + i * 8, spool->numbers[i]);
@@ -183,7 +184,7 @@ static enum kw_err fill(const char *path, const struct spool_options *options)
 	if (err == KW_OK)
 		err = open_tables(&spool, MDB_CREATE);
 	if (err == KW_OK)
-		err = save(&spool, true);
+		err = save(&spool, true, false);
 	mdb_env_close(spool.env);
 	kw_wipe(&spool, sizeof(spool));
 	if (err == KW_OK)
@@ -232,7 +233,7 @@ static enum kw_err open_known_tables(struct spool *spool)
 	mdb_txn_abort(txn);
 	if (err != KW_OK)
 		return err == KW_ENOTFOUND ? KW_ECORRUPT : err;
-	return open_tables(spool, schema == SPOOL_SCHEMA_BEFORE_THREADS ? MDB_CREATE : 0);
+	return open_tables(spool, schema <= SPOOL_SCHEMA ? MDB_CREATE : 0);
 }
 
 /* The state row and the proof of the key. */
@@ -250,7 +251,7 @@ static enum kw_err load(struct spool *spool)
 	if (err == KW_OK) {
 		for (size_t i = 0; i < N_COUNT && (i + 1) * 8 <= state.size; i++)
 			spool->numbers[i] = kw_get_u64(state.data + i * 8);
-		if (spool->numbers[N_SCHEMA] != SPOOL_SCHEMA && spool->numbers[N_SCHEMA] != SPOOL_SCHEMA_BEFORE_THREADS)
+		if (spool->numbers[N_SCHEMA] == 0 || spool->numbers[N_SCHEMA] > SPOOL_SCHEMA)
 			err = KW_EVERSION;
 		else if (spool->numbers[N_EPOCH] == 0)
 			err = KW_ECORRUPT;
@@ -271,6 +272,72 @@ static enum kw_err lock_folder(struct spool *spool, const char *path)
 	if (flock(spool->folder_fd, LOCK_EX | LOCK_NB) != 0)
 		return errno == EWOULDBLOCK ? KW_EBUSY : KW_EIO;
 	return KW_OK;
+}
+
+/* Overwrites a file that has lost its name. */
+static enum kw_err wipe_fd(int fd)
+{
+	static const uint8_t zeros[65536];
+	struct stat file;
+
+	if (fstat(fd, &file) != 0)
+		return KW_EIO;
+	for (off_t at = 0; at < file.st_size;) {
+		size_t left = (size_t)(file.st_size - at);
+		ssize_t n = pwrite(fd, zeros, left < sizeof(zeros) ? left : sizeof(zeros), at);
+
+		if (n <= 0)
+			return KW_EIO;
+		at += n;
+	}
+	return fsync(fd) == 0 ? KW_OK : KW_EIO;
+}
+
+/* The file anew without its freed pages, which hold contents as an older schema had them; the old one is overwritten. What
+ * a crash leaves of it is done again, as the number says; only one between the last two steps leaves the old bytes on the
+ * disk, under no name. */
+static enum kw_err compact(struct spool *spool, const struct spool_options *options)
+{
+	char folder[PATH_SIZE];
+	char fresh[PATH_SIZE];
+	char path[PATH_SIZE];
+	int fd = -1;
+	enum kw_err err = join(options->path, "/compact", folder);
+
+	if (err == KW_OK)
+		err = join(folder, "/data.mdb", fresh);
+	if (err == KW_OK)
+		err = join(options->path, "/data.mdb", path);
+	if (err != KW_OK)
+		return err;
+	remove_folder(folder);
+	if (mkdir(folder, 0700) != 0)
+		return errno == ENOSPC ? KW_ENOSPACE : KW_EIO;
+	err = spool_mdb(mdb_env_copy2(spool->env, folder, MDB_CP_COMPACT));
+	if (err == KW_OK)
+		err = sync_path(fresh, 0);
+	if (err == KW_OK)
+		fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (err == KW_OK && fd < 0)
+		err = KW_EIO;
+	if (err == KW_OK) {
+		mdb_env_close(spool->env);
+		spool->env = NULL;
+		err = rename(fresh, path) == 0 ? sync_path(options->path, O_DIRECTORY) : KW_EIO;
+	}
+	if (err == KW_OK)
+		err = wipe_fd(fd);
+	if (fd >= 0)
+		close(fd);
+	remove_folder(folder);
+	if (err == KW_OK)
+		err = open_env(options->path, options, &spool->env);
+	if (err == KW_OK)
+		err = open_tables(spool, 0);
+	if (err != KW_OK)
+		return err;
+	spool->numbers[N_COMPACT] = 0;
+	return save(spool, false, false);
 }
 
 static enum kw_err open_all(struct spool *spool, const struct spool_options *options)
@@ -294,12 +361,22 @@ static enum kw_err open_all(struct spool *spool, const struct spool_options *opt
 		err = open_known_tables(spool);
 	if (err == KW_OK)
 		err = load(spool);
+	if (err == KW_OK)
+		err = spool_vault_open(spool);
 	if (err == KW_OK && spool->numbers[N_SCHEMA] != SPOOL_SCHEMA)
 		err = spool_upgrade(spool);
+	if (err == KW_OK && spool->numbers[N_COMPACT] != 0)
+		err = compact(spool, options);
+	if (err == KW_OK)
+		err = spool_shred_due(spool, &spool->shreds);
+	if (err == KW_OK && spool->shreds)
+		err = spool_shred(spool);
+	if (err == KW_ENOSPACE && spool->shreds)
+		err = KW_OK; /* the writer tries again */
 	if (err != KW_OK || !options->new_epoch)
 		return err;
 	err = new_epoch(spool);
-	return err != KW_OK ? err : save(spool, false);
+	return err != KW_OK ? err : save(spool, false, true);
 }
 
 enum kw_err spool_open(const struct spool_options *options, struct uv_loop_s *loop, struct spool **out)
@@ -315,6 +392,8 @@ enum kw_err spool_open(const struct spool_options *options, struct uv_loop_s *lo
 	if (spool == NULL)
 		return KW_ENOMEM;
 	pthread_mutex_init(&spool->lock, NULL);
+	pthread_rwlock_init(&spool->keys_lock, NULL);
+	spool->unsafe_no_sync = options->unsafe_no_sync;
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&spool->wake, &monotonic);

@@ -79,6 +79,8 @@ enum kw_err spool_bury(struct spool *spool, MDB_txn *txn, uint64_t number, enum 
 	spool->numbers[N_COUNTS + SPOOL_COUNT_DEAD]++;
 	kw_put_u64(key, number);
 	err = spool_put(spool, txn, T_DEAD, KW_VIEW_OF(key), KW_VIEW(NULL, 0));
+	if (err == KW_OK)
+		err = spool_erasure_dead(spool, txn, &item);
 	return err != KW_OK ? err : spool_thread_void(spool, txn, &item, taken);
 }
 
@@ -88,6 +90,7 @@ static enum kw_err append_item(struct spool *spool, MDB_txn *txn, struct spool_o
 	struct spool_item *item = &op->u.append.item;
 	uint8_t number[8];
 	uint8_t id[KW_ID_SIZE + SPOOL_TAG_SIZE];
+	struct kw_buf body;
 	enum kw_err err;
 
 	item->number = spool->numbers[N_NEXT_ITEM]++;
@@ -98,7 +101,14 @@ static enum kw_err append_item(struct spool *spool, MDB_txn *txn, struct spool_o
 	err = spool_turn(spool, txn, item, SPOOL_QUEUED);
 	if (err != KW_OK)
 		return err;
-	err = spool_put_sealed(spool, txn, T_SENTBODY, KW_VIEW_OF(number), kw_buf_view(&op->content));
+	kw_buf_init(&body, KW_FRAME_SIZE_MAX * 2);
+	err = spool_content_put(spool, txn, (struct spool_content_place){T_SENTBODY, KW_VIEW_OF(number), item},
+		kw_buf_view(&op->content), &body);
+	if (err == KW_OK)
+		err = spool_put_sealed(spool, txn, T_SENTBODY, KW_VIEW_OF(number), kw_buf_view(&body));
+	kw_buf_fini(&body);
+	if (err == KW_OK && (op->u.append.follow_what == SPOOL_FOLLOW_ERASE || op->u.append.follow_what == SPOOL_FOLLOW_CONSENT))
+		err = spool_erasure_sent(spool, txn, item);
 	if (err != KW_OK)
 		return err;
 	memcpy(id, item->message_id.bytes, KW_ID_SIZE);
@@ -117,11 +127,21 @@ static enum kw_err append_thread(struct spool *spool, MDB_txn *txn, struct spool
 		.act = &op->u.append.act,
 		.number = spool->numbers[N_NEXT_ITEM],
 		.now_ms = op->u.append.now_ms};
-	enum kw_err err;
+	uint8_t key[SPOOL_THREAD_KEY_SIZE];
+	bool erased = false;
+	enum kw_err err = KW_OK;
 
-	if (!op->u.append.fresh || op->u.append.act.kind == KW_THREAD_NONE)
+	if (!op->u.append.fresh)
 		return KW_OK;
-	err = spool_thread_ours(spool, txn, &move, op);
+	if (op->u.append.follow_key == 0) { /* what the agent says by itself is about the erasure */
+		err = spool_thread_key(spool, &move.item->thread_id, &move.item->agency, key);
+		if (err == KW_OK)
+			err = spool_erasure_is_done(spool, txn, key, &erased);
+	}
+	if (err == KW_OK && erased)
+		op->fault = AGT_FAULT_ERASED;
+	else if (err == KW_OK && op->u.append.act.kind != KW_THREAD_NONE)
+		err = spool_thread_ours(spool, txn, &move, op);
 	return err != KW_OK || op->fault == AGT_FAULT_NONE ? err : spool_gone_add(op, &place);
 }
 

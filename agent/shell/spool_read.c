@@ -122,20 +122,32 @@ static enum kw_err load(struct spool *spool, MDB_txn *txn, enum spool_list list,
 	return KW_OK;
 }
 
-static enum kw_err load_body(struct spool *spool, MDB_txn *txn, enum spool_list list, uint64_t number,
-	struct kw_buf *plain)
-{
-	uint8_t key[8];
-
-	if (list == SPOOL_LIST_INBOX)
-		return KW_OK; /* item and content are one row */
-	kw_put_u64(key, number);
-	return spool_get_sealed(spool, txn, T_SENTBODY, KW_VIEW_OF(key), plain);
-}
-
 static struct kw_view body_of(const struct kw_buf *plain)
 {
 	return KW_VIEW(plain->data + SPOOL_ITEM_SIZE, plain->size - SPOOL_ITEM_SIZE);
+}
+
+/* The content of a loaded item takes the place of its sealed form in `plain`; nothing does when it is erased. */
+static enum kw_err load_body(struct spool *spool, MDB_txn *txn, enum spool_list list, const struct spool_item *item,
+	struct kw_buf *plain)
+{
+	uint8_t key[8];
+	struct kw_buf sealed;
+	struct spool_content_place place = {
+		.table = list == SPOOL_LIST_INBOX ? T_INBOX : T_SENTBODY, .key = KW_VIEW_OF(key), .item = item};
+	enum kw_err err = KW_OK;
+
+	kw_put_u64(key, item->number);
+	kw_buf_init(&sealed, KW_FRAME_SIZE_MAX * 2);
+	if (list == SPOOL_LIST_INBOX) /* item and content are one row */
+		err = kw_buf_add(&sealed, body_of(plain));
+	else
+		err = spool_get_sealed(spool, txn, T_SENTBODY, place.key, &sealed);
+	plain->size = SPOOL_ITEM_SIZE;
+	if (err == KW_OK)
+		err = spool_content_get(spool, txn, place, kw_buf_view(&sealed), plain);
+	kw_buf_fini(&sealed);
+	return err;
 }
 
 static enum spool_table table_of(const struct spool_query *query)
@@ -168,7 +180,7 @@ static enum kw_err hand_over(struct spool *spool, MDB_txn *txn, const struct spo
 	kw_buf_init(&plain, KW_FRAME_SIZE_MAX * 2);
 	err = load(spool, txn, query->list, &plain, &item);
 	if (err == KW_OK && query->content)
-		err = load_body(spool, txn, query->list, number, &plain);
+		err = load_body(spool, txn, query->list, &item, &plain);
 	if (err == KW_ECORRUPT || err == KW_ENOTFOUND) {
 		spool->damaged_reads++;
 		err = KW_OK;
@@ -276,7 +288,7 @@ enum kw_err spool_show(struct spool *spool, const struct kw_id *id, struct spool
 	if (err == KW_OK)
 		err = load(spool, txn, list, &plain, &item);
 	if (err == KW_OK)
-		err = load_body(spool, txn, list, number, &plain);
+		err = load_body(spool, txn, list, &item, &plain);
 	mdb_txn_abort(txn);
 	if (err == KW_OK)
 		err = kw_buf_add(content, body_of(&plain));

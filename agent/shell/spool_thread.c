@@ -17,6 +17,63 @@ enum kw_err spool_thread_key(const struct spool *spool, const struct kw_id *thre
 	return err != KW_OK ? err : spool_tag(spool, spool_name_view(agency), out + SPOOL_TAG_SIZE);
 }
 
+/* Where the pseudonyms of a thread stand. */
+static struct spool_content_place place_of(const uint8_t *key)
+{
+	return (struct spool_content_place){.table = T_THREADS, .key = KW_VIEW(key, SPOOL_THREAD_KEY_SIZE)};
+}
+
+static struct spool_vault_id vault_id(const uint8_t *key)
+{
+	struct spool_vault_id id = {.size = SPOOL_THREAD_KEY_SIZE};
+
+	memcpy(id.bytes, key, SPOOL_THREAD_KEY_SIZE);
+	return id;
+}
+
+/* Head ‖ sealed part becomes the whole; of an erased thread zeros. */
+static enum kw_err open_private(struct spool *spool, const uint8_t *key, struct kw_buf *plain)
+{
+	static const uint8_t zeros[SPOOL_THREAD_SIZE - SPOOL_THREAD_HEAD_SIZE];
+	struct spool_vault_id id = vault_id(key);
+	struct kw_buf part;
+	enum kw_err err;
+
+	if (plain->size < SPOOL_THREAD_HEAD_SIZE)
+		return KW_ECORRUPT;
+	kw_buf_init(&part, 4096);
+	err = spool_content_open(spool, &id, place_of(key),
+		KW_VIEW(plain->data + SPOOL_THREAD_HEAD_SIZE, plain->size - SPOOL_THREAD_HEAD_SIZE), &part);
+	if (err == KW_OK && part.size == 0)
+		err = kw_buf_add(&part, KW_VIEW_OF(zeros));
+	plain->size = SPOOL_THREAD_HEAD_SIZE;
+	if (err == KW_OK)
+		err = kw_buf_add(plain, kw_buf_view(&part));
+	kw_buf_fini(&part);
+	return err;
+}
+
+/* The row: what names nothing of the case in the head, the rest under the key of the thread, and nothing once it is erased. */
+static enum kw_err put_row(struct spool *spool, MDB_txn *txn, const uint8_t *key, const struct spool_thread *thread)
+{
+	uint8_t plain[SPOOL_THREAD_SIZE];
+	struct spool_vault_id id = vault_id(key);
+	struct kw_buf row;
+	enum kw_err err;
+
+	spool_thread_encode(thread, plain);
+	kw_buf_init(&row, 4096);
+	err = kw_buf_add(&row, KW_VIEW(plain, SPOOL_THREAD_HEAD_SIZE));
+	if (err == KW_OK && (thread->service != 0 || thread->case_ref[0] != '\0' || thread->alias[0] != '\0'))
+		err = spool_content_seal(spool, &id, place_of(key),
+			KW_VIEW(plain + SPOOL_THREAD_HEAD_SIZE, SPOOL_THREAD_SIZE - SPOOL_THREAD_HEAD_SIZE), &row);
+	if (err == KW_OK)
+		err = spool_put_sealed(spool, txn, T_THREADS, KW_VIEW(key, SPOOL_THREAD_KEY_SIZE), kw_buf_view(&row));
+	kw_buf_fini(&row);
+	kw_wipe(plain, sizeof(plain));
+	return err;
+}
+
 enum kw_err spool_thread_get(struct spool *spool, MDB_txn *txn, const uint8_t *key, struct spool_thread *out)
 {
 	struct kw_buf plain;
@@ -24,6 +81,8 @@ enum kw_err spool_thread_get(struct spool *spool, MDB_txn *txn, const uint8_t *k
 
 	kw_buf_init(&plain, 4096);
 	err = spool_get_sealed(spool, txn, T_THREADS, KW_VIEW(key, SPOOL_THREAD_KEY_SIZE), &plain);
+	if (err == KW_OK && plain.size != SPOOL_THREAD_SIZE_BEFORE_VAULT)
+		err = open_private(spool, key, &plain);
 	if (err == KW_OK)
 		err = spool_thread_decode(kw_buf_view(&plain), out);
 	kw_buf_fini(&plain);
@@ -32,21 +91,17 @@ enum kw_err spool_thread_get(struct spool *spool, MDB_txn *txn, const uint8_t *k
 
 enum kw_err spool_thread_put(struct spool *spool, MDB_txn *txn, const uint8_t *key, struct spool_thread *thread)
 {
-	uint8_t plain[SPOOL_THREAD_SIZE];
 	uint8_t number[8];
-	struct kw_view key_view = KW_VIEW(key, SPOOL_THREAD_KEY_SIZE);
 	bool fresh = thread->number == 0;
 	enum kw_err err = KW_OK;
 
 	if (fresh)
 		thread->number = spool->numbers[N_NEXT_THREAD]++;
 	kw_put_u64(number, thread->number);
-	spool_thread_encode(thread, plain);
 	if (fresh)
-		err = spool_put(spool, txn, T_THREADNO, KW_VIEW_OF(number), key_view);
+		err = spool_put(spool, txn, T_THREADNO, KW_VIEW_OF(number), KW_VIEW(key, SPOOL_THREAD_KEY_SIZE));
 	if (err == KW_OK)
-		err = spool_put_sealed(spool, txn, T_THREADS, key_view, KW_VIEW_OF(plain));
-	kw_wipe(plain, sizeof(plain));
+		err = put_row(spool, txn, key, thread);
 	if (err != KW_OK)
 		return err;
 	if (agt_thread_is_open(&thread->record))
@@ -123,7 +178,12 @@ enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const struct spoo
 		thread->service = move->act->service;
 		thread->unclaimed = move->act->unclaimed;
 		memcpy(thread->case_ref, move->act->case_ref, sizeof(thread->case_ref));
+	} else if (pass->result.verdict == AGT_THREAD_APPLY && move->act != NULL && move->act->opening &&
+		move->act->case_ref[0] != '\0') {
+		memcpy(thread->case_ref, move->act->case_ref, sizeof(thread->case_ref)); /* an offer names what a request did not */
 	}
+	if (pass->result.verdict == AGT_THREAD_APPLY && move->act != NULL && move->act->alias[0] != '\0')
+		memcpy(thread->alias, move->act->alias, sizeof(thread->alias));
 	if (pass->result.next.changed_ms != thread->record.changed_ms || pass->result.next.state != thread->record.state)
 		thread->reminded = 0;
 	thread->record = pass->result.next;
@@ -222,6 +282,32 @@ static enum kw_err lease(struct spool *spool, MDB_txn *txn, struct spool_pass *p
 	return err;
 }
 
+/* Whether another thread keeps us from offering this case: two new owners must not be able to accept it. */
+static enum kw_err is_offered(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, const char *case_ref,
+	bool *out)
+{
+	MDB_cursor *cursor;
+	MDB_val k;
+	MDB_val v;
+	enum kw_err err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_OPEN], &cursor));
+
+	if (err != KW_OK)
+		return err;
+	int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
+	for (*out = false; !*out && rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+		struct spool_thread thread;
+		struct kw_view key;
+
+		if (spool_get(spool, txn, T_THREADNO, KW_VIEW(k.mv_data, k.mv_size), &key) != KW_OK ||
+			key.size != SPOOL_THREAD_KEY_SIZE || memcmp(key.data, pass->key, SPOOL_THREAD_KEY_SIZE) == 0 ||
+			spool_thread_get(spool, txn, key.data, &thread) != KW_OK)
+			continue;
+		*out = agt_thread_bars_offer(&thread.record) && strcmp(thread.case_ref, case_ref) == 0;
+	}
+	mdb_cursor_close(cursor);
+	return rc == 0 || rc == MDB_NOTFOUND ? KW_OK : spool_mdb(rc);
+}
+
 enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct spool_move *move, struct spool_op *op)
 {
 	struct spool_pass pass;
@@ -237,6 +323,15 @@ enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct sp
 	if (pass.result.verdict == AGT_THREAD_ILLEGAL) {
 		op->fault = pass.result.fault;
 		return KW_OK;
+	}
+	if (!move->log_only && move->act->kind == KW_THREAD_TRANSFER && move->act->state == KW_TRANSFER_OFFERED) {
+		bool offered = false;
+
+		err = is_offered(spool, txn, &pass, move->act->case_ref, &offered);
+		if (err != KW_OK || offered) {
+			op->fault = AGT_FAULT_OFFERED; /* of an error nothing is read but the error */
+			return err;
+		}
 	}
 	bool of_offer;
 	bool may;
@@ -267,6 +362,11 @@ static enum kw_err placeless(struct spool *spool, MDB_txn *txn, const struct spo
 	if (err != KW_OK || pass.result.verdict != AGT_THREAD_APPLY)
 		return err == KW_ECORRUPT ? KW_OK : err;
 	return spool_pass_keep(spool, txn, move, &pass);
+}
+
+enum kw_err spool_thread_receipt(struct spool *spool, MDB_txn *txn, const struct spool_move *move)
+{
+	return placeless(spool, txn, move, AGT_THREAD_RECEIPT);
 }
 
 enum kw_err spool_thread_hub(struct spool *spool, MDB_txn *txn, const struct spool_move *move)

@@ -24,6 +24,10 @@ KW_MUST_USE enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const
 /* Writes down what the agent has to say by itself. */
 KW_MUST_USE enum kw_err spool_pass_follow(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass);
 
+/* A word of the other side's agent that has no place; nothing when it does not apply or there is no such thread. */
+KW_MUST_USE enum kw_err spool_thread_receipt(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
+KW_MUST_USE enum kw_err spool_erasure_put(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key,
+	const struct spool_erasure *erasure);
 /* The record, and whether it is on the list of the open ones. A new one gets its number. */
 KW_MUST_USE enum kw_err spool_thread_put(struct spool *spool, MDB_txn *txn, const uint8_t *key,
 	struct spool_thread *thread);

@@ -5,6 +5,8 @@
 /* Rows of threads as bytes, each field in a fixed place. The first byte is a version: rows only grow. */
 
 #define VERSION 1u
+#define VERSION_BEFORE_VAULT 1u
+#define VERSION_THREAD 2u
 
 #define AT_KIND 1u
 #define AT_PARTY 2u
@@ -18,10 +20,13 @@
 #define AT_CHANGED 32u
 #define AT_LOG_COUNT 40u
 #define AT_NUMBER 48u
-#define AT_SERVICE 56u
+#define AT_SERVICE_BEFORE_VAULT 56u
 #define AT_ID 64u
 #define AT_AGENCY 80u
-#define AT_CASE_REF 144u
+#define AT_CASE_REF SPOOL_THREAD_HEAD_SIZE
+#define AT_ALIAS (AT_CASE_REF + SPOOL_CASE_REF_SIZE_MAX + 1u)
+#define AT_SERVICE (AT_ALIAS + SPOOL_CASE_REF_SIZE_MAX + 1u)
+_Static_assert(AT_SERVICE + 4u <= SPOOL_THREAD_SIZE, "the service is the last field");
 #define FLAG_FAILED 1u
 #define FLAG_UNCLAIMED 2u
 
@@ -30,7 +35,7 @@ void spool_thread_encode(const struct spool_thread *thread, uint8_t *out)
 	const struct agt_thread *record = &thread->record;
 
 	memset(out, 0, SPOOL_THREAD_SIZE);
-	out[0] = VERSION;
+	out[0] = VERSION_THREAD;
 	out[AT_KIND] = (uint8_t)record->kind;
 	out[AT_PARTY] = (uint8_t)record->party;
 	out[AT_STATE] = record->state;
@@ -47,13 +52,15 @@ void spool_thread_encode(const struct spool_thread *thread, uint8_t *out)
 	memcpy(out + AT_ID, thread->thread_id.bytes, KW_ID_SIZE);
 	memcpy(out + AT_AGENCY, thread->agency.text, sizeof(thread->agency.text));
 	memcpy(out + AT_CASE_REF, thread->case_ref, sizeof(thread->case_ref));
+	memcpy(out + AT_ALIAS, thread->alias, sizeof(thread->alias));
 }
 
 enum kw_err spool_thread_decode(struct kw_view bytes, struct spool_thread *out)
 {
 	const uint8_t *in = bytes.data;
+	bool old = bytes.size == SPOOL_THREAD_SIZE_BEFORE_VAULT;
 
-	if (bytes.size < SPOOL_THREAD_SIZE || in[0] != VERSION || in[AT_KIND] == KW_THREAD_NONE ||
+	if ((!old && bytes.size < SPOOL_THREAD_SIZE) || in[0] != (old ? VERSION_BEFORE_VAULT : VERSION_THREAD) || in[AT_KIND] == KW_THREAD_NONE ||
 		in[AT_KIND] >= KW_THREAD_KIND_COUNT || in[AT_PARTY] > KW_PARTY_OTHER || in[AT_RISK] >= KW_RISK_COUNT ||
 		in[AT_AGENCY + KW_NAME_SIZE_MAX] != '\0' || in[AT_CASE_REF + SPOOL_CASE_REF_SIZE_MAX] != '\0')
 		return KW_ECORRUPT;
@@ -71,10 +78,14 @@ enum kw_err spool_thread_decode(struct kw_view bytes, struct spool_thread *out)
 	out->reminded = in[AT_REMINDED];
 	out->log_count = kw_get_u32(in + AT_LOG_COUNT);
 	out->number = kw_get_u64(in + AT_NUMBER);
-	out->service = kw_get_u32(in + AT_SERVICE);
+	out->service = kw_get_u32(in + (old ? AT_SERVICE_BEFORE_VAULT : AT_SERVICE));
 	memcpy(out->thread_id.bytes, in + AT_ID, KW_ID_SIZE);
 	memcpy(out->agency.text, in + AT_AGENCY, sizeof(out->agency.text));
 	memcpy(out->case_ref, in + AT_CASE_REF, sizeof(out->case_ref));
+	if (old)
+		return KW_OK;
+	memcpy(out->alias, in + AT_ALIAS, sizeof(out->alias));
+	out->alias[SPOOL_CASE_REF_SIZE_MAX] = '\0';
 	return KW_OK;
 }
 
@@ -178,15 +189,25 @@ enum kw_err spool_follow_decode(struct kw_view bytes, struct spool_follow *out)
 {
 	const uint8_t *in = bytes.data;
 
-	if (bytes.size < SPOOL_FOLLOW_SIZE || in[16 + KW_NAME_SIZE_MAX] != '\0' || in[80] >= KW_THREAD_KIND_COUNT ||
-		in[82] >= SPOOL_FOLLOW_WHAT_COUNT)
+	out->what = SPOOL_FOLLOW_STATE;
+	out->offer = 0;
+	out->content = KW_VIEW(NULL, 0);
+	if (bytes.size >= SPOOL_FOLLOW_SIZE) {
+		out->what = (enum spool_follow_what)in[82];
+		out->offer = kw_get_u64(in + 83);
+		out->content = KW_VIEW(in + SPOOL_FOLLOW_SIZE, bytes.size - SPOOL_FOLLOW_SIZE);
+	} else if (bytes.size == SPOOL_FOLLOW_SIZE_BEFORE_OFFERS) {
+		out->what = (enum spool_follow_what)in[82];
+	} else if (bytes.size != SPOOL_FOLLOW_SIZE_BEFORE_CONSENT) {
+		return KW_ECORRUPT;
+	}
+	bool consent = out->what >= SPOOL_FOLLOW_CONSENT && out->what <= SPOOL_FOLLOW_ACK;
+	if (out->what >= SPOOL_FOLLOW_COUNT || in[16 + KW_NAME_SIZE_MAX] != '\0' || in[80] >= KW_THREAD_KIND_COUNT ||
+		(out->what == SPOOL_FOLLOW_STATE && in[80] == KW_THREAD_NONE) || (consent && in[80] != KW_THREAD_NONE))
 		return KW_ECORRUPT;
 	memcpy(out->thread_id.bytes, in, KW_ID_SIZE);
 	memcpy(out->agency.text, in + 16, sizeof(out->agency.text));
 	out->kind = (enum kw_thread_kind)in[80];
 	out->state = in[81];
-	out->what = (enum spool_follow_what)in[82];
-	out->offer = kw_get_u64(in + 83);
-	out->content = KW_VIEW(in + SPOOL_FOLLOW_SIZE, bytes.size - SPOOL_FOLLOW_SIZE);
 	return KW_OK;
 }

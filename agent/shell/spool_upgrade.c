@@ -5,7 +5,9 @@
 #include "agent/shell/spool_thread_inner.h"
 #include "proto/base/check.h"
 
-/* From schema 1, which knew messages and no threads: every message that opens or moves a thread is judged again, in the
+/* From schema 2 and 1, which sealed contents under the store key alone: spool_reseal.c gives each thread its key first.
+ *
+ * From schema 1, which knew messages and no threads: every message that opens or moves a thread is judged again, in the
  * order in which they were stored here. All in one transaction, so a crash leaves the old schema, and the next start
  * does it again. What was refused or never arrived is left out, and nobody is told anything: it is history. */
 
@@ -54,6 +56,7 @@ static enum kw_err read_past(struct spool *spool, MDB_txn *txn, const struct pas
 	struct kw_buf *content)
 {
 	uint8_t key[8];
+	struct kw_buf sealed;
 	enum kw_err err;
 
 	kw_put_u64(key, past->number);
@@ -64,12 +67,17 @@ static enum kw_err read_past(struct spool *spool, MDB_txn *txn, const struct pas
 	if (err != KW_OK)
 		return err;
 	item->number = past->number;
-	if (!past->ours) {
-		kw_buf_drop(content, SPOOL_ITEM_SIZE);
-		return KW_OK;
-	}
+	kw_buf_init(&sealed, KW_FRAME_SIZE_MAX * 2);
+	if (past->ours)
+		err = spool_get_sealed(spool, txn, T_SENTBODY, KW_VIEW_OF(key), &sealed);
+	else
+		err = kw_buf_add(&sealed, KW_VIEW(content->data + SPOOL_ITEM_SIZE, content->size - SPOOL_ITEM_SIZE));
 	kw_buf_clear(content);
-	return spool_get_sealed(spool, txn, T_SENTBODY, KW_VIEW_OF(key), content);
+	if (err == KW_OK)
+		err = spool_content_get(spool, txn,
+			(struct spool_content_place){past->ours ? T_SENTBODY : T_INBOX, KW_VIEW_OF(key), item}, kw_buf_view(&sealed), content);
+	kw_buf_fini(&sealed);
+	return err;
 }
 
 static enum kw_err gather(struct spool *spool, MDB_txn *txn, bool ours, struct history *history)
@@ -158,7 +166,6 @@ static enum kw_err upgrade(struct spool *spool, MDB_txn *txn)
 {
 	struct history history = {0};
 	struct kw_buf content;
-	uint8_t bytes[N_COUNT * 8];
 	enum kw_err err = gather(spool, txn, true, &history);
 
 	kw_buf_init(&content, KW_FRAME_SIZE_MAX * 2);
@@ -170,26 +177,38 @@ static enum kw_err upgrade(struct spool *spool, MDB_txn *txn)
 		err = tell(spool, txn, &history.list[i], &content);
 	kw_buf_fini(&content);
 	free(history.list);
-	spool->numbers[N_SCHEMA] = SPOOL_SCHEMA;
-	for (int i = 0; i < N_COUNT; i++)
-		kw_put_u64(bytes + i * 8, spool->numbers[i]);
-	return err != KW_OK ? err : spool_put(spool, txn, T_META, kw_view_str("state"), KW_VIEW_OF(bytes));
+	return err;
 }
 
 enum kw_err spool_upgrade(struct spool *spool)
 {
+	uint8_t bytes[N_COUNT * 8];
+	bool threads = spool->numbers[N_SCHEMA] == SPOOL_SCHEMA_BEFORE_THREADS;
 	MDB_txn *txn;
-	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, 0, &txn));
+	enum kw_err err = spool_reseal(spool);
 
+	KW_ASSERT(spool->numbers[N_SCHEMA] != 0 && spool->numbers[N_SCHEMA] < SPOOL_SCHEMA);
+	if (err == KW_OK)
+		err = spool_mdb(mdb_txn_begin(spool->env, NULL, 0, &txn));
 	if (err != KW_OK)
 		return err;
-	KW_ASSERT(spool->numbers[N_SCHEMA] == SPOOL_SCHEMA_BEFORE_THREADS);
-	spool->numbers[N_NEXT_THREAD] = 1;
-	spool->numbers[N_NEXT_FOLLOW] = 1;
+	if (threads) {
+		spool->numbers[N_NEXT_THREAD] = 1;
+		spool->numbers[N_NEXT_FOLLOW] = 1;
+		err = upgrade(spool, txn);
+	}
 	spool->numbers[N_NEXT_OFFER] = 1;
-	err = upgrade(spool, txn);
+	spool->numbers[N_SCHEMA] = SPOOL_SCHEMA;
+	spool->numbers[N_COMPACT] = 1;
+	for (int i = 0; i < N_COUNT; i++)
+		kw_put_u64(bytes + i * 8, spool->numbers[i]);
+	if (err == KW_OK)
+		err = spool_put(spool, txn, T_META, kw_view_str("state"), KW_VIEW_OF(bytes));
+	if (err == KW_OK)
+		err = spool_vault_commit(spool);
 	if (err == KW_OK)
 		return spool_mdb(mdb_txn_commit(txn));
+	spool_vault_abort(spool);
 	mdb_txn_abort(txn);
 	return err;
 }

@@ -173,6 +173,8 @@ static void space_changed(struct brk *brk, enum brk_space space)
 	brk->scarce = brk->starved;
 	if (brk->starved || brk->postponed) {
 		brk->starved = false;
+		for (uint32_t slot = 0; slot < brk->limits.slots_max; slot++)
+			brk_deliver_retry(&brk->agencies[slot]);
 		brk->postponed = false;
 		brk_wake_all(brk, BRK_DIRTY_PUMP);
 	}

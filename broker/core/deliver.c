@@ -156,15 +156,17 @@ static void ask_refill(struct brk *brk, uint32_t slot, enum kw_msg_class msg_cla
 }
 
 /* Sends the head of the window. False: this class cannot go on now. */
-static bool send_next(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class)
+static bool send_next(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, bool wait)
 {
 	struct brk_agency *agency = &brk->agencies[slot];
 	struct brk_queue *queue = &agency->queue[msg_class];
 	if (queue->window.count == 0) {
-		if (!queue->refill && queue->cover < queue->durable && queue->remove_ticket <= brk->committed)
+		if (!queue->refill && !queue->dry && queue->cover < queue->durable && queue->remove_ticket <= brk->committed)
 			ask_refill(brk, slot, msg_class);
 		return false;
 	}
+	if (wait)
+		return false;
 	struct brk_entry entry = brk->nodes[queue->window.head].entry;
 	if (expired(brk, entry.expiry_hour)) {
 		if (!pending_room(brk)) {
@@ -197,6 +199,9 @@ void brk_deliver_pump(struct brk *brk, uint32_t slot)
 	struct brk_agency *agency = &brk->agencies[slot];
 	if (agency->owes_acks && agency->queue[KW_CONTROL].count < brk->limits.notices_max)
 		brk_dirty(brk, slot, BRK_DIRTY_ACK);
+	/* Rows of a higher class are being read: they go first. Not the notices: most tell of what will be tried again, and an
+	 * agency that tries again and again over a slow link would get nothing else. */
+	bool wait = false;
 	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++) {
 		do {
 			if (agency->out_bytes >= brk->limits.out_bytes_max)
@@ -205,7 +210,8 @@ void brk_deliver_pump(struct brk *brk, uint32_t slot)
 				brk_dirty(brk, slot, BRK_DIRTY_PUMP);
 				return;
 			}
-		} while (send_next(brk, slot, (enum kw_msg_class)c));
+		} while (send_next(brk, slot, (enum kw_msg_class)c, wait));
+		wait = wait || (c != KW_CONTROL && agency->queue[c].refill);
 	}
 }
 
@@ -239,7 +245,8 @@ void brk_deliver_rows(struct brk *brk, const struct brk_event *event)
 		queue->cover = queue->durable;
 	if (wanted)
 		trim(brk, slot, msg_class, queue->resumed < queue->cover ? queue->resumed : queue->cover);
-	if (wanted && !(full && event->u.rows.count > 0 && queue->window.count == 0))
+	queue->dry = wanted && full && event->u.rows.count > 0 && queue->window.count == 0;
+	if (wanted)
 		brk_dirty(brk, slot, BRK_DIRTY_PUMP);
 }
 
@@ -295,6 +302,12 @@ void brk_deliver_unopened(struct brk *brk, const struct brk_event *event)
 	brk_fx_note(brk, slot, BRK_NOTE_UNOPENED, KW_EOPEN);
 }
 
+void brk_deliver_retry(struct brk_agency *agency)
+{
+	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++)
+		agency->queue[c].dry = false;
+}
+
 void brk_deliver_reset(struct brk *brk, struct brk_agency *agency)
 {
 	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++) {
@@ -308,5 +321,6 @@ void brk_deliver_reset(struct brk *brk, struct brk_agency *agency)
 			node_give(brk, list_pop(brk, &queue->flight));
 		queue->cover = queue->acked;
 		queue->refill = false;
+		queue->dry = false;
 	}
 }

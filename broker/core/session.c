@@ -116,6 +116,7 @@ void brk_session_ack(struct brk *brk, const struct brk_event *event)
 		if ((ack->cursor_mask & (1u << c)) && ack->cursors[c].epoch == brk->epoch)
 			brk_deliver_acked(brk, slot, (enum kw_msg_class)c, ack->cursors[c].sequence);
 	}
+	brk_deliver_retry(agency);
 	brk_dirty(brk, slot, BRK_DIRTY_PUMP);
 }
 

@@ -37,6 +37,7 @@ struct brk_queue {
 	struct brk_list window;
 	struct brk_list flight;
 	bool refill; /* asked for and not answered */
+	bool dry;    /* rows were read and no box was free: not asked for again before one may be */
 };
 
 enum {
@@ -134,6 +135,8 @@ void brk_deliver_rows(struct brk *brk, const struct brk_event *event);
 void brk_deliver_acked(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence);
 void brk_deliver_expired(struct brk *brk, const struct brk_event *event);
 void brk_deliver_unopened(struct brk *brk, const struct brk_event *event);
+/* Boxes may be free again: rows may be asked for. */
+void brk_deliver_retry(struct brk_agency *agency);
 /* Forgets what the session held in memory; the disk keeps it. */
 void brk_deliver_reset(struct brk *brk, struct brk_agency *agency);
 

@@ -128,6 +128,9 @@ static enum brk_verdict move_thread(const struct brk_thread_rules *rules, struct
 		moved.sequence[author] = track->sequence;
 	else if (result != CHANGED)
 		return BRK_TRACK_REPEAT;
+	/* It moved nothing, and yet somebody did something. */
+	if (result != CHANGED)
+		kw_clock_touch(&moved.run, (int64_t)now_ms);
 	take_early(rules, &moved, now_ms);
 	/* The time of removal counts from the last event, a clock's from where it started. */
 	set_due(rules, &moved, now_ms);

@@ -84,18 +84,24 @@ void brk_watch_undeliverable(struct brk *brk, const struct kw_id *thread_id)
 	fx->u.thread_id = *thread_id;
 }
 
+static bool is_receiver(enum kw_audience audience)
+{
+	return audience == KW_AUDIENCE_RECEIVER || audience == KW_AUDIENCE_RECEIVER_SUPERVISOR;
+}
+
 static uint32_t audience_slot(const struct brk *brk, const struct brk_thread *thread, enum kw_audience audience)
 {
-	switch (audience) {
-	case KW_AUDIENCE_RECEIVER:
-	case KW_AUDIENCE_RECEIVER_SUPERVISOR:
-		return thread->slot[KW_PARTY_OTHER];
-	case KW_AUDIENCE_SENDER:
-	case KW_AUDIENCE_SENDER_SUPERVISOR:
-		return thread->slot[KW_PARTY_OPENER];
-	default:
+	if (audience == KW_AUDIENCE_COORDINATOR)
 		return brk->coordinator;
-	}
+	return thread->slot[is_receiver(audience) ? KW_PARTY_OTHER : KW_PARTY_OPENER];
+}
+
+/* The party that is waited for, as the alarm's audience sees it: when both are, each waits for the other. */
+static enum kw_party late_party(const struct brk_thread *thread, const struct brk_alarm *alarm)
+{
+	if (alarm->audience == KW_AUDIENCE_COORDINATOR)
+		return brk_thread_waits_for(thread);
+	return is_receiver(alarm->audience) == is_receiver(alarm->as) ? KW_PARTY_OTHER : KW_PARTY_OPENER;
 }
 
 /* The name of an agency that this store has heard of; NULL when a damaged record names none. */
@@ -108,7 +114,7 @@ static const struct kw_name *name_of(const struct brk *brk, uint32_t slot)
 static void remind(struct brk *brk, const struct brk_thread *thread, const struct brk_alarm *alarm,
 	struct brk_pending *pending)
 {
-	enum kw_party late = brk_thread_waits_for(thread);
+	enum kw_party late = late_party(thread, alarm);
 	uint32_t slot = audience_slot(brk, thread, alarm->audience);
 	const struct kw_name *agency = name_of(brk, thread->slot[late]);
 	const struct kw_name *other = name_of(brk, thread->slot[late == KW_PARTY_OPENER ? KW_PARTY_OTHER : KW_PARTY_OPENER]);

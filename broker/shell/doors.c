@@ -5,6 +5,7 @@
 
 #include "proto/base/check.h"
 #include "proto/link/log.h"
+#include "proto/wire/crypt.h"
 
 /* What an agent is told to wait when the hub stops for maintenance. */
 #define GOAWAY_MS 2000u
@@ -127,10 +128,25 @@ static void tell_all(struct doors *doors)
 			send_directory(doors->by_conn[conn]);
 }
 
+/* The fingerprint that the agency's people read out: SHA-256 of its identity key, in hex, as in `kinward hub list`. */
+static const char *identity_of(const struct doors *doors, const struct kw_name *agency, char out[2 * KW_DIGEST_SIZE + 1])
+{
+	const struct kw_directory_entry *entry = kw_directory_find(office_directory(doors->options.office), agency);
+	struct kw_digest digest;
+	if (entry == NULL)
+		return NULL;
+	struct kw_view key = KW_VIEW_OF(entry->identity_key);
+	if (kw_sha256(&key, 1, &digest) != KW_OK)
+		return NULL;
+	kw_hex(out, KW_VIEW_OF(digest.bytes));
+	return out;
+}
+
 static void enrol(struct door *door, const struct kw_frame *frame)
 {
 	struct doors *doors = door->doors;
 	struct kw_name agency;
+	char identity[2 * KW_DIGEST_SIZE + 1];
 	struct kw_buf reply;
 	kw_buf_init(&reply, KW_FRAME_SIZE_MAX);
 	enum kw_err err = KW_EPROTO;
@@ -143,7 +159,8 @@ static void enrol(struct door *door, const struct kw_frame *frame)
 		err = kw_frame_add(out, KW_FRAME_ENROLLED, kw_buf_view(&reply));
 	kw_buf_fini(&reply);
 	kw_log(err == KW_OK ? KW_LOG_INFO : KW_LOG_WARN, "enrolment", KW_LOG_STR("address", kw_link_address(door->link)),
-		KW_LOG_STR("agency", err == KW_OK ? agency.text : NULL), KW_LOG_ERR(err));
+		KW_LOG_STR("agency", err == KW_OK ? agency.text : NULL),
+		KW_LOG_STR("identity", err == KW_OK ? identity_of(doors, &agency, identity) : NULL), KW_LOG_ERR(err));
 	if (err != KW_OK) {
 		refuse(door, err);
 		return;

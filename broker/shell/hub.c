@@ -150,6 +150,7 @@ enum kw_err hub_new(const struct hub_options *options, struct uv_loop_s *loop, c
 	if (hub == NULL)
 		return KW_ENOMEM;
 	hub->wire = *wire;
+	hub->loop = loop;
 	hub->name = options->name;
 	hub->limits = options->limits;
 	hub->limits.slots_max = STORE_SLOT_MAX;

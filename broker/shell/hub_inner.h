@@ -41,6 +41,8 @@ struct hub {
 	enum brk_space space; /* as the core knows it */
 	bool waiting;         /* as the log knows it */
 	struct kw_hub_time time;
+	struct uv_loop_s *loop;
+	uint64_t turn_ms; /* the loop's time when the clocks were read last */
 	void (*clock)(void *user, int64_t *wall_ms, int64_t *mono_ms);
 	void *clock_user;
 	int64_t time_kept_ms;

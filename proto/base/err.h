@@ -39,6 +39,7 @@ enum kw_err {
 	KW_ENOMEM,     /* allocation failed */
 	KW_ECRYPTO,    /* libcrypto refused an operation that must succeed */
 
+	KW_ERECALLED,  /* taken back before it arrived */
 	KW_ERR_COUNT
 };
 

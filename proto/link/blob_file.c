@@ -7,16 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "proto/base/check.h"
+#include "proto/link/blob_file_inner.h"
 #include "proto/wire/merkle.h"
 
 #define HEAD_SIZE 128u
 #define HEAD_USED 72u /* without the checksum */
 #define SYNC_CHUNKS 64u
-
-static const char *const SUFFIX[] = {[KW_BLOB_PART] = "part", [KW_BLOB_WHOLE] = "whole", [KW_BLOB_GIVEN] = "given"};
 
 static enum kw_err from_errno(void)
 {
@@ -36,65 +35,6 @@ static enum kw_err from_errno(void)
 	default:
 		return KW_EIO;
 	}
-}
-
-/* --- names */
-
-static enum kw_err path_of(const char *folder, const struct kw_blobs_entry *entry, char *out)
-{
-	char hex[2 * KW_DIGEST_SIZE + 1];
-	kw_hex(hex, KW_VIEW_OF(entry->what.digest.bytes));
-	int size = snprintf(out, KW_BLOB_FILE_PATH_MAX, "%s/%s.%s.%s.%u.%s", folder, hex,
-		entry->from.text[0] != '\0' ? entry->from.text : "-", entry->to.text[0] != '\0' ? entry->to.text : "-",
-		entry->expiry_hour, SUFFIX[entry->state]);
-	return size > 0 && (uint32_t)size < KW_BLOB_FILE_PATH_MAX ? KW_OK : KW_ETOOBIG;
-}
-
-static enum kw_err new_path(const char *folder, const struct kw_id *id, char *out)
-{
-	char hex[2 * KW_ID_SIZE + 1];
-	kw_hex(hex, KW_VIEW_OF(id->bytes));
-	int size = snprintf(out, KW_BLOB_FILE_PATH_MAX, "%s/new-%s", folder, hex);
-	return size > 0 && (uint32_t)size < KW_BLOB_FILE_PATH_MAX ? KW_OK : KW_ETOOBIG;
-}
-
-/* The next part of a file name, up to a dot or the end; copied to `out` of `size` bytes. */
-static bool next_part(const char **at, char *out, size_t size)
-{
-	size_t length = strcspn(*at, ".");
-	if (length == 0 || length >= size)
-		return false;
-	memcpy(out, *at, length);
-	out[length] = '\0';
-	*at += length + ((*at)[length] == '.' ? 1 : 0);
-	return true;
-}
-
-static bool name_from(const char *text, struct kw_name *out)
-{
-	*out = (struct kw_name){.text = ""};
-	return strcmp(text, "-") == 0 || kw_name_from(kw_view_str(text), out) == KW_OK;
-}
-
-static bool parse_name(const char *name, struct kw_blobs_entry *out)
-{
-	char hex[2 * KW_DIGEST_SIZE + 1], from[KW_NAME_SIZE_MAX + 1], to[KW_NAME_SIZE_MAX + 1], hour[12], state[8];
-	*out = (struct kw_blobs_entry){.giver = KW_BLOBS_NONE, .taker = KW_BLOBS_NONE};
-	if (!next_part(&name, hex, sizeof(hex)) || !next_part(&name, from, sizeof(from)) || !next_part(&name, to, sizeof(to)) ||
-		!next_part(&name, hour, sizeof(hour)) || !next_part(&name, state, sizeof(state)) || *name != '\0')
-		return false;
-	char *end;
-	unsigned long expiry = strtoul(hour, &end, 10);
-	if (*end != '\0' || expiry > UINT32_MAX || strspn(hour, "0123456789") != strlen(hour))
-		return false;
-	out->expiry_hour = (uint32_t)expiry;
-	int s = 0;
-	while (s <= KW_BLOB_GIVEN && strcmp(state, SUFFIX[s]) != 0)
-		s++;
-	out->state = (enum kw_blob_state)s;
-	return s <= KW_BLOB_GIVEN && strlen(hex) == 2u * KW_DIGEST_SIZE &&
-	       kw_unhex(out->what.digest.bytes, KW_DIGEST_SIZE, hex) == KW_OK && name_from(from, &out->from) &&
-	       name_from(to, &out->to);
 }
 
 /* --- bytes */
@@ -225,7 +165,7 @@ enum kw_err kw_blob_folder_list(const char *folder, void (*each)(void *user, con
 			(void)unlinkat(dirfd(dir), file->d_name, 0);
 			continue;
 		}
-		if (!parse_name(file->d_name, &entry))
+		if (!blob_file_parse(file->d_name, &entry))
 			continue;
 		if (list_one(folder, file->d_name, &entry) == KW_OK) {
 			each(user, &entry);
@@ -243,7 +183,7 @@ enum kw_err kw_blob_folder_list(const char *folder, void (*each)(void *user, con
 static enum kw_err open_entry(const char *folder, const struct kw_blobs_entry *entry, int flags, int *fd)
 {
 	char path[KW_BLOB_FILE_PATH_MAX];
-	enum kw_err err = path_of(folder, entry, path);
+	enum kw_err err = blob_file_path(folder, entry, path);
 	if (err != KW_OK)
 		return err;
 	*fd = open(path, flags | O_NOFOLLOW | O_CLOEXEC);
@@ -255,6 +195,17 @@ static enum kw_err close_written(int fd, enum kw_err err)
 	return close(fd) != 0 && err == KW_OK ? KW_EIO : err;
 }
 
+/* What is left of the disk serves the store beside us: messages and their acks come first. */
+static enum kw_err check_disk(int fd, off_t size)
+{
+	struct statvfs disk;
+	if (fstatvfs(fd, &disk) != 0)
+		return KW_EIO;
+	uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+	uint64_t kept = (uint64_t)disk.f_blocks * disk.f_frsize / 100 * KW_BLOB_DISK_KEPT_PERCENT;
+	return free_bytes < kept + (uint64_t)size ? KW_ENOSPACE : KW_OK;
+}
+
 /* Sparse: holes are leaves of zeros. */
 static enum kw_err make_file(const char *path, uint32_t padded_size)
 {
@@ -263,8 +214,13 @@ static enum kw_err make_file(const char *path, uint32_t padded_size)
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return from_errno();
-	enum kw_err err = ftruncate(fd, size) == 0 ? KW_OK : from_errno();
-	return close_written(fd, err);
+	enum kw_err err = check_disk(fd, size);
+	if (err == KW_OK && ftruncate(fd, size) != 0)
+		err = from_errno();
+	err = close_written(fd, err);
+	if (err != KW_OK)
+		(void)unlink(path); /* else the next start does it */
+	return err;
 }
 
 /* Head on, synced, and under its own name. */
@@ -273,7 +229,7 @@ static enum kw_err settle(const char *folder, int fd, const char *path, const st
 	char final[KW_BLOB_FILE_PATH_MAX];
 	uint8_t head[HEAD_SIZE];
 	head_encode(&entry->what, head);
-	enum kw_err err = path_of(folder, entry, final);
+	enum kw_err err = blob_file_path(folder, entry, final);
 	if (err == KW_OK)
 		err = write_at(fd, head, sizeof(head), 0);
 	if (err == KW_OK && fsync(fd) != 0)
@@ -289,7 +245,7 @@ enum kw_err kw_blob_file_create(const char *folder, const struct kw_blobs_entry 
 	struct kw_id id;
 	enum kw_err err = kw_random(&id, sizeof(id));
 	if (err == KW_OK)
-		err = new_path(folder, &id, path);
+		err = blob_file_new_path(folder, &id, path);
 	if (err == KW_OK)
 		err = make_file(path, entry->what.size);
 	if (err != KW_OK)
@@ -380,7 +336,7 @@ enum kw_err kw_blob_file_finish(const char *folder, const struct kw_blobs_entry 
 	int fd;
 	whole.state = KW_BLOB_WHOLE;
 	whole.expiry_hour = expiry_hour;
-	enum kw_err err = path_of(folder, entry, path);
+	enum kw_err err = blob_file_path(folder, entry, path);
 	if (err == KW_OK)
 		err = open_entry(folder, entry, O_RDWR, &fd);
 	if (err != KW_OK)
@@ -428,9 +384,9 @@ enum kw_err kw_blob_file_give(const char *folder, const struct kw_blobs_entry *e
 	char path[KW_BLOB_FILE_PATH_MAX], final[KW_BLOB_FILE_PATH_MAX];
 	struct kw_blobs_entry given = *entry;
 	given.state = KW_BLOB_GIVEN;
-	enum kw_err err = path_of(folder, entry, path);
+	enum kw_err err = blob_file_path(folder, entry, path);
 	if (err == KW_OK)
-		err = path_of(folder, &given, final);
+		err = blob_file_path(folder, &given, final);
 	if (err == KW_OK && rename(path, final) != 0)
 		err = from_errno();
 	/* A crash here leaves a given file with all its bytes: the next start cuts them off. */
@@ -442,7 +398,7 @@ enum kw_err kw_blob_file_give(const char *folder, const struct kw_blobs_entry *e
 enum kw_err kw_blob_file_remove(const char *folder, const struct kw_blobs_entry *entry)
 {
 	char path[KW_BLOB_FILE_PATH_MAX];
-	enum kw_err err = path_of(folder, entry, path);
+	enum kw_err err = blob_file_path(folder, entry, path);
 	if (err == KW_OK && unlink(path) != 0 && errno != ENOENT)
 		err = from_errno();
 	return err; /* not synced: what comes back after a crash expires again */
@@ -453,7 +409,7 @@ enum kw_err kw_blob_file_remove(const char *folder, const struct kw_blobs_entry 
 enum kw_err kw_blob_new_create(const char *folder, const struct kw_id *id, uint32_t padded_size)
 {
 	char path[KW_BLOB_FILE_PATH_MAX];
-	enum kw_err err = new_path(folder, id, path);
+	enum kw_err err = blob_file_new_path(folder, id, path);
 	return err == KW_OK ? make_file(path, padded_size) : err;
 }
 
@@ -461,7 +417,7 @@ enum kw_err kw_blob_new_write(const char *folder, const struct kw_id *id, struct
 {
 	char path[KW_BLOB_FILE_PATH_MAX];
 	struct kw_digest leaf;
-	enum kw_err err = new_path(folder, id, path);
+	enum kw_err err = blob_file_new_path(folder, id, path);
 	if (err == KW_OK)
 		err = kw_merkle_leaf(sealed, &leaf);
 	if (err != KW_OK)
@@ -476,7 +432,7 @@ enum kw_err kw_blob_new_finish(const char *folder, const struct kw_id *id, struc
 {
 	char path[KW_BLOB_FILE_PATH_MAX];
 	struct kw_digest root;
-	enum kw_err err = new_path(folder, id, path);
+	enum kw_err err = blob_file_new_path(folder, id, path);
 	if (err != KW_OK)
 		return err;
 	int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
@@ -494,6 +450,6 @@ enum kw_err kw_blob_new_finish(const char *folder, const struct kw_id *id, struc
 void kw_blob_new_drop(const char *folder, const struct kw_id *id)
 {
 	char path[KW_BLOB_FILE_PATH_MAX];
-	if (new_path(folder, id, path) == KW_OK)
+	if (blob_file_new_path(folder, id, path) == KW_OK)
 		(void)unlink(path); /* else the next start does it */
 }

@@ -18,6 +18,8 @@
  * file is called whole. All calls block: they are for a worker thread. */
 
 #define KW_BLOB_FILE_PATH_MAX 4096u
+/* No blob is begun that would leave less of the disk than this. */
+#define KW_BLOB_DISK_KEPT_PERCENT 5u
 
 /* Makes the folder (mode 0700) if it is not there. KW_EIO, KW_EDENIED, KW_ENOSPACE, KW_ETOOBIG. */
 KW_MUST_USE enum kw_err kw_blob_folder_make(const char *folder);

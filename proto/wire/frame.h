@@ -133,7 +133,7 @@ struct kw_frame_reminder {
 	uint8_t kind;
 	uint8_t clock;
 	uint8_t step; /* percent of the limit: 50, 100, 150, 200 */
-	uint8_t audience;
+	uint8_t audience; /* of the schema: ReminderAudience */
 	uint8_t risk;
 	uint8_t state;
 	int64_t due_unix_ms; /* the limit itself, by the hub's clock */

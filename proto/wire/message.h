@@ -44,6 +44,12 @@ KW_MUST_USE enum kw_err kw_message_unpack(struct kw_view bytes, struct kw_unpack
  * KW_EVERSION  Content of a kind that we do not know */
 KW_MUST_USE enum kw_err kw_message_validate(const ProtobufCMessage *message, const char *root, struct kw_fault *fault);
 
+/* The same without a root, for all faults of a message in one go: `each` gets them, in the order of fields. What holds
+ * across the fields of a message is looked at only when each of them is right, so there may be more to find once these
+ * are corrected. Gives how many there are. */
+size_t kw_message_faults(const ProtobufCMessage *message, void (*each)(void *context, const struct kw_fault *fault),
+	void *context);
+
 /* Both for a Content of at most KW_CONTENT_SIZE_MAX bytes; errors as above. */
 KW_MUST_USE enum kw_err kw_content_unpack(struct kw_view bytes, struct kw_arena *arena,
 	struct Kinward__V1__Content **out, struct kw_fault *fault);

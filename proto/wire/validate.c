@@ -345,6 +345,16 @@ static enum kw_err refuse_oneof(struct kw_walk *walk, const ProtobufCMessage *me
 	return kw_validate_refuse(walk, KW_EFIELD, "", rule);
 }
 
+/* So that a oneof is missed once, not once per member. */
+static bool is_first_member(const ProtobufCMessageDescriptor *descriptor, unsigned i)
+{
+	for (unsigned k = 0; k < i; k++)
+		if ((descriptor->fields[k].flags & PROTOBUF_C_FIELD_FLAG_ONEOF) &&
+			descriptor->fields[k].quantifier_offset == descriptor->fields[i].quantifier_offset)
+			return false;
+	return true;
+}
+
 static enum kw_err check_field(struct kw_walk *walk, const ProtobufCMessage *message, unsigned i,
 	const struct kw_rule *rule)
 {
@@ -354,7 +364,7 @@ static enum kw_err check_field(struct kw_walk *walk, const ProtobufCMessage *mes
 		return check_repeated(walk, &place, base);
 	if (place.field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
 		uint32_t chosen = *(const uint32_t *)(const void *)(base + place.field->quantifier_offset);
-		if (chosen == 0 && rule->required)
+		if (chosen == 0 && rule->required && is_first_member(message->descriptor, i))
 			return refuse_oneof(walk, message, place.field->quantifier_offset);
 		if (chosen != place.field->id)
 			return KW_OK;
@@ -363,17 +373,30 @@ static enum kw_err check_field(struct kw_walk *walk, const ProtobufCMessage *mes
 	return check_value(walk, &place);
 }
 
+/* Whether the walk ends here: not while faults are collected. */
+static enum kw_err fault_or_go_on(struct kw_walk *walk, enum kw_err err)
+{
+	if (err == KW_OK || walk->each == NULL)
+		return err;
+	walk->faults++;
+	walk->each(walk->context, walk->fault);
+	return KW_OK;
+}
+
 /* Recursion ends with the schema's depth: no type contains itself, and kw_pb_prescan bounds what is unpacked. */
 static enum kw_err check_message(struct kw_walk *walk, const ProtobufCMessage *message)
 {
 	const struct kw_rule_set *set = kw_validate_rules(message->descriptor);
 	KW_ASSERT(set != NULL && set->count == message->descriptor->n_fields);
+	size_t before = walk->faults;
 	for (unsigned i = 0; i < set->count; i++) {
-		enum kw_err err = check_field(walk, message, i, &set->rules[i]);
+		enum kw_err err = fault_or_go_on(walk, check_field(walk, message, i, &set->rules[i]));
 		if (err != KW_OK)
 			return err;
 	}
-	return set->across != NULL ? set->across(walk, message) : KW_OK;
+	if (set->across == NULL || walk->faults != before)
+		return KW_OK;
+	return fault_or_go_on(walk, set->across(walk, message));
 }
 
 enum kw_err kw_message_validate(const ProtobufCMessage *message, const char *root, struct kw_fault *fault)
@@ -381,4 +404,13 @@ enum kw_err kw_message_validate(const ProtobufCMessage *message, const char *roo
 	struct kw_walk walk = {.fault = fault};
 	(void)enter(&walk, root, -1); /* never left: the root stays */
 	return check_message(&walk, message);
+}
+
+size_t kw_message_faults(const ProtobufCMessage *message, void (*each)(void *context, const struct kw_fault *fault),
+	void *context)
+{
+	struct kw_fault fault;
+	struct kw_walk walk = {.fault = &fault, .each = each, .context = context};
+	(void)check_message(&walk, message); /* each has been told all */
+	return walk.faults;
 }

@@ -52,6 +52,10 @@ const struct kw_rule_set *kw_validate_rules(const ProtobufCMessageDescriptor *de
 
 /* Where the validator is. */
 struct kw_walk {
+	/* Set when it shall not stop at the first fault; gets each of them. */
+	void (*each)(void *context, const struct kw_fault *fault);
+	void *context;
+	size_t faults; /* how many it got */
 	struct kw_fault *fault;
 	size_t path_size;
 	char path[sizeof(((struct kw_fault *)NULL)->field)];

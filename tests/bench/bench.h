@@ -16,6 +16,7 @@ struct bench_options {
 	const char *parent;    /* where the temporary site goes; its disk is what is measured */
 	const char *listen;    /* `site` only */
 	uint32_t agents;
+	uint32_t open;         /* threads */
 	uint32_t size;         /* of the padded message */
 	uint32_t seconds;
 	uint32_t warm_s;
@@ -64,6 +65,7 @@ void bench_json_end(void);
 
 int bench_route(const struct bench_options *options);
 int bench_idle(const struct bench_options *options);
+int bench_threads(const struct bench_options *options);
 int bench_site(const struct bench_options *options);
 
 #endif

@@ -64,8 +64,10 @@ bool bench_interrupted(void)
 static const char USAGE[] =
 	"usage: kinward-bench route [OPTION]...   throughput and latency\n"
 	"       kinward-bench idle [OPTION]...    memory of an idle agency\n"
+	"       kinward-bench threads [OPTION]... cost of open threads, against 10,000 of them\n"
 	"       kinward-bench site --site DIR     make a site to run a broker on by hand\n\n"
 	"  --agents N             8; 5000 for idle\n"
+	"  --open N               threads, 1000000\n"
 	"  --size BYTES           of the padded message, 1024\n"
 	"  --seconds N            measured, 10\n"
 	"  --warm-up N            seconds before, 1\n"
@@ -88,12 +90,13 @@ static const char USAGE[] =
 	"broker's whole life (syncs_counted), which has to be within 2% of twice the commits (syncs_claimed).\n";
 
 enum option_code {
-	OPT_AGENTS = 256, OPT_SIZE, OPT_SECONDS, OPT_WARM, OPT_INFLIGHT, OPT_RATE, OPT_DELAY, OPT_SEAL, OPT_SUBMIT_ONLY, OPT_SYNCS,
-	OPT_DIALLING, OPT_BROKER, OPT_SITE, OPT_LISTEN, OPT_PROGRAM, OPT_DIR, OPT_KEEP, OPT_JSON, OPT_HELP
+	OPT_AGENTS = 256, OPT_OPEN, OPT_SIZE, OPT_SECONDS, OPT_WARM, OPT_INFLIGHT, OPT_RATE, OPT_DELAY, OPT_SEAL, OPT_SUBMIT_ONLY,
+	OPT_SYNCS, OPT_DIALLING, OPT_BROKER, OPT_SITE, OPT_LISTEN, OPT_PROGRAM, OPT_DIR, OPT_KEEP, OPT_JSON, OPT_HELP
 };
 
 static const struct option OPTIONS[] = {
 	{"agents", required_argument, NULL, OPT_AGENTS},
+	{"open", required_argument, NULL, OPT_OPEN},
 	{"size", required_argument, NULL, OPT_SIZE},
 	{"seconds", required_argument, NULL, OPT_SECONDS},
 	{"warm-up", required_argument, NULL, OPT_WARM},
@@ -153,6 +156,9 @@ static void set(struct bench_options *options, int code, const char *value)
 	case OPT_AGENTS:
 		options->agents = number(value, 10000);
 		break;
+	case OPT_OPEN:
+		options->open = number(value, 10000000);
+		break;
 	case OPT_SIZE:
 		options->size = number(value, 49152);
 		break;
@@ -197,6 +203,8 @@ static void check(const struct bench_options *options)
 	if (options->agents == 0 || options->size == 0 || options->seconds == 0 || options->inflight == 0 ||
 		options->dialling_max == 0)
 		bench_die("--agents, --size, --seconds, --inflight and --dialling begin at 1");
+	if (options->open < 10000)
+		bench_die("--open begins at 10000, which is what it is measured against");
 	if (options->broker != NULL && options->site == NULL)
 		bench_die("--broker needs the --site that it runs on");
 }
@@ -206,6 +214,7 @@ int main(int argc, char **argv)
 	const char *what = argc > 1 ? argv[1] : "--help";
 	struct bench_options options = {
 		.agents = strcmp(what, "idle") == 0 ? 5000 : 8,
+		.open = 1000000,
 		.size = 1024,
 		.seconds = 10,
 		.warm_s = 1,
@@ -233,6 +242,8 @@ int main(int argc, char **argv)
 		return bench_route(&options);
 	if (strcmp(what, "idle") == 0)
 		return bench_idle(&options);
+	if (strcmp(what, "threads") == 0)
+		return bench_threads(&options);
 	if (strcmp(what, "site") == 0)
 		return bench_site(&options);
 	(void)fputs(USAGE, strcmp(what, "--help") == 0 ? stdout : stderr);

@@ -23,7 +23,8 @@ STATE=$(mktemp -d /tmp/kinward-story.XXXXXX)
 . "$STORY_ROOT/deploy/lib.sh"
 
 story_finish() {
-  local code=$?
+  local code=$? pid
+  for pid in "${AGENT_PID[@]}"; do kill -CONT "$pid" 2>/dev/null || true; done
   stop_all
   if [ "$code" = 0 ] && [ -e "$STATE/ended" ]; then
     rm -rf "$STATE"
@@ -51,6 +52,9 @@ story_agency() { agency_make "$1"; agency_start "$1"; }
 story_away() { agency_kill "$1" "${2:-TERM}"; }
 story_back() { agency_start "$1"; story_online "$1"; }
 story_hub_away() { hub_kill "${1:-TERM}"; }
+# An agent that stands still: neither away nor there, as on a machine that swaps. Its command line does not answer either.
+story_freeze() { kill -STOP "${AGENT_PID[$1]}"; }
+story_thaw() { kill -CONT "${AGENT_PID[$1]}"; }
 story_hub_back() {
   hub_start
   local agency
@@ -72,7 +76,8 @@ story_refer() {
   [[ $given == *" --service "* ]] || options+=(--service shelter)
   [[ $given == *" --risk "* ]] || options+=(--risk medium)
   [[ $given == *" --case-ref "* ]] || options+=(--case-ref "$case_ref")
-  kw "$from" send "$to" "${options[@]}" --code "$case_ref" --age 9 --sex female --reason "Alone since Monday" \
+  [[ $given == *" --reason "* ]] || options+=(--reason "Alone since Monday")
+  kw "$from" send "$to" "${options[@]}" --code "$case_ref" --age 9 --sex female \
     --referrer "Jo Bol" --consent-from caregiver "$@" | story_thread_of
 }
 

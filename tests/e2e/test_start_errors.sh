@@ -67,7 +67,10 @@ fails_with 2 env KINWARD_PASSPHRASE="another passphrase" "$BIN/kinward-agent" "$
   "the passphrase is not the one of this key file"
 fails_with 2 env KINWARD_PASSPHRASE=short "$BIN/kinward-agent" "$agent" -- '"field":"passphrase_file"' "shorter than 8 characters"
 agency_start agency-a
-fails_with 1 "$BIN/kinward-agent" "$agent" -- '"field":"socket"' "another agent"
+fails_with 1 "$BIN/kinward-agent" "$agent" -- '"field":"state"' "another agent runs on this state"
+cp -r "$STATE/agency-a" "$STATE/copy" # a second agent of the same agency, on the same socket
+sed "s|^state:.*|state: $STATE/copy|" "$agent" >"$STATE/copy/agent.yaml"
+fails_with 1 "$BIN/kinward-agent" "$STATE/copy/agent.yaml" -- '"field":"socket"' "another program listens on this socket"
 
 for daemon in kinward-broker kinward-agent; do
   fails_with 0 "$BIN/$daemon" --version -- "$daemon "

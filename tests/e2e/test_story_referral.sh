@@ -86,7 +86,10 @@ story_both "$t" delivered agency-a agency-b
 story_hub_away
 story_event agency-b "$t" acknowledged --class bulk
 story_event agency-b "$t" accepted --class urgent
-story_hub_back
+story_freeze agency-b # until the other agency is there, so that its hub hands over in the order of arrival
+hub_start
+story_online agency-a
+story_thaw agency-b
 story_wait agency-a "$t" accepted
 story_timeline agency-a "$t" "queued delivered acknowledged accepted"
 order=$(story_json agency-a inbox --all --limit 500 -- \
@@ -128,5 +131,17 @@ story_both "$t" acknowledged agency-a agency-b
 story_event agency-b "$t" accepted
 story_both "$t" accepted agency-a agency-b
 story_is "open cases" "$(story_json agency-a case list -- 'len(j["cases"])')" 3
+
+story_chapter "what is urgent comes first to an agency that was away"
+story_away agency-b
+story_refer agency-a agency-b --class bulk --case-ref last >/dev/null
+story_refer agency-a agency-b --class normal --case-ref then >/dev/null
+story_refer agency-a agency-b --class urgent --case-ref first >/dev/null
+both_held() { [ "$(story_json agency-a status -- 'int(j.get("held", 0))')" = 3 ]; }
+wait_until "$STORY_SECONDS" both_held || die "not held: $(kw agency-a status)"
+story_back agency-b
+story_settled agency-a
+story_is "in the order of classes" \
+  "$(story_json agency-b inbox --all -- "' '.join(i['content']['referralRequest']['caseRef'] for i in j['items'][-3:])")" "first then last"
 
 story_end

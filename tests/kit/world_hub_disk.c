@@ -102,6 +102,8 @@ void w_hub_disk_do(struct world *w, const struct brk_effect *fx)
 		op.row = (struct w_hub_row){
 			.sequence = fx->sequence, .body = body, .size = w_body_size(w, body), .owner = BRK_SLOT_NONE};
 	} else if (fx->type >= BRK_FX_THREAD && fx->type <= BRK_FX_UNDELIVERABLE) {
+		op.slot = 0; /* of no queue */
+		op.msg_class = KW_CONTROL;
 		w_thread_do(w, fx, &op);
 	} else if (fx->type == BRK_FX_CURSOR) {
 		op.cursor = fx->u.cursor;

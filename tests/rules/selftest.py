@@ -2,6 +2,7 @@
 """Proof that the rules can fail. A small clean tree passes every rule; then one breach at a time is planted in it, and
 the rule must refuse the tree and name the file. A rule that lets its own breach pass is worth nothing."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,8 +11,11 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
+UNSAFE = "#ifdef KW_UNSAFE_TESTS\nconst char *%s_switch = \"KW_UNSAFE_NO_SYNC\";\n#endif\n"
+
 CLEAN = {
-    "CMakeLists.txt": "project(fake)\n",
+    "CMakeLists.txt": ("project(fake)\nif(NOT KW_PROFILE STREQUAL \"release\")\n\tlist(APPEND defines KW_UNSAFE_TESTS=1)\n"
+                       "endif()\n"),
     "README.md": "# Fake\n",
     "CONVENTIONS.md": "# Fake\n",
     "LICENSE": "fake\n",
@@ -29,8 +33,8 @@ CLEAN = {
     "broker/core/route.c": ("#include \"proto/base/err.h\"\n#include <string.h>\n"
                             "int brk_route(int a)\n{\n\treturn kw_base(a);\n}\n"),
     "broker/shell/store.h": "int store(int a);\n",
-    "broker/shell/store.c": "#include \"broker/shell/store.h\"\n#include <lmdb.h>\n#include <stdlib.h>\n",
-    "broker/main.c": "#include \"broker/shell/store.h\"\nint main(void)\n{\n\treturn 0;\n}\n",
+    "broker/shell/store.c": "#include \"broker/shell/store.h\"\n#include <lmdb.h>\n#include <stdlib.h>\n" + UNSAFE % "store",
+    "broker/main.c": "#include \"broker/shell/store.h\"\nint main(void)\n{\n\treturn 0;\n}\n" + UNSAFE % "main",
     "agent/core/step.c": "#include \"proto/wire/frame.h\"\nint agt_step(int a)\n{\n\treturn kw_base(a) + 1;\n}\n",
     "agent/shell/spool.h": "int spool(int a);\n",
     "agent/cli/main.c": "#include \"agent/shell/spool.h\"\n#include <stdio.h>\n",
@@ -88,6 +92,9 @@ PLANTED = [
     ("toplevel", "generated Python", ("agent/clients/python/frame_pb2.py", "x = 1\n")),
     ("toplevel", "somebody's home folder", ("deploy/run.sh", "cd /" + "home/alice/kinward\n")),
     ("toplevel", "the folder this tree lies in", ("deploy/run.sh", "cd @ROOT@/build\n")),
+    ("unsafe", "a release that knows the tests' switch",
+     append("broker/shell/store.c", "const char *again = \"KW_UNSAFE_NO_SYNC\";\n")),
+    ("unsafe", "a release that is built with it", ("CMakeLists.txt", "list(APPEND defines KW_UNSAFE_TESTS=1)\n")),
     ("schema_page", "a message that is not on the page",
      ("proto/kinward/v1/x.proto", "// X.\nmessage X {\n  // A.\n  uint32 a = 1;\n}\n")),
     ("purity", "core calls malloc",
@@ -136,6 +143,17 @@ def build(root, out):
         subprocess.run(["ar", "rcs", os.path.join(out, "lib", "lib%s.a" % archive), obj], check=True)
 
 
+def commands(root, out):
+    """How this build compiles the two files that the rule unsafe looks at, as CMake writes it down."""
+    entries = []
+    for name in ("broker/main.c", "broker/shell/store.c"):
+        path = os.path.join(root, name)
+        entries.append({"directory": out, "file": path, "command": "%s -DKW_UNSAFE_TESTS=1 -I%s -o x.o -c %s" % (
+            os.environ.get("CC", "cc"), root, path)})
+    with open(os.path.join(out, "compile_commands.json"), "w", encoding="utf-8") as handle:
+        json.dump(entries, handle)
+
+
 def verdict(rule, change, scratch):
     """(exit status, what the rule said) on the clean tree with one change."""
     root = tempfile.mkdtemp(prefix="tree-", dir=scratch)
@@ -143,6 +161,8 @@ def verdict(rule, change, scratch):
     plant(root, {**CLEAN, **change})
     if rule == "purity":
         build(root, out)
+    if rule == "unsafe":
+        commands(root, out)
     result = subprocess.run([sys.executable, "-B", os.path.join(HERE, rule + ".py"), root, out], stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, universal_newlines=True)
     shutil.rmtree(root)

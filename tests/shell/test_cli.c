@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <ftw.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -25,6 +26,7 @@ struct fake {
 	char sent[8192];     /* the last SEND as JSON */
 	unsigned registered; /* REGISTER requests */
 	bool refuse;         /* answer SEND with a refusal that may be retried */
+	bool acked_before;   /* nothing is left to acknowledge */
 	bool illegal;        /* answer SEND with a refusal of the thread */
 	char asked[512];     /* the last question about cases as JSON */
 	bool no_cases;
@@ -237,7 +239,7 @@ static void answer(struct fake *fake, const Kinward__V1__LocalRequest *request, 
 		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_ITEMS;
 		reply.items = &list;
 	} else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_ACK) {
-		acked.count = (uint32_t)request->ack->n_message_ids;
+		acked.count = fake->acked_before ? 0 : (uint32_t)request->ack->n_message_ids;
 		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_ACKED;
 		reply.acked = &acked;
 	} else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_SUBSCRIBE ||
@@ -345,6 +347,14 @@ static int kinward(const struct fake *fake, ...)
 	return code;
 }
 
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at)
+{
+	(void)status;
+	(void)type;
+	(void)at;
+	return remove(path);
+}
+
 static void holds(const char *whole, const char *part)
 {
 	if (!strstr(whole, part))
@@ -372,13 +382,33 @@ static void test_cli_help_teaches_each_command(void **state)
 		holds(OUT, command->name);
 	}
 	for (const struct cli_command *command = CLI_COMMANDS; command->name; command++) {
-		if (!command->run)
-			continue;
-		assert_int_equal(kinward(NULL, command->name, "--help", NULL), CLI_OK);
+		char words[64];
+		snprintf(words, sizeof(words), "%s", command->name);
+		char *second = strchr(words, ' ');
+		if (second)
+			*second++ = '\0';
+		const char *help = "--help";
+		assert_int_equal(kinward(NULL, words, second ? second : help, second ? help : NULL, NULL), CLI_OK);
 		holds(OUT, "Usage: kinward ");
-		holds(OUT, "--socket PATH");
-		assert_int_equal(kinward(NULL, "help", command->name, NULL), CLI_OK);
+		holds(OUT, command->local ? "--json" : "--socket PATH");
+		holds(OUT, "  kinward "); /* an example */
+		holds(OUT, "75  not now");
+		assert_true(!command->local || !strstr(OUT, "--socket PATH"));
+		assert_int_equal(kinward(NULL, "help", words, second, NULL), CLI_OK);
+		holds(OUT, command->summary);
 	}
+	for (const struct cli_group *group = CLI_GROUPS; group->name; group++) {
+		for (int i = 0; i < 2; i++) {
+			assert_int_equal(i ? kinward(NULL, "help", group->name, NULL) : kinward(NULL, group->name, "--help", NULL), CLI_OK);
+			holds(OUT, group->summary);
+			holds(OUT, "75  not now");
+		}
+		assert_int_equal(kinward(NULL, group->name, NULL), CLI_USAGE);
+		assert_int_equal(kinward(NULL, group->name, "nonsense", "--json", NULL), CLI_USAGE);
+		holds(OUT, "{\"error\":{\"code\":\"usage\"");
+	}
+	assert_int_equal(kinward(NULL, "--version", NULL), CLI_OK);
+	assert_string_equal(OUT, "kinward " KW_VERSION "\n");
 	assert_int_equal(kinward(NULL, "version", "--json", NULL), CLI_OK);
 	holds(OUT, "\"version\":");
 }
@@ -433,10 +463,92 @@ static void test_cli_status_and_lists(void **state)
 	assert_string_equal(OUT, "7  2025-03-01 14:05:09Z  agency-b  referral high  " ID_HEX "\n");
 	assert_int_equal(kinward(fake, "outbox", NULL), CLI_OK);
 	holds(ERR, "Nothing here.");
-	assert_int_equal(kinward(fake, "ack", ID_HEX, THREAD_HEX, NULL), CLI_OK);
-	assert_string_equal(OUT, "2 acknowledged\n");
 	assert_int_equal(kinward(fake, "watch", "--count", "1", NULL), CLI_OK);
 	holds(OUT, ID_HEX);
+}
+
+static void test_cli_ack_tells_what_it_does_not_know(void **state)
+{
+	struct fake *fake = *state;
+	assert_int_equal(kinward(fake, "ack", ID_HEX, NULL), CLI_OK);
+	assert_string_equal(OUT, "1 acknowledged\n");
+	assert_int_equal(kinward(fake, "ack", THREAD_HEX, ID_HEX, NULL), CLI_NOT_FOUND);
+	assert_string_equal(OUT, "1 acknowledged\n");
+	holds(ERR, "MESSAGE: the agent has no message " THREAD_HEX);
+	assert_int_equal(kinward(fake, "ack", THREAD_HEX, "--json", NULL), CLI_NOT_FOUND);
+	holds(OUT, "{\"error\":{\"code\":\"not_found\",\"field\":\"MESSAGE\"");
+	fake->acked_before = true;
+	assert_int_equal(kinward(fake, "ack", ID_HEX, NULL), CLI_OK);
+	holds(OUT, "0 acknowledged; 1 were on no list: acknowledged before");
+}
+
+/* The hub's side works on a folder, without any agent. */
+static void test_cli_hub_makes_and_lists(void **state)
+{
+	struct fake *fake = *state;
+	char dir[64], path[96];
+	snprintf(dir, sizeof(dir), "%s/hub", fake->folder);
+	assert_int_equal(kinward(NULL, "hub", "init", "--dir", dir, NULL), CLI_USAGE);
+	holds(ERR, "--name is the hub's name");
+	assert_int_equal(kinward(NULL, "hub", "init", "--dir", dir, "--name", "ke", NULL), CLI_USAGE);
+	holds(ERR, "--address is missing: 0.0.0.0:7443 can be listened on");
+	assert_int_equal(kinward(NULL, "hub", "init", "--dir", dir, "--name", "ke", "--listen", "foo", "--json", NULL), CLI_USAGE);
+	holds(OUT, "--listen must be ADDRESS:PORT");
+	assert_int_equal(kinward(NULL, "hub", "init", "--dir", dir, "--name", "ke", "--address", "[::]:7443", NULL), CLI_USAGE);
+	holds(ERR, "--address can be listened on, but nobody can dial it");
+	assert_int_equal(access(dir, F_OK), -1); /* a mistake leaves nothing behind */
+	assert_int_equal(kinward(NULL, "hub", "list", "--dir", dir, "--json", NULL), CLI_NOT_FOUND);
+	holds(OUT, "there is no hub in this folder");
+	assert_int_equal(kinward(NULL, "hub", "init", "--dir", dir, "--name", "ke", "--address", "hub:7443", "--json", NULL), CLI_OK);
+	holds(OUT, "\"hub\":\"ke\"");
+	holds(OUT, "\"rootFingerprint\":\"");
+	assert_int_equal(kinward(NULL, "hub", "init", "--dir", dir, "--name", "ke", "--address", "hub:7443", NULL), CLI_REFUSED);
+	holds(ERR, "holds a hub already, and nothing in it was changed");
+	assert_int_equal(kinward(NULL, "hub", "list", "--dir", dir, NULL), CLI_OK);
+	holds(ERR, "No agency is enrolled yet");
+	assert_int_equal(kinward(NULL, "hub", "add", "No Name", "--dir", dir, NULL), CLI_USAGE);
+	assert_int_equal(kinward(NULL, "hub", "add", "agency-a", "--dir", dir, "--json", NULL), CLI_OK);
+	holds(OUT, "\"code\":\"KW1-");
+	holds(OUT, "\"address\":\"hub:7443\"");
+	/* An older hub whose codes could not be dialled. */
+	snprintf(path, sizeof(path), "%s/address.txt", dir);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	(void)fputs("0.0.0.0:7443", file);
+	(void)fclose(file);
+	assert_int_equal(kinward(NULL, "hub", "add", "agency-a", "--dir", dir, NULL), CLI_REFUSED);
+	holds(ERR, "address.txt: ");
+	(void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void test_cli_send_names_options_and_refuses_odd_values(void **state)
+{
+	struct fake *fake = *state;
+	fake->sent[0] = '\0';
+#define SEND "send", "agency-b", FLAGS, "--consent-from", "caregiver"
+	assert_int_equal(kinward(fake, SEND, "--message-id", "00000000000000000000000000000000", NULL), CLI_USAGE);
+	holds(ERR, "--message-id is all zeros");
+	assert_int_equal(kinward(fake, SEND, "--thread", "00000000000000000000000000000000", NULL), CLI_USAGE);
+	holds(ERR, "--thread is all zeros");
+	assert_int_equal(kinward(fake, "send", "agency-b", "--service", "shelter", "--risk", "low", "--case-ref", "K-1", "--name",
+		"Amina", "--age", "999", "--sex", "f", "--reason", "Fever", "--referrer", "Jo", "--consent-from", "caregiver", NULL),
+		CLI_REFUSED);
+	holds(ERR, "kinward: --age: ");
+	assert_int_equal(kinward(fake, SEND, "--location", "caf\xe9", "--json", NULL), CLI_REFUSED);
+	holds(ERR, "--location: must be UTF-8 text; set the terminal's");
+	holds(OUT, "{\"error\":{\"code\":\"bad_field\",\"field\":\"--location\"");
+	write_file(fake, "{\"messageId\":\"AAAAAAAAAAAAAAAAAAAAAA==\",\"referralEvent\":{\"state\":\"REFERRAL_STATE_ACCEPTED\"}}");
+	assert_int_equal(kinward(fake, "send", "agency-b", "--content", fake->other, NULL), CLI_REFUSED);
+	holds(ERR, "message_id: is all zeros");
+	assert_int_equal(kinward(fake, "event", ID_HEX, "accepted", "--message-id", "00000000000000000000000000000000", NULL),
+		CLI_REFUSED);
+	assert_string_equal(fake->sent, "");
+	write_file(fake, "{\"reason\":\n  \"a\" \"b\"}");
+	assert_int_equal(kinward(fake, "send", "agency-b", "--referral", fake->other, "--json", NULL), CLI_REFUSED);
+	holds(ERR, "line 2 column");
+	holds(OUT, "\"line\":2,\"column\":");
+	assert_int_equal(kinward(NULL, "send\xff", "--json", NULL), CLI_USAGE);
+	holds(OUT, "send\\\\xff");
 }
 
 static void test_cli_show_disarms_what_a_message_says(void **state)
@@ -661,6 +773,9 @@ int main(void)
 		cmocka_unit_test(test_cli_wrong_lines_are_usage_errors),
 		cmocka_unit_test(test_cli_without_an_agent_says_so),
 		WITH_FAKE(test_cli_status_and_lists),
+		WITH_FAKE(test_cli_ack_tells_what_it_does_not_know),
+		WITH_FAKE(test_cli_hub_makes_and_lists),
+		WITH_FAKE(test_cli_send_names_options_and_refuses_odd_values),
 		WITH_FAKE(test_cli_show_disarms_what_a_message_says),
 		WITH_FAKE(test_cli_send_makes_a_referral_of_options),
 		WITH_FAKE(test_cli_send_reads_json_and_names_its_faults),

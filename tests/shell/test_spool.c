@@ -204,14 +204,19 @@ static void receipt(struct rig *rig, uint8_t n, const char *from, enum kw_err fa
 	assert_int_equal(rig->err, KW_OK);
 }
 
-static void notice(struct rig *rig, uint8_t n, enum kw_err reason, uint32_t retry_after_ms)
+static void notice_at(struct rig *rig, uint8_t n, enum kw_err reason, uint32_t retry_after_ms, int64_t now_ms)
 {
 	struct spool_op *op = spool_op_new(SPOOL_OP_NOTICE);
 	op->u.notice.cursor = (struct kw_cursor){.epoch = 9, .sequence = 1};
 	op->u.notice.notice = (struct kw_frame_notice){.envelope_id = id(n), .reason = reason, .retry_after_ms = retry_after_ms};
-	op->u.notice.now_ms = NOW;
+	op->u.notice.now_ms = now_ms;
 	run(rig, op);
 	assert_int_equal(rig->err, KW_OK);
+}
+
+static void notice(struct rig *rig, uint8_t n, enum kw_err reason, uint32_t retry_after_ms)
+{
+	notice_at(rig, n, reason, retry_after_ms, NOW);
 }
 
 static struct spool_item sent(struct rig *rig, uint8_t n)
@@ -472,6 +477,39 @@ static void test_spool_notice_puts_off_or_buries(void **state)
 	notice(rig, 77, KW_EOPEN, 0); /* about nothing of ours */
 }
 
+/* When the row that was put off comes back; exactly one must be there. */
+static int64_t back_at(struct rig *rig)
+{
+	retry_count = 0;
+	assert_int_equal(spool_retries(rig->spool, NOW + 30ull * HOUR, on_retry, NULL), KW_OK);
+	assert_int_equal(retry_count, 1);
+	return (int64_t)last_retry.due_ms;
+}
+
+static void put_off_at(struct rig *rig, enum kw_msg_class msg_class, int64_t age_ms, int64_t wait_ms)
+{
+	append(rig, 1, msg_class);
+	held(rig, msg_class, 1);
+	notice_at(rig, 1, KW_EFULL, 60000, NOW + age_ms);
+	int64_t due = back_at(rig);
+	assert_true(due >= NOW + age_ms + wait_ms && due <= NOW + age_ms + wait_ms * 3 / 2);
+}
+
+static void test_spool_put_off_again_waits_longer(void **state)
+{
+	put_off_at(*state, KW_NORMAL, 10 * 60000, 150000);
+}
+
+static void test_spool_put_off_for_days_is_tried_each_hour(void **state)
+{
+	put_off_at(*state, KW_NORMAL, 20 * HOUR, HOUR);
+}
+
+static void test_spool_put_off_urgent_is_tried_soon(void **state)
+{
+	put_off_at(*state, KW_URGENT, 20 * HOUR, 300000);
+}
+
 static void sweep(struct rig *rig, int64_t now_ms)
 {
 	struct spool_op *op = spool_op_new(SPOOL_OP_SWEEP);
@@ -670,6 +708,9 @@ int main(void)
 		CASE(test_spool_receives_once),
 		CASE(test_spool_due_goes_with_the_append),
 		CASE(test_spool_notice_puts_off_or_buries),
+		CASE(test_spool_put_off_again_waits_longer),
+		CASE(test_spool_put_off_for_days_is_tried_each_hour),
+		CASE(test_spool_put_off_urgent_is_tried_soon),
 		CASE(test_spool_expired_is_buried_and_digests_are_forgotten),
 		CASE(test_spool_new_epochs_unhold),
 		CASE(test_spool_registers_once),

@@ -484,6 +484,7 @@ static void test_store_is_full_once_and_drains(void **state)
 {
 	struct rig *rig = *state;
 	rig->options.map_size = 4u << 20;
+	rig->body_size = 2000; /* one commit for each: with small ones it takes minutes on a busy machine */
 	for (int round = 0; round < 20; round++) {
 		open_store(rig);
 		struct store_extent *extent = &rig->extents[1][KW_NORMAL];

@@ -200,6 +200,18 @@ static void test_a_clock_goes_on_while_it_is_the_same(void **state)
 	assert_int_equal(f->thread.run.started_ms, NOW + HOUR_MS);
 }
 
+static void test_any_word_about_a_tracing_case_starts_its_clock_anew(void **state)
+{
+	struct fix *f = *state;
+	open_as(f, KW_THREAD_TRACING, A, KW_TRACING_REGISTERED);
+	f->now_ms += DAY_MS;
+	assert_int_equal(say(f, A, KW_TRACING_TRACING, 2), BRK_TRACK_MOVED);
+	assert_int_equal(f->thread.due_ms, NOW + 8 * DAY_MS);
+	f->now_ms += DAY_MS;
+	assert_int_equal(say(f, A, KW_TRACING_TRACING, 3), BRK_TRACK_MOVED);
+	assert_int_equal(f->thread.due_ms, NOW + 9 * DAY_MS);
+}
+
 /* Every clock that a hub runs, for each risk, a second before its steps, at them and a second after. */
 static void test_steps_come_at_their_time_for_every_state_and_risk(void **state)
 {
@@ -382,6 +394,7 @@ int main(void)
 		TEST(test_receipts_move_and_repeats_do_not),
 		TEST(test_early_events_wait_for_what_is_missing),
 		TEST(test_a_clock_goes_on_while_it_is_the_same),
+		TEST(test_any_word_about_a_tracing_case_starts_its_clock_anew),
 		TEST(test_steps_come_at_their_time_for_every_state_and_risk),
 		TEST(test_steps_go_to_those_whom_they_concern),
 		TEST(test_an_opening_message_that_goes_makes_it_undeliverable),

@@ -256,6 +256,36 @@ static void test_a_due_clock_reminds_on_one_ticket_with_the_record(void **state)
 	assert_true(coordinator == 1 && sender == 3);
 }
 
+/* Who is late may be the opener, and both may be. */
+static void test_a_reminder_names_who_is_late_and_who_waits(void **state)
+{
+	struct fix *f = *state;
+	struct brk_thread thread = {.id = {{9}}, .kind = KW_THREAD_REFERRAL, .state = KW_REFERRAL_COMPLETED, .slot = {0, 1},
+		.due_ms = NOW, .run = {.clock = KW_CLOCK_REVIEW, .risk = KW_RISK_LOW, .started_ms = (int64_t)NOW - 500,
+						   .deadline_ms = (int64_t)NOW + 500}};
+	due(f, &thread);
+	const struct brk_effect *fx = want(f, BRK_FX_REMINDER);
+	assert_true(fx->slot == 0 && fx->u.reminder.audience == KW_AUDIENCE_RECEIVER + 1);
+	assert_true(fx->u.reminder.agency.text[0] == 'a' && fx->u.reminder.other_agency.text[0] == 'b');
+	f->now_ms = NOW + 500;
+	due(f, &thread); /* 50 and 100 %: the waiting one is the other */
+	fx = find(f, BRK_FX_REMINDER, 2);
+	assert_true(fx->slot == 1 && fx->u.reminder.audience == KW_AUDIENCE_SENDER + 1);
+	assert_true(fx->u.reminder.agency.text[0] == 'a' && fx->u.reminder.other_agency.text[0] == 'b');
+
+	thread.kind = KW_THREAD_MATCH;
+	thread.state = KW_MATCH_CANDIDATE;
+	f->now_ms = NOW;
+	due(f, &thread);
+	for (uint32_t i = 0; i < 2; i++) {
+		fx = find(f, BRK_FX_REMINDER, i);
+		assert_non_null(fx);
+		assert_int_equal(fx->u.reminder.audience, KW_AUDIENCE_RECEIVER + 1);
+		assert_int_equal(fx->u.reminder.agency.text[0], (char)('a' + (char)fx->slot));
+	}
+	assert_int_not_equal(find(f, BRK_FX_REMINDER, 0)->slot, find(f, BRK_FX_REMINDER, 1)->slot);
+}
+
 static void test_nobody_to_remind_is_no_reason_to_stop(void **state)
 {
 	struct fix *f = *state;
@@ -340,6 +370,7 @@ int main(void)
 		TEST(test_two_tracks_of_one_thread_follow_each_other),
 		TEST(test_threads_under_way_are_bounded),
 		TEST(test_a_due_clock_reminds_on_one_ticket_with_the_record),
+		TEST(test_a_reminder_names_who_is_late_and_who_waits),
 		TEST(test_nobody_to_remind_is_no_reason_to_stop),
 		TEST(test_a_low_disk_holds_reminders_back),
 		TEST(test_an_expired_opening_message_takes_its_thread_along),

@@ -496,6 +496,46 @@ static void test_codes_of_standards_are_well_formed(void **state)
 	refused(f, "referral_request.referrer.contact.phone");
 }
 
+struct found {
+	size_t count;
+	char fields[512];
+};
+
+static void on_fault(void *context, const struct kw_fault *fault)
+{
+	struct found *found = context;
+	size_t used = strlen(found->fields);
+	found->count++;
+	(void)snprintf(found->fields + used, sizeof(found->fields) - used, "%s;", fault->field); /* cut is seen */
+}
+
+static void test_all_faults_of_a_message_are_found(void **state)
+{
+	(void)state;
+	struct fixture *f = fixture();
+	struct found found = {0};
+	assert_int_equal(kw_message_faults(&f->request.base, on_fault, &found), 0);
+	f->request.case_ref = TEXT("");
+	f->date.month = 13;
+	f->date.day = 32;
+	f->child.sex = 0;
+	f->request.risk = 99;
+	assert_int_equal(kw_message_faults(&f->request.base, on_fault, &found), 5);
+	assert_int_equal(found.count, 5);
+	assert_string_equal(found.fields, "case_ref;risk;children[0].age.as_of.month;children[0].age.as_of.day;children[0].sex;");
+	/* A oneof without a member is one fault; across the fields nothing is said of a message that has others. */
+	f = fixture();
+	found = (struct found){0};
+	f->age.value_case = KINWARD__V1__AGE__VALUE__NOT_SET;
+	f->date = (Kinward__V1__PartialDate){.base = f->date.base, .year = 2023, .day = 1};
+	assert_int_equal(kw_message_faults(&f->request.base, on_fault, &found), 2);
+	assert_string_equal(found.fields, "children[0].age;children[0].age.as_of.month;");
+	f->date.year = 1;
+	found = (struct found){0};
+	assert_int_equal(kw_message_faults(&f->request.base, on_fault, &found), 2);
+	assert_string_equal(found.fields, "children[0].age;children[0].age.as_of.year;");
+}
+
 /* Every week that the C library's calendar knows, and no other, of every year. */
 static void test_weeks_are_those_of_the_calendar(void **state)
 {
@@ -790,6 +830,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_codes_are_refused_by_name),
 		cmocka_unit_test(test_text_is_utf8_without_control_characters),
 		cmocka_unit_test(test_codes_of_standards_are_well_formed),
+		cmocka_unit_test(test_all_faults_of_a_message_are_found),
 		cmocka_unit_test(test_weeks_are_those_of_the_calendar),
 		cmocka_unit_test(test_dates_and_ages_make_sense),
 		cmocka_unit_test(test_a_referral_needs_consent_or_an_override),

@@ -67,7 +67,9 @@ function schemaOf(protoDir) {
   const folder = protoDir || process.env.KINWARD_PROTO_DIR || path.join(__dirname, "..", "..", "..", "proto");
   if (!schemas.has(folder)) {
     const root = new protobuf.Root();
-    root.resolvePath = (_origin, target) => path.join(folder, target);
+    /* What is not ours, such as google/protobuf/descriptor.proto, comes with protobufjs. */
+    const theirs = path.dirname(require.resolve("protobufjs/package.json"));
+    root.resolvePath = (_origin, target) => path.join(target.startsWith("google/") ? theirs : folder, target);
     if (!fs.existsSync(path.join(folder, "kinward", "v1", "local.proto")))
       throw new KinwardError(`There is no kinward/v1/local.proto in ${folder}; name the folder in KINWARD_PROTO_DIR.`);
     root.loadSync("kinward/v1/local.proto");

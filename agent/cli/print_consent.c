@@ -1,0 +1,54 @@
+#include "agent/cli/print_consent.h"
+
+#include "agent/cli/cli.h"
+#include "kinward/v1/consent.pb-c.h"
+
+/* What nobody has answered yet: where the question is. */
+static void print_open(FILE *out, const Kinward__V1__ConsentRow *row)
+{
+	if (row->waits_for_us)
+		(void)fputs("our move: kinward consent erase or retain", out);
+	else if (row->asked_us)
+		(void)fputs("being erased here", out);
+	else if (row->failure[0])
+		(void)fputs("not reached: ", out);
+	else if (row->question == KINWARD__V1__OUT_STATE__OUT_STATE_HELD)
+		(void)fputs("not yet: it waits at the hub, they are offline", out);
+	else if (row->question == KINWARD__V1__OUT_STATE__OUT_STATE_OPENED ||
+		row->question == KINWARD__V1__OUT_STATE__OUT_STATE_DELIVERED)
+		(void)fputs("not yet: they have it and have not answered", out);
+	else
+		(void)fputs("not yet: it has not left here", out);
+	cli_print_text(out, row->failure);
+}
+
+void cli_print_consent(FILE *out, const Kinward__V1__ConsentRow *row)
+{
+	cli_print_hex(out, &row->thread_id);
+	(void)fputs("  ", out);
+	cli_print_text(out, row->agency);
+	(void)fputs(row->asked_us ? " asks us to " : " asked to ", out);
+	cli_print_code(out, &kinward__v1__erasure_action__descriptor, (int)row->action);
+	(void)fputs("  ", out);
+	if (row->outcome == KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_UNSPECIFIED) {
+		print_open(out, row);
+	} else {
+		cli_print_code(out, &kinward__v1__erasure_outcome__descriptor, (int)row->outcome);
+		if (row->outcome == KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_RETAINED) {
+			(void)fputs(": ", out);
+			cli_print_code(out, &kinward__v1__legal_ground__descriptor, (int)row->legal_ground);
+		}
+		if (row->failure[0])
+			(void)fputs(": ", out);
+		cli_print_text(out, row->failure);
+		(void)fputs(" at ", out);
+		cli_print_time(out, row->answered_unix_ms);
+	}
+	(void)fputs("  since ", out);
+	cli_print_time(out, row->asked_unix_ms);
+	for (size_t i = 0; i < row->n_passed_to; i++) {
+		(void)fputs(i == 0 ? "  passed on to " : ", ", out);
+		cli_print_text(out, row->passed_to[i]);
+	}
+	(void)fputc('\n', out);
+}

@@ -1,0 +1,11 @@
+#ifndef AGENT_CLI_PRINT_CONSENT_H
+#define AGENT_CLI_PRINT_CONSENT_H
+
+#include <stdio.h>
+
+#include "kinward/v1/local.pb-c.h"
+
+/* One line on what was asked about consent: thread, agency, what became of it, since when. */
+void cli_print_consent(FILE *out, const Kinward__V1__ConsentRow *row);
+
+#endif

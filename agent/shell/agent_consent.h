@@ -1,0 +1,30 @@
+#ifndef AGENT_SHELL_AGENT_CONSENT_H
+#define AGENT_SHELL_AGENT_CONSENT_H
+
+#include "agent/shell/agent_inner.h"
+#include "kinward/v1/content.pb-c.h"
+
+/* Consent on the loop thread: what a message says about it, what the agent says, what callers ask. */
+
+/* What a received ConsentUpdate, Erase or EraseAck says, for the spool's writer; NULL for other contents and for what is about
+ * no thread. KW_ENOMEM. */
+KW_MUST_USE enum kw_err consent_of(const Kinward__V1__Content *content, struct spool_erasure **out);
+
+/* A content that the agent sends by itself; the parts live with the caller. */
+struct consent_parts {
+	Kinward__V1__ErasureSubject about;
+	Kinward__V1__ConsentUpdate update;
+	Kinward__V1__Erase erase;
+	Kinward__V1__EraseAck ack;
+	Kinward__V1__ConsentPurpose purposes[8];
+	char *passed[SPOOL_PASSED_MAX];
+	struct spool_erasure erasure;
+};
+/* Fills the body. KW_ENOTFOUND: nothing is written down about that thread. */
+KW_MUST_USE enum kw_err consent_fill(struct agent *agent, const struct spool_follow *follow, int64_t now_ms,
+	struct consent_parts *parts, Kinward__V1__Content *content);
+
+/* The socket's host: consent_withdraw, consent_answer. */
+void agent_consent(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
+
+#endif

@@ -1,0 +1,150 @@
+#!/usr/bin/env bash
+# Consent is withdrawn, told through the command line over a real hub and five agents: three holders of whom one is away, a
+# holder that had passed the case on, one that must keep it by law, a restriction, a withdrawal that begins at the receiver;
+# everybody is killed in between. Nobody's content is left; what an audit needs is.
+. "$(dirname "$0")/story_lib.sh"
+story_begin agency-a agency-b agency-c agency-d agency-e
+
+# message AGENCY THREAD: the first message of a thread in its inbox
+message() {
+  story_json "$1" inbox --all --limit 500 -- \
+    "next(__import__('base64').b64decode(i['messageId']).hex() for i in j['items'] if __import__('base64').b64decode(i['threadId']).hex() == '$2')"
+}
+# has AGENCY MESSAGE TEXT: the content shows it
+has() { kw "$1" show "$2" --json | grep -q "$3"; }
+# gone AGENCY MESSAGE: the message is listed and has no content, its state and its times
+gone() {
+  story_is "no content at $1" "$(story_json "$1" show "$2" -- '"content" in j')" False
+  story_is "still listed at $1" "$(story_json "$1" show "$2" -- '"threadId" in j')" True
+}
+# outcomes AGENCY: what stands in its list, as "agency=outcome ..."
+outcomes() {
+  story_json "$1" consent list "${@:2}" -- \
+    '" ".join(sorted(r["agency"] + "=" + r.get("outcome", "open").replace("ERASURE_OUTCOME_", "").lower() for r in j.get("rows", [])))'
+}
+has_outcomes() { [ "$(outcomes "$1" "${@:3}")" = "$2" ]; }
+wait_outcomes() {
+  wait_until "$STORY_SECONDS" has_outcomes "$@" || die "$1 has '$(outcomes "$1" "${@:3}")' and not '$2'"
+  STORY_CHECKS=$((STORY_CHECKS + 1))
+}
+
+story_chapter "three holders, one of them away"
+SECRET="Seen at the Yambio crossing"
+for to in b c d; do
+  declare "t_$to=$(story_refer agency-a agency-$to --case-ref K-17 --reason "$SECRET")"
+done
+other=$(story_refer agency-a agency-b --case-ref K-18 --reason "Another child")
+for to in b c d; do
+  t=t_$to
+  story_wait "agency-$to" "${!t}" delivered
+  story_event "agency-$to" "${!t}" acknowledged
+  story_wait agency-a "${!t}" acknowledged
+  declare "m_$to=$(message "agency-$to" "${!t}")"
+  m=m_$to
+  has "agency-$to" "${!m}" "$SECRET" || die "the referral is not there to begin with"
+done
+story_settled agency-a
+sent=$(kw agency-a outbox --json --limit 500 | python3 -c '
+import base64, json, sys
+print(base64.b64decode(json.load(sys.stdin)["items"][0]["messageId"]).hex())')
+has agency-a "$sent" "$SECRET" || die "the sender's copy is not there to begin with"
+story_away agency-d
+kw agency-a consent withdraw --case-ref K-17 --from caregiver --purpose services,share_other_orgs >/dev/null
+wait_outcomes agency-a "agency-b=done agency-c=done agency-d=open" --case-ref K-17
+gone agency-b "$m_b"
+gone agency-c "$m_c"
+gone agency-a "$sent"
+story_both "$t_b" consent_withdrawn agency-a agency-b
+story_both "$t_c" consent_withdrawn agency-a agency-c
+story_is "what is open stands first" "$(kw agency-a consent list | head -n 1 | grep -c agency-d)" 1
+story_is "and says why" "$(kw agency-a consent list --open | grep -c 'waits at the hub, they are offline')" 1
+story_is "it stands in todo" "$(story_json agency-a todo -- '[r["agency"] for r in j["consents"]]')" "['agency-d']"
+story_is "another case is untouched" "$(has agency-b "$(message agency-b "$other")" "Another child" && echo yes)" yes
+story_refused agency-a not_found consent withdraw --case-ref K-17 # everybody was asked
+story_refused agency-a illegal_state event "$t_b" acknowledged
+story_is "the pseudonym is gone at the sender" "$(story_count agency-a case list --all --case-ref K-17)" 0
+story_is "and at the holder" "$(story_count agency-b case list --all --case-ref K-17)" 0
+
+story_chapter "killed in between; the one that was away comes back"
+story_away agency-a KILL
+story_back agency-a
+wait_outcomes agency-a "agency-b=done agency-c=done agency-d=open" --case-ref K-17
+story_back agency-d
+wait_outcomes agency-a "agency-b=done agency-c=done agency-d=done" --case-ref K-17
+gone agency-d "$m_d"
+story_both "$t_d" consent_withdrawn agency-a agency-d
+story_is "nothing is open" "$(story_json agency-a todo -- 'len(j.get("consents", []))')" 0
+story_is "each was asked once" "$(kw agency-b inbox --all --json --limit 500 | python3 -c '
+import json, sys
+print(sum(1 for i in json.load(sys.stdin)["items"]))')" 5 # two referrals, ConsentUpdate, the event, Erase
+story_timeline agency-b "$t_b" "queued acknowledged consent_withdrawn"
+
+story_chapter "a holder that had passed the case on passes the erasure on"
+t=$(story_refer agency-a agency-b --case-ref K-30 --reason "$SECRET")
+story_wait agency-b "$t" delivered
+on=$(story_refer agency-b agency-e --case-ref K-30 --reason "$SECRET")
+story_wait agency-e "$on" delivered
+m=$(message agency-e "$on")
+has agency-e "$m" "$SECRET"
+kw agency-a consent withdraw --thread "$t" >/dev/null
+wait_outcomes agency-a "agency-b=done agency-b=done agency-c=done agency-d=done"
+story_is "the author hears whom else it reached" \
+  "$(story_json agency-a consent list -- '[r["passedTo"] for r in j["rows"] if r.get("passedTo")]')" "[['agency-e']]"
+wait_outcomes agency-b "agency-a=done agency-e=done" --case-ref K-30
+gone agency-e "$m"
+
+story_chapter "begun by the receiver"
+t=$(story_refer agency-a agency-c --case-ref K-40 --reason "$SECRET")
+story_wait agency-c "$t" delivered
+m=$(message agency-c "$t")
+kw agency-c consent withdraw --thread "$t" >/dev/null
+wait_outcomes agency-c "agency-a=done agency-a=done"
+gone agency-c "$m"
+story_both "$t" consent_withdrawn agency-a agency-c
+
+story_chapter "a person decides: kept by law, then erased"
+story_away agency-e
+echo "erase: manual" >>"$STATE/agency-e/agent.yaml"
+story_back agency-e
+t=$(story_refer agency-a agency-e --case-ref K-50 --reason "$SECRET")
+story_wait agency-e "$t" delivered
+m=$(message agency-e "$t")
+kw agency-a consent withdraw --case-ref K-50 >/dev/null
+waits() { kw agency-e todo | grep -q "our move: kinward consent erase or retain"; }
+wait_until "$STORY_SECONDS" waits || die "it does not wait for a person: $(kw agency-e todo)"
+has agency-e "$m" "$SECRET" || die "nobody can decide about what cannot be read"
+story_refused agency-e bad_field consent retain "$t" --ground other
+kw agency-e consent retain "$t" --ground court_order --note "Order 12 of the county court" >/dev/null
+wait_outcomes agency-a "agency-e=retained" --case-ref K-50
+story_is "with its ground" \
+  "$(story_json agency-a consent list -- '[r["note"] for r in j["rows"] if r.get("legalGround") == "LEGAL_GROUND_COURT_ORDER"]')" \
+  "['Order 12 of the county court']"
+has agency-e "$m" "$SECRET"
+kw agency-e consent erase "$t" >/dev/null
+wait_outcomes agency-a "agency-e=done" --case-ref K-50
+gone agency-e "$m"
+story_refused agency-e not_found consent erase "$t"
+
+story_chapter "restricted: kept and not shown"
+t=$(story_refer agency-a agency-b --case-ref K-60 --reason "$SECRET")
+story_wait agency-b "$t" delivered
+m=$(message agency-b "$t")
+kw agency-a consent withdraw --case-ref K-60 --restrict >/dev/null
+wait_outcomes agency-a "agency-b=done" --case-ref K-60
+gone agency-b "$m"
+
+story_chapter "killed at any moment, each holder is reached once"
+for round in 1 2 3; do
+  t=$(story_refer agency-a agency-b --case-ref "K-7$round" --reason "$SECRET")
+  story_wait agency-b "$t" delivered
+  kw agency-a consent withdraw --case-ref "K-7$round" >/dev/null
+  sleep "0.0$((round * 2))"
+  story_away agency-a KILL
+  story_away agency-b KILL
+  story_back agency-b
+  story_back agency-a
+  wait_outcomes agency-a "agency-b=done" --case-ref "K-7$round"
+  story_both "$t" consent_withdrawn agency-a agency-b
+done
+
+story_end
