@@ -167,7 +167,7 @@ enum kw_err spool_offer_may_lease(struct spool *spool, MDB_txn *txn, const uint8
 	enum kw_err err = find(spool, txn, thread_key, &offer, &at);
 
 	*known = err != KW_ENOTFOUND;
-	*may = err == KW_OK && at != AGT_OFFER_NOBODY && agt_offer_may_lease(&offer.core, at);
+	*may = !*known || (err == KW_OK && at != AGT_OFFER_NOBODY && agt_offer_may_lease(&offer.core, at));
 	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
 }
 

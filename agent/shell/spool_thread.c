@@ -267,21 +267,6 @@ enum kw_err spool_pass_follow(struct spool *spool, MDB_txn *txn, const struct sp
 	return KW_OK;
 }
 
-/* LEASED in the thread of an offer that we keep is said to the winner alone; what follows from it is the offer's. */
-static enum kw_err lease(struct spool *spool, MDB_txn *txn, struct spool_pass *pass, bool *known, bool *may)
-{
-	*known = false;
-	*may = true;
-	if (pass->event.kind != KW_THREAD_OFFER || pass->event.state != KW_OFFER_LEASED)
-		return KW_OK;
-	enum kw_err err = spool_offer_may_lease(spool, txn, pass->key, known, may);
-	if (!*known)
-		*may = true;
-	else
-		pass->result.follow = AGT_FOLLOW_NONE; /* the offer knows its members: nobody has to look for them */
-	return err;
-}
-
 /* Whether another thread keeps us from offering this case: two new owners must not be able to accept it. */
 static enum kw_err is_offered(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, const char *case_ref,
 	bool *out)
@@ -333,21 +318,19 @@ enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct sp
 			return err;
 		}
 	}
-	bool of_offer;
-	bool may;
-	err = lease(spool, txn, &pass, &of_offer, &may);
-	if (err == KW_OK && !may) {
+	bool of_offer = move->act->kind == KW_THREAD_OFFER && move->act->state == KW_OFFER_LEASED;
+	bool may = true; /* LEASED in the thread of an offer that we keep is said to the winner alone */
+	if (err == KW_OK && of_offer)
+		err = spool_offer_may_lease(spool, txn, pass.key, &of_offer, &may);
+	if (err != KW_OK || !may) {
 		op->fault = AGT_FAULT_STATE;
-		return KW_OK;
+		return err;
 	}
-	if (err == KW_OK)
-		err = spool_pass_keep(spool, txn, move, &pass);
+	err = spool_pass_keep(spool, txn, move, &pass);
 	if (err != KW_OK || move->log_only)
 		return err;
-	if (of_offer) {
-		op->follow = true;
+	if (of_offer) /* which knows its members: nobody has to look for them */
 		return spool_offer_event(spool, txn, pass.key, AGT_OFFER_EV_LEASE_SENT);
-	}
 	op->follow = op->follow || pass.result.follow != AGT_FOLLOW_NONE;
 	return spool_pass_follow(spool, txn, &pass);
 }
