@@ -90,7 +90,7 @@ int cli_run_tracing_event(struct cli_call *call)
 	content.body_case = KINWARD__V1__CONTENT__BODY_TRACING_EVENT;
 	content.tracing_event = &event;
 	if (code == CLI_OK)
-		code = cli_send_content(call, &agent, place.agency, place.thread, &content);
+		code = cli_send_in_thread(call, &agent, place.agency, place.thread, &content);
 	kinward_close(&agent);
 	return code;
 }

@@ -161,7 +161,7 @@ int cli_run_transfer_offer(struct cli_call *call)
 	if (code == CLI_OK) {
 		content.body_case = KINWARD__V1__CONTENT__BODY_TRANSFER_OFFER;
 		content.transfer_offer = &parts.offer;
-		code = cli_send_content(call, &agent, call->args[0], call->option[O_THREAD] ? thread : NULL, &content);
+		code = cli_send_in_thread(call, &agent, call->args[0], call->option[O_THREAD] ? thread : NULL, &content);
 	}
 	kinward_close(&agent);
 	if (body)
@@ -200,7 +200,7 @@ int cli_run_transfer_request(struct cli_call *call)
 	if (code == CLI_OK)
 		code = cli_connect(call, &agent);
 	if (code == CLI_OK)
-		code = cli_send_content(call, &agent, call->args[0], NULL, &content);
+		code = cli_send_in_thread(call, &agent, call->args[0], NULL, &content);
 	kinward_close(&agent);
 	return code;
 }
@@ -214,7 +214,7 @@ static int send_event(struct cli_call *call, struct kinward *agent, const struct
 	event->at_unix_ms = cli_now_ms();
 	content.body_case = KINWARD__V1__CONTENT__BODY_TRANSFER_EVENT;
 	content.transfer_event = event;
-	return cli_send_content(call, agent, place->agency, place->thread, &content);
+	return cli_send_in_thread(call, agent, place->agency, place->thread, &content);
 }
 
 /* An offer that is answered was seen by a person: that is said first, and printed by nobody. */

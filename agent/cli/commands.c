@@ -96,6 +96,16 @@ static const char CONSENT_WITHDRAW_DETAILS[] =
 	"  kinward consent withdraw --case-ref R-2041 --from caregiver\n"
 	"  kinward consent withdraw --thread 77ab...41 --purpose tracing,public_photo --restrict\n";
 
+static const char REFER_DETAILS[] =
+	"Looks for agencies that offer the service there and shows what speaks for and against each: FULL, STALE, not for this\n"
+	"age. One candidate gets the referral. Several are asked who would take it, without a word about the child; the referral\n"
+	"lies here, sealed, and goes to the first to claim alone. What nobody claims goes to the coordinator and stands first in\n"
+	"kinward todo.\n\n"
+	"  kinward refer --service shelter --at SS0101 --risk high --case-ref A-17 --code A-17 --age 9 --sex female \\\n"
+	"      --reason \"Alone since Monday\" --referrer \"Jo Bol\" --consent-from caregiver --dry-run\n"
+	"  kinward refer --at SS0101 --referral referral.json --pick manual --claim-by 4h\n"
+	"  kinward refer --at SS0101 --referral referral.json --direct agency-b\n";
+
 static const char IMPORT_DETAILS[] =
 	"Reads CSV (also with ; or tabs, as spreadsheets write it) or cases as Primero exports them in JSON. A row that breaks\n"
 	"a rule is named with its line and column, and the others go on. Running it twice stores nothing twice.\n\n"
@@ -209,6 +219,9 @@ const struct cli_group CLI_GROUPS[] = {
 		"  kinward transfer withdraw 77ab...41                         unless it was accepted\n"
 		"  kinward transfer confirm 77ab...41 --meeting 2025-03-01T14:00+03:00\n"
 		"  kinward transfer complete 77ab...41                         the former owner closes its file\n"},
+	{"capacity", "ask whether there is a place, and answer",
+		"  kinward capacity ask agency-b --service shelter --at SS0101\n"
+		"  kinward capacity answer 5f2c...09 --capacity none\n"},
 	{"agent", "set up an agency's agent, on the agency's machine", "  kinward agent init KW1-...\n"},
 	{NULL, NULL, NULL},
 };
@@ -232,6 +245,35 @@ const struct cli_command CLI_COMMANDS[] = {
 		.details = CASE_DETAILS, .args_min = 1, .args_max = 2, .options = CLI_CASE_OPTIONS, .run = cli_run_case},
 	{.name = "todo", .args = "", .summary = "What waits for us, the most overdue first", .details = TODO_DETAILS,
 		.options = CLI_TODO_OPTIONS, .run = cli_run_todo},
+	{.name = "refer", .args = "", .summary = "Refer to whoever offers a service where it is needed", .details = REFER_DETAILS,
+		.options = CLI_REFER_OPTIONS, .run = cli_run_refer},
+	{.name = "claims", .args = "[OFFER]", .summary = "Offers of ours, and who would take them",
+		.details = "  kinward claims\n  kinward claims --all\n", .args_max = 1, .options = CLI_CLAIMS_OPTIONS, .run = cli_run_claims},
+	{.name = "lease", .args = "THREAD|OFFER", .summary = "Choose the agency that gets the referral, or take the offer back",
+		.details = "  kinward lease 77ab...41               the thread that kinward claims prints before the agency\n"
+			   "  kinward lease 5f2c...09 --withdraw    the offer\n", .args_min = 1, .args_max = 1,
+		.options = CLI_LEASE_OPTIONS, .run = cli_run_lease},
+	{.name = "claim", .args = "THREAD", .summary = "Say that we would take what was offered to us",
+		.details = "  kinward claim 77ab...41 --contact \"Sara Lado\"\n", .args_min = 1, .args_max = 1,
+		.options = CLI_CLAIM_OPTIONS, .run = cli_run_claim},
+	{.name = "decline", .args = "THREAD", .summary = "Say that we would not take it, or give it back",
+		.details = "  kinward decline 77ab...41 --reason no_capacity\n", .args_min = 1, .args_max = 1,
+		.options = CLI_DECLINE_OPTIONS, .run = cli_run_decline},
+	{.name = "services publish", .args = "FILE.json|FILE.csv", .summary = "Tell other agencies what we offer",
+		.details = "Replaces what we said before. kinward template service_directory prints a CSV file to fill in.\n\n"
+			   "  kinward services publish services.json\n  kinward services publish services.csv --to agency-b,agency-c\n",
+		.args_min = 1, .args_max = 1, .options = CLI_PUBLISH_OPTIONS, .run = cli_run_publish},
+	{.name = "services", .args = "", .summary = "Who offers what, where, and whether there is a place",
+		.details = "Those to try first stand in front. FULL: no place. STALE: nobody has assured it for 90 days, or its time is over.\n\n"
+			   "  kinward services --service shelter --at SS0101 --age 9 --language apd\n",
+		.options = CLI_SERVICES_OPTIONS, .run = cli_run_services},
+	{.name = "capacity ask", .args = "AGENCY...", .summary = "Ask agencies whether they have a place; says nothing about a person",
+		.details = "  kinward capacity ask agency-b agency-c --service shelter --at SS0101\n", .args_min = 1, .args_max = 100,
+		.options = CLI_CAPACITY_ASK_OPTIONS, .run = cli_run_capacity_ask},
+	{.name = "capacity answer", .args = "MESSAGE", .summary = "Answer such a question",
+		.details = "With capacity_auto in agent.yaml the agent answers by itself from what we published.\n\n"
+			   "  kinward capacity answer 5f2c...09 --capacity waitlist --wait-days 5\n", .args_min = 1, .args_max = 1,
+		.options = CLI_CAPACITY_ANSWER_OPTIONS, .run = cli_run_capacity_answer},
 	{.name = "consent withdraw", .args = "", .summary = "Withdraw consent: every holder erases the case, or restricts it",
 		.details = CONSENT_WITHDRAW_DETAILS, .options = CLI_CONSENT_WITHDRAW_OPTIONS, .run = cli_run_consent_withdraw},
 	{.name = "consent list", .args = "", .summary = "Who was asked to erase what, and what came of it",

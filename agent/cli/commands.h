@@ -37,6 +37,16 @@ extern const struct cli_option CLI_TRANSFER_REJECT_OPTIONS[];
 extern const struct cli_option CLI_TRANSFER_CONFIRM_OPTIONS[];
 extern const struct cli_option CLI_TRANSFER_SIMPLE_OPTIONS[];
 
+extern const struct cli_option CLI_REFER_OPTIONS[];
+extern const struct cli_option CLI_SERVICES_OPTIONS[];
+extern const struct cli_option CLI_PUBLISH_OPTIONS[];
+extern const struct cli_option CLI_CAPACITY_ASK_OPTIONS[];
+extern const struct cli_option CLI_CAPACITY_ANSWER_OPTIONS[];
+extern const struct cli_option CLI_CLAIMS_OPTIONS[];
+extern const struct cli_option CLI_LEASE_OPTIONS[];
+extern const struct cli_option CLI_CLAIM_OPTIONS[];
+extern const struct cli_option CLI_DECLINE_OPTIONS[];
+
 extern const struct cli_option CLI_HUB_INIT_OPTIONS[];
 extern const struct cli_option CLI_HUB_ADD_OPTIONS[];
 extern const struct cli_option CLI_HUB_LIST_OPTIONS[];
@@ -91,6 +101,15 @@ int cli_run_transfer_confirm(struct cli_call *call);
 int cli_run_transfer_complete(struct cli_call *call);
 int cli_run_indicators(struct cli_call *call);
 int cli_run_supervision(struct cli_call *call);
+int cli_run_refer(struct cli_call *call);
+int cli_run_services(struct cli_call *call);
+int cli_run_publish(struct cli_call *call);
+int cli_run_capacity_ask(struct cli_call *call);
+int cli_run_capacity_answer(struct cli_call *call);
+int cli_run_claims(struct cli_call *call);
+int cli_run_lease(struct cli_call *call);
+int cli_run_claim(struct cli_call *call);
+int cli_run_decline(struct cli_call *call);
 int cli_run_hub_init(struct cli_call *call);
 int cli_run_hub_add(struct cli_call *call);
 int cli_run_hub_list(struct cli_call *call);
@@ -114,7 +133,7 @@ struct cli_place {
 /* Finds the thread that the first argument names; it must be of this kind. 0, or an exit code after printing. */
 int cli_find_place(struct cli_call *call, struct kinward *agent, Kinward__V1__ThreadKind kind, struct cli_place *place);
 /* Sends a content, which gets an id, into a thread, or into a new one when `thread` is NULL; prints what came of it. */
-int cli_send_content(struct cli_call *call, struct kinward *agent, const char *agency, const uint8_t *thread,
+int cli_send_in_thread(struct cli_call *call, struct kinward *agent, const char *agency, const uint8_t *thread,
 	Kinward__V1__Content *content);
 /* Takes --class, which may be NULL. 0, or an exit code after printing. */
 int cli_class_option(struct cli_call *call, const char *text, Kinward__V1__SendRequest *send);

@@ -32,7 +32,7 @@ int cli_find_place(struct cli_call *call, struct kinward *agent, Kinward__V1__Th
 	return code;
 }
 
-int cli_send_content(struct cli_call *call, struct kinward *agent, const char *agency, const uint8_t *thread,
+int cli_send_in_thread(struct cli_call *call, struct kinward *agent, const char *agency, const uint8_t *thread,
 	Kinward__V1__Content *content)
 {
 	Kinward__V1__SendRequest send = KINWARD__V1__SEND_REQUEST__INIT;

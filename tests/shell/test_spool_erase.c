@@ -19,6 +19,7 @@
 #include <lmdb.h>
 #include <uv.h>
 
+#include "agent/shell/spool_consent.h"
 #include "agent/shell/spool.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/seal.h"
