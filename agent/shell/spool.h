@@ -87,6 +87,7 @@ struct spool_item {
 	enum spool_state state; /* sent ones */
 	enum kw_err reason;     /* dead ones */
 	bool acked;
+	bool passed; /* sent ones: a hub that has lost its memory since had it, and may have delivered it */
 	int64_t held_ms;
 	int64_t delivered_ms;
 	int64_t opened_ms;

@@ -445,7 +445,7 @@ enum kw_err spool_erasure_dead(struct spool *spool, MDB_txn *txn, const struct s
 		return err == KW_ENOTFOUND ? KW_OK : err;
 	/* An agency that was away for so long is asked again until it answers; one that cannot be reached is a person's to see. */
 	erasure.failure = item->reason;
-	if (item->reason == KW_EEXPIRED) {
+	if (item->reason == KW_EEXPIRED || item->reason == KW_EUNCONFIRMED) {
 		erasure.number = 0;
 		erasure.failure = KW_OK;
 		err = ask_again(spool, txn, &erasure);

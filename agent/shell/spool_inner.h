@@ -257,8 +257,22 @@ KW_MUST_USE enum kw_err spool_turn(struct spool *spool, MDB_txn *txn, struct spo
 /* The row leaves the outbox; told with the operation. */
 KW_MUST_USE enum kw_err spool_leave(struct spool *spool, MDB_txn *txn, const struct spool_place *place,
 	struct spool_op *op);
-/* A message of ours is dead for a reason; `taken` when the other side has had it. Its thread goes on without it. */
-KW_MUST_USE enum kw_err spool_bury(struct spool *spool, MDB_txn *txn, uint64_t number, enum kw_err reason, bool taken);
+/* How a message of ours ended. */
+enum spool_end {
+	SPOOL_END_REFUSED, /* the other side has had it and says no */
+	SPOOL_END_LOST,    /* it is certain that it never arrived */
+	SPOOL_END_UNSURE,  /* no receipt: it may have arrived */
+	SPOOL_END_NONE     /* it has arrived after all */
+};
+/* A message of ours is dead for a reason. Its thread goes on without it, but for one that may have arrived. */
+KW_MUST_USE enum kw_err spool_bury(struct spool *spool, MDB_txn *txn, uint64_t number, enum kw_err reason,
+	enum spool_end end);
+/* One is past its expiry, and neither receipt nor hub has said what became of it. */
+KW_MUST_USE enum kw_err spool_expire(struct spool *spool, MDB_txn *txn, uint64_t number);
+/* A message of ours has arrived, as a receipt says or an answer shows: `at_ms` and `opened` of the receipt count. One that was
+ * taken for dead because no receipt came is not. */
+KW_MUST_USE enum kw_err spool_arrived(struct spool *spool, MDB_txn *txn, struct spool_item *item,
+	const struct spool_receipt *receipt);
 /* The envelope's row is gone for good: what the hub was to know of it goes too. */
 KW_MUST_USE enum kw_err spool_forget_tracks(struct spool *spool, MDB_txn *txn, const struct kw_id *envelope_id);
 /* Tells the core that a row is not there any more. */
@@ -299,8 +313,11 @@ KW_MUST_USE enum kw_err spool_thread_theirs(struct spool *spool, MDB_txn *txn, c
 KW_MUST_USE enum kw_err spool_thread_drain(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
 /* The other side's agent has our message. */
 KW_MUST_USE enum kw_err spool_thread_delivered(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
-/* A message of ours does not count. */
-KW_MUST_USE enum kw_err spool_thread_void(struct spool *spool, MDB_txn *txn, const struct spool_item *item, bool taken);
+/* A message of ours does not count, or does after all. */
+KW_MUST_USE enum kw_err spool_thread_void(struct spool *spool, MDB_txn *txn, const struct spool_item *item,
+	enum spool_end end);
+/* Whether this one of ours made a case our own: then it counts until it is certain that it does not. */
+KW_MUST_USE enum kw_err spool_thread_binds(struct spool *spool, MDB_txn *txn, const struct spool_item *item, bool *out);
 /* The hub declares a state; nothing when it may not, or when there is no such thread. */
 KW_MUST_USE enum kw_err spool_thread_hub(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
 /* A reminder came for the thread of this item. */

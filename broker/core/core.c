@@ -208,6 +208,7 @@ static void queue_recovered(struct brk *brk, const struct brk_event *event)
 	bool empty = event->u.queue.first > event->u.queue.last;
 	queue->last = event->u.queue.last;
 	queue->durable = queue->last;
+	queue->sent = queue->last; /* nobody remembers what was under way */
 	queue->acked = empty ? queue->last : event->u.queue.first - 1;
 	queue->cover = queue->acked;
 	queue->count = event->u.queue.count;

@@ -119,11 +119,13 @@ static void take_off(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class
 	count_off(brk, queue, entry->size);
 }
 
-/* And tells its owner, in one commit. */
+/* And tells its owner, in one commit. Of one that was under way once and whose ack was lost nobody here knows whether it has
+ * arrived; any other has not. */
 static void expire(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, const struct brk_entry *entry)
 {
+	bool unsent = entry->sequence > brk->agencies[slot].queue[msg_class].sent;
 	take_off(brk, slot, msg_class, entry, BRK_FX_REMOVE);
-	tell_owner(brk, slot, entry, KW_EEXPIRED);
+	tell_owner(brk, slot, entry, unsent ? KW_EEXPIRED : KW_EUNCONFIRMED);
 	brk_watch_undeliverable(brk, &entry->thread_id);
 	brk->counts.expired++;
 	brk_fx_note(brk, slot, BRK_NOTE_EXPIRED, KW_OK);
@@ -191,6 +193,7 @@ static bool send_next(struct brk *brk, uint32_t slot, enum kw_msg_class msg_clas
 		return false;
 	kw_tx_sent(&agency->tx[msg_class], entry.size);
 	agency->out_bytes += entry.size;
+	queue->sent = entry.sequence;
 	list_push(brk, &queue->flight, list_pop(brk, &queue->window));
 	struct brk_effect *fx = brk_fx(brk, BRK_FX_SEND);
 	fx->conn = agency->conn;

@@ -30,6 +30,7 @@ struct brk_queue {
 	uint64_t durable; /* rows up to here are committed */
 	uint64_t cover;
 	uint64_t resumed; /* the recipient's cursor at HELLO: rows up to here are read only to be counted off */
+	uint64_t sent;    /* rows after this were never sent to the recipient, or it has said that it has not got them */
 	uint64_t removed;       /* last expired row; off the disk for certain once remove_ticket is committed */
 	uint64_t remove_ticket;
 	uint64_t count;
