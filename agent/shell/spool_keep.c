@@ -37,16 +37,28 @@ enum kw_err spool_run_keep(struct spool *spool, MDB_txn *txn, struct spool_op *o
 	return err;
 }
 
-/* u8 size ‖ local id ‖ registration. */
+/* u8 size ‖ local id ‖ registration, under its own key. KW_ENOTFOUND: that key is destroyed. */
 static enum kw_err hand_over(struct spool *spool, struct kw_view key, const MDB_val *value, struct kw_buf *plain,
 	struct kw_view *out)
 {
+	struct spool_vault_id id = {.size = 1 + SPOOL_TAG_SIZE, .bytes = {'r'}}; /* spool_vault_registration: the row's key is the tag */
 	struct kw_view sealed;
+	struct kw_buf row;
 	enum kw_err err = spool_check(T_REG, key, value, &sealed);
 
 	plain->size = 0;
+	kw_buf_init(&row, KW_FRAME_SIZE_MAX * 2);
+	if (err == KW_OK && key.size != SPOOL_TAG_SIZE)
+		err = KW_ECORRUPT;
 	if (err == KW_OK)
-		err = spool_unseal(spool, T_REG, key, sealed, plain);
+		err = spool_unseal(spool, T_REG, key, sealed, &row);
+	if (err == KW_OK) {
+		memcpy(id.bytes + 1, key.data, SPOOL_TAG_SIZE);
+		err = spool_content_open(spool, &id, (struct spool_content_place){.table = T_REG, .key = key}, kw_buf_view(&row), plain);
+	}
+	kw_buf_fini(&row);
+	if (err == KW_OK && plain->size == 0)
+		err = KW_ENOTFOUND;
 	if (err != KW_OK)
 		return err;
 	if (plain->size < 2 || plain->size < 1u + plain->data[0])
@@ -77,7 +89,7 @@ enum kw_err spool_registrations(struct spool *spool, bool (*each)(void *user, st
 			more = each(user, record);
 		else if (err == KW_ECORRUPT)
 			spool->damaged_reads++;
-		if (err == KW_ECORRUPT)
+		if (err == KW_ECORRUPT || err == KW_ENOTFOUND)
 			err = KW_OK;
 		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
 	}
