@@ -30,6 +30,10 @@ static void print_kind(FILE *out, const Kinward__V1__Content *content)
 		(void)fputs("referral ", out);
 		cli_print_code(out, &kinward__v1__risk__descriptor, (int)content->referral_request->risk);
 		break;
+	case KINWARD__V1__CONTENT__BODY_URGENT_ACTION:
+		(void)fputs("urgent action ", out);
+		cli_print_code(out, &kinward__v1__urgent_category__descriptor, (int)content->urgent_action->category);
+		break;
 	case KINWARD__V1__CONTENT__BODY_REFERRAL_EVENT:
 		(void)fputs("event ", out);
 		cli_print_code(out, &kinward__v1__referral_state__descriptor, (int)content->referral_event->state);

@@ -10,11 +10,12 @@
 #include "proto/wire/message.h"
 
 /* kinward send: a content from a file, or a referral from options. An option is a column of the importer by another name,
- * so both have the same rules and errors. */
+ * so both have the same rules and errors. With --from-urgent an urgent action fills what the options leave open. */
 
 enum {
 	REFERRAL, CONTENT, SERVICE, RISK, REASON, CASE_REF, NAME, CODE, AGE, SEX, REFERRER, PHONE, CONSENT_FROM,
-	OVERRIDE_REASON, OVERRIDE_APPROVER, LOCATION, SAFE_CONTACT, THREAD, LIFETIME, CLASS, ATTACH, MESSAGE_ID, DRY_RUN
+	OVERRIDE_REASON, OVERRIDE_APPROVER, LOCATION, SAFE_CONTACT, THREAD, LIFETIME, CLASS, ATTACH, MESSAGE_ID, DRY_RUN,
+	FROM_URGENT
 };
 
 const struct cli_option CLI_SEND_OPTIONS[] = {
@@ -41,6 +42,7 @@ const struct cli_option CLI_SEND_OPTIONS[] = {
 	[MESSAGE_ID] = {"message-id", "ID", "repeat a send whose outcome is not known"},
 	[ATTACH] = {"attach", "FILE", "seal this file too and name it in the referral; more with kinward attach"},
 	[DRY_RUN] = {"dry-run", NULL, "check, print the content as JSON, send nothing"},
+	[FROM_URGENT] = {"from-urgent", "MESSAGE", "fill in from this urgent action: service, high risk, reason, place, contact"},
 	{NULL, NULL, NULL},
 };
 
@@ -131,11 +133,64 @@ static int check_text(struct cli_call *call)
 	return CLI_OK;
 }
 
+/* The urgent action that --from-urgent names, sent or received; *reply keeps it (free it). */
+static int find_urgent(struct cli_call *call, const Kinward__V1__UrgentAction **out, Kinward__V1__LocalReply **reply)
+{
+	Kinward__V1__ShowRequest show = KINWARD__V1__SHOW_REQUEST__INIT;
+	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
+	struct kinward agent = {.fd = -1};
+	uint8_t id[KW_ID_SIZE];
+	if (cli_id_from(call->option[FROM_URGENT], id) != KW_OK)
+		return cli_fail_usage(call, "--from-urgent is a message id of 32 hex digits, as kinward inbox prints them");
+	show.message_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = id};
+	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_SHOW;
+	request.show = &show;
+	int code = cli_connect(call, &agent);
+	if (code == CLI_OK)
+		code = cli_ask(call, &agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_ITEM, reply);
+	kinward_close(&agent);
+	if (code != CLI_OK)
+		return code;
+	const Kinward__V1__Content *content = (*reply)->item->content;
+	if (!content || content->body_case != KINWARD__V1__CONTENT__BODY_URGENT_ACTION)
+		return cli_fail_usage(call, "--from-urgent: that message is no urgent action; kinward show says what it is");
+	*out = content->urgent_action;
+	return CLI_OK;
+}
+
+static void fill_cell(struct import_cell *cells, size_t *count, const char *column, const char *value)
+{
+	for (size_t i = 0; i < *count; i++)
+		if (strcmp(cells[i].header, column) == 0)
+			return; /* what the caller says goes first */
+	if (value[0])
+		cells[(*count)++] = (struct import_cell){column, value};
+}
+
+/* One child of a finding: the service, the place and whom to call are known; who the child is, is for the caller to say. */
+static void fill_from_urgent(const Kinward__V1__UrgentAction *urgent, char service[CODES_SHORT_SIZE],
+	struct import_cell *cells, size_t *count)
+{
+	const Kinward__V1__Staff *contact = urgent->contact;
+	codes_short(&kinward__v1__service_type__descriptor, (int)urgent->service, service, CODES_SHORT_SIZE);
+	fill_cell(cells, count, "service_type", service);
+	fill_cell(cells, count, "risk_level", "high");
+	fill_cell(cells, count, "reason", urgent->finding);
+	fill_cell(cells, count, "location_current", urgent->place);
+	fill_cell(cells, count, "location_current_pcode", urgent->site_pcode);
+	fill_cell(cells, count, "safe_contact_instructions", urgent->safe_contact_instructions);
+	if (contact)
+		fill_cell(cells, count, "referrer_name", contact->name);
+	if (contact && contact->contact)
+		fill_cell(cells, count, "referrer_phone", contact->contact->phone);
+}
+
 /* A referral from options. Consent is what the caller says: given to both purposes with --consent-from alone, not given
  * with an override. */
-int cli_referral_from_options(struct cli_call *call, ProtobufCMessage **out)
+static int referral_from(struct cli_call *call, const Kinward__V1__UrgentAction *urgent, ProtobufCMessage **out)
 {
-	struct import_cell cells[COLUMN_COUNT + 2];
+	struct import_cell cells[COLUMN_COUNT + 3]; /* two of consent, and the P-code of an urgent action */
+	char service[CODES_SHORT_SIZE];
 	size_t count = 0;
 	for (size_t i = 0; i < COLUMN_COUNT; i++)
 		if (cli_option_named(call, COLUMNS[i].option))
@@ -145,6 +200,8 @@ int cli_referral_from_options(struct cli_call *call, ProtobufCMessage **out)
 		cells[count++] = (struct import_cell){"consent_for_services", answer};
 		cells[count++] = (struct import_cell){"disclosure_other_orgs", answer};
 	}
+	if (urgent)
+		fill_from_urgent(urgent, service, cells, &count);
 	char today[16], local_id[IMPORT_LOCAL_ID_SIZE_MAX + 1];
 	time_t now = (time_t)(cli_now_ms() / 1000);
 	struct tm parts;
@@ -170,6 +227,11 @@ int cli_referral_from_options(struct cli_call *call, ProtobufCMessage **out)
 	return err == KW_OK ? CLI_OK : cli_fail_json(call, err, "the options", &json_fault);
 }
 
+int cli_referral_from_options(struct cli_call *call, ProtobufCMessage **out)
+{
+	return referral_from(call, NULL, out);
+}
+
 static int message_from_file(struct cli_call *call, const char *path, const ProtobufCMessageDescriptor *type,
 	ProtobufCMessage **out)
 {
@@ -189,7 +251,9 @@ static int message_from_file(struct cli_call *call, const char *path, const Prot
 /* The content, from whichever source was named; *body is what to free. */
 static int read_content(struct cli_call *call, Kinward__V1__Content *content, ProtobufCMessage **body)
 {
-	bool flags = false;
+	const Kinward__V1__UrgentAction *urgent = NULL;
+	Kinward__V1__LocalReply *found = NULL;
+	bool flags = call->option[FROM_URGENT] != NULL;
 	for (size_t i = 0; i < COLUMN_COUNT; i++)
 		flags = flags || cli_option_named(call, COLUMNS[i].option);
 	int sources = (call->option[REFERRAL] != NULL) + (call->option[CONTENT] != NULL) + flags;
@@ -202,8 +266,11 @@ static int read_content(struct cli_call *call, Kinward__V1__Content *content, Pr
 			*content = *(Kinward__V1__Content *)*body; /* a shallow copy that body keeps alive */
 		return code;
 	}
-	int code = call->option[REFERRAL] ? message_from_file(call, call->option[REFERRAL],
-		&kinward__v1__referral_request__descriptor, body) : cli_referral_from_options(call, body);
+	int code = call->option[FROM_URGENT] ? find_urgent(call, &urgent, &found) : CLI_OK;
+	if (code == CLI_OK)
+		code = call->option[REFERRAL] ? message_from_file(call, call->option[REFERRAL],
+			&kinward__v1__referral_request__descriptor, body) : referral_from(call, urgent, body);
+	kinward_reply_free(found);
 	if (code == CLI_OK) {
 		content->body_case = KINWARD__V1__CONTENT__BODY_REFERRAL_REQUEST;
 		content->referral_request = (Kinward__V1__ReferralRequest *)*body;

@@ -38,6 +38,8 @@ static const char SEND_DETAILS[] =
 	"  kinward send agency-b --service shelter --risk high --case-ref R-2041 --code C-17 --age 9 --sex female \\\n"
 	"      --reason \"Alone since Monday\" --referrer \"Jo Bol\" --consent-from caregiver\n"
 	"  kinward send agency-b --service shelter ... --dry-run     print the JSON, to edit and send with --content\n\n"
+	"An urgent action becomes a referral of one child with --from-urgent; say who the child is and that consent was given:\n\n"
+	"  kinward send agency-b --from-urgent 5f2c...09 --case-ref R-2042 --code C-18 --age 6 --sex male --consent-from other\n\n"
 	"--consent-from says that consent was given to the service and to sharing with this agency. Without consent, name\n"
 	"--override-reason and --override-approver as well.\n";
 
@@ -149,6 +151,20 @@ static const char SURVEILLANCE_DETAILS[] =
 	"years and reports within four weeks. What one of them does not say counts as no difference. A person decides.\n\n"
 	"  kinward surveillance candidates --since 2026-W40\n";
 
+static const char INDICATORS_DETAILS[] =
+	"Counts what became of our own referrals and reunifications in a week that is over, and the care arrangements of our\n"
+	"registrations, hides what could lead to a child, and keeps the result: asked again, it tells the same.\n\n"
+	"The area is the P-code of level 1. A place that says level 1 is taken as it is; of any other P-code the two letters of\n"
+	"the country and the first 2 digits are taken, or as many as --admin1-digits says; without them, the country.\n\n"
+	"  kinward indicators --week 2026-W47\n"
+	"  kinward indicators --week 2026-W47 --send coordination      also a second time: nothing is sent twice\n";
+
+static const char SUPERVISION_DETAILS[] =
+	"Counts the open referrals and transfers by risk, and those that are late on our side, as they are now; the other numbers\n"
+	"are for you to give. A case in several of them with one agency counts once, with its highest risk. Look first, then send.\n\n"
+	"  kinward supervision --month 2026-11 --caseworkers 12 --supervisors 2 --sessions-planned 24 --sessions-held 21\n"
+	"  kinward supervision --month 2026-11 ... --send coordination\n";
+
 static const char AGENT_INIT_DETAILS[] =
 	"Makes this agency's keys and enrols it with the single-use code from the hub's operator. Writes the state directory\n"
 	"with keys, certificates, directory and agent.yaml, and prints the agency's identity fingerprint: the operator sees\n"
@@ -176,6 +192,14 @@ static const char HUB_LIST_DETAILS[] =
 	"  kinward hub list\n"
 	"  kinward hub list --json\n";
 
+static const char TRACING_DETAILS[] =
+	"A tracing case begins with a TracingRequest (kinward send AGENCY --content request.json). The agency that sent it leads:\n"
+	"it says tracing, verifying, verified, not_verified, reunification_planned, reunified, follow_up, closed, suspended,\n"
+	"invalid, reopened. The other one says family_located. Reunified is not closed: a follow-up comes first.\n\n"
+	"  kinward tracing event 77ab...41 tracing --action community --outcome unsuccessful\n"
+	"  kinward tracing event 77ab...41 family_located --located inter_camp\n"
+	"  kinward tracing event 77ab...41 closed --reason followed_up\n";
+
 const struct cli_group CLI_GROUPS[] = {
 	{"hub", "set up a hub and enrol agencies, on the hub's machine",
 		"  kinward hub init --name ke-hub --address hub.example.org:7443\n"
@@ -186,6 +210,7 @@ const struct cli_group CLI_GROUPS[] = {
 		"  kinward consent list                            who has answered, and who has not\n"
 		"  kinward consent erase 77ab...41                 a holder's answer, where agent.yaml says erase: manual\n"
 		"  kinward consent retain 77ab...41 --ground court_order\n"},
+	{"tracing", "search for a family, and bring it together", "  kinward tracing event 77ab...41 verifying\n"},
 	{"transfer", "move a case to another agency, which then owns it",
 		"  kinward transfer offer agency-b --summary case.json ...     the owner\n"
 		"  kinward transfer request agency-a --case-ref K-17 ...       the would-be owner\n"
@@ -285,6 +310,9 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "transfer complete", .args = "THREAD", .summary = "Say that our file of a case that was ours is closed",
 		.details = "  kinward transfer complete 77ab...41\n", .args_min = 1, .args_max = 1,
 		.options = CLI_TRANSFER_SIMPLE_OPTIONS, .run = cli_run_transfer_complete},
+	{.name = "tracing event", .args = "THREAD STATE", .summary = "Say how the search for a family stands",
+		.details = TRACING_DETAILS, .args_min = 2, .args_max = 2, .options = CLI_TRACING_EVENT_OPTIONS,
+		.run = cli_run_tracing_event},
 	{.name = "watch", .args = "", .summary = "Print each new message as it comes",
 		.details = "Those not acknowledged come first; one that is never acknowledged comes again each time.\n\n"
 			   "  kinward watch --json | your-program\n", .options = CLI_WATCH_OPTIONS, .run = cli_run_watch},
@@ -311,6 +339,10 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "surveillance", .args = "candidates", .summary = "Weekly separation reports: which cases may be one child",
 		.details = SURVEILLANCE_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_SURVEILLANCE_OPTIONS,
 		.run = cli_run_surveillance},
+	{.name = "indicators", .args = "", .summary = "Our week in numbers for coordination, suppressed here",
+		.details = INDICATORS_DETAILS, .options = CLI_INDICATORS_OPTIONS, .run = cli_run_indicators},
+	{.name = "supervision", .args = "", .summary = "Our month of supervision for coordination",
+		.details = SUPERVISION_DETAILS, .options = CLI_SUPERVISION_OPTIONS, .run = cli_run_supervision},
 	{.name = "status", .args = "", .summary = "Is the agent online, and what is it doing",
 		.details = "  kinward status\n  kinward status --json\n", .run = cli_run_status},
 	{.name = "keys", .args = "", .summary = "Our fingerprints, and the agencies we can send to",

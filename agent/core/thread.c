@@ -87,7 +87,8 @@ static enum kw_verdict move(struct agt_thread *thread, const struct agt_thread_e
 	uint8_t next = 0;
 	enum kw_verdict verdict = kw_state_apply(thread->kind, thread->state, event->state, party, &next);
 
-	if (verdict == KW_VERDICT_APPLY && event->author == AGT_THREAD_OURS &&
+	/* Nor may we say again what is so already: by the time it arrives the other side may have moved on, and take it anew. */
+	if (verdict != KW_VERDICT_ILLEGAL && event->author == AGT_THREAD_OURS &&
 		!kw_state_may_declare(thread->kind, thread->state, event->state, party))
 		return KW_VERDICT_ILLEGAL;
 	if (verdict == KW_VERDICT_APPLY) {
@@ -212,7 +213,7 @@ uint8_t agt_thread_withdrawal(const struct agt_thread *thread)
 		[KW_THREAD_REFERRAL] = {KW_REFERRAL_CONSENT_WITHDRAWN, 0},
 		[KW_THREAD_TRANSFER] = {KW_TRANSFER_WITHDRAW_REQUESTED, KW_TRANSFER_WITHDRAWN},
 		[KW_THREAD_TRACING] = {KW_TRACING_CLOSED, KW_TRACING_INVALID},
-		[KW_THREAD_OFFER] = {KW_OFFER_CLOSED, KW_OFFER_DECLINED},
+		[KW_THREAD_OFFER] = {KW_OFFER_CLOSED, 0},
 	};
 
 	for (int i = 0; thread->kind < KW_THREAD_KIND_COUNT && i < 2; i++)

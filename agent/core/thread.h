@@ -84,8 +84,8 @@ struct agt_thread_result {
 void agt_thread_step(const struct agt_thread *thread, const struct agt_thread_event *event,
 	struct agt_thread_result *out);
 
-/* Both make a record again from its events when a message of ours turns out not to count, because the other end refused
- * it: back to the opening, then step by step without the one that is gone. State and times are made anew; places stay as
+/* Both make a record again from its events when a message of ours never reached the other end: back to
+ * the opening, then step by step without the one that is gone. State and times are made anew; places stay as
  * they are. An event that needed the one that is gone does not count either. */
 void agt_thread_rewind(struct agt_thread *thread, const struct agt_thread_event *opening);
 void agt_thread_again(struct agt_thread *thread, const struct agt_thread_event *event);

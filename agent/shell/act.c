@@ -44,6 +44,11 @@ void act_of(const Kinward__V1__Content *content, struct spool_act *out)
 		about(out, content->referral_request->case_ref, content->referral_request->risk);
 		out->service = content->referral_request->service;
 		break;
+	case KINWARD__V1__CONTENT__BODY_URGENT_ACTION: /* same-day action: a referral of high risk from here on */
+		opens(out, KW_THREAD_REFERRAL, KW_REFERRAL_QUEUED);
+		about(out, "", KW_RISK_HIGH);
+		out->service = content->urgent_action->service;
+		break;
 	case KINWARD__V1__CONTENT__BODY_REFERRAL_EVENT:
 		moves(out, KW_THREAD_REFERRAL, content->referral_event->state);
 		break;

@@ -132,6 +132,8 @@ static void on_after(uv_check_t *check)
 		agent_receipts(agent);
 	if (agent->follow)
 		agent_follow(agent);
+	if (agent->recall)
+		agent_recall(agent);
 	if (agent->news) {
 		agent->news = false;
 		socket_news(agent->socket);

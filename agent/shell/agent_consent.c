@@ -1,3 +1,4 @@
+#include "agent/shell/spool_consent.h"
 #include "agent/shell/agent_consent.h"
 
 #include <stdio.h>
@@ -169,6 +170,27 @@ enum kw_err consent_fill(struct agent *agent, const struct spool_follow *follow,
 	else
 		fill_ack(parts, now_ms, content);
 	return KW_OK;
+}
+
+static void tell_hub(void *user, const struct kw_frame_recall *recall)
+{
+	struct agent *agent = user;
+	struct kw_buf *out = agent->link != NULL ? kw_link_out(agent->link) : NULL;
+
+	if (out != NULL && kw_frame_recall_add(out, recall) != KW_OK)
+		kw_link_close(agent->link, KW_EFULL); /* in the next session again */
+}
+
+void agent_recall(struct agent *agent)
+{
+	agent->recall = false;
+	if (agent->stopping || agent->link == NULL || !agt_online(agent->core))
+		return; /* coming online asks for it */
+	enum kw_err err = spool_recalls(agent->spool, tell_hub, agent);
+	if (err != KW_OK)
+		agent_fail(agent, "spool_read", err);
+	else if (agent->link != NULL)
+		kw_link_ready(agent->link);
 }
 
 /* --- callers */

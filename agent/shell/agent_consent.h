@@ -24,6 +24,9 @@ struct consent_parts {
 KW_MUST_USE enum kw_err consent_fill(struct agent *agent, const struct spool_follow *follow, int64_t now_ms,
 	struct consent_parts *parts, Kinward__V1__Content *content);
 
+/* Tells the hub what it shall not deliver any more; nothing while there is no session, and all of it in the next. */
+void agent_recall(struct agent *agent);
+
 /* The socket's host: consent_withdraw, consent_answer. */
 void agent_consent(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 

@@ -84,6 +84,7 @@ static bool fill_state(const struct spool_follow *follow, int64_t now_ms, struct
 		kinward__v1__tracing_event__init(&parts->tracing);
 		parts->tracing.state = (Kinward__V1__TracingState)follow->state;
 		parts->tracing.at_unix_ms = now_ms;
+		parts->tracing.reason = KINWARD__V1__TRACING_REASON__TRACING_REASON_CONSENT_WITHDRAWN; /* nothing else is said here */
 		content->body_case = KINWARD__V1__CONTENT__BODY_TRACING_EVENT;
 		content->tracing_event = &parts->tracing;
 	} else {

@@ -36,6 +36,7 @@ void agent_op_done(struct spool_op *op, enum kw_err err)
 		agent->due = true; /* what waited too long for its turn */
 	}
 	agent->follow = agent->follow || op->follow;
+	agent->recall = agent->recall || op->follow;
 	for (uint32_t i = 0; i < op->gone_count; i++) {
 		struct agt_event event = {.type = AGT_EV_RECEIPTED};
 

@@ -96,6 +96,7 @@ struct agent {
 	uint32_t retrying;
 	bool follow;           /* follow-ups may be due */
 	uint32_t following;
+	bool recall;           /* the hub may not know what it shall not deliver */
 	uint32_t ticks;
 	bool sweeping;
 

@@ -124,6 +124,7 @@ static void fx_note(struct agent *agent, const struct agt_effect *effect)
 	} else if (code == AGT_NOTE_ONLINE) {
 		agent->problem = KW_OK;
 		agent->since_ms = agent_now_ms();
+		agent->recall = true;
 		agent_blobs_up(agent);
 	} else if (code == AGT_NOTE_OFFLINE) {
 		if (agent->problem == KW_OK || err != KW_OK)

@@ -84,16 +84,12 @@ static enum kw_err complete(Kinward__V1__SendRequest *request, struct spool_item
 	return err;
 }
 
-static enum kw_msg_class choose_class(const Kinward__V1__SendRequest *request)
+/* What asks for something at high risk overtakes the rest: a referral, an urgent action, a transfer, an offer. */
+static enum kw_msg_class choose_class(const Kinward__V1__SendRequest *request, const struct spool_act *act)
 {
-	const Kinward__V1__Content *content = request->content;
-
 	if (request->class_ != 0)
 		return (enum kw_msg_class)request->class_;
-	if (content->body_case == KINWARD__V1__CONTENT__BODY_REFERRAL_REQUEST &&
-		content->referral_request->risk == KINWARD__V1__RISK__RISK_HIGH)
-		return KW_URGENT;
-	return KW_NORMAL;
+	return act->opening && act->risk == KW_RISK_HIGH ? KW_URGENT : KW_NORMAL;
 }
 
 /* KW_OK: new, or a repeat: then *repeated is true and `sent` filled. KW_EEXIST: another message with this id. KW_EBUSY: the
@@ -270,7 +266,7 @@ static enum kw_err send_it(struct agent *agent, Kinward__V1__SendRequest *reques
 		struct agent_outgoing outgoing = {.risk = risk,
 			.field = act_field(request->content),
 			.letter = {.to = item->agency,
-				.msg_class = choose_class(request),
+				.msg_class = choose_class(request, act),
 				.expiry_hour = agent_expiry_hour(item->at_ms, request->lifetime_hours),
 				.content_type = (uint32_t)request->content->body_case,
 				.thread_id = item->thread_id,

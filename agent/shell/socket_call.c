@@ -238,6 +238,34 @@ out:
 	free(list);
 }
 
+/* What is read of cases and counted over them. */
+static void dispatch_case(struct socket_conn *conn, Kinward__V1__LocalRequest *request)
+{
+	switch (request->body_case) {
+	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_LIST:
+		socket_do_consents(conn, request->id, request->consent_list);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_CARE_COUNT:
+		socket_do_care_count(conn, request->id);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_WEEK_KEEP:
+		socket_do_week_keep(conn, request->id, request->week_keep);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_CASES:
+		socket_do_cases(conn, request->id, request->cases);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_CASE_SHOW:
+		socket_do_case(conn, request->id, request->case_show);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_TODO:
+		socket_do_todo(conn, request->id, request->todo);
+		break;
+	default:
+		refuse_field(conn, request->id, "body", "The request asks for nothing that this agent knows.");
+		break;
+	}
+}
+
 static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *request)
 {
 	switch (request->body_case) {
@@ -287,20 +315,8 @@ static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *reques
 	case KINWARD__V1__LOCAL_REQUEST__BODY_LEASE:
 		do_host(conn, request, conn->socket->host.service);
 		break;
-	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_LIST:
-		socket_do_consents(conn, request->id, request->consent_list);
-		break;
-	case KINWARD__V1__LOCAL_REQUEST__BODY_CASES:
-		socket_do_cases(conn, request->id, request->cases);
-		break;
-	case KINWARD__V1__LOCAL_REQUEST__BODY_CASE_SHOW:
-		socket_do_case(conn, request->id, request->case_show);
-		break;
-	case KINWARD__V1__LOCAL_REQUEST__BODY_TODO:
-		socket_do_todo(conn, request->id, request->todo);
-		break;
 	default:
-		refuse_field(conn, request->id, "body", "The request asks for nothing that this agent knows.");
+		dispatch_case(conn, request);
 		break;
 	}
 }

@@ -152,6 +152,8 @@ static enum kw_err run_one(struct spool *spool, MDB_txn *txn, struct spool_op *o
 		return spool_run_ack(spool, txn, op);
 	case SPOOL_OP_REGISTER:
 		return spool_run_register(spool, txn, op);
+	case SPOOL_OP_KEEP:
+		return spool_run_keep(spool, txn, op);
 	case SPOOL_OP_SWEEP:
 		return spool_run_sweep(spool, txn, op);
 	case SPOOL_OP_PUBLISH:

@@ -87,6 +87,7 @@ struct spool_item {
 	enum spool_state state; /* sent ones */
 	enum kw_err reason;     /* dead ones */
 	bool acked;
+	bool passed; /* sent ones: a hub that has lost its memory since had it, and may have delivered it */
 	int64_t held_ms;
 	int64_t delivered_ms;
 	int64_t opened_ms;
@@ -231,6 +232,8 @@ struct spool_receipt {
 	uint8_t risk;
 };
 
+#define SPOOL_KEEP_NAME_SIZE_MAX 32u
+
 enum spool_op_type {
 	SPOOL_OP_APPEND,    /* append: a row at the outbox' end */
 	SPOOL_OP_HELD,      /* held: R0 */
@@ -243,6 +246,7 @@ enum spool_op_type {
 	SPOOL_OP_SWEEP,     /* sweep: expire, forget */
 	SPOOL_OP_WITHDRAW,  /* withdraw: consent to share a case, a thread or a record */
 	SPOOL_OP_ANSWER,    /* answer: what we do about an Erase that waits for a person */
+	SPOOL_OP_KEEP,      /* keep: content, unless there is one of that name already; then content becomes that one */
 	SPOOL_OP_PUBLISH,   /* publish: what we offer, with its content, and to whom it goes */
 	SPOOL_OP_OFFER,     /* offer: a new one, with the referral as content */
 	SPOOL_OP_PICK,      /* pick: a person's word on an offer */
@@ -269,7 +273,7 @@ struct spool_op {
 	/* Results */
 	uint32_t gone_count;
 	struct spool_gone *gone; /* rows that left the outbox: tell the core. Freed with the operation */
-	bool repeat;             /* receive, register: it was there already */
+	bool repeat;             /* receive, register, keep: it was there already */
 	uint32_t count;          /* ack: how many changed */
 	uint64_t number;         /* append, receive: the item's number */
 	enum agt_thread_fault fault;  /* append: refused, nothing is stored; `present` is the thread as it is */
@@ -344,6 +348,9 @@ struct spool_op {
 			struct kw_id thread_id;
 			struct spool_erasure *erasure; /* outcome, ground, until, note; freed with the operation. op->count 0: none waits */
 		} answer;
+		struct {
+			char name[SPOOL_KEEP_NAME_SIZE_MAX + 1];
+		} keep; /* with empty content: only asks */
 		struct {
 			struct kw_name own;
 			int64_t issued_ms;
@@ -467,15 +474,10 @@ KW_MUST_USE enum kw_err spool_steps(struct spool *spool, const struct spool_thre
 /* What the agent has to say by itself, from key `from` on. */
 KW_MUST_USE enum kw_err spool_follows(struct spool *spool, uint64_t from,
 	bool (*each)(void *user, const struct spool_follow *follow), void *user);
-
-/* What was asked about consent, oldest thread first, until `each` returns false. */
-KW_MUST_USE enum kw_err spool_erasures(struct spool *spool,
-	bool (*each)(void *user, const struct spool_erasure *erasure), void *user);
-/* That of one thread. KW_ENOTFOUND. */
-KW_MUST_USE enum kw_err spool_erasure(struct spool *spool, const struct kw_id *thread_id, const struct kw_name *agency,
-	struct spool_erasure *out);
-/* The tag under which a pseudonym stands in erasures: 8 bytes. */
-KW_MUST_USE enum kw_err spool_case_tag(const struct spool *spool, const char *case_ref, uint8_t *out);
+/* All registrations, in no order, until `each` returns false. The bytes are a packed UascRegistration, checked when it was
+ * stored. Damaged rows are skipped and counted. */
+KW_MUST_USE enum kw_err spool_registrations(struct spool *spool, bool (*each)(void *user, struct kw_view registration),
+	void *user);
 
 /* Receipts due from `from` on (a key), at most SPOOL_RECEIPTS_MAX * 4 of them. */
 KW_MUST_USE enum kw_err spool_due(struct spool *spool, uint64_t from,

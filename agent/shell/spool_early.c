@@ -68,13 +68,33 @@ static enum kw_err put_early(struct spool *spool, MDB_txn *txn, const struct spo
 	return spool_put_sealed(spool, txn, T_EARLY, KW_VIEW_OF(key), KW_VIEW_OF(plain));
 }
 
+/* Who answers has had our opening, whether or not the receipt has come. */
+static enum kw_err answered(struct spool *spool, MDB_txn *txn, const struct spool_move *move, const struct spool_pass *pass)
+{
+	struct spool_receipt receipt = {.at_ms = move->now_ms};
+	struct spool_item item;
+	struct spool_log log;
+	enum kw_err err = spool_log_get(spool, txn, pass->key, 1, &log);
+
+	if (err == KW_OK && log.event.author == AGT_THREAD_OURS && log.number != 0)
+		err = spool_item_get(spool, txn, log.number, &item);
+	else if (err == KW_OK)
+		return KW_OK;
+	if (err == KW_OK)
+		err = spool_arrived(spool, txn, &item, &receipt);
+	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
+}
+
 /* What a judged message of theirs leaves behind, but for its receipt. */
 static enum kw_err settle(struct spool *spool, MDB_txn *txn, const struct spool_move *move, struct spool_pass *pass)
 {
 	bool changed = pass->result.verdict == AGT_THREAD_APPLY || (pass->known && pass->result.next.expected !=
 		pass->thread.record.expected);
+	bool first = pass->known && pass->thread.record.expected == 1 && pass->result.verdict == AGT_THREAD_APPLY;
 	enum kw_err err = changed ? spool_pass_keep(spool, txn, move, pass) : KW_OK;
 
+	if (err == KW_OK && first && !move->log_only)
+		err = answered(spool, txn, move, pass);
 	if (err == KW_OK && !move->log_only)
 		err = spool_pass_follow(spool, txn, pass);
 	/* The answer to an offer of ours: the one that comes first has it. */

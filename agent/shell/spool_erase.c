@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "agent/shell/spool_consent.h"
 #include "agent/shell/spool_thread_inner.h"
 #include "proto/wire/crypt.h"
 
@@ -82,6 +83,18 @@ static enum kw_err erase_thread(struct spool *spool, MDB_txn *txn, const uint8_t
 	return spool_thread_put(spool, txn, key, &thread);
 }
 
+/* The hub may have it. */
+static enum kw_err put_recall(struct spool *spool, MDB_txn *txn, const struct spool_out_row *row,
+	const struct kw_name *agency)
+{
+	uint8_t plain[SPOOL_RECALL_SIZE];
+	struct kw_id envelope_id = row->envelope_id; /* the row's views end with the next write */
+
+	memcpy(plain, agency->text, sizeof(agency->text));
+	kw_put_u32(plain + sizeof(agency->text), row->expiry_hour);
+	return spool_put_sealed(spool, txn, T_RECALL, KW_VIEW_OF(envelope_id.bytes), KW_VIEW_OF(plain));
+}
+
 /* What we had sent there and nobody has taken yet need not arrive any more. */
 static enum kw_err recall(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread, struct spool_op *op)
 {
@@ -107,7 +120,9 @@ static enum kw_err recall(struct spool *spool, MDB_txn *txn, const struct spool_
 				.msg_class = (enum kw_msg_class)(key[0] % KW_MSG_CLASS_COUNT),
 				.sequence = kw_get_u64(key + 1)};
 
-			err = spool_leave(spool, txn, &place, op);
+			err = put_recall(spool, txn, &row, &thread->agency);
+			if (err == KW_OK)
+				err = spool_leave(spool, txn, &place, op);
 			item.reason = KW_ERECALLED;
 			if (err == KW_OK)
 				err = spool_turn(spool, txn, &item, SPOOL_DEAD); /* nobody has to look at it: it is on no list */
@@ -430,7 +445,7 @@ enum kw_err spool_erasure_dead(struct spool *spool, MDB_txn *txn, const struct s
 		return err == KW_ENOTFOUND ? KW_OK : err;
 	/* An agency that was away for so long is asked again until it answers; one that cannot be reached is a person's to see. */
 	erasure.failure = item->reason;
-	if (item->reason == KW_EEXPIRED) {
+	if (item->reason == KW_EEXPIRED || item->reason == KW_EUNCONFIRMED) {
 		erasure.number = 0;
 		erasure.failure = KW_OK;
 		err = ask_again(spool, txn, &erasure);

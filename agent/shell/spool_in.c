@@ -116,19 +116,8 @@ static enum kw_err apply_receipt(struct spool *spool, MDB_txn *txn, struct spool
 	if (err != KW_OK)
 		return err;
 	if (receipt->failure != KW_OK)
-		return spool_bury(spool, txn, place.number, receipt->failure, true);
-	if (item.state == SPOOL_OPENED || item.state == SPOOL_DEAD)
-		return KW_OK;
-	if (item.held_ms == 0)
-		item.held_ms = op->u.receive.item.at_ms; /* the receipt overtook the hub's ack */
-	if (item.delivered_ms == 0)
-		item.delivered_ms = receipt->at_ms;
-	if (receipt->opened)
-		item.opened_ms = receipt->at_ms;
-	else if (item.state == SPOOL_DELIVERED)
-		return KW_OK;
-	err = spool_turn(spool, txn, &item, receipt->opened ? SPOOL_OPENED : SPOOL_DELIVERED);
-	return err != KW_OK ? err : spool_thread_delivered(spool, txn, &item);
+		return spool_bury(spool, txn, place.number, receipt->failure, SPOOL_END_REFUSED);
+	return spool_arrived(spool, txn, &item, receipt);
 }
 
 static enum kw_err set_aside(struct spool *spool, MDB_txn *txn, const struct spool_op *op)
@@ -295,6 +284,21 @@ static enum kw_err take_reminder(struct spool *spool, MDB_txn *txn, struct spool
 	return err != KW_OK ? err : spool_thread_reminded(spool, txn, item, op->u.notice.step);
 }
 
+/* A hub's last word about a message of ours: that it cannot arrive any more, or that it was under way when it expired. */
+static enum kw_err hub_ends(struct spool *spool, MDB_txn *txn, uint64_t number, enum kw_err reason)
+{
+	struct spool_item item;
+	bool unsure = reason == KW_EUNCONFIRMED;
+	enum kw_err err = spool_bury(spool, txn, number, reason, unsure ? SPOOL_END_UNSURE : SPOOL_END_LOST);
+
+	if (err != KW_OK || !unsure)
+		return err;
+	err = spool_item_get(spool, txn, number, &item);
+	if (err == KW_OK && item.state == SPOOL_DEAD && item.reason == KW_EUNCONFIRMED)
+		err = spool_thread_void(spool, txn, &item, SPOOL_END_UNSURE);
+	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
+}
+
 enum kw_err spool_run_notice(struct spool *spool, MDB_txn *txn, struct spool_op *op)
 {
 	const struct kw_frame_notice *notice = &op->u.notice.notice;
@@ -314,7 +318,7 @@ enum kw_err spool_run_notice(struct spool *spool, MDB_txn *txn, struct spool_op 
 	if (err == KW_OK)
 		err = spool_forget_tracks(spool, txn, &notice->envelope_id);
 	if (err == KW_OK && place.number != 0)
-		return spool_bury(spool, txn, place.number, notice->reason, false);
+		return hub_ends(spool, txn, place.number, notice->reason);
 	return err != KW_OK ? err : spool_del(spool, txn, T_ENV, KW_VIEW_OF(notice->envelope_id.bytes), NULL);
 }
 

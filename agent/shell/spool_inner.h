@@ -10,7 +10,7 @@
 /* Shared by the spool's own files; nobody else includes it.
  *
  * Tables (all keys big-endian):
- *   meta    "state" → spool_numbers; "check" → a sealed constant that proves the store key
+ *   meta    "state" → spool_numbers; "check" → a sealed constant that proves the store key; "keep:" ‖ name → sealed
  *   out     class ‖ sequence → number ‖ at ‖ envelope id ‖ expiry ‖ wants ‖ envelope       (ciphertext already)
  *   retry   due ms ‖ number → class ‖ an out row
  *   env     envelope id → number ‖ class ‖ sequence                                        (0 in place of a retried row)
@@ -25,6 +25,7 @@
  *   threadlog  that key ‖ n → sealed step  early    that key ‖ place → sealed act and inbox number
  *   erasure tag(thread id) ‖ tag(agency) → sealed: what was asked and done about consent there
  *   shred   id of a key in the vault → "", to be destroyed
+ *   recall  envelope id → sealed agency ‖ expiry hour: the hub shall not deliver it
  *   tracks  envelope id → sealed tracks   follow   key → sealed: what the agent has to say by itself
  *   services tag(agency) → sealed: what it offers      answers  tag(agency) ‖ tag(thread id) → sealed: what it answered
  *   offers  number → sealed offer          offerid  tag(offer id) → number       offerthread  a thread's key → number
@@ -34,7 +35,7 @@
 enum spool_table {
 	T_META, T_OUT, T_RETRY, T_ENV, T_SENT, T_SENTBODY, T_SENTID, T_INBOX, T_INID, T_INNEW, T_DEAD, T_SEEN, T_SEENEXP,
 	T_DUE, T_THREAD, T_REG, T_ASIDE, T_THREADS, T_THREADNO, T_OPEN, T_THREADLOG, T_EARLY, T_TRACKS, T_FOLLOW,
-	T_ERASURE, T_SHRED, T_SERVICES, T_ANSWERS, T_OFFERS, T_OFFERID, T_OFFERTHREAD, T_OFFERDUE, T_OFFERBODY, T_COUNT
+	T_ERASURE, T_SHRED, T_RECALL, T_SERVICES, T_ANSWERS, T_OFFERS, T_OFFERID, T_OFFERTHREAD, T_OFFERDUE, T_OFFERBODY, T_COUNT
 };
 
 #define SPOOL_SCHEMA 3u
@@ -187,8 +188,11 @@ KW_MUST_USE enum kw_err spool_erasure_sent(struct spool *spool, MDB_txn *txn, co
 KW_MUST_USE enum kw_err spool_erasure_dead(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
 /* Destroys the keys that wait for it, then says so; between transactions. */
 KW_MUST_USE enum kw_err spool_shred(struct spool *spool);
+/* Recalls of envelopes that would have expired by now are not said any more. */
+KW_MUST_USE enum kw_err spool_sweep_recalls(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
 /* Whether keys wait to be destroyed. */
 KW_MUST_USE enum kw_err spool_shred_due(struct spool *spool, bool *out);
+#define SPOOL_RECALL_SIZE 68u
 #define SPOOL_ERASURE_SIZE 1792u
 void spool_erasure_encode(const struct spool_erasure *erasure, uint8_t *out);
 KW_MUST_USE enum kw_err spool_erasure_decode(struct kw_view bytes, struct spool_erasure *out);
@@ -243,6 +247,7 @@ KW_MUST_USE enum kw_err spool_run_epoch(struct spool *spool, MDB_txn *txn, struc
 KW_MUST_USE enum kw_err spool_run_receive(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_notice(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_ack(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+KW_MUST_USE enum kw_err spool_run_keep(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_register(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_sweep(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 /* All rows count as unsent again. */
@@ -252,8 +257,22 @@ KW_MUST_USE enum kw_err spool_turn(struct spool *spool, MDB_txn *txn, struct spo
 /* The row leaves the outbox; told with the operation. */
 KW_MUST_USE enum kw_err spool_leave(struct spool *spool, MDB_txn *txn, const struct spool_place *place,
 	struct spool_op *op);
-/* A message of ours is dead for a reason; `taken` when the other side has had it. Its thread goes on without it. */
-KW_MUST_USE enum kw_err spool_bury(struct spool *spool, MDB_txn *txn, uint64_t number, enum kw_err reason, bool taken);
+/* How a message of ours ended. */
+enum spool_end {
+	SPOOL_END_REFUSED, /* the other side has had it and says no */
+	SPOOL_END_LOST,    /* it is certain that it never arrived */
+	SPOOL_END_UNSURE,  /* no receipt: it may have arrived */
+	SPOOL_END_NONE     /* it has arrived after all */
+};
+/* A message of ours is dead for a reason. Its thread goes on without it, but for one that may have arrived. */
+KW_MUST_USE enum kw_err spool_bury(struct spool *spool, MDB_txn *txn, uint64_t number, enum kw_err reason,
+	enum spool_end end);
+/* One is past its expiry, and neither receipt nor hub has said what became of it. */
+KW_MUST_USE enum kw_err spool_expire(struct spool *spool, MDB_txn *txn, uint64_t number);
+/* A message of ours has arrived, as a receipt says or an answer shows: `at_ms` and `opened` of the receipt count. One that was
+ * taken for dead because no receipt came is not. */
+KW_MUST_USE enum kw_err spool_arrived(struct spool *spool, MDB_txn *txn, struct spool_item *item,
+	const struct spool_receipt *receipt);
 /* The envelope's row is gone for good: what the hub was to know of it goes too. */
 KW_MUST_USE enum kw_err spool_forget_tracks(struct spool *spool, MDB_txn *txn, const struct kw_id *envelope_id);
 /* Tells the core that a row is not there any more. */
@@ -294,8 +313,11 @@ KW_MUST_USE enum kw_err spool_thread_theirs(struct spool *spool, MDB_txn *txn, c
 KW_MUST_USE enum kw_err spool_thread_drain(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
 /* The other side's agent has our message. */
 KW_MUST_USE enum kw_err spool_thread_delivered(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
-/* A message of ours does not count. */
-KW_MUST_USE enum kw_err spool_thread_void(struct spool *spool, MDB_txn *txn, const struct spool_item *item, bool taken);
+/* A message of ours does not count, or does after all. */
+KW_MUST_USE enum kw_err spool_thread_void(struct spool *spool, MDB_txn *txn, const struct spool_item *item,
+	enum spool_end end);
+/* Whether this one of ours made a case our own: then it counts until it is certain that it does not. */
+KW_MUST_USE enum kw_err spool_thread_binds(struct spool *spool, MDB_txn *txn, const struct spool_item *item, bool *out);
 /* The hub declares a state; nothing when it may not, or when there is no such thread. */
 KW_MUST_USE enum kw_err spool_thread_hub(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
 /* A reminder came for the thread of this item. */
@@ -315,6 +337,7 @@ struct spool_log {
 	struct agt_thread_event event;
 	uint8_t became;
 	bool refused;
+	bool lost; /* it never reached the other side: the record is made without it */
 	bool repeat;
 	uint32_t content_type;
 	uint64_t number;

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "agent/shell/spool_inner.h"
+#include "agent/shell/spool_thread_inner.h"
 #include "proto/wire/crypt.h"
 
 /* Offers, run by the writer in the transaction of what moves them: the claim that is committed first is the first, and the
@@ -338,4 +339,12 @@ enum kw_err spool_sweep_offers(struct spool *spool, MDB_txn *txn, int64_t now_ms
 			err = forget_referral(spool, txn, kw_get_u64(dues.keys[i] + 9));
 	}
 	return err;
+}
+
+enum kw_err spool_pass_void_offer(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, uint8_t was)
+{
+	if (pass->thread.record.kind != KW_THREAD_OFFER || pass->thread.record.party != KW_PARTY_OPENER ||
+		(was != KW_OFFER_OFFERED && was != KW_OFFER_LEASED))
+		return KW_OK;
+	return spool_offer_event(spool, txn, pass->key, AGT_OFFER_EV_FAILED);
 }

@@ -23,7 +23,8 @@ static const char *const table_names[T_COUNT] = {[T_META] = "meta", [T_OUT] = "o
 	[T_INID] = "inid", [T_INNEW] = "innew", [T_DEAD] = "dead", [T_SEEN] = "seen", [T_SEENEXP] = "seenexp",
 	[T_DUE] = "due", [T_THREAD] = "thread", [T_REG] = "reg", [T_ASIDE] = "aside", [T_THREADS] = "threads",
 	[T_THREADNO] = "threadno", [T_OPEN] = "open", [T_THREADLOG] = "threadlog", [T_EARLY] = "early", [T_TRACKS] = "tracks",
-	[T_FOLLOW] = "follow", [T_ERASURE] = "erasure", [T_SHRED] = "shred", [T_SERVICES] = "services",
+	[T_FOLLOW] = "follow", [T_ERASURE] = "erasure", [T_SHRED] = "shred",
+	[T_RECALL] = "recall", [T_SERVICES] = "services",
 	[T_ANSWERS] = "answers", [T_OFFERS] = "offers", [T_OFFERID] = "offerid", [T_OFFERTHREAD] = "offerthread",
 	[T_OFFERDUE] = "offerdue", [T_OFFERBODY] = "offerbody"};
 

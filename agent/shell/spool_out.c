@@ -58,32 +58,6 @@ enum kw_err spool_leave(struct spool *spool, MDB_txn *txn, const struct spool_pl
 	return err != KW_OK || !had ? err : spool_gone_add(op, place);
 }
 
-enum kw_err spool_bury(struct spool *spool, MDB_txn *txn, uint64_t number, enum kw_err reason, bool taken)
-{
-	struct spool_item item;
-	uint8_t key[8];
-	enum kw_err err = spool_item_get(spool, txn, number, &item);
-
-	if (err == KW_ENOTFOUND || err == KW_ECORRUPT)
-		return KW_OK;
-	if (err != KW_OK)
-		return err;
-	/* What arrived cannot fail to arrive, but it may still be refused: one that came before its turn is judged later. */
-	bool judged = taken && reason == KW_EILLEGAL;
-	if (item.state == SPOOL_DEAD || ((item.state == SPOOL_DELIVERED || item.state == SPOOL_OPENED) && !judged))
-		return KW_OK;
-	item.reason = reason;
-	err = spool_turn(spool, txn, &item, SPOOL_DEAD);
-	if (err != KW_OK)
-		return err;
-	spool->numbers[N_COUNTS + SPOOL_COUNT_DEAD]++;
-	kw_put_u64(key, number);
-	err = spool_put(spool, txn, T_DEAD, KW_VIEW_OF(key), KW_VIEW(NULL, 0));
-	if (err == KW_OK)
-		err = spool_erasure_dead(spool, txn, &item);
-	return err != KW_OK ? err : spool_thread_void(spool, txn, &item, taken);
-}
-
 /* A new message of a caller: the list of sent ones, its content, and the ways to find it. */
 static enum kw_err append_item(struct spool *spool, MDB_txn *txn, struct spool_op *op)
 {
@@ -172,7 +146,8 @@ static enum kw_err append_follow(struct spool *spool, MDB_txn *txn, const struct
 {
 	uint8_t key[8];
 
-	if (op->u.append.follow_key == 0)
+	/* When another message took its place meanwhile it still has to be said, in the next one. */
+	if (op->u.append.follow_key == 0 || op->fault == AGT_FAULT_PLACE)
 		return KW_OK;
 	kw_put_u64(key, op->u.append.follow_key);
 	return spool_del(spool, txn, T_FOLLOW, KW_VIEW_OF(key), NULL);
@@ -236,6 +211,8 @@ static enum kw_err set_state(struct spool *spool, MDB_txn *txn, uint64_t number,
 		return err;
 	if (state == SPOOL_HELD)
 		item.held_ms = now_ms;
+	else
+		item.passed = true;
 	return spool_turn(spool, txn, &item, state);
 }
 
@@ -322,7 +299,7 @@ static enum kw_err end_row(struct spool *spool, MDB_txn *txn, const struct kw_id
 	if (err == KW_OK)
 		err = spool_forget_tracks(spool, txn, envelope_id);
 	if (err == KW_OK && place->number != 0)
-		return spool_bury(spool, txn, place->number, KW_EEXPIRED, false);
+		return spool_expire(spool, txn, place->number);
 	return err != KW_OK ? err : spool_del(spool, txn, T_ENV, KW_VIEW_OF(envelope_id->bytes), NULL);
 }
 
@@ -395,7 +372,7 @@ static enum kw_err sweep_retry(struct spool *spool, MDB_txn *txn, struct spool_o
 			if (err == KW_OK)
 				err = spool_forget_tracks(spool, txn, &envelope_id);
 			if (err == KW_OK && wants_receipt)
-				err = spool_bury(spool, txn, number, KW_EEXPIRED, false);
+				err = spool_expire(spool, txn, number);
 		}
 		if (err == KW_OK)
 			rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
@@ -442,6 +419,8 @@ enum kw_err spool_run_sweep(struct spool *spool, MDB_txn *txn, struct spool_op *
 		err = sweep_retry(spool, txn, op);
 	if (err == KW_OK)
 		err = spool_sweep_early(spool, txn, op);
+	if (err == KW_OK)
+		err = spool_sweep_recalls(spool, txn, op);
 	if (err == KW_OK)
 		err = spool_sweep_offers(spool, txn, op->u.sweep.now_ms);
 	return err != KW_OK ? err : sweep_seen(spool, txn, op);

@@ -188,6 +188,7 @@ enum kw_err spool_tag(const struct spool *spool, struct kw_view text, uint8_t *o
 #define AT_DELIVERED 56u
 #define AT_OPENED 64u
 #define AT_STATE 72u
+#define AT_PASSED 73u
 #define AT_ENVELOPE 80u
 #define AT_DIGEST 96u
 #define AT_REQUEST 128u
@@ -206,6 +207,7 @@ void spool_item_encode(const struct spool_item *item, uint8_t *out)
 	kw_put_u64(out + AT_DELIVERED, (uint64_t)item->delivered_ms);
 	kw_put_u64(out + AT_OPENED, (uint64_t)item->opened_ms);
 	out[AT_STATE] = (uint8_t)item->state;
+	out[AT_PASSED] = item->passed;
 	memcpy(out + AT_ENVELOPE, item->envelope_id.bytes, KW_ID_SIZE);
 	memcpy(out + AT_DIGEST, item->digest.bytes, KW_DIGEST_SIZE);
 	memcpy(out + AT_REQUEST, item->request_digest.bytes, KW_DIGEST_SIZE);
@@ -234,6 +236,7 @@ enum kw_err spool_item_decode(struct kw_view bytes, struct spool_item *out)
 	out->delivered_ms = (int64_t)kw_get_u64(in + AT_DELIVERED);
 	out->opened_ms = (int64_t)kw_get_u64(in + AT_OPENED);
 	out->state = (enum spool_state)in[AT_STATE];
+	out->passed = in[AT_PASSED] != 0;
 	memcpy(out->envelope_id.bytes, in + AT_ENVELOPE, KW_ID_SIZE);
 	memcpy(out->digest.bytes, in + AT_DIGEST, KW_DIGEST_SIZE);
 	memcpy(out->request_digest.bytes, in + AT_REQUEST, KW_DIGEST_SIZE);

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent/shell/spool_consent.h"
 #include "agent/shell/spool_thread_inner.h"
 
 /* Destroying keys, by the writer between transactions, and reading what was asked about consent. The list of keys is durable
@@ -172,4 +173,76 @@ enum kw_err spool_erasure(struct spool *spool, const struct kw_id *thread_id, co
 		fill_sent(spool, txn, out);
 	mdb_txn_abort(txn);
 	return err;
+}
+
+/* A row of the table of recalls. */
+static bool read_recall(struct spool *spool, const MDB_val *k, const MDB_val *v, struct kw_frame_recall *out,
+	uint32_t *expiry_hour)
+{
+	struct kw_view key = KW_VIEW(k->mv_data, k->mv_size);
+	struct kw_view sealed;
+	struct kw_buf plain;
+
+	kw_buf_init(&plain, 4096);
+	bool sound = key.size == KW_ID_SIZE && spool_check(T_RECALL, key, v, &sealed) == KW_OK &&
+		spool_unseal(spool, T_RECALL, key, sealed, &plain) == KW_OK && plain.size == SPOOL_RECALL_SIZE &&
+		plain.data[KW_NAME_SIZE_MAX] == '\0';
+	if (sound) {
+		memcpy(out->envelope_id.bytes, key.data, KW_ID_SIZE);
+		memcpy(out->agency.text, plain.data, sizeof(out->agency.text));
+		*expiry_hour = kw_get_u32(plain.data + sizeof(out->agency.text));
+	}
+	kw_buf_fini(&plain);
+	return sound;
+}
+
+enum kw_err spool_recalls(struct spool *spool, void (*each)(void *user, const struct kw_frame_recall *recall), void *user)
+{
+	MDB_txn *txn;
+	MDB_cursor *cursor = NULL;
+	MDB_val k;
+	MDB_val v;
+	int rc = MDB_NOTFOUND;
+	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
+
+	if (err != KW_OK)
+		return err;
+	err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_RECALL], &cursor));
+	if (err == KW_OK)
+		rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
+	for (; rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+		struct kw_frame_recall recall = {.envelope_id = {{0}}};
+		uint32_t expiry_hour;
+
+		if (read_recall(spool, &k, &v, &recall, &expiry_hour))
+			each(user, &recall);
+		else
+			spool->damaged_reads++;
+	}
+	mdb_cursor_close(cursor);
+	mdb_txn_abort(txn);
+	return err != KW_OK || rc == MDB_NOTFOUND ? err : spool_mdb(rc);
+}
+
+enum kw_err spool_sweep_recalls(struct spool *spool, MDB_txn *txn, const struct spool_op *op)
+{
+	MDB_cursor *cursor;
+	MDB_val k;
+	MDB_val v;
+	enum kw_err err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_RECALL], &cursor));
+
+	if (err != KW_OK)
+		return err;
+	int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
+	for (uint32_t i = 0; err == KW_OK && rc == 0 && i < op->u.sweep.rows_max; i++) {
+		struct kw_frame_recall recall = {.envelope_id = {{0}}};
+		uint32_t expiry_hour = 0;
+
+		if (!read_recall(spool, &k, &v, &recall, &expiry_hour) || op->u.sweep.now_ms / 3600000 >= expiry_hour)
+			err = spool_mdb(mdb_cursor_del(cursor, 0));
+		if (err == KW_OK)
+			rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+	}
+	mdb_cursor_close(cursor);
+	return err != KW_OK || rc == 0 || rc == MDB_NOTFOUND ? err : spool_mdb(rc);
 }

@@ -109,7 +109,7 @@ enum kw_err spool_thread_put(struct spool *spool, MDB_txn *txn, const uint8_t *k
 	return spool_del(spool, txn, T_OPEN, KW_VIEW_OF(number), NULL);
 }
 
-static enum kw_err put_log(struct spool *spool, MDB_txn *txn, const uint8_t *key, uint32_t n, const struct spool_log *log)
+enum kw_err spool_log_put(struct spool *spool, MDB_txn *txn, const uint8_t *key, uint32_t n, const struct spool_log *log)
 {
 	uint8_t log_key[SPOOL_THREAD_KEY_SIZE + 4];
 	uint8_t plain[SPOOL_LOG_SIZE];
@@ -194,7 +194,7 @@ enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const struct spoo
 			.content_type = pass->event.author <= AGT_THREAD_THEIRS ? move->act->content_type : 0,
 			.number = move->number};
 
-		err = put_log(spool, txn, pass->key, ++thread->log_count, &log);
+		err = spool_log_put(spool, txn, pass->key, ++thread->log_count, &log);
 	}
 	return err != KW_OK ? err : spool_thread_put(spool, txn, pass->key, thread);
 }
@@ -357,8 +357,7 @@ enum kw_err spool_thread_hub(struct spool *spool, MDB_txn *txn, const struct spo
 	return placeless(spool, txn, move, AGT_THREAD_HUB);
 }
 
-/* Whether an item of ours opened this thread: then the log begins with it. KW_ENOTFOUND for an empty log. */
-static enum kw_err is_opening(struct spool *spool, MDB_txn *txn, const struct spool_item *item,
+enum kw_err spool_pass_is_opening(struct spool *spool, MDB_txn *txn, const struct spool_item *item,
 	const struct spool_pass *pass, bool *out)
 {
 	struct spool_log log;
@@ -370,8 +369,7 @@ static enum kw_err is_opening(struct spool *spool, MDB_txn *txn, const struct sp
 	return KW_OK;
 }
 
-/* The record behind an item of ours; KW_ENOTFOUND also for one that is damaged, which nothing here can mend. */
-static enum kw_err record_of(struct spool *spool, MDB_txn *txn, const struct spool_item *item, struct spool_pass *pass)
+enum kw_err spool_pass_find(struct spool *spool, MDB_txn *txn, const struct spool_item *item, struct spool_pass *pass)
 {
 	enum kw_err err = spool_thread_key(spool, &item->thread_id, &item->agency, pass->key);
 
@@ -386,12 +384,12 @@ enum kw_err spool_thread_delivered(struct spool *spool, MDB_txn *txn, const stru
 	struct spool_act act = {.kind = KW_THREAD_REFERRAL, .state = KW_REFERRAL_DELIVERED};
 	struct spool_move move = {.item = item, .act = &act, .number = item->number, .now_ms = item->delivered_ms};
 	struct spool_pass pass;
-	enum kw_err err = record_of(spool, txn, item, &pass);
+	enum kw_err err = spool_pass_find(spool, txn, item, &pass);
 
 	bool opening = false;
 
 	if (err == KW_OK)
-		err = is_opening(spool, txn, item, &pass, &opening);
+		err = spool_pass_is_opening(spool, txn, item, &pass, &opening);
 	if (err != KW_OK)
 		return err == KW_ENOTFOUND ? KW_OK : err;
 	if (pass.thread.record.kind != KW_THREAD_REFERRAL || !opening)
@@ -399,95 +397,10 @@ enum kw_err spool_thread_delivered(struct spool *spool, MDB_txn *txn, const stru
 	return placeless(spool, txn, &move, AGT_THREAD_RECEIPT);
 }
 
-/* Our opening never arrived. A referral has a state for that, from which the sender can go on; a thread of another kind is
- * over. */
-static enum kw_err void_opening(struct spool *spool, MDB_txn *txn, const struct spool_item *item, struct spool_pass *pass)
-{
-	struct agt_thread_event event = {.author = AGT_THREAD_HUB,
-		.kind = pass->thread.record.kind,
-		.state = KW_REFERRAL_UNDELIVERABLE,
-		.now_ms = spool->now_ms};
-	struct spool_move move = {.item = item, .number = item->number};
-
-	pass->event = event;
-	pass->result = (struct agt_thread_result){.verdict = AGT_THREAD_ILLEGAL, .next = pass->thread.record};
-	if (event.kind == KW_THREAD_REFERRAL)
-		agt_thread_step(&pass->thread.record, &event, &pass->result);
-	pass->result.next.failed = pass->result.verdict != AGT_THREAD_APPLY;
-	return spool_pass_keep(spool, txn, &move, pass);
-}
-
-/* Makes the record again from its log without the step of this message. KW_ENOTFOUND when the log has none. */
-static enum kw_err replay_without(struct spool *spool, MDB_txn *txn, const struct spool_item *item, struct spool_pass *pass)
-{
-	struct agt_thread record = pass->thread.record;
-	bool found = false;
-	enum kw_err err = KW_OK;
-
-	for (uint32_t n = 1; err == KW_OK && n <= pass->thread.log_count; n++) {
-		struct spool_log log;
-
-		err = spool_log_get(spool, txn, pass->key, n, &log);
-		if (err != KW_OK)
-			break;
-		if (n > 1 && log.event.author == AGT_THREAD_OURS && log.number == item->number) {
-			found = true;
-			log.refused = true;
-			err = put_log(spool, txn, pass->key, n, &log);
-		}
-		if (log.refused)
-			continue;
-		if (n == 1)
-			agt_thread_rewind(&record, &log.event);
-		else
-			agt_thread_again(&record, &log.event);
-	}
-	if (err != KW_OK || !found)
-		return err != KW_OK ? err : KW_ENOTFOUND;
-	pass->thread.record = record;
-	return KW_OK;
-}
-
-/* An offer or a lease that does not arrive: the member is out. A word that it is over may be lost without harm. */
-static enum kw_err void_offer(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, uint8_t was)
-{
-	if (pass->thread.record.kind != KW_THREAD_OFFER || pass->thread.record.party != KW_PARTY_OPENER ||
-		(was != KW_OFFER_OFFERED && was != KW_OFFER_LEASED))
-		return KW_OK;
-	return spool_offer_event(spool, txn, pass->key, AGT_OFFER_EV_FAILED);
-}
-
-enum kw_err spool_thread_void(struct spool *spool, MDB_txn *txn, const struct spool_item *item, bool taken)
-{
-	struct spool_pass pass;
-	enum kw_err err = record_of(spool, txn, item, &pass);
-
-	bool opening = false;
-
-	if (err == KW_OK)
-		err = is_opening(spool, txn, item, &pass, &opening);
-	if (err != KW_OK)
-		return err == KW_ENOTFOUND ? KW_OK : err;
-	if (opening) {
-		err = void_opening(spool, txn, item, &pass);
-		return err != KW_OK ? err : void_offer(spool, txn, &pass, KW_OFFER_OFFERED);
-	}
-	uint8_t was = pass.thread.record.state;
-	err = replay_without(spool, txn, item, &pass);
-	if (err != KW_OK)
-		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
-	/* Where the other side never saw the place, the next message must fill it, or nothing after it would ever have its
-	 * turn there. */
-	if (!taken && item->thread_sequence + 1 == pass.thread.record.next)
-		pass.thread.record.next = item->thread_sequence;
-	err = spool_thread_put(spool, txn, pass.key, &pass.thread);
-	return err != KW_OK ? err : void_offer(spool, txn, &pass, was);
-}
-
 enum kw_err spool_thread_reminded(struct spool *spool, MDB_txn *txn, const struct spool_item *item, uint8_t step)
 {
 	struct spool_pass pass;
-	enum kw_err err = record_of(spool, txn, item, &pass);
+	enum kw_err err = spool_pass_find(spool, txn, item, &pass);
 
 	if (err != KW_OK)
 		return err == KW_ENOTFOUND ? KW_OK : err; /* a coordinator has no part in the thread */

@@ -4,7 +4,7 @@
 #include "agent/shell/spool_inner.h"
 
 /* Shared by spool_thread.c (records, what we say, what the hub says), spool_early.c (what the other side says) and
- * spool_thread_read.c; nobody else includes it. */
+ * spool_thread_read.c, spool_thread_void.c (what did not arrive); nobody else includes it. */
 
 /* One message on its way into its thread. */
 struct spool_pass {
@@ -31,6 +31,14 @@ KW_MUST_USE enum kw_err spool_erasure_put(struct spool *spool, MDB_txn *txn, con
 /* The record, and whether it is on the list of the open ones. A new one gets its number. */
 KW_MUST_USE enum kw_err spool_thread_put(struct spool *spool, MDB_txn *txn, const uint8_t *key,
 	struct spool_thread *thread);
+KW_MUST_USE enum kw_err spool_log_put(struct spool *spool, MDB_txn *txn, const uint8_t *key, uint32_t n,
+	const struct spool_log *log);
+/* The record behind an item of ours; KW_ENOTFOUND also for one that is damaged, which nothing here can mend. */
+KW_MUST_USE enum kw_err spool_pass_find(struct spool *spool, MDB_txn *txn, const struct spool_item *item,
+	struct spool_pass *pass);
+/* Whether an item of ours opened this thread: then the log begins with it. KW_ENOTFOUND for an empty log. */
+KW_MUST_USE enum kw_err spool_pass_is_opening(struct spool *spool, MDB_txn *txn, const struct spool_item *item,
+	const struct spool_pass *pass, bool *out);
 KW_MUST_USE enum kw_err spool_log_get(struct spool *spool, MDB_txn *txn, const uint8_t *key, uint32_t n,
 	struct spool_log *out);
 
@@ -38,5 +46,7 @@ KW_MUST_USE enum kw_err spool_log_get(struct spool *spool, MDB_txn *txn, const u
 void spool_early_key(const uint8_t *thread_key, uint64_t sequence, uint8_t *out);
 /* How many of a thread wait, counted up to SPOOL_EARLY_MAX. */
 KW_MUST_USE enum kw_err spool_early_count(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, uint32_t *out);
+/* An offer or a lease that does not arrive: the member is out. A word that it is over may be lost without harm. */
+KW_MUST_USE enum kw_err spool_pass_void_offer(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, uint8_t was);
 
 #endif

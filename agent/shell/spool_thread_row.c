@@ -92,6 +92,7 @@ enum kw_err spool_thread_decode(struct kw_view bytes, struct spool_thread *out)
 #define LOG_OPENING 1u
 #define LOG_REFUSED 2u
 #define LOG_REPEAT 4u
+#define LOG_LOST 8u
 
 void spool_log_encode(const struct spool_log *log, uint8_t *out)
 {
@@ -100,7 +101,7 @@ void spool_log_encode(const struct spool_log *log, uint8_t *out)
 	out[1] = (uint8_t)log->event.author;
 	out[2] = (uint8_t)log->event.kind;
 	out[3] = (uint8_t)((log->event.opening ? LOG_OPENING : 0) | (log->refused ? LOG_REFUSED : 0) |
-		(log->repeat ? LOG_REPEAT : 0));
+		(log->repeat ? LOG_REPEAT : 0) | (log->lost ? LOG_LOST : 0));
 	out[4] = log->event.state;
 	out[5] = (uint8_t)log->event.risk;
 	out[6] = log->became;
@@ -126,6 +127,7 @@ enum kw_err spool_log_decode(struct kw_view bytes, struct spool_log *out)
 		.now_ms = (int64_t)kw_get_u64(in + 16)},
 		.refused = (in[3] & LOG_REFUSED) != 0,
 		.repeat = (in[3] & LOG_REPEAT) != 0,
+		.lost = (in[3] & LOG_LOST) != 0,
 		.content_type = kw_get_u32(in + 32),
 		.became = in[6],
 		.number = kw_get_u64(in + 24)};

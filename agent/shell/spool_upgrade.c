@@ -138,7 +138,7 @@ static enum kw_err tell_ours(struct spool *spool, MDB_txn *txn, const struct spo
 		return spool_thread_delivered(spool, txn, item);
 	spool->now_ms = move->now_ms;
 	if (item->state == SPOOL_DEAD)
-		return spool_thread_void(spool, txn, item, false);
+		return spool_thread_void(spool, txn, item, SPOOL_END_LOST);
 	return KW_OK;
 }
 

@@ -208,6 +208,7 @@ static void queue_recovered(struct brk *brk, const struct brk_event *event)
 	bool empty = event->u.queue.first > event->u.queue.last;
 	queue->last = event->u.queue.last;
 	queue->durable = queue->last;
+	queue->sent = queue->last; /* nobody remembers what was under way */
 	queue->acked = empty ? queue->last : event->u.queue.first - 1;
 	queue->cover = queue->acked;
 	queue->count = event->u.queue.count;
@@ -298,6 +299,9 @@ static void dispatch(struct brk *brk, const struct brk_event *event)
 		break;
 	case BRK_EV_EXPIRED:
 		brk_deliver_expired(brk, event);
+		break;
+	case BRK_EV_RECALLED:
+		brk_deliver_recalled(brk, event);
 		break;
 	case BRK_EV_DRAINED:
 		drained(brk, event->u.conn);

@@ -77,6 +77,7 @@ enum brk_event_type {
 	BRK_EV_COMMITTED,  /* ticket */
 	BRK_EV_ROWS,       /* rows: the answer to REFILL */
 	BRK_EV_EXPIRED,    /* expired: a row on disk that is past its expiry */
+	BRK_EV_RECALLED,   /* expired: a row on disk that its owner, on conn, takes back */
 	BRK_EV_DRAINED,    /* conn: the network took what was handed over */
 	BRK_EV_SPACE,      /* space; about once a second, and when it changes */
 	BRK_EV_DUE,        /* due: a thread whose due_ms has come */
@@ -164,6 +165,7 @@ struct brk_event {
 			uint32_t slot;
 			enum kw_msg_class msg_class;
 			struct brk_entry entry; /* box is 0; size counts */
+			uint32_t conn;          /* recalled: of who takes it back */
 		} expired;
 		struct brk_thread due;
 	} u;
@@ -177,6 +179,7 @@ enum brk_effect_type {
 	BRK_FX_NOTICE,   /* store notice in the control queue of slot as `sequence` */
 	BRK_FX_TRIM,     /* store: rows of (slot, class) up to sequence go */
 	BRK_FX_REMOVE,   /* store: one row goes */
+	BRK_FX_RECALL,   /* store: one row goes, and its bytes */
 	BRK_FX_REMINDER, /* store reminder in the control queue of slot as `sequence` */
 	BRK_FX_THREAD,   /* store thread */
 	BRK_FX_THREAD_GONE, /* store: the thread is forgotten; thread.id */
@@ -197,6 +200,7 @@ enum brk_note {
 	BRK_NOTE_REFUSED,   /* a message was refused; err */
 	BRK_NOTE_EXPIRED,
 	BRK_NOTE_UNOPENED,
+	BRK_NOTE_RECALLED,  /* slot: whom it was for */
 	BRK_NOTE_SPACE_LOW,
 	BRK_NOTE_SPACE_OK,
 	BRK_NOTE_TRACK_ILLEGAL,  /* slot: who said it; the message went on */
@@ -263,6 +267,7 @@ struct brk_counts {
 	uint64_t refused;
 	uint64_t expired;
 	uint64_t unopened;
+	uint64_t recalled;   /* taken back by their owners before they were delivered */
 	uint64_t waiting;    /* in all queues now */
 	uint32_t online;     /* agencies with a session */
 	uint64_t opened;     /* threads */

@@ -102,11 +102,12 @@ static bool pending_room(const struct brk *brk)
 	return brk->pending_count + 2 <= brk->limits.pending_max;
 }
 
-/* Takes the row off the disk and tells its owner, in one commit. Until that is durable a reader may still see the row. */
-static void expire(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, const struct brk_entry *entry)
+/* Takes a row off the disk. Until that is durable a reader may still see it. */
+static void take_off(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, const struct brk_entry *entry,
+	enum brk_effect_type type)
 {
 	struct brk_queue *queue = &brk->agencies[slot].queue[msg_class];
-	struct brk_effect *fx = brk_fx(brk, BRK_FX_REMOVE);
+	struct brk_effect *fx = brk_fx(brk, type);
 	fx->ticket = brk_fx_ticket(brk);
 	fx->slot = slot;
 	fx->msg_class = msg_class;
@@ -115,9 +116,17 @@ static void expire(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, 
 	queue->remove_ticket = fx->ticket;
 	if (entry->sequence > queue->removed)
 		queue->removed = entry->sequence;
-	tell_owner(brk, slot, entry, KW_EEXPIRED);
-	brk_watch_undeliverable(brk, &entry->thread_id);
 	count_off(brk, queue, entry->size);
+}
+
+/* And tells its owner, in one commit. Of one that was under way once and whose ack was lost nobody here knows whether it has
+ * arrived; any other has not. */
+static void expire(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, const struct brk_entry *entry)
+{
+	bool unsent = entry->sequence > brk->agencies[slot].queue[msg_class].sent;
+	take_off(brk, slot, msg_class, entry, BRK_FX_REMOVE);
+	tell_owner(brk, slot, entry, unsent ? KW_EEXPIRED : KW_EUNCONFIRMED);
+	brk_watch_undeliverable(brk, &entry->thread_id);
 	brk->counts.expired++;
 	brk_fx_note(brk, slot, BRK_NOTE_EXPIRED, KW_OK);
 }
@@ -184,6 +193,7 @@ static bool send_next(struct brk *brk, uint32_t slot, enum kw_msg_class msg_clas
 		return false;
 	kw_tx_sent(&agency->tx[msg_class], entry.size);
 	agency->out_bytes += entry.size;
+	queue->sent = entry.sequence;
 	list_push(brk, &queue->flight, list_pop(brk, &queue->window));
 	struct brk_effect *fx = brk_fx(brk, BRK_FX_SEND);
 	fx->conn = agency->conn;
@@ -265,23 +275,39 @@ void brk_deliver_acked(struct brk *brk, uint32_t slot, enum kw_msg_class msg_cla
 		trim(brk, slot, msg_class, upto);
 }
 
-void brk_deliver_expired(struct brk *brk, const struct brk_event *event)
+/* Whether a row that was read from the disk is there only, and stays until somebody takes it off. */
+static bool on_disk_only(const struct brk *brk, const struct brk_event *event)
 {
-	uint32_t slot = event->u.expired.slot;
-	enum kw_msg_class msg_class = event->u.expired.msg_class;
-	KW_ASSERT(slot < brk->limits.slots_max);
-	const struct brk_queue *queue = &brk->agencies[slot].queue[msg_class];
+	KW_ASSERT(event->u.expired.slot < brk->limits.slots_max);
+	const struct brk_queue *queue = &brk->agencies[event->u.expired.slot].queue[event->u.expired.msg_class];
 	const struct brk_entry *entry = &event->u.expired.entry;
 	/* A row in memory is under way, or will be judged when its turn to be sent comes. */
 	if (entry->sequence <= queue->cover || entry->sequence > queue->durable || queue->refill)
-		return;
+		return false;
 	/* The recipient has it, or it is judged already and not yet off the disk. */
-	if (entry->sequence <= queue->resumed ||
-		(queue->remove_ticket > brk->committed && entry->sequence <= queue->removed))
+	return entry->sequence > queue->resumed &&
+	       !(queue->remove_ticket > brk->committed && entry->sequence <= queue->removed);
+}
+
+void brk_deliver_expired(struct brk *brk, const struct brk_event *event)
+{
+	const struct brk_entry *entry = &event->u.expired.entry;
+	if (on_disk_only(brk, event) && expired(brk, entry->expiry_hour) && pending_room(brk))
+		expire(brk, event->u.expired.slot, event->u.expired.msg_class, entry);
+}
+
+void brk_deliver_recalled(struct brk *brk, const struct brk_event *event)
+{
+	uint32_t slot = event->u.expired.slot;
+	uint32_t owner;
+	/* Its owner alone; one that asks again, because it heard nothing, finds no row. What is being delivered is delivered: the
+	 * Erase is behind it. */
+	if (brk_agency_of(brk, event->u.expired.conn, &owner) == NULL || event->u.expired.entry.owner_slot != owner ||
+		!on_disk_only(brk, event))
 		return;
-	if (!expired(brk, entry->expiry_hour) || !pending_room(brk))
-		return;
-	expire(brk, slot, msg_class, entry);
+	take_off(brk, slot, event->u.expired.msg_class, &event->u.expired.entry, BRK_FX_RECALL);
+	brk->counts.recalled++;
+	brk_fx_note(brk, slot, BRK_NOTE_RECALLED, KW_OK);
 }
 
 void brk_deliver_unopened(struct brk *brk, const struct brk_event *event)

@@ -29,6 +29,7 @@ static void resume_queue(struct brk *brk, struct brk_queue *queue, struct kw_cur
 {
 	uint64_t sequence = cursor.epoch == brk->epoch ? cursor.sequence : 0;
 	queue->resumed = sequence;
+	queue->sent = sequence;
 	queue->cover = queue->acked;
 	/* A recipient that is ahead of us has seen rows that our disk lost: never give those numbers out again. */
 	if (sequence > queue->last) {

@@ -30,6 +30,7 @@ struct brk_queue {
 	uint64_t durable; /* rows up to here are committed */
 	uint64_t cover;
 	uint64_t resumed; /* the recipient's cursor at HELLO: rows up to here are read only to be counted off */
+	uint64_t sent;    /* rows after this were never sent to the recipient, or it has said that it has not got them */
 	uint64_t removed;       /* last expired row; off the disk for certain once remove_ticket is committed */
 	uint64_t remove_ticket;
 	uint64_t count;
@@ -134,6 +135,7 @@ void brk_deliver_pump(struct brk *brk, uint32_t slot);
 void brk_deliver_rows(struct brk *brk, const struct brk_event *event);
 void brk_deliver_acked(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence);
 void brk_deliver_expired(struct brk *brk, const struct brk_event *event);
+void brk_deliver_recalled(struct brk *brk, const struct brk_event *event);
 void brk_deliver_unopened(struct brk *brk, const struct brk_event *event);
 /* Boxes may be free again: rows may be asked for. */
 void brk_deliver_retry(struct brk_agency *agency);

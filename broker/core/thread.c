@@ -169,9 +169,16 @@ bool brk_thread_undeliverable(const struct brk_thread_rules *rules, struct brk_t
 	return true;
 }
 
+/* Once: at its limit an unclaimed offer is a step of the clock and a word of the hub, and both go to the sender. */
 static void alarm_add(struct brk_due *due, const struct brk_alarm *like, enum kw_audience audience,
 	enum kw_audience as)
 {
+	for (uint32_t i = 0; i < due->count; i++) {
+		const struct brk_alarm *there = &due->alarms[i];
+		if (there->audience == audience && there->as == as && there->percent == like->percent &&
+			there->due_ms == like->due_ms)
+			return;
+	}
 	struct brk_alarm *alarm = &due->alarms[due->count++];
 	*alarm = *like;
 	alarm->audience = audience;

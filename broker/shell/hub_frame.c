@@ -103,11 +103,35 @@ static enum kw_err take_unopened(struct hub *hub, uint32_t conn, const struct kw
 	return KW_OK;
 }
 
+static enum kw_err take_recall(struct hub *hub, uint32_t conn, struct kw_view body)
+{
+	struct kw_frame_recall recall;
+	struct store_row row;
+	enum kw_err err = kw_frame_recall_parse(body, &recall);
+	if (err != KW_OK)
+		return err;
+	uint32_t slot = roster_find(hub->roster, &recall.agency);
+	if (slot == STORE_SLOT_NONE || !store_find(hub->store, slot, &recall.envelope_id, &row))
+		return KW_OK;
+	struct brk_event event = {.type = BRK_EV_RECALLED};
+	event.u.expired.conn = conn;
+	event.u.expired.slot = slot;
+	event.u.expired.msg_class = row.msg_class;
+	event.u.expired.entry.sequence = row.sequence;
+	event.u.expired.entry.size = row.body_size;
+	event.u.expired.entry.owner_slot = row.owner_slot;
+	event.u.expired.entry.envelope_id = row.envelope_id;
+	hub_event(hub, &event);
+	return KW_OK;
+}
+
 enum kw_err hub_frame(struct hub *hub, uint32_t conn, const struct kw_name *agency, const struct kw_frame *frame)
 {
 	switch (frame->type) {
 	case KW_FRAME_MESSAGE:
 		return take_message(hub, conn, frame->body);
+	case KW_FRAME_RECALL:
+		return take_recall(hub, conn, frame->body);
 	case KW_FRAME_UNOPENED:
 		return take_unopened(hub, conn, agency, frame->body);
 	case KW_FRAME_ACK: {

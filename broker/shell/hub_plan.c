@@ -83,6 +83,7 @@ static void note(struct hub *hub, const struct brk_effect *fx)
 		[BRK_NOTE_REFUSED] = "message_refused",
 		[BRK_NOTE_EXPIRED] = "message_expired",
 		[BRK_NOTE_UNOPENED] = "message_unopened",
+		[BRK_NOTE_RECALLED] = "message_recalled",
 		[BRK_NOTE_TRACK_ILLEGAL] = "track_illegal",
 		[BRK_NOTE_TRACK_FOREIGN] = "track_foreign",
 		[BRK_NOTE_LEASE] = "lease",
@@ -170,6 +171,8 @@ static void store_change(struct hub *hub, const struct brk_effect *fx)
 		store_put_cursor(hub->store, fx->ticket, fx->slot, fx->msg_class, fx->u.cursor);
 	else if (fx->type == BRK_FX_TRIM)
 		store_trim(hub->store, fx->ticket, fx->slot, fx->msg_class, fx->sequence);
+	else if (fx->type == BRK_FX_RECALL)
+		store_recall(hub->store, fx->ticket, fx->slot, fx->msg_class, fx->sequence);
 	else if (fx->type == BRK_FX_REMOVE)
 		store_remove(hub->store, fx->ticket, fx->slot, fx->msg_class, fx->sequence);
 	else
@@ -192,6 +195,7 @@ void hub_carry_out(struct hub *hub, const struct brk_plan *plan)
 		case BRK_FX_NOTICE:
 		case BRK_FX_TRIM:
 		case BRK_FX_REMOVE:
+		case BRK_FX_RECALL:
 		case BRK_FX_REMINDER:
 		case BRK_FX_THREAD:
 		case BRK_FX_THREAD_GONE:

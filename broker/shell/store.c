@@ -182,15 +182,6 @@ void store_trim(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg
 		store->trimmed[queue] = sequence;
 }
 
-void store_remove(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence)
-{
-	KW_ASSERT(slot < STORE_SLOT_MAX);
-	struct store_op *op = store_next_op(store, ticket);
-	if (op != NULL)
-		*op = (struct store_op){
-			.kind = STORE_OP_REMOVE, .queue = store_queue_index(slot, msg_class), .sequence = sequence};
-}
-
 void store_report_damage(struct store *store, uint32_t queue, uint64_t sequence)
 {
 	uint64_t mark = ((uint64_t)queue << 44) ^ sequence;
@@ -277,7 +268,10 @@ static void writer_main(void *user)
 		}
 		uv_mutex_unlock(&store->lock);
 		(void)uv_async_send(&store->async); /* cannot fail on an open handle */
+		if (err == KW_OK && store->writer.wipe)
+			err = store_writer_wipe(&store->writer);
 		uv_mutex_lock(&store->lock);
+		store->failed = err;
 	}
 	uv_mutex_unlock(&store->lock);
 }

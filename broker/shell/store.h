@@ -117,12 +117,18 @@ void store_put_cursor(struct store *store, uint64_t ticket, uint32_t slot, enum 
 void store_trim(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence);
 /* Deletes one row; no error if it is gone. */
 void store_remove(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence);
+/* The same, and its bytes leave the file: what its owner takes back. They are gone soon after the commit, at the latest with
+ * the next start. */
+void store_recall(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence);
 /* Writes a thread, or with size 0 removes it and its place in the order. */
 void store_put_thread(struct store *store, uint64_t ticket, const struct store_thread *thread);
 /* What store_time gives after the next start: the hub's time, kept from time to time. */
 void store_put_time(struct store *store, uint64_t ticket, uint64_t hub_ms);
 /* Wakes the writer if a batch waits and it is idle; call at the end of each loop turn. */
 void store_kick(struct store *store);
+
+/* The committed row of one envelope that waits for an agency, without its box. A walk over the index of its queues. */
+bool store_find(struct store *store, uint32_t slot, const struct kw_id *envelope_id, struct store_row *out);
 
 /* Reads committed rows of one queue from `from` on, at most count_max rows and about bytes_max bytes (at least one row).
  * Each row has a new box that the callee owns. A damaged row is set aside, counted and skipped. KW_ENOMEM, KW_EIO,

@@ -202,6 +202,77 @@ static enum kw_err check_file(int folder_fd)
 	return err;
 }
 
+/* Whether something was recalled since the file was written anew, and it can be in a time that a start may take. */
+static bool wants_compaction(const struct store_env *env)
+{
+	struct store_figures figures = {0};
+	MDB_txn *txn;
+	if (mdb_txn_begin(env->env, NULL, MDB_RDONLY, &txn) != 0)
+		return false;
+	bool out = store_wipe_is_marked(txn, env) && store_writer_measure(txn, env, &figures) == 0 &&
+		figures.used_bytes <= STORE_COMPACT_BYTES_MAX;
+	mdb_txn_abort(txn);
+	return out;
+}
+
+/* A copy of what lives, without the mark, in the build folder. */
+static enum kw_err copy_living(const char *build, struct store_env *env)
+{
+	struct store_env copy = {.folder_fd = -1, .map_size = env->map_size};
+	MDB_txn *txn;
+	int code = mdb_env_copy2(env->env, build, MDB_CP_COMPACT);
+	if (code == 0)
+		code = open_lmdb(build, 0, 0, &copy);
+	if (code == 0)
+		code = mdb_txn_begin(copy.env, NULL, 0, &txn);
+	if (code == 0) {
+		code = store_wipe_unmark(txn, &copy);
+		if (code == 0)
+			code = mdb_txn_commit(txn);
+		else
+			mdb_txn_abort(txn);
+	}
+	store_env_close(&copy);
+	return store_env_err(code);
+}
+
+/* The file is written anew, so that what was recalled is not in the gaps of its pages either, and the old one overwritten.
+ * A crash leaves the one or the other, and the old one's mark; only one within the overwriting leaves bytes on the disk,
+ * under no name. */
+static enum kw_err compact_if_marked(const struct store_options *options, struct store_env *env)
+{
+	char build[4096];
+	int length = snprintf(build, sizeof(build), "%s/" ENV_BUILD, options->path);
+	if (length < 0 || (size_t)length >= sizeof(build) || !wants_compaction(env))
+		return KW_OK;
+	remove_build(env->folder_fd);
+	if (mkdirat(env->folder_fd, ENV_BUILD, 0700) != 0)
+		return errno_err();
+	int old = openat(env->folder_fd, ENV_DATA, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	enum kw_err err = old < 0 ? errno_err() : copy_living(build, env);
+	if (err == KW_OK)
+		err = sync_path(env->folder_fd, ENV_BUILD "/" ENV_DATA, O_RDONLY);
+	if (err == KW_ENOSPACE) { /* no room for a second one: the mark stays */
+		remove_build(env->folder_fd);
+		(void)close(old);
+		return KW_OK;
+	}
+	if (err == KW_OK) {
+		mdb_env_close(env->env);
+		env->env = NULL;
+		if (renameat(env->folder_fd, ENV_BUILD "/" ENV_DATA, env->folder_fd, ENV_DATA) != 0)
+			err = errno_err();
+	}
+	if (err == KW_OK)
+		err = sync_path(env->folder_fd, ".", O_RDONLY | O_DIRECTORY);
+	if (err == KW_OK)
+		err = store_wipe_file(old);
+	if (old >= 0)
+		(void)close(old);
+	remove_build(env->folder_fd);
+	return err == KW_OK ? store_env_err(open_lmdb(options->path, options->unsafe_no_sync ? MDB_NOSYNC : 0, 0, env)) : err;
+}
+
 enum kw_err store_env_open(const struct store_options *options, struct store_env *env)
 {
 	env->folder_fd = -1;
@@ -217,7 +288,8 @@ enum kw_err store_env_open(const struct store_options *options, struct store_env
 	}
 	if (err != KW_OK)
 		return err;
-	return store_env_err(open_lmdb(options->path, options->unsafe_no_sync ? MDB_NOSYNC : 0, 0, env));
+	err = store_env_err(open_lmdb(options->path, options->unsafe_no_sync ? MDB_NOSYNC : 0, 0, env));
+	return err == KW_OK ? compact_if_marked(options, env) : err;
 }
 
 void store_env_close(struct store_env *env)

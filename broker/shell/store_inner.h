@@ -49,6 +49,7 @@ enum store_kind {
 #define STORE_THREAD_HEAD_SIZE 8u
 #define STORE_CLOCK_KEY_SIZE (8u + KW_ID_SIZE)
 #define STORE_TIME_SIZE 8u
+#define STORE_WIPE_KEY UINT8_C(0x81) /* u8, a raw byte: recalled bytes may be in free pages */
 #define STORE_TIME_KEY UINT8_C(0x80) /* u8, none of the copies' numbers */
 #define STORE_QUEUE_KEY_SIZE 5u
 #define STORE_INDEX_KEY_SIZE 13u
@@ -97,6 +98,7 @@ enum store_op_kind {
 	STORE_OP_CURSOR,
 	STORE_OP_TRIM,
 	STORE_OP_REMOVE,
+	STORE_OP_RECALL,
 	STORE_OP_AGENCY,
 	STORE_OP_DAMAGED,
 	STORE_OP_THREAD,         /* box: the record, or NULL to remove */
@@ -183,6 +185,7 @@ struct store_writer {
 	uint32_t lagging_count;
 	uint64_t position;          /* next in the log */
 	uint64_t damaged_kept;
+	bool wipe;                  /* recalled bytes are in free pages */
 	struct store_figures figures;
 	MDB_txn *txn;               /* during a commit */
 	MDB_cursor *log;
@@ -259,6 +262,17 @@ enum kw_err store_writer_commit(struct store_writer *writer, const struct store_
 int store_writer_put_queue(MDB_txn *txn, MDB_dbi dbi, uint32_t queue, const struct store_queue *state);
 /* Measures pages in use, as a transaction sees them. */
 int store_writer_measure(MDB_txn *txn, const struct store_env *env, struct store_figures *figures);
+
+/* store_wipe.c: what was recalled leaves the file. The first three within a transaction, the last between two. */
+int store_wipe_row(MDB_cursor *cursor, const MDB_val *key, const MDB_val *value);
+int store_wipe_mark(MDB_txn *txn, const struct store_env *env);
+bool store_wipe_is_marked(MDB_txn *txn, const struct store_env *env);
+int store_wipe_unmark(MDB_txn *txn, const struct store_env *env);
+/* Overwrites a file that has lost its name. */
+enum kw_err store_wipe_file(int fd);
+/* A larger store is not written anew at its start. */
+#define STORE_COMPACT_BYTES_MAX ((uint64_t)1 << 30)
+enum kw_err store_writer_wipe(struct store_writer *writer);
 
 /* Room for one more change on this ticket; NULL when none will be taken any more. store.c */
 struct store_op *store_next_op(struct store *store, uint64_t ticket);

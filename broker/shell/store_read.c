@@ -161,6 +161,29 @@ bool store_sweep(struct store *store, uint32_t hour, uint32_t rows_max,
 	return wrapped;
 }
 
+bool store_find(struct store *store, uint32_t slot, const struct kw_id *envelope_id, struct store_row *out)
+{
+	bool found = false;
+	int code = store_reader_begin(store);
+	for (uint32_t c = KW_URGENT; code == 0 && !found && c < KW_MSG_CLASS_COUNT; c++) {
+		uint8_t bytes[STORE_INDEX_KEY_SIZE];
+		uint32_t queue = store_queue_index(slot, (enum kw_msg_class)c);
+		store_row_index_key(bytes, queue, store->trimmed[queue] + 1);
+		MDB_val key = store_val(bytes, sizeof(bytes));
+		MDB_val value;
+		code = mdb_cursor_get(store->read_index, &key, &value, MDB_SET_RANGE);
+		while (code == 0 && !found && store_row_queue_of(&key, STORE_INDEX_KEY_SIZE) == queue) {
+			struct store_index index;
+			found = row_from(&key, &value, out, &index) && kw_id_equal(&out->envelope_id, envelope_id);
+			if (!found)
+				code = mdb_cursor_get(store->read_index, &key, &value, MDB_NEXT);
+		}
+		code = code == MDB_NOTFOUND ? 0 : code;
+	}
+	store_reader_end(store);
+	return found;
+}
+
 static void recover_agency(const struct store_recovery *recovery, const MDB_val *key, struct kw_view payload)
 {
 	const uint8_t *bytes = key->mv_data;

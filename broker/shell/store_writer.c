@@ -151,6 +151,8 @@ static int delete_current(struct store_writer *writer, const struct store_op *op
 		MDB_val log_key = store_val(bytes, sizeof(bytes));
 		MDB_val body;
 		code = mdb_cursor_get(writer->log, &log_key, &body, MDB_SET);
+		if (code == 0 && op->kind == STORE_OP_RECALL)
+			code = store_wipe_row(writer->log, &log_key, &body);
 		if (code == 0)
 			code = mdb_cursor_del(writer->log, 0);
 		else if (code == MDB_NOTFOUND)
@@ -177,6 +179,14 @@ static int remove_row(struct store_writer *writer, const struct store_op *op)
 	if (code == MDB_NOTFOUND)
 		return 0;
 	return code != 0 ? code : delete_current(writer, op, &key, &value);
+}
+
+/* And its bytes go too, once this is durable. */
+static int recall_row(struct store_writer *writer, const struct store_op *op)
+{
+	int code = remove_row(writer, op);
+	writer->wipe = true;
+	return code != 0 ? code : store_wipe_mark(writer->txn, writer->env);
 }
 
 /* A reader found this row damaged; looked at again, because it may have been deleted since. */
@@ -357,6 +367,8 @@ static int apply(struct store_writer *writer, const struct store_op *op)
 		return append(writer, op);
 	case STORE_OP_REMOVE:
 		return remove_row(writer, op);
+	case STORE_OP_RECALL:
+		return recall_row(writer, op);
 	case STORE_OP_DAMAGED:
 		return remove_damaged(writer, op);
 	case STORE_OP_AGENCY:

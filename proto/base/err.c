@@ -35,6 +35,8 @@ static const struct row TABLE[KW_ERR_COUNT] = {
 	[KW_ENOMEM] = {"no_memory", "Out of memory.", KW_CLASS_FATAL},
 	[KW_ECRYPTO] = {"crypto", "The cryptographic library refused an operation that must succeed.", KW_CLASS_FATAL},
 	[KW_ERECALLED] = {"recalled", "Its sender took it back before it arrived, because consent was withdrawn.", KW_CLASS_REJECT},
+	[KW_EUNCONFIRMED] = {"unconfirmed", "It may have arrived, but no receipt came before its expiry; telephone the other agency.",
+		KW_CLASS_REJECT},
 };
 
 static const struct row *find(enum kw_err err)

@@ -40,6 +40,7 @@ enum kw_err {
 	KW_ECRYPTO,    /* libcrypto refused an operation that must succeed */
 
 	KW_ERECALLED,  /* taken back before it arrived */
+	KW_EUNCONFIRMED, /* past its expiry without a receipt: it may have arrived */
 	KW_ERR_COUNT
 };
 

@@ -28,7 +28,8 @@ enum kw_frame_type {
 	KW_FRAME_DIRECTORY = 9,
 	KW_FRAME_UNOPENED = 10,
 	KW_FRAME_ENROL = 11,
-	KW_FRAME_ENROLLED = 12
+	KW_FRAME_ENROLLED = 12,
+	KW_FRAME_RECALL = 0x84 /* behind those of frame_blob.h */
 };
 
 struct kw_frame {
@@ -165,6 +166,14 @@ struct kw_frame_unopened {
 
 KW_MUST_USE enum kw_err kw_frame_unopened_parse(struct kw_view body, struct kw_frame_unopened *out);
 KW_MUST_USE enum kw_err kw_frame_unopened_add(struct kw_buf *out, const struct kw_frame_unopened *unopened);
+
+struct kw_frame_recall {
+	struct kw_name agency;
+	struct kw_id envelope_id;
+};
+
+KW_MUST_USE enum kw_err kw_frame_recall_parse(struct kw_view body, struct kw_frame_recall *out);
+KW_MUST_USE enum kw_err kw_frame_recall_add(struct kw_buf *out, const struct kw_frame_recall *recall);
 
 /* PING and PONG carry one nonce; GOAWAY one delay. */
 KW_MUST_USE enum kw_err kw_frame_ping_parse(struct kw_view body, uint64_t *nonce);

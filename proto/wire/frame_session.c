@@ -360,6 +360,40 @@ enum kw_err kw_frame_unopened_add(struct kw_buf *out, const struct kw_frame_unop
 	return kw_field_frame_end(out, start, err);
 }
 
+enum kw_err kw_frame_recall_parse(struct kw_view body, struct kw_frame_recall *out)
+{
+	static const struct kw_field_rules RULES = {.kinds = {[1] = KW_FIELD_BYTES, [2] = KW_FIELD_BYTES}};
+	struct kw_fields fields = kw_fields_from(body, &RULES);
+	struct kw_frame_recall recall = {.envelope_id = {{0}}};
+	struct kw_pb_field field;
+	while (kw_fields_next(&fields, &field)) {
+		if (field.number == 1)
+			kw_fields_fail(&fields, kw_name_from(field.bytes, &recall.agency));
+		else
+			kw_fields_id(&fields, &field, &recall.envelope_id);
+	}
+	enum kw_err err = kw_fields_end(&fields);
+	if (err == KW_OK && (fields.seen & 6u) != 6u)
+		err = KW_EFIELD;
+	if (err == KW_OK)
+		*out = recall;
+	return err;
+}
+
+enum kw_err kw_frame_recall_add(struct kw_buf *out, const struct kw_frame_recall *recall)
+{
+	size_t start;
+	struct kw_name agency;
+	if (kw_name_from(kw_view_str(recall->agency.text), &agency) != KW_OK)
+		return KW_EFIELD;
+	enum kw_err err = kw_field_frame_begin(out, KW_FRAME_RECALL, &start);
+	if (err == KW_OK)
+		err = kw_pb_add_bytes(out, 1, kw_view_str(recall->agency.text));
+	if (err == KW_OK)
+		err = kw_pb_add_bytes(out, 2, KW_VIEW_OF(recall->envelope_id.bytes));
+	return kw_field_frame_end(out, start, err);
+}
+
 enum kw_err kw_frame_ping_parse(struct kw_view body, uint64_t *nonce)
 {
 	static const struct kw_field_rules RULES = {.kinds = {[1] = KW_FIELD_FIXED64}};

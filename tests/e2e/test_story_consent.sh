@@ -133,6 +133,35 @@ kw agency-a consent withdraw --case-ref K-60 --restrict >/dev/null
 wait_outcomes agency-a "agency-b=done" --case-ref K-60
 gone agency-b "$m"
 
+story_chapter "a tracing request, and a transfer on offer"
+t=$(kw agency-a send agency-b --content "$STORY_ROOT/tests/data/messages/good/tracing_request.json" | story_thread_of)
+story_wait agency-b "$t" registered
+kw agency-a consent withdraw --thread "$t" >/dev/null
+story_both "$t" closed agency-a agency-b
+t=$(kw agency-a send agency-c --content "$STORY_ROOT/tests/data/messages/good/transfer_offer.json" | story_thread_of)
+story_wait agency-c "$t" offered
+m=$(message agency-c "$t")
+kw agency-a consent withdraw --thread "$t" >/dev/null
+story_both "$t" withdrawn agency-a agency-c
+asked_all() { [ "$(story_json agency-a consent list --open -- 'len(j.get("rows", []))')" = 0 ]; }
+wait_until "$STORY_SECONDS" asked_all || die "not all have answered: $(kw agency-a consent list --open)"
+gone agency-c "$m"
+
+story_chapter "what still waits at the hub is taken back"
+story_away agency-d
+t=$(story_refer agency-a agency-d --case-ref K-65 --reason "$SECRET")
+is_held() { [ "$(story_json agency-a outbox --limit 500 -- 'j["items"][-1]["state"]')" = OUT_STATE_HELD ]; }
+wait_until "$STORY_SECONDS" is_held || die "the hub does not have it"
+kw agency-a consent withdraw --case-ref K-65 >/dev/null
+wait_until "$STORY_SECONDS" grep -q message_recalled "$STATE/hub.log" || die "the hub has not taken it back"
+story_is "its author sees what became of it" "$(kw agency-a outbox | grep -c recalled)" 1
+story_back agency-d
+wait_outcomes agency-a "agency-d=done" --case-ref K-65
+story_is "the referral never came" "$(story_count agency-d case list --all --agency agency-a)" 1
+story_is "only what was said about it" "$(kw agency-d inbox --all --json --limit 500 | python3 -c '
+import base64, json, sys
+print(sum(base64.b64decode(i["threadId"]).hex() == sys.argv[1] for i in json.load(sys.stdin)["items"]))' "$t")" 3
+
 story_chapter "killed at any moment, each holder is reached once"
 for round in 1 2 3; do
   t=$(story_refer agency-a agency-b --case-ref "K-7$round" --reason "$SECRET")

@@ -33,6 +33,7 @@ STABLE(welcome, struct kw_frame_hello, KW_FRAME_HEAD_SIZE)
 STABLE(notice, struct kw_frame_notice, 0)
 STABLE(error, struct kw_frame_error, KW_FRAME_HEAD_SIZE)
 STABLE(unopened, struct kw_frame_unopened, KW_FRAME_HEAD_SIZE)
+STABLE(recall, struct kw_frame_recall, KW_FRAME_HEAD_SIZE)
 STABLE(reminder, struct kw_frame_reminder, 0)
 
 /* Each track that parses must write, and read as the same. */
@@ -68,6 +69,7 @@ static void every_parser(struct kw_view body)
 	stable_notice(body);
 	stable_error(body);
 	stable_unopened(body);
+	stable_recall(body);
 	stable_reminder(body);
 	stable_tracks(body);
 	stable_blob_offer(body);

@@ -267,6 +267,16 @@ static inline void notice(struct rig *rig, uint8_t n, enum kw_err reason, uint32
 	run(rig, op);
 }
 
+/* The hub holds all that we have sent. */
+static inline void held(struct rig *rig)
+{
+	struct spool_op *op = spool_op_new(SPOOL_OP_HELD);
+	op->u.held.msg_class = KW_NORMAL;
+	op->u.held.sequence = rig->outbox;
+	op->u.held.now_ms = NOW;
+	run(rig, op);
+}
+
 static inline void sweep(struct rig *rig, int64_t now_ms)
 {
 	struct spool_op *op = spool_op_new(SPOOL_OP_SWEEP);

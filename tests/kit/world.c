@@ -22,6 +22,14 @@ const char *const WORLD_MUTANT_NAMES[WORLD_MUTANT_COUNT] = {
 	[WORLD_ACK_BEFORE_COMMIT] = "ack_before_commit",
 	[WORLD_LOSE_ACKED] = "lose_acked",
 	[WORLD_NO_RESEND_ON_EPOCH] = "no_resend_on_epoch",
+	[WORLD_WITHDRAW_ALONE] = "withdraw_alone",
+	[WORLD_EARLY_AT_ONCE] = "early_at_once",
+	[WORLD_FOLLOW_VOLATILE] = "follow_volatile",
+	[WORLD_TRANSFER_EXPIRES] = "transfer_expires",
+	[WORLD_CLAIM_IN_MEMORY] = "claim_in_memory",
+	[WORLD_ERASE_VOLATILE] = "erase_volatile",
+	[WORLD_NO_TOMB] = "no_tomb",
+	[WORLD_REMINDER_APART] = "reminder_apart",
 };
 
 const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT] = {
@@ -52,6 +60,34 @@ const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT] = {
 	[WORLD_MARK_REMINDED] = "reminded of a thread",
 	[WORLD_MARK_UNDELIVERABLE] = "thread undeliverable",
 	[WORLD_MARK_TRACK_ILLEGAL] = "track that fits no machine",
+	[WORLD_MARK_ACCEPTED] = "case accepted",
+	[WORLD_MARK_CAME_BACK] = "case came back to where it began",
+	[WORLD_MARK_OFFER_BARRED] = "offer barred: not ours, or on offer",
+	[WORLD_MARK_WITHDRAWN] = "offer withdrawn",
+	[WORLD_MARK_WITHDRAW_LATE] = "withdrawal crossed the acceptance",
+	[WORLD_MARK_EARLY] = "early event waits",
+	[WORLD_MARK_ILLEGAL_THEIRS] = "event refused by the other side",
+	[WORLD_MARK_ILLEGAL_OURS] = "event refused by our own disk",
+	[WORLD_MARK_REPLAYED] = "record made again without an event",
+	[WORLD_MARK_PLACE_AGAIN] = "place given again",
+	[WORLD_MARK_FOLLOW_AGAIN] = "follow-up said again after a crash",
+	[WORLD_MARK_CANCEL_CROSSED] = "cancellation crossed the last word",
+	[WORLD_MARK_HUB_WORD] = "hub's word moved a thread at an agent",
+	[WORLD_MARK_HUB_AGREES] = "hub compared with both ends",
+	[WORLD_MARK_CLOCK_JUMP] = "hub's clock jumped",
+	[WORLD_MARK_SPLIT] = "agent cut off for long",
+	[WORLD_MARK_LATE_THREAD] = "late thread, all reminded",
+	[WORLD_MARK_LEASED] = "lease said",
+	[WORLD_MARK_SECOND_CLAIM] = "claim when another one had won",
+	[WORLD_MARK_GIVEN_BACK] = "lease given back",
+	[WORLD_MARK_ANOTHER_ROUND] = "another round of an offer",
+	[WORLD_MARK_LEASE_VOID] = "lease not wanted any more",
+	[WORLD_MARK_UNCLAIMED] = "offer that nobody claimed",
+	[WORLD_MARK_CONSENT_WITHDRAWN] = "consent withdrawn",
+	[WORLD_MARK_ERASED] = "erasure answered",
+	[WORLD_MARK_RETAINED] = "kept on a legal ground",
+	[WORLD_MARK_AFTER_ERASURE] = "message of a thread that was erased",
+	[WORLD_MARK_ASKED_AGAIN] = "asked again to erase",
 };
 
 void w_grow(void **at, uint32_t count, uint32_t *cap, size_t size)
@@ -258,10 +294,15 @@ static void draw_world(struct world *w)
 		.out_bytes_max = ONE_OF(w, 1, 4096, 256 << 10),
 		.refused_retry_ms = ONE_OF(w, 500, 2000, 10000),
 	};
+	/* A time that has come needs room for all whom it concerns. */
+	if (w->threads && limits->pending_max <= BRK_ALARMS_MAX)
+		limits->pending_max = BRK_ALARMS_MAX + 1;
 	w_thread_limits(w);
 	/* What passes through a queue of one message takes hours; few are enough to try it. */
 	bool tight = limits->queue_messages_max <= 2 || limits->urgent_messages_max <= 2 || limits->pending_max <= 4;
 	draw->messages_max = tight ? 80 : 1000;
+	if (w->threads)
+		w_people_draw(w);
 }
 
 static void schedule_faults(struct world *w)
@@ -277,7 +318,25 @@ static void schedule_faults(struct world *w)
 		w_at(w, prng_below(&w->prng, 20000), (struct w_event){.type = W_EV_BACKUP});
 	for (uint32_t i = 0; i < draw->agents; i++)
 		w_at(w, prng_below(&w->prng, draw->submit_every), (struct w_event){.type = W_EV_SUBMIT, .node = i});
+	if (draw->split_every > 0)
+		w_at(w, prng_below(&w->prng, draw->split_every * 2), (struct w_event){.type = W_EV_SPLIT});
+	if (draw->jump_every > 0)
+		w_at(w, prng_below(&w->prng, draw->jump_every * 2), (struct w_event){.type = W_EV_JUMP});
 	w_at(w, draw->calm_at, (struct w_event){.type = W_EV_CALM});
+}
+
+/* For long, an agent reaches nobody. */
+static void split(struct world *w)
+{
+	if (w->calm)
+		return;
+	struct w_agent *agent = &w->agents[prng_below(&w->prng, w->draw.agents)];
+	agent->split_until = w->now + prng_range(&w->prng, 5000, 60000);
+	w_log(w, "agent %u is cut off until %llu", agent->number, (unsigned long long)agent->split_until);
+	w_mark(w, WORLD_MARK_SPLIT);
+	if (agent->conn != UINT32_MAX)
+		w_net_cut(w, agent->conn);
+	w_at(w, prng_below(&w->prng, w->draw.split_every * 2), (struct w_event){.type = W_EV_SPLIT});
 }
 
 static void crash_some(struct world *w)
@@ -335,6 +394,8 @@ static void calm(struct world *w)
 	w->hub.space = BRK_SPACE_OK;
 	for (uint32_t i = 0; i < w->draw.agents; i++)
 		agent_space(w, &w->agents[i], false);
+	for (uint32_t i = 0; i < w->draw.agents; i++)
+		w->agents[i].split_until = 0;
 	w_net_heal(w);
 }
 
@@ -374,7 +435,7 @@ static void happen(struct world *w, const struct w_event *event)
 		if (w->calm || w->msgs.count > w->draw.messages_max)
 			break;
 		if (agent->up)
-			w_agent_submit(w, agent);
+			(w->threads ? w_people_act : w_agent_submit)(w, agent);
 		w_at(w, prng_below(&w->prng, w->draw.submit_every * 2), *event);
 		break;
 	case W_EV_CRASH:
@@ -399,6 +460,13 @@ static void happen(struct world *w, const struct w_event *event)
 	case W_EV_CALM:
 		calm(w);
 		break;
+	case W_EV_SPLIT:
+		split(w);
+		break;
+	case W_EV_JUMP:
+		if (!w->calm)
+			w_hub_jump(w);
+		break;
 	default:
 		w_net_event(w, event);
 		break;
@@ -414,6 +482,8 @@ static void loop(struct world *w)
 		happen(w, &event);
 		if (++w->result->steps > STEPS_MAX)
 			w_fail(w, "too many steps");
+		if (w->threads && w->result->steps % 512 == 0)
+			w_erase_check_lists(w);
 		if (!w->calm || w->now < check_at)
 			continue;
 		check_at = w->now + 1000;
@@ -434,6 +504,7 @@ static void world_free(struct world *w)
 			free(agent->rows[c].at);
 		free(agent->retries.at);
 		free(agent->dues.at);
+		w_say_free(agent);
 		free(agent->ops.at);
 		free(agent->gone.at);
 		free(agent->boxes.box.at);
@@ -451,6 +522,10 @@ static void world_free(struct world *w)
 	free(w->msgs.at);
 	free(w->notices.at);
 	free(w->reminders.at);
+	free(w->taken.at);
+	free(w->thread.at);
+	free(w->cases.at);
+	free(w->groups.at);
 	free(w->conns.at);
 	free(w->frames.at);
 	free(w->spare_frames.at);
@@ -465,6 +540,7 @@ void world_run(const struct world_options *options, struct world_result *result)
 	world_seed = options->seed;
 	w->prng.state = options->seed * 0x2545f4914f6cdd1du + 1;
 	w->mutant = options->mutant;
+	w->threads = options->threads;
 	w->log = options->log;
 	w->result = result;
 	result->ok = false;

@@ -15,6 +15,15 @@ enum world_mutant {
 	WORLD_ACK_BEFORE_COMMIT,  /* the hub's disk promises before it keeps */
 	WORLD_LOSE_ACKED,         /* the hub's disk loses its last commits in a crash, and nobody notices */
 	WORLD_NO_RESEND_ON_EPOCH, /* agents believe a restored hub to have all that it once had */
+	/* of threads */
+	WORLD_WITHDRAW_ALONE,     /* a transfer: the old owner counts its offer as withdrawn before the answer */
+	WORLD_EARLY_AT_ONCE,      /* an early event is applied when it comes */
+	WORLD_FOLLOW_VOLATILE,    /* what an agent has to say by itself is lost in a crash */
+	WORLD_TRANSFER_EXPIRES,   /* what is said in a transfer is given up when it expires, as in other threads */
+	WORLD_CLAIM_IN_MEMORY,    /* who has claimed an offer, and who won, is lost in a crash; what is on its way goes */
+	WORLD_ERASE_VOLATILE,     /* what an agent erased is back after a crash */
+	WORLD_NO_TOMB,            /* an agent does not remember what it erased */
+	WORLD_REMINDER_APART,     /* a hub's reminder is not in the transaction that moves the clock on */
 	WORLD_MUTANT_COUNT
 };
 extern const char *const WORLD_MUTANT_NAMES[WORLD_MUTANT_COUNT];
@@ -48,6 +57,35 @@ enum world_mark {
 	WORLD_MARK_REMINDED,
 	WORLD_MARK_UNDELIVERABLE,
 	WORLD_MARK_TRACK_ILLEGAL,
+	WORLD_MARK_THREADS_FIRST, /* from here on: of worlds with threads only */
+	WORLD_MARK_ACCEPTED = WORLD_MARK_THREADS_FIRST,
+	WORLD_MARK_CAME_BACK,
+	WORLD_MARK_OFFER_BARRED,
+	WORLD_MARK_WITHDRAWN,
+	WORLD_MARK_WITHDRAW_LATE,
+	WORLD_MARK_EARLY,
+	WORLD_MARK_ILLEGAL_THEIRS,
+	WORLD_MARK_ILLEGAL_OURS,
+	WORLD_MARK_REPLAYED,
+	WORLD_MARK_PLACE_AGAIN,
+	WORLD_MARK_FOLLOW_AGAIN,
+	WORLD_MARK_CANCEL_CROSSED,
+	WORLD_MARK_HUB_WORD,
+	WORLD_MARK_HUB_AGREES,
+	WORLD_MARK_CLOCK_JUMP,
+	WORLD_MARK_SPLIT,
+	WORLD_MARK_LATE_THREAD,
+	WORLD_MARK_LEASED,
+	WORLD_MARK_SECOND_CLAIM,
+	WORLD_MARK_GIVEN_BACK,
+	WORLD_MARK_ANOTHER_ROUND,
+	WORLD_MARK_LEASE_VOID,
+	WORLD_MARK_UNCLAIMED,
+	WORLD_MARK_CONSENT_WITHDRAWN,
+	WORLD_MARK_ERASED,
+	WORLD_MARK_RETAINED,
+	WORLD_MARK_AFTER_ERASURE,
+	WORLD_MARK_ASKED_AGAIN,
 	WORLD_MARK_COUNT
 };
 extern const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT];
@@ -55,6 +93,7 @@ extern const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT];
 struct world_options {
 	uint64_t seed;
 	enum world_mutant mutant;
+	bool threads; /* messages say something: cases move between agencies (world_say.c), and the hub's clock jumps */
 	FILE *log; /* the narration; NULL for none */
 };
 

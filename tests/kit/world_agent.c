@@ -170,6 +170,14 @@ void w_agent_start(struct world *w, uint32_t number)
 		agent->retries.at[i].busy = false;
 	for (uint32_t i = 0; i < agent->dues.count; i++)
 		agent->dues.at[i].busy = false;
+	for (uint32_t i = 0; i < agent->follows.count; i++) {
+		w_mark(w, WORLD_MARK_FOLLOW_AGAIN);
+		agent->follows.at[i].busy = false;
+	}
+	w_offer_crash(w, agent);
+	w_erase_start(w, agent);
+	if (w->mutant == WORLD_FOLLOW_VOLATILE)
+		agent->follows.count = 0;
 	struct agt_event event = {.type = AGT_EV_START};
 	event.u.start.epoch = agent->epoch;
 	event.u.start.hub_epoch = agent->hub_epoch;
@@ -289,6 +297,13 @@ static void submit(struct world *w, struct w_agent *agent, uint32_t number, stru
 	w_agent_step(w, agent, &event);
 }
 
+void w_agent_send(struct world *w, struct w_agent *agent, const struct w_msg *like)
+{
+	uint32_t number = w->msgs.count;
+	*W_PUSH(w->msgs) = *like;
+	submit(w, agent, number, (struct w_agent_op){.submit = W_SUBMIT_FRESH});
+}
+
 void w_agent_submit(struct world *w, struct w_agent *agent)
 {
 	uint32_t burst = prng_percent(&w->prng, 1) ? (uint32_t)prng_range(&w->prng, 20, 150) : 1;
@@ -326,11 +341,14 @@ static void send_receipts(struct world *w, struct w_agent *agent)
 		if (agent->dues.at[i].busy)
 			continue;
 		agent->dues.at[i].busy = true;
-		uint32_t about = agent->dues.at[i].msg;
+		const struct w_due due = agent->dues.at[i];
+		uint32_t about = due.msg;
 		uint32_t number = w->msgs.count;
 		struct w_msg *msg = W_PUSH(w->msgs);
 		msg->receipt = true;
 		msg->about = about;
+		msg->failed = due.failed;
+		msg->opened = due.opened;
 		msg->from = agent->number;
 		msg->to = w->msgs.at[about].from;
 		msg->msg_class = KW_NORMAL;
@@ -344,6 +362,10 @@ void w_agent_tick(struct world *w, struct w_agent *agent)
 	struct agt_event event = {.type = AGT_EV_TICK};
 	w_agent_step(w, agent, &event);
 	retry(w, agent);
+	if (w->threads) {
+		w_people_follow(w, agent);
+		w_erase_tick(w, agent);
+	}
 	if (w->now >= agent->receipt_at) {
 		agent->receipt_at = w->now + prng_range(&w->prng, 1, 5000);
 		send_receipts(w, agent);

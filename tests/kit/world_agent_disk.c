@@ -30,6 +30,7 @@ static void bury(struct world *w, struct w_agent *agent, uint32_t number, enum k
 	w_log(w, "agent %u: message %u is a dead letter: %s", agent->number, number, kw_err_name(reason));
 	msg->state = W_DEAD;
 	w_mark(w, WORLD_MARK_DEAD);
+	w_say_void(w, agent, number, false);
 }
 
 static void put_cursor(struct world *w, struct w_agent *agent, const struct w_agent_op *op)
@@ -57,28 +58,42 @@ static void apply_append(struct world *w, struct w_agent *agent, const struct w_
 		*W_PUSH(agent->gone) = (struct w_gone){.msg_class = op->msg_class, .sequence = op->sequence};
 	if (op->submit == W_SUBMIT_DUE)
 		for (uint32_t i = 0; i < agent->dues.count; i++)
-			if (agent->dues.at[i].msg == op->about && agent->dues.at[i].busy) {
+			if (agent->dues.at[i].msg == op->about && agent->dues.at[i].busy &&
+				agent->dues.at[i].failed == msg->failed && agent->dues.at[i].opened == msg->opened) {
 				agent->dues.at[i] = agent->dues.at[--agent->dues.count];
 				break;
 			}
-	if (op->submit == W_SUBMIT_FRESH) {
+	if (op->submit == W_SUBMIT_FRESH && !w_say_append(w, agent, op->body)) {
+		row = &agent->rows[op->msg_class].at[agent->rows[op->msg_class].count - 1];
+		row->gone = true;
+		w->msgs.at[op->body].barred = true;
+		*W_PUSH(agent->gone) = (struct w_gone){.msg_class = op->msg_class, .sequence = op->sequence};
+	} else if (op->submit == W_SUBMIT_FRESH) {
 		msg->state = W_QUEUED;
 		msg->submit_order = ++w->submissions;
 	}
 }
 
-static void apply_receipt(struct world *w, struct w_agent *agent, uint32_t about)
+static void apply_receipt(struct world *w, struct w_agent *agent, const struct w_msg *receipt)
 {
+	uint32_t about = receipt->about;
 	struct w_msg *msg = &w->msgs.at[about];
 	if (msg->from != agent->number)
 		w_fail(w, "I3: agent %u has a receipt of another's message", agent->number);
 	if (msg->delivered == 0)
 		w_fail(w, "message %u has a receipt and is in no inbox", about);
 	leave(w, agent, about);
+	if (receipt->failed && msg->state != W_DEAD) {
+		msg->state = W_DEAD;
+		w_say_void(w, agent, about, true);
+		return;
+	}
 	if (msg->state == W_DEAD)
 		w_mark(w, WORLD_MARK_DELIVERED_AND_DEAD);
-	if (msg->state == W_QUEUED)
-		msg->state = W_DELIVERED;
+	if (msg->state != W_QUEUED)
+		return;
+	msg->state = W_DELIVERED;
+	w_say_delivered(w, agent, about);
 }
 
 static void apply_receive(struct world *w, struct w_agent *agent, const struct w_agent_op *op)
@@ -88,7 +103,7 @@ static void apply_receive(struct world *w, struct w_agent *agent, const struct w
 	if (msg->unopenable)
 		return;
 	if (msg->receipt) {
-		apply_receipt(w, agent, msg->about);
+		apply_receipt(w, agent, msg);
 		return;
 	}
 	if (msg->seen && w->mutant != WORLD_NO_DEDUP) {
@@ -101,8 +116,13 @@ static void apply_receive(struct world *w, struct w_agent *agent, const struct w
 		w_log(w, "agent %u: message %u is in the inbox", agent->number, op->body);
 		if (msg->delivered > 1)
 			w_fail(w, "I2: message %u is delivered twice", op->body);
+		if (w->threads) {
+			w_say_receive(w, agent, op->body);
+			return;
+		}
 	}
-	W_PUSH(agent->dues)->msg = op->body;
+	/* Who repeats has no receipt yet. */
+	*W_PUSH(agent->dues) = (struct w_due){.msg = op->body, .opened = true};
 }
 
 static void apply_notice(struct world *w, struct w_agent *agent, const struct w_agent_op *op)
@@ -110,6 +130,8 @@ static void apply_notice(struct world *w, struct w_agent *agent, const struct w_
 	put_cursor(w, agent, op);
 	if (op->body & W_REMINDER) {
 		w_thread_reminded(w, agent->number, op->body);
+		if (w->threads)
+			w_say_hub(w, agent, &w->reminders.at[op->body & ~(W_NOTICE | W_REMINDER)].reminder);
 		return;
 	}
 	const struct kw_frame_notice *notice = &w->notices.at[op->body & ~W_NOTICE];
@@ -174,6 +196,9 @@ static void apply(struct world *w, struct w_agent *agent, const struct w_agent_o
 		else
 			w_fail(w, "agent %u takes its disk for an old copy", agent->number);
 		break;
+	case W_OP_OFFER:
+		w_offer_act(w, agent, op->body, op->about);
+		break;
 	case W_OP_SWEEP:
 		apply_sweep(w, agent);
 		break;
@@ -197,7 +222,7 @@ static uint64_t apply_flight(struct world *w, struct w_agent *agent, bool told)
 		apply(w, agent, op);
 		ticket = op->ticket != 0 ? op->ticket : ticket;
 		if (told && op->type == W_OP_APPEND && op->submit == W_SUBMIT_FRESH)
-			w->msgs.at[op->body].acked = true;
+			w->msgs.at[op->body].acked = !w->msgs.at[op->body].barred;
 	}
 	agent->ops.count -= agent->in_flight;
 	memmove(agent->ops.at, agent->ops.at + agent->in_flight, agent->ops.count * sizeof(*agent->ops.at));
@@ -205,19 +230,27 @@ static uint64_t apply_flight(struct world *w, struct w_agent *agent, bool told)
 	return ticket;
 }
 
-void w_agent_disk_done(struct world *w, struct w_agent *agent)
+static void tell_gone(struct world *w, struct w_agent *agent)
 {
-	struct agt_event event = {.type = AGT_EV_COMMITTED};
-	event.u.ticket = apply_flight(w, agent, true);
-	if (event.u.ticket != 0)
-		w_agent_step(w, agent, &event);
 	while (agent->gone.count > 0 && !w->failed) {
 		struct w_gone gone = agent->gone.at[--agent->gone.count];
-		event = (struct agt_event){.type = AGT_EV_RECEIPTED};
+		struct agt_event event = {.type = AGT_EV_RECEIPTED};
 		event.u.receipted.msg_class = gone.msg_class;
 		event.u.receipted.sequence = gone.sequence;
 		w_agent_step(w, agent, &event);
 	}
+}
+
+void w_agent_disk_done(struct world *w, struct w_agent *agent)
+{
+	struct agt_event event = {.type = AGT_EV_COMMITTED};
+	event.u.ticket = apply_flight(w, agent, true);
+	/* What a thread does not want must not leave: the shell tells of it before the end of its turn. */
+	if (w->threads)
+		tell_gone(w, agent);
+	if (event.u.ticket != 0)
+		w_agent_step(w, agent, &event);
+	tell_gone(w, agent);
 	w_agent_disk_kick(w, agent);
 }
 

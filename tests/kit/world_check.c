@@ -7,10 +7,11 @@
 
 static bool agent_done(struct world *w, const struct w_agent *agent, bool tell)
 {
-	if (!agent->up || agent->ops.count > 0 || agent->retries.count > 0 || agent->dues.count > 0) {
+	if (!agent->up || agent->ops.count > 0 || agent->retries.count > 0 || agent->dues.count > 0 ||
+		!w_say_done(agent)) {
 		if (tell)
-			w_fail(w, "agent %u does not come to rest: %u operations, %u retries, %u receipts due", agent->number,
-				agent->ops.count, agent->retries.count, agent->dues.count);
+			w_fail(w, "agent %u does not come to rest: %u operations, %u retries, %u receipts, %u follow-ups due",
+				agent->number, agent->ops.count, agent->retries.count, agent->dues.count, agent->follows.count);
 		return false;
 	}
 	for (int c = KW_URGENT; c < KW_MSG_CLASS_COUNT; c++) {
@@ -34,7 +35,7 @@ static bool agent_done(struct world *w, const struct w_agent *agent, bool tell)
 
 static bool hub_done(struct world *w, bool tell)
 {
-	if (!w->hub.up || w->hub.ops.count > 0)
+	if (!w->hub.up || w->hub.ops.count > 0 || !w_thread_done(w, tell))
 		return false;
 	for (uint32_t slot = 0; slot < w->draw.agents; slot++) {
 		for (int c = 0; c < KW_MSG_CLASS_COUNT; c++) {
@@ -112,6 +113,8 @@ void w_check_end(struct world *w)
 {
 	check_messages(w);
 	w_thread_check(w);
+	if (w->threads)
+		w_say_check(w);
 	struct brk_counts counts;
 	brk_counts_get(w->hub.brk, &counts);
 	w->result->marks[WORLD_MARK_HUB_REPEAT] += counts.repeats;

@@ -100,6 +100,7 @@ static void carry_out(struct world *w)
 		case BRK_FX_NOTICE:
 		case BRK_FX_TRIM:
 		case BRK_FX_REMOVE:
+		case BRK_FX_RECALL:
 		case BRK_FX_REMINDER:
 		case BRK_FX_THREAD:
 		case BRK_FX_THREAD_GONE:
@@ -133,7 +134,7 @@ static void carry_out(struct world *w)
 static void step(struct world *w, struct brk_event *event)
 {
 	struct w_hub *hub = &w->hub;
-	event->wall_ms = w_wall(w);
+	event->wall_ms = w_hub_now(w);
 	brk_step(hub->brk, event, &hub->plan);
 	carry_out(w);
 	struct brk_event more = {.type = BRK_EV_CONTINUE, .wall_ms = event->wall_ms};
@@ -207,6 +208,7 @@ void w_hub_start(struct world *w)
 		abort();
 	memset(hub->memory, 0, brk_size(&hub->limits));
 	hub->brk = brk_init(hub->memory, &hub->limits);
+	w_hub_time_start(w);
 	struct brk_event event = {.type = BRK_EV_START, .u.epoch = hub->image.epoch};
 	step(w, &event);
 	for (uint32_t slot = 0; slot < w->draw.agents; slot++) {
@@ -350,7 +352,8 @@ void w_hub_tick(struct world *w)
 	struct w_hub *hub = &w->hub;
 	struct brk_event event = {.type = BRK_EV_SPACE, .u.space = hub->space};
 	w_hub_step(w, &event);
-	uint32_t hour = (uint32_t)(w_wall(w) / 3600000u);
+	uint32_t hour = (uint32_t)(w_hub_now(w) / 3600000u);
+	hub->time_on_disk = (int64_t)w_hub_now(w);
 	for (uint32_t slot = 0; slot < w->draw.agents; slot++) {
 		for (int c = KW_URGENT; c < KW_MSG_CLASS_COUNT; c++) {
 			const struct w_hub_queue *queue = &hub->image.queue[slot][c];

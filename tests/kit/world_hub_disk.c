@@ -42,6 +42,8 @@ static void apply_append(struct world *w, const struct w_hub_op *op)
 		w_fail(w, "the hub gives sequence %llu of queue %u/%d out twice", (unsigned long long)op->sequence, op->slot,
 			(int)op->msg_class);
 	queue->last = op->sequence;
+	if (op->row.body & W_REMINDER)
+		w->reminders.at[op->row.body & ~(W_NOTICE | W_REMINDER)].queued = true;
 	*W_PUSH(queue->rows) = op->row;
 	if (op->from_slot != BRK_SLOT_NONE)
 		w->hub.image.cursor[op->from_slot][op->from_class] = op->cursor;
@@ -127,12 +129,13 @@ void w_hub_disk_kick(struct world *w)
 		(struct w_event){.type = W_EV_COMMIT, .node = W_HUB, .life = hub->life});
 }
 
-static uint64_t apply_flight(struct world *w)
+static uint64_t apply_flight(struct world *w, bool crash)
 {
 	struct w_hub *hub = &w->hub;
 	uint64_t ticket = 0;
 	for (uint32_t i = 0; i < hub->in_flight; i++) {
-		apply(w, &hub->ops.at[i]);
+		if (!(crash && w->mutant == WORLD_REMINDER_APART && hub->ops.at[i].type == BRK_FX_REMINDER))
+			apply(w, &hub->ops.at[i]);
 		ticket = hub->ops.at[i].ticket;
 	}
 	hub->ops.count -= hub->in_flight;
@@ -158,7 +161,7 @@ static void check_counts(struct world *w)
 void w_hub_disk_done(struct world *w)
 {
 	struct brk_event event = {.type = BRK_EV_COMMITTED};
-	event.u.ticket = apply_flight(w);
+	event.u.ticket = apply_flight(w, false);
 	w_hub_step(w, &event);
 	if (w->hub.ops.count == 0 && w->mutant == WORLD_SOUND)
 		check_counts(w);
@@ -180,7 +183,7 @@ void w_hub_disk_crash(struct world *w)
 		bool keep = prng_percent(&w->prng, 50);
 		w_mark(w, keep ? WORLD_MARK_HUB_CRASH_KEPT : WORLD_MARK_HUB_CRASH_LOST);
 		if (keep)
-			(void)apply_flight(w);
+			(void)apply_flight(w, true);
 	}
 	hub->ops.count = 0;
 	hub->in_flight = 0;

@@ -2,6 +2,8 @@
 #define TESTS_KIT_WORLD_INNER_H
 
 #include "agent/core/core.h"
+#include "agent/core/offer.h"
+#include "agent/core/owner.h"
 #include "broker/core/core.h"
 #include "tests/kit/prng.h"
 #include "tests/kit/world.h"
@@ -25,6 +27,18 @@
 #define W_PUSH(vec) (w_grow((void **)&(vec).at, (vec).count, &(vec).cap, sizeof(*(vec).at)), &(vec).at[(vec).count++])
 void w_grow(void **at, uint32_t count, uint32_t *cap, size_t size);
 
+/* What a message says, in a world with threads. */
+enum w_say_type { W_SAY_NOTHING, W_SAY_EVENT, W_SAY_ERASE, W_SAY_ERASED };
+struct w_say {
+	enum w_say_type type;
+	uint32_t thread;
+	bool opening;
+	uint8_t state;
+	enum kw_risk risk;
+	uint32_t place;
+	uint32_t follow; /* the follow-up that it carries out; 0: none */
+};
+
 enum w_state { W_FRESH, W_QUEUED, W_DELIVERED, W_DEAD };
 
 /* An envelope. What its two ends have on disk about it is here too: only durable state, so a crash needs no copy. */
@@ -44,6 +58,75 @@ struct w_msg {
 	uint32_t delivered;  /* times in the recipient's inbox */
 	uint64_t submit_order;
 	uint64_t deliver_order;
+	/* with threads */
+	struct w_say say;
+	bool copy[2]; /* its content is on the disk of the sender, of the recipient */
+	bool barred; /* the sender's own agent took it back when it was to be stored */
+	bool failed; /* receipts: the message was refused */
+	bool opened; /* receipts: it was judged */
+};
+
+/* A thread, as nobody in it sees it. */
+struct w_thread {
+	enum kw_thread_kind kind;
+	uint32_t end[2];    /* the agency of each party */
+	uint32_t record[2]; /* its place among that agency's records; UINT32_MAX: none */
+	uint32_t about;     /* the case */
+	uint32_t group;     /* of offers; UINT32_MAX: none */
+	bool erased[2];     /* at each end */
+	bool retained[2];   /* a law forbids that end to erase it */
+	bool lost;          /* a message of it went for good: its ends need not agree */
+	bool skipped;       /* the hub did not hear all in order */
+	bool hub_word;      /* the hub declared a state */
+};
+struct w_case {
+	uint32_t first; /* where it began */
+	uint32_t owner;
+};
+
+/* One referral offered to several agencies. */
+struct w_group {
+	uint32_t agent;
+	bool manual;
+	uint8_t count;
+	uint32_t thread[AGT_OFFER_AGENCIES_MAX]; /* of the first round */
+};
+/* An agency that was asked to erase a thread. */
+struct w_erasure {
+	uint32_t thread;
+	bool acked;
+	uint64_t asked_at; /* volatile */
+	uint32_t last;     /* the message; volatile */
+};
+struct w_ack {
+	uint32_t thread;
+	bool busy; /* volatile */
+};
+struct w_offer { /* on the disk of the agent that offers */
+	uint32_t group;
+	struct agt_offer thing;
+	uint32_t thread[AGT_OFFER_MEMBERS_MAX];
+};
+enum { W_OFFER_WITHDRAW = 100, W_OFFER_TIME };
+
+/* A thread on an agent's disk. */
+struct w_step {
+	struct agt_thread_event event;
+	uint32_t msg;
+	bool refused;
+};
+struct w_record {
+	uint32_t thread;
+	struct agt_thread thing;
+	W_VEC(struct w_step) log;
+	W_VEC(uint32_t) early; /* messages */
+};
+struct w_follow {
+	uint32_t id;
+	uint32_t thread;
+	uint8_t state;
+	bool opening;
+	bool busy; /* volatile */
 };
 
 struct w_box {
@@ -98,7 +181,9 @@ enum w_event_type {
 	W_EV_LINK_FAULT,
 	W_EV_SPACE,
 	W_EV_BACKUP,
-	W_EV_CALM
+	W_EV_CALM,
+	W_EV_SPLIT,
+	W_EV_JUMP
 };
 struct w_event {
 	uint64_t at;
@@ -161,6 +246,9 @@ struct w_hub {
 	uint32_t conn_of[W_CONNS_MAX]; /* world's number, UINT32_MAX: free */
 	W_VEC(struct w_refill) refills;
 	enum brk_space space;
+	struct kw_hub_time time;
+	int64_t jump_ms;      /* how far its wall clock is off */
+	int64_t time_on_disk;
 	uint64_t seen_repeats;
 	uint64_t trimmed[W_AGENTS_MAX][KW_MSG_CLASS_COUNT];
 	struct w_hub_image image;
@@ -171,7 +259,7 @@ struct w_hub {
 };
 
 /* An agent's disk. */
-enum w_agent_op_type { W_OP_APPEND, W_OP_HELD, W_OP_RECEIVE, W_OP_NOTICE, W_OP_EPOCH, W_OP_OWN_EPOCH, W_OP_SWEEP };
+enum w_agent_op_type { W_OP_APPEND, W_OP_HELD, W_OP_RECEIVE, W_OP_NOTICE, W_OP_EPOCH, W_OP_OWN_EPOCH, W_OP_SWEEP, W_OP_OFFER };
 enum w_submit { W_SUBMIT_FRESH, W_SUBMIT_RETRY, W_SUBMIT_DUE };
 struct w_agent_op {
 	enum w_agent_op_type type;
@@ -195,6 +283,8 @@ struct w_retry {
 };
 struct w_due {
 	uint32_t msg;
+	bool failed;
+	bool opened;
 	bool busy; /* volatile */
 };
 struct w_gone {
@@ -222,7 +312,15 @@ struct w_agent {
 	W_VEC(struct w_out_row) rows[KW_MSG_CLASS_COUNT];
 	W_VEC(struct w_retry) retries;
 	W_VEC(struct w_due) dues;
+	W_VEC(struct w_record) records;
+	W_VEC(struct w_follow) follows;
+	uint32_t follow_last;
+	W_VEC(struct w_offer) offers;
+	W_VEC(struct w_erasure) erasures;
+	W_VEC(struct w_ack) acks;
+	W_VEC(uint32_t) erased_cases;
 	/* volatile */
+	uint64_t split_until;
 	W_VEC(struct w_agent_op) ops;
 	uint32_t in_flight;
 	W_VEC(struct w_gone) gone;
@@ -233,6 +331,14 @@ struct w_told {
 	struct kw_frame_reminder reminder;
 	uint32_t slot;
 	uint32_t inbox; /* times on that agent's disk */
+	bool queued;    /* on the hub's disk */
+};
+/* A step of a clock that the hub's disk says was taken. */
+struct w_taken {
+	struct kw_id thread_id;
+	uint8_t clock;
+	uint8_t step;
+	int64_t due_ms;
 };
 
 /* What the seed drew. */
@@ -251,12 +357,17 @@ struct w_draw {
 	uint32_t nobody_percent;
 	uint32_t expiry_percent;
 	uint64_t wall_start;
+	/* with threads */
+	uint64_t split_every; /* 0: none */
+	uint64_t jump_every;  /* 0: none */
+	uint32_t loss_percent; /* thread messages that may be lost for good */
 };
 
 struct world {
 	struct prng prng;
 	struct w_draw draw;
 	enum world_mutant mutant;
+	bool threads;
 	FILE *log;
 	struct world_result *result;
 	uint64_t now;
@@ -270,6 +381,10 @@ struct world {
 	W_VEC(struct w_msg) msgs;
 	W_VEC(struct kw_frame_notice) notices;
 	W_VEC(struct w_told) reminders;
+	W_VEC(struct w_taken) taken;
+	W_VEC(struct w_thread) thread;
+	W_VEC(struct w_case) cases;
+	W_VEC(struct w_group) groups;
 	W_VEC(struct w_conn) conns;
 	W_VEC(struct w_frame) frames;
 	W_VEC(uint32_t) spare_frames;
@@ -329,7 +444,13 @@ void w_thread_due(struct world *w);
 uint32_t w_thread_remind(struct world *w, const struct brk_effect *fx);
 /* A reminder is on an agent's disk. */
 void w_thread_reminded(struct world *w, uint32_t agent, uint32_t body);
+/* No clock has a step that is due and was not looked at. */
+bool w_thread_done(struct world *w, bool tell);
 void w_thread_check(struct world *w);
+/* The hub's time, and what its disk knows of it. */
+uint64_t w_hub_now(struct world *w);
+void w_hub_time_start(struct world *w);
+void w_hub_jump(struct world *w);
 
 /* world_agent.c, world_agent_disk.c */
 void w_agent_step(struct world *w, struct w_agent *agent, struct agt_event *event);
@@ -338,10 +459,62 @@ void w_agent_crash(struct world *w, uint32_t number);
 void w_agent_frame(struct world *w, struct w_agent *agent, const struct w_frame *frame);
 void w_agent_tick(struct world *w, struct w_agent *agent);
 void w_agent_submit(struct world *w, struct w_agent *agent);
+void w_agent_send(struct world *w, struct w_agent *agent, const struct w_msg *like);
 void w_agent_read(struct world *w, struct w_agent *agent, const struct w_event *event);
 void w_agent_disk_kick(struct world *w, struct w_agent *agent);
 void w_agent_disk_done(struct world *w, struct w_agent *agent);
 void w_agent_disk_crash(struct world *w, struct w_agent *agent);
+
+/* world_say.c: threads on an agent's disk, as agent/shell/spool_thread.c and spool_early.c have them */
+struct w_record *w_record(struct world *w, const struct w_agent *agent, uint32_t thread);
+uint32_t w_say_party(const struct world *w, const struct w_agent *agent, uint32_t thread);
+/* False: it may not go after all, and nothing is stored. */
+bool w_say_append(struct world *w, struct w_agent *agent, uint32_t number);
+/* A message that was not here before, and the receipts that it makes due. */
+void w_say_receive(struct world *w, struct w_agent *agent, uint32_t number);
+void w_say_delivered(struct world *w, struct w_agent *agent, uint32_t number);
+/* A message of ours does not count: refused by the other side, which has used its place (taken), or never arrived. */
+void w_say_void(struct world *w, struct w_agent *agent, uint32_t number, bool taken);
+void w_say_hub(struct world *w, struct w_agent *agent, const struct kw_frame_reminder *reminder);
+void w_say_free(struct w_agent *agent);
+struct agt_case w_say_case(struct world *w, const struct w_agent *agent, uint32_t about, uint32_t but);
+struct kw_id w_thread_id(uint32_t thread);
+uint32_t w_thread_of(const struct kw_id *id);
+
+/* world_erase.c */
+bool w_erase_bars(struct world *w, const struct w_agent *agent, const struct w_say *say);
+void w_erase_said(struct world *w, struct w_agent *agent, uint32_t number);
+void w_erase_heard(struct world *w, struct w_agent *agent, uint32_t number);
+/* False: the message is about something else. */
+bool w_erase_receive(struct world *w, struct w_agent *agent, uint32_t number);
+void w_erase_append(struct w_agent *agent, const struct w_say *say);
+void w_erase_tick(struct world *w, struct w_agent *agent);
+void w_erase_start(struct world *w, struct w_agent *agent);
+bool w_erase_done(const struct w_agent *agent);
+void w_erase_check_lists(struct world *w);
+void w_erase_check(struct world *w);
+
+/* world_offer.c */
+bool w_offer_may(struct world *w, const struct w_agent *agent, const struct w_say *word);
+void w_offer_said(struct world *w, struct w_agent *agent, const struct w_say *word);
+void w_offer_heard(struct world *w, struct w_agent *agent, const struct w_say *word);
+void w_offer_failed(struct world *w, struct w_agent *agent, const struct w_say *word);
+/* what: a member, W_OFFER_WITHDRAW or W_OFFER_TIME */
+void w_offer_act(struct world *w, struct w_agent *agent, uint32_t number, uint32_t what);
+void w_offer_crash(struct world *w, struct w_agent *agent);
+void w_offer_check(struct world *w);
+
+/* world_people.c */
+uint32_t w_thread_new(struct world *w, const struct w_agent *agent, enum kw_thread_kind kind, uint8_t state, uint32_t to);
+void w_people_draw(struct world *w);
+void w_people_act(struct world *w, struct w_agent *agent);
+void w_people_follow(struct world *w, struct w_agent *agent);
+
+/* world_owner.c */
+void w_owner_changed(struct world *w, const struct w_agent *agent, uint32_t thread, uint8_t before);
+void w_owner_check(struct world *w);
+void w_say_check(struct world *w);
+bool w_say_done(const struct w_agent *agent);
 
 /* world_check.c */
 bool w_check_converged(struct world *w, bool tell);

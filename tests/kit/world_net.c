@@ -106,7 +106,8 @@ static void dialled(struct world *w, uint32_t number)
 	uint32_t free_conn = 0;
 	while (free_conn < W_CONNS_MAX && w->hub.conn_of[free_conn] != UINT32_MAX)
 		free_conn++;
-	if (!w->hub.up || free_conn == W_CONNS_MAX || conn->dead) {
+	if (!w->hub.up || free_conn == W_CONNS_MAX || conn->dead ||
+		w->now < agent->split_until) {
 		w_net_close(w, number, 0);
 		return;
 	}

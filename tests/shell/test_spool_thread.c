@@ -158,8 +158,8 @@ static void test_spool_thread_early_and_then_illegal(void **state)
 	assert_int_equal(state_of(rig), KW_REFERRAL_ACCEPTED);
 }
 
-/* The other end refused an event of ours: the state goes back to what it was without it. */
-static void test_spool_thread_goes_back_when_ours_was_refused(void **state)
+/* The other end refused an event of ours: something of theirs won, here too when it arrives, and nothing else is undone. */
+static void test_spool_thread_stands_when_ours_was_refused(void **state)
 {
 	struct rig *rig = *state;
 	ours(rig, OPENS(.n = 1));
@@ -171,20 +171,31 @@ static void test_spool_thread_goes_back_when_ours_was_refused(void **state)
 	assert_int_equal(sent(rig, 2).state, SPOOL_DEAD);
 	assert_int_equal(sent(rig, 2).reason, KW_EILLEGAL);
 	struct spool_thread one = thread(rig, 200);
-	assert_int_equal(one.record.state, KW_REFERRAL_ACKNOWLEDGED);
-	assert_int_equal(one.record.changed_ms, NOW + 1);
+	assert_int_equal(one.record.state, KW_REFERRAL_CANCEL_REQUESTED);
 	assert_int_equal(one.record.next, 3); /* the other end has used the place */
 	struct steps all = steps(rig);
 	assert_int_equal(all.count, 3);
 	assert_true(all.list[2].refused);
 	assert_int_equal(all.list[2].reason, KW_EILLEGAL);
 
-	/* Not the newest: what came after it stands. */
-	ours(rig, MOVES(CANCEL_REQUESTED, .n = 3, .sequence = 3));
 	theirs(rig, MOVES(REJECTED, .n = 52, .sequence = 2));
 	assert_int_equal(state_of(rig), KW_REFERRAL_REJECTED);
-	receipt(rig, 3, KW_EILLEGAL, false);
-	assert_int_equal(state_of(rig), KW_REFERRAL_REJECTED);
+}
+
+/* What stands on a refused one stays: ours CANCEL_REQUESTED and CLOSED crossed theirs ACKNOWLEDGED and REJECTED. There the
+ * first is refused and the second closes; here both of theirs are refused. Both sides end CLOSED. */
+static void test_spool_thread_keeps_what_stands_on_a_refused_one(void **state)
+{
+	struct rig *rig = *state;
+	ours(rig, OPENS(.n = 1));
+	ours(rig, MOVES(CANCEL_REQUESTED, .n = 2, .sequence = 2));
+	ours(rig, MOVES(CLOSED, .n = 3, .sequence = 3));
+	theirs(rig, MOVES(ACKNOWLEDGED, .n = 51, .sequence = 1));
+	theirs(rig, MOVES(REJECTED, .n = 52, .sequence = 2));
+	assert_int_equal(state_of(rig), KW_REFERRAL_CLOSED);
+	receipt(rig, 2, KW_EILLEGAL, false);
+	assert_int_equal(sent(rig, 2).state, SPOOL_DEAD);
+	assert_int_equal(state_of(rig), KW_REFERRAL_CLOSED);
 }
 
 static void test_spool_thread_undeliverable(void **state)
@@ -219,6 +230,144 @@ static void test_spool_thread_undeliverable(void **state)
 	one = thread(rig, 203);
 	assert_true(one.record.failed);
 	assert_false(agt_thread_is_open(&one.record));
+}
+
+/* The hub has taken it: it may have arrived whatever the clock says, so the case keeps its new owner, and the place is used. */
+static void test_spool_thread_unconfirmed_still_counts(void **state)
+{
+	struct rig *rig = *state;
+	theirs(rig, OPENS(.n = 51, .kind = KW_THREAD_TRANSFER, .state = KW_TRANSFER_OFFERED));
+	ours(rig, SAYS(TRANSFER, ACKNOWLEDGED, .n = 1, .sequence = 1));
+	receipt(rig, 1, KW_OK, true);
+	ours(rig, SAYS(TRANSFER, ACCEPTED, .n = 2, .sequence = 2));
+	held(rig);
+	sweep(rig, NOW + (int64_t)25 * HOUR);
+	struct spool_thread one = thread(rig, 200);
+	assert_true(agt_thread_owns(&one.record));
+	assert_int_equal(one.record.next, 3);
+	assert_int_equal(sent(rig, 2).state, SPOOL_DEAD);
+	assert_int_equal(sent(rig, 2).reason, KW_EUNCONFIRMED);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_DEAD), 1);
+	close_spool(rig);
+	open_spool(rig);
+	receipt(rig, 2, KW_OK, false); /* the receipt was late */
+	assert_int_equal(sent(rig, 2).state, SPOOL_DELIVERED);
+	assert_int_equal(sent(rig, 2).reason, KW_OK);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_DEAD), 0);
+	receipt(rig, 2, KW_OK, true);
+	assert_int_equal(sent(rig, 2).state, SPOOL_OPENED);
+	one = thread(rig, 200);
+	assert_int_equal(one.record.state, KW_TRANSFER_ACCEPTED);
+	assert_int_equal(one.record.next, 3);
+	assert_false(steps(rig).list[2].refused);
+}
+
+/* An acceptance whose ack was lost looks as if it had never left: it stands. What is not binding does not. */
+static void test_spool_thread_acceptance_stands_until_the_hub_knows(void **state)
+{
+	struct rig *rig = *state;
+	theirs(rig, OPENS(.n = 51, .kind = KW_THREAD_TRANSFER, .state = KW_TRANSFER_OFFERED));
+	ours(rig, SAYS(TRANSFER, ACKNOWLEDGED, .n = 1, .sequence = 1));
+	receipt(rig, 1, KW_OK, true);
+	ours(rig, SAYS(TRANSFER, ACCEPTED, .n = 2, .sequence = 2));
+	sweep(rig, NOW + (int64_t)25 * HOUR);
+	struct spool_thread one = thread(rig, 200);
+	assert_true(agt_thread_owns(&one.record));
+	assert_int_equal(sent(rig, 2).reason, KW_EUNCONFIRMED);
+	notice(rig, 2, KW_EUNCONFIRMED, 0); /* the hub does not know either */
+	one = thread(rig, 200);
+	assert_true(agt_thread_owns(&one.record));
+	notice(rig, 2, KW_ENOAGENCY, 0); /* the hub never sent it on */
+	one = thread(rig, 200);
+	assert_false(agt_thread_owns(&one.record));
+	assert_int_equal(one.record.next, 2);
+	assert_int_equal(sent(rig, 2).reason, KW_ENOAGENCY);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_DEAD), 1);
+}
+
+/* Taken for lost, and it has arrived: it counts again, in its place. */
+static void test_spool_thread_lost_and_found(void **state)
+{
+	struct rig *rig = *state;
+	ours(rig, OPENS(.n = 1));
+	receipt(rig, 1, KW_OK, true);
+	ours(rig, MOVES(CANCEL_REQUESTED, .n = 2, .sequence = 2));
+	sweep(rig, NOW + (int64_t)25 * HOUR);
+	assert_int_equal(state_of(rig), KW_REFERRAL_DELIVERED);
+	assert_int_equal(thread(rig, 200).record.next, 2);
+	receipt(rig, 2, KW_OK, true);
+	assert_int_equal(state_of(rig), KW_REFERRAL_CANCEL_REQUESTED);
+	assert_int_equal(thread(rig, 200).record.next, 3);
+	assert_int_equal(sent(rig, 2).state, SPOOL_OPENED);
+	struct steps all = steps(rig);
+	assert_false(all.list[all.count - 1].refused);
+
+	/* Unconfirmed, and then refused there: as when the refusal had come in time. */
+	ours(rig, OPENS(.n = 3, .thread = 201));
+	receipt(rig, 3, KW_OK, true);
+	ours(rig, MOVES(CANCEL_REQUESTED, .n = 4, .thread = 201, .sequence = 2));
+	held(rig);
+	sweep(rig, NOW + (int64_t)25 * HOUR);
+	receipt(rig, 4, KW_EILLEGAL, false);
+	assert_int_equal(sent(rig, 4).reason, KW_EILLEGAL);
+	assert_int_equal(thread(rig, 201).record.next, 3);
+	receipt(rig, 4, KW_OK, false); /* an older receipt that comes last */
+	assert_int_equal(sent(rig, 4).state, SPOOL_DEAD);
+	/* A hub that lost its memory had it: that it waits here again proves nothing. */
+	ours(rig, OPENS(.n = 5, .thread = 202));
+	ours(rig, MOVES(CANCEL_REQUESTED, .n = 6, .thread = 202, .sequence = 2));
+	held(rig);
+	struct spool_op *op = spool_op_new(SPOOL_OP_EPOCH);
+	op->u.epoch = 8;
+	run(rig, op);
+	op = spool_op_new(SPOOL_OP_EPOCH);
+	op->u.epoch = 9;
+	run(rig, op);
+	assert_int_equal(sent(rig, 6).state, SPOOL_QUEUED);
+	sweep(rig, NOW + (int64_t)25 * HOUR);
+	assert_int_equal(sent(rig, 6).reason, KW_EUNCONFIRMED);
+	assert_int_equal(thread(rig, 202).record.state, KW_REFERRAL_CANCEL_REQUESTED);
+}
+
+static void test_spool_thread_answer_proves_the_opening(void **state)
+{
+	struct rig *rig = *state;
+	ours(rig, OPENS(.n = 1, .kind = KW_THREAD_TRANSFER, .state = KW_TRANSFER_OFFERED));
+	theirs(rig, SAYS(TRANSFER, ACKNOWLEDGED, .n = 51, .sequence = 1));
+	assert_int_equal(sent(rig, 1).state, SPOOL_DELIVERED);
+	theirs(rig, SAYS(TRANSFER, ACCEPTED, .n = 52, .sequence = 2));
+	sweep(rig, NOW + (int64_t)25 * HOUR);
+	struct spool_thread one = thread(rig, 200);
+	assert_false(one.record.failed);
+	assert_int_equal(one.record.state, KW_TRANSFER_ACCEPTED);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_DEAD), 0);
+	receipt(rig, 1, KW_OK, true);
+	assert_int_equal(sent(rig, 1).state, SPOOL_OPENED);
+
+	/* The answer comes after the opening was given up, and before that only a refused word did. */
+	ours(rig, OPENS(.n = 2, .thread = 201, .kind = KW_THREAD_TRANSFER, .state = KW_TRANSFER_OFFERED,
+		.case_ref = "K-2"));
+	sweep(rig, NOW + (int64_t)25 * HOUR);
+	assert_true(thread(rig, 201).record.failed);
+	theirs(rig, SAYS(TRANSFER, ACKNOWLEDGED, .n = 53, .thread = 201, .sequence = 1));
+	assert_false(thread(rig, 201).record.failed);
+	assert_int_equal(sent(rig, 2).state, SPOOL_DELIVERED);
+	ours(rig, OPENS(.n = 3, .thread = 202, .kind = KW_THREAD_TRANSFER, .state = KW_TRANSFER_OFFERED,
+		.case_ref = "K-3"));
+	theirs(rig, SAYS(TRANSFER, COMPLETE, .n = 54, .thread = 202, .sequence = 1));
+	sweep(rig, NOW + (int64_t)25 * HOUR);
+	assert_false(thread(rig, 202).record.failed);
+	ours(rig, OPENS(.n = 4, .thread = 203, .kind = KW_THREAD_TRANSFER, .state = KW_TRANSFER_OFFERED,
+		.case_ref = "K-4"));
+	sweep(rig, NOW + (int64_t)25 * HOUR);
+	receipt(rig, 4, KW_OK, true);
+	assert_false(thread(rig, 203).record.failed);
+	/* The hub does not know whether a referral arrived: its word for that, from which either can go on. */
+	ours(rig, OPENS(.n = 5, .thread = 204));
+	notice(rig, 5, KW_EUNCONFIRMED, 0);
+	assert_int_equal(thread(rig, 204).record.state, KW_REFERRAL_UNDELIVERABLE);
+	receipt(rig, 5, KW_OK, true);
+	assert_int_equal(thread(rig, 204).record.state, KW_REFERRAL_DELIVERED);
 }
 
 static void test_spool_thread_gap_is_given_up_in_the_end(void **state)
@@ -456,8 +605,13 @@ int main(void)
 		SPOOL_CASE(test_spool_thread_event_before_its_opening),
 		SPOOL_CASE(test_spool_thread_illegal_is_told_and_not_shown),
 		SPOOL_CASE(test_spool_thread_early_and_then_illegal),
-		SPOOL_CASE(test_spool_thread_goes_back_when_ours_was_refused),
+		SPOOL_CASE(test_spool_thread_stands_when_ours_was_refused),
+		SPOOL_CASE(test_spool_thread_keeps_what_stands_on_a_refused_one),
 		SPOOL_CASE(test_spool_thread_undeliverable),
+		SPOOL_CASE(test_spool_thread_unconfirmed_still_counts),
+		SPOOL_CASE(test_spool_thread_acceptance_stands_until_the_hub_knows),
+		SPOOL_CASE(test_spool_thread_lost_and_found),
+		SPOOL_CASE(test_spool_thread_answer_proves_the_opening),
 		SPOOL_CASE(test_spool_thread_gap_is_given_up_in_the_end),
 		SPOOL_CASE(test_spool_thread_strangers_stay_apart),
 		SPOOL_CASE(test_spool_tracks_go_with_the_row),

@@ -81,11 +81,11 @@ static void test_every_promise_comes_true(void **state)
 	}
 	printf("%llu seeds from %llu, trace %016llx\n", (unsigned long long)count, (unsigned long long)from,
 		(unsigned long long)trace);
-	for (int i = 0; i < WORLD_MARK_COUNT; i++)
+	for (int i = 0; i < WORLD_MARK_THREADS_FIRST; i++)
 		printf("  %-45s %llu\n", WORLD_MARK_NAMES[i], (unsigned long long)result.marks[i]);
 	if (count < SEEDS_FOR_MARKS)
 		return;
-	for (int i = 0; i < WORLD_MARK_COUNT; i++)
+	for (int i = 0; i < WORLD_MARK_THREADS_FIRST; i++)
 		if (result.marks[i] == 0)
 			fail_msg("never happened: %s", WORLD_MARK_NAMES[i]);
 }

@@ -31,7 +31,7 @@ static void step(struct fix *f, struct brk_event *event)
 	event->wall_ms = HOUR * 3600000ull + f->later_ms;
 	brk_step(f->brk, event, f->plan);
 	for (uint32_t i = 0; i < f->plan->count; i++)
-		if (f->plan->effects[i].type >= BRK_FX_APPEND && f->plan->effects[i].type <= BRK_FX_REMOVE)
+		if (f->plan->effects[i].type >= BRK_FX_APPEND && f->plan->effects[i].type <= BRK_FX_RECALL)
 			f->ticket = f->plan->effects[i].ticket;
 }
 
@@ -426,23 +426,103 @@ static void test_full_queue_in_bytes(void **state)
 	refused(f, KW_EFULL, 1234);
 }
 
-static void test_expired_row_goes_with_a_notice_to_its_owner(void **state)
+static void conn_down(struct fix *f, uint32_t conn)
 {
-	struct fix *f = *state;
-	recovered(f, 1, 1, 2);
+	struct brk_event down = {.type = BRK_EV_CONN_DOWN, .u.conn = conn};
+	step(f, &down);
+}
+
+static void expire_row(struct fix *f, uint64_t sequence, uint32_t expiry_hour)
+{
 	struct brk_event event = {.type = BRK_EV_EXPIRED};
 	event.u.expired.slot = 1;
 	event.u.expired.msg_class = KW_NORMAL;
-	event.u.expired.entry = (struct brk_entry){.sequence = 1, .expiry_hour = HOUR, .owner_slot = 0};
+	event.u.expired.entry = (struct brk_entry){.sequence = sequence, .expiry_hour = expiry_hour, .owner_slot = 0};
 	step(f, &event);
+}
+
+static void test_expired_row_goes_with_a_notice_to_its_owner(void **state)
+{
+	struct fix *f = *state;
+	hello(f, 0, 0);
+	message(f, 0, KW_NORMAL, 1, 1);
+	message(f, 0, KW_NORMAL, 2, 1);
+	committed(f);
+	expire_row(f, 1, HOUR);
 	assert_int_equal(want(f, BRK_FX_REMOVE)->sequence, 1);
-	assert_int_equal(want(f, BRK_FX_NOTICE)->u.notice.reason, KW_EEXPIRED);
+	assert_int_equal(want(f, BRK_FX_NOTICE)->u.notice.reason, KW_EEXPIRED); /* never sent: it is certain */
 	assert_int_equal(want(f, BRK_FX_NOTICE)->ticket, want(f, BRK_FX_REMOVE)->ticket);
 	committed(f);
-	event.u.expired.entry.sequence = 2;
-	event.u.expired.entry.expiry_hour = HOUR + 1;
-	step(f, &event);
+	expire_row(f, 2, HOUR + 1);
 	assert_null(find(f, BRK_FX_REMOVE));
+}
+
+static void test_expired_row_that_was_under_way_may_have_arrived(void **state)
+{
+	struct fix *f = *state;
+	recovered(f, 1, 1, 3);
+	expire_row(f, 1, HOUR); /* before the crash it may have been sent */
+	assert_int_equal(want(f, BRK_FX_NOTICE)->u.notice.reason, KW_EUNCONFIRMED);
+	committed(f);
+	hello(f, 1, 1); /* the recipient has none of these */
+	conn_down(f, 1);
+	expire_row(f, 2, HOUR);
+	assert_int_equal(want(f, BRK_FX_NOTICE)->u.notice.reason, KW_EEXPIRED);
+	committed(f);
+	hello(f, 0, 0);
+	hello(f, 1, 1);
+	struct brk_entry entry = {.sequence = 3, .size = SIZE, .expiry_hour = HOUR + 1};
+	rows(f, 1, KW_NORMAL, &entry, 1);
+	want(f, BRK_FX_SEND);
+	conn_down(f, 1);
+	expire_row(f, 3, HOUR); /* its ack is lost */
+	assert_int_equal(want(f, BRK_FX_NOTICE)->u.notice.reason, KW_EUNCONFIRMED);
+}
+
+static void recall(struct fix *f, uint32_t conn, uint64_t sequence)
+{
+	struct brk_event event = {.type = BRK_EV_RECALLED};
+	event.u.expired.conn = conn;
+	event.u.expired.slot = 1;
+	event.u.expired.msg_class = KW_NORMAL;
+	event.u.expired.entry = (struct brk_entry){.sequence = sequence, .size = SIZE, .expiry_hour = HOUR + 1, .owner_slot = 0};
+	step(f, &event);
+}
+
+static void test_a_waiting_row_goes_when_its_owner_takes_it_back(void **state)
+{
+	struct fix *f = *state;
+	recovered(f, 1, 1, 2);
+	hello(f, 0, 0);
+	hello(f, 2, 2);
+	recall(f, 2, 1); /* not its owner */
+	assert_null(find(f, BRK_FX_RECALL));
+	recall(f, 5, 1); /* nobody said hello there */
+	assert_null(find(f, BRK_FX_RECALL));
+	recall(f, 0, 1);
+	assert_int_equal(want(f, BRK_FX_RECALL)->sequence, 1);
+	assert_null(find(f, BRK_FX_NOTICE)); /* it knows */
+	assert_true(noted(f, BRK_NOTE_RECALLED));
+	recall(f, 0, 1); /* not durable yet, and read again */
+	assert_null(find(f, BRK_FX_RECALL));
+	committed(f);
+	recall(f, 0, 3); /* never was */
+	assert_null(find(f, BRK_FX_RECALL));
+}
+
+static void test_a_row_under_way_is_not_taken_back(void **state)
+{
+	struct fix *f = *state;
+	recovered(f, 1, 1, 1);
+	hello(f, 0, 0);
+	hello(f, 1, 1);
+	struct brk_entry entry = {.sequence = 1, .box = 9, .size = SIZE, .expiry_hour = HOUR + 1, .owner_slot = 0};
+	recall(f, 0, 1); /* it is being read */
+	assert_null(find(f, BRK_FX_RECALL));
+	rows(f, 1, KW_NORMAL, &entry, 1);
+	want(f, BRK_FX_SEND);
+	recall(f, 0, 1);
+	assert_null(find(f, BRK_FX_RECALL));
 }
 
 static void test_expired_row_is_not_sent(void **state)
@@ -714,6 +794,9 @@ int main(void)
 		T(test_notices_have_a_quota),
 		T(test_full_queue_in_bytes),
 		T(test_expired_row_goes_with_a_notice_to_its_owner),
+		T(test_expired_row_that_was_under_way_may_have_arrived),
+		T(test_a_waiting_row_goes_when_its_owner_takes_it_back),
+		T(test_a_row_under_way_is_not_taken_back),
 		T(test_expired_row_is_not_sent),
 		T(test_expiry_without_a_place_is_looked_at_again),
 		T(test_expired_row_is_judged_once),

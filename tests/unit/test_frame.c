@@ -85,6 +85,11 @@ static struct kw_frame_error sample_error(void)
 		.field = "hello.version_min"};
 }
 
+static struct kw_frame_recall sample_recall(void)
+{
+	return (struct kw_frame_recall){.agency = {"agency-b"}, .envelope_id = {{9, 8, 7}}};
+}
+
 static struct kw_frame_unopened sample_unopened(void)
 {
 	return (struct kw_frame_unopened){.msg_class = KW_BULK, .sequence = 5, .envelope_id = {{9, 8, 7}}};
@@ -150,6 +155,7 @@ KIND(ack, struct kw_frame_ack)
 KIND(notice, struct kw_frame_notice)
 KIND(error, struct kw_frame_error)
 KIND(unopened, struct kw_frame_unopened)
+KIND(recall, struct kw_frame_recall)
 KIND(reminder, struct kw_frame_reminder)
 KIND(blob_offer, struct kw_frame_blob_offer)
 KIND(blob_want, struct kw_frame_blob_want)
@@ -240,6 +246,7 @@ static const struct kind KINDS[] = {
 	{"ack", HEAD, make_ack, turn_ack},
 	{"error", HEAD, make_error, turn_error},
 	{"unopened", HEAD, make_unopened, turn_unopened},
+	{"recall", HEAD, make_recall, turn_recall},
 	{"ping", HEAD, make_ping, turn_ping},
 	{"goaway", HEAD, make_goaway, turn_goaway},
 	{"blob_offer", HEAD, make_blob_offer, turn_blob_offer},
@@ -800,7 +807,7 @@ static void test_ours_are_the_bytes_that_protobuf_c_writes(void **state)
 		&kinward__v1__welcome__descriptor, &kinward__v1__message__descriptor, &kinward__v1__message__descriptor,
 		&kinward__v1__message__descriptor, &kinward__v1__message__descriptor, &kinward__v1__notice__descriptor,
 		&kinward__v1__reminder__descriptor, &kinward__v1__ack__descriptor, &kinward__v1__error__descriptor,
-		&kinward__v1__unopened__descriptor, &kinward__v1__ping__descriptor, &kinward__v1__goaway__descriptor,
+		&kinward__v1__unopened__descriptor, &kinward__v1__recall__descriptor, &kinward__v1__ping__descriptor, &kinward__v1__goaway__descriptor,
 		&kinward__v1__blob_offer__descriptor, &kinward__v1__blob_want__descriptor, &kinward__v1__blob_chunk__descriptor,
 		&kinward__v1__blob_done__descriptor};
 	for (unsigned k = 0; k < KIND_COUNT; k++) {

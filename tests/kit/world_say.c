@@ -1,0 +1,350 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/kit/world_inner.h"
+
+/* Threads on an agent's disk, with the semantics of agent/shell/spool_thread.c and spool_early.c: each event is judged by
+ * the core in the transaction of its message; early ones wait, refused ones go back to their author, who makes the record
+ * again without them. Nothing here is called but by a transaction that ends well. */
+
+struct kw_id w_thread_id(uint32_t thread)
+{
+	return w_id(thread | 0x10000000u);
+}
+
+uint32_t w_thread_of(const struct kw_id *id)
+{
+	return w_msg_of(id) & ~0x10000000u;
+}
+
+uint32_t w_say_party(const struct world *w, const struct w_agent *agent, uint32_t thread)
+{
+	return w->thread.at[thread].end[KW_PARTY_OPENER] == agent->number ? KW_PARTY_OPENER : KW_PARTY_OTHER;
+}
+
+struct w_record *w_record(struct world *w, const struct w_agent *agent, uint32_t thread)
+{
+	uint32_t at = w->thread.at[thread].record[w_say_party(w, agent, thread)];
+	return at == UINT32_MAX ? NULL : &agent->records.at[at];
+}
+
+void w_say_free(struct w_agent *agent)
+{
+	for (uint32_t i = 0; i < agent->records.count; i++) {
+		free(agent->records.at[i].log.at);
+		free(agent->records.at[i].early.at);
+	}
+	free(agent->records.at);
+	free(agent->follows.at);
+	free(agent->offers.at);
+	free(agent->erasures.at);
+	free(agent->acks.at);
+	free(agent->erased_cases.at);
+}
+
+/* What the agent knows of a case, from all of its threads but one. */
+struct agt_case w_say_case(struct world *w, const struct w_agent *agent, uint32_t about, uint32_t but)
+{
+	struct agt_case out = {.ours_first = w->cases.at[about].first == agent->number};
+	for (uint32_t i = 0; i < agent->records.count; i++) {
+		const struct w_record *record = &agent->records.at[i];
+		if (record->thread == but || w->thread.at[record->thread].about != about)
+			continue;
+		if (w->mutant == WORLD_WITHDRAW_ALONE && record->thing.state == KW_TRANSFER_WITHDRAW_REQUESTED)
+			continue;
+		agt_case_add(&out, &record->thing);
+	}
+	return out;
+}
+
+struct pass {
+	const struct w_say *say;
+	struct agt_thread before;
+	struct agt_thread_event event;
+	struct agt_thread_result result;
+};
+
+static void judge(struct world *w, struct w_agent *agent, const struct w_say *say, enum agt_thread_author author,
+	struct pass *pass)
+{
+	struct w_record *record = w_record(w, agent, say->thread);
+	pass->say = say;
+	pass->before = record != NULL ? record->thing : (struct agt_thread){.kind = KW_THREAD_NONE};
+	pass->event = (struct agt_thread_event){.author = author,
+		.kind = w->thread.at[say->thread].kind,
+		.opening = say->opening,
+		.state = say->state,
+		.risk = say->risk,
+		.sequence = author > AGT_THREAD_THEIRS ? 0 : say->place,
+		.now_ms = (int64_t)w_wall(w)};
+	agt_thread_step(&pass->before, &pass->event, &pass->result);
+	if (w->mutant == WORLD_EARLY_AT_ONCE && pass->result.verdict == AGT_THREAD_EARLY &&
+		pass->before.kind != KW_THREAD_NONE) {
+		struct agt_thread before = pass->before;
+		before.expected = say->place;
+		agt_thread_step(&before, &pass->event, &pass->result);
+	}
+}
+
+static void keep(struct world *w, struct w_agent *agent, struct pass *pass, uint32_t number)
+{
+	struct w_record *record = w_record(w, agent, pass->say->thread);
+	if (record == NULL) {
+		w->thread.at[pass->say->thread].record[w_say_party(w, agent, pass->say->thread)] = agent->records.count;
+		record = W_PUSH(agent->records);
+		record->thread = pass->say->thread;
+	}
+	record->thing = pass->result.next;
+	if (pass->result.verdict == AGT_THREAD_APPLY || pass->result.verdict == AGT_THREAD_REPEAT)
+		*W_PUSH(record->log) = (struct w_step){.event = pass->event, .msg = number};
+	w_log(w, "agent %u: thread %u, %s: %u -> %u by %d's %u, place %u", agent->number, record->thread,
+		kw_thread_kind_name(record->thing.kind), pass->before.state, record->thing.state, (int)pass->event.author,
+		pass->event.state, (unsigned)pass->event.sequence);
+	bool theirs = pass->event.author == AGT_THREAD_THEIRS;
+	if (theirs && record->thing.kind == KW_THREAD_REFERRAL && pass->before.state == KW_REFERRAL_CANCEL_REQUESTED &&
+		record->thing.state != KW_REFERRAL_CANCEL_REQUESTED && record->thing.state != KW_REFERRAL_CANCELLED)
+		w_mark(w, WORLD_MARK_CANCEL_CROSSED);
+	w_owner_changed(w, agent, record->thread, pass->before.state);
+}
+
+static void follow(struct world *w, struct w_agent *agent, const struct pass *pass)
+{
+	if (pass->result.follow != AGT_FOLLOW_WITHDRAWN)
+		return;
+	struct w_follow *one = W_PUSH(agent->follows);
+	one->id = ++agent->follow_last;
+	one->thread = pass->say->thread;
+	one->state = KW_TRANSFER_WITHDRAWN;
+	w_log(w, "agent %u: has to say %u in thread %u", agent->number, one->state, one->thread);
+}
+
+/* It is said, or not wanted any more; one whose place was given away is said again. The others keep their order: an offer
+ * is made before it is closed. */
+static void follow_gone(struct w_agent *agent, uint32_t id, bool again)
+{
+	for (uint32_t i = 0; i < agent->follows.count; i++) {
+		if (agent->follows.at[i].id != id)
+			continue;
+		agent->follows.at[i].busy = false;
+		for (uint32_t j = i; !again && j + 1 < agent->follows.count; j++)
+			agent->follows.at[j] = agent->follows.at[j + 1];
+		agent->follows.count -= !again;
+		return;
+	}
+}
+
+bool w_say_append(struct world *w, struct w_agent *agent, uint32_t number)
+{
+	const struct w_say say = w->msgs.at[number].say;
+	struct pass pass;
+	if (say.type != W_SAY_EVENT) {
+		w_erase_append(agent, &say);
+		return true;
+	}
+	judge(w, agent, &say, AGT_THREAD_OURS, &pass);
+	if (say.follow != 0)
+		follow_gone(agent, say.follow,
+			pass.result.verdict == AGT_THREAD_ILLEGAL && pass.result.fault == AGT_FAULT_PLACE);
+	if (pass.result.verdict == AGT_THREAD_ILLEGAL) {
+		w_mark(w, WORLD_MARK_ILLEGAL_OURS);
+		return false;
+	}
+	if (w_erase_bars(w, agent, &say) || !w_offer_may(w, agent, &say))
+		return false;
+	if (pass.event.kind == KW_THREAD_TRANSFER && say.state == KW_TRANSFER_OFFERED) {
+		struct agt_case about = w_say_case(w, agent, w->thread.at[say.thread].about, say.thread);
+		if (!agt_case_may_offer(&about)) {
+			w_mark(w, WORLD_MARK_OFFER_BARRED);
+			return false;
+		}
+	}
+	keep(w, agent, &pass, number);
+	follow(w, agent, &pass);
+	w_offer_said(w, agent, &say);
+	w_erase_said(w, agent, number);
+	return true;
+}
+
+static void put_due(struct w_agent *agent, uint32_t number, bool failed, bool opened)
+{
+	*W_PUSH(agent->dues) = (struct w_due){.msg = number, .failed = failed, .opened = opened};
+}
+
+/* False: it was early. */
+static bool take(struct world *w, struct w_agent *agent, uint32_t number, bool waited)
+{
+	const struct w_say say = w->msgs.at[number].say;
+	struct pass pass;
+	judge(w, agent, &say, AGT_THREAD_THEIRS, &pass);
+	struct w_record *record = w_record(w, agent, say.thread);
+	if (pass.result.verdict == AGT_THREAD_EARLY) {
+		if (waited)
+			w_fail(w, "agent %u takes message %u before its turn", agent->number, number);
+		w_mark(w, WORLD_MARK_EARLY);
+		return false;
+	}
+	if (pass.result.verdict == AGT_THREAD_APPLY ||
+		(record != NULL && pass.result.next.expected != pass.before.expected))
+		keep(w, agent, &pass, number);
+	follow(w, agent, &pass);
+	if (pass.result.verdict == AGT_THREAD_APPLY)
+		w_offer_heard(w, agent, &say);
+	w_erase_heard(w, agent, number);
+	bool refused = pass.result.verdict == AGT_THREAD_ILLEGAL ||
+		(pass.result.verdict == AGT_THREAD_REPEAT && pass.result.fault == AGT_FAULT_PLACE);
+	if (refused) {
+		w_mark(w, WORLD_MARK_ILLEGAL_THEIRS);
+		w_log(w, "agent %u: refuses message %u, place %u of thread %u: %u in %u, fault %d", agent->number, number,
+			say.place, say.thread, say.state, pass.before.state, (int)pass.result.fault);
+	}
+	put_due(agent, number, refused, !refused);
+	return true;
+}
+
+/* What waits for its opening has no record to wait in: it stands by the world's thread. */
+static struct w_record *waiting_room(struct world *w, struct w_agent *agent, uint32_t thread)
+{
+	struct w_record *record = w_record(w, agent, thread);
+	if (record != NULL)
+		return record;
+	w->thread.at[thread].record[w_say_party(w, agent, thread)] = agent->records.count;
+	record = W_PUSH(agent->records);
+	record->thread = thread;
+	return record;
+}
+
+void w_say_receive(struct world *w, struct w_agent *agent, uint32_t number)
+{
+	const struct w_say *say = &w->msgs.at[number].say;
+	uint32_t thread = say->thread;
+	if (w_erase_receive(w, agent, number) || say->type != W_SAY_EVENT) {
+		put_due(agent, number, false, true);
+		return;
+	}
+	if (!take(w, agent, number, false)) {
+		*W_PUSH(waiting_room(w, agent, thread)->early) = number;
+		w_erase_heard(w, agent, number);
+		put_due(agent, number, false, false);
+		return;
+	}
+	for (bool found = true; found && !w->failed;) {
+		struct w_record *record = w_record(w, agent, thread);
+		found = false;
+		for (uint32_t i = 0; record != NULL && i < record->early.count; i++) {
+			uint32_t early = record->early.at[i];
+			uint64_t expected = record->thing.kind == KW_THREAD_NONE ? 1 : record->thing.expected;
+			if (w->msgs.at[early].say.place > expected)
+				continue;
+			record->early.at[i] = record->early.at[--record->early.count];
+			(void)take(w, agent, early, true);
+			found = true;
+			break;
+		}
+	}
+}
+
+/* A word that has no place: one that does not apply changes nothing, and nobody is told. */
+static bool placeless(struct world *w, struct w_agent *agent, const struct w_say *say, enum agt_thread_author author,
+	uint32_t number)
+{
+	struct pass pass;
+	const struct w_record *record = w_record(w, agent, say->thread);
+	if (record == NULL || record->thing.kind == KW_THREAD_NONE)
+		return false;
+	judge(w, agent, say, author, &pass);
+	if (pass.result.verdict != AGT_THREAD_APPLY)
+		return false;
+	keep(w, agent, &pass, number);
+	return true;
+}
+
+static bool is_opening(const struct w_record *record, uint32_t number)
+{
+	return record->log.count > 0 && record->log.at[0].event.author == AGT_THREAD_OURS &&
+		record->log.at[0].msg == number;
+}
+
+void w_say_delivered(struct world *w, struct w_agent *agent, uint32_t number)
+{
+	struct w_say say = w->msgs.at[number].say;
+	if (say.type != W_SAY_EVENT || w->thread.at[say.thread].kind != KW_THREAD_REFERRAL)
+		return;
+	const struct w_record *record = w_record(w, agent, say.thread);
+	if (record == NULL || !is_opening(record, number))
+		return;
+	say.state = KW_REFERRAL_DELIVERED;
+	say.opening = false;
+	(void)placeless(w, agent, &say, AGT_THREAD_RECEIPT, number);
+}
+
+void w_say_hub(struct world *w, struct w_agent *agent, const struct kw_frame_reminder *reminder)
+{
+	uint32_t thread = w_thread_of(&reminder->thread_id);
+	const struct w_thread *about = &w->thread.at[thread];
+	struct w_say say = {.type = W_SAY_EVENT, .thread = thread, .state = reminder->state};
+	if (about->end[0] != agent->number && about->end[1] != agent->number)
+		return; /* a coordinator */
+	if (placeless(w, agent, &say, AGT_THREAD_HUB, UINT32_MAX))
+		w_mark(w, WORLD_MARK_HUB_WORD);
+}
+
+static void void_opening(struct world *w, struct w_agent *agent, struct w_record *record)
+{
+	struct w_say say = {.type = W_SAY_EVENT, .thread = record->thread, .state = KW_REFERRAL_UNDELIVERABLE};
+	if (record->thing.kind == KW_THREAD_REFERRAL)
+		(void)placeless(w, agent, &say, AGT_THREAD_HUB, UINT32_MAX);
+	record->thing.failed = true;
+}
+
+void w_say_void(struct world *w, struct w_agent *agent, uint32_t number, bool taken)
+{
+	const struct w_say *say = &w->msgs.at[number].say;
+	if (say->type != W_SAY_EVENT)
+		return;
+	struct w_record *record = w_record(w, agent, say->thread);
+	if (record == NULL)
+		return;
+	uint8_t before = record->thing.state;
+	bool found = false;
+	if (!taken)
+		w->thread.at[say->thread].lost = true;
+	w_log(w, "agent %u: message %u, %u in thread %u, does not count%s", agent->number, number, say->state, say->thread,
+		taken ? ": refused" : ": lost");
+	/* An opening that was answered has arrived, though its receipt was late or got lost. */
+	if (is_opening(record, number) && record->thing.expected > 1)
+		return;
+	if (!taken)
+		w_offer_failed(w, agent, say);
+	record = w_record(w, agent, say->thread);
+	if (is_opening(record, number)) {
+		void_opening(w, agent, record);
+		return;
+	}
+	/* The tables are made such that both ends agree whatever crosses: the same one loses everywhere, and what it did here
+	 * is undone by what won, when that arrives. To undo it by hand as well would undo what stands on it. */
+	if (taken)
+		return;
+	w_mark(w, WORLD_MARK_REPLAYED);
+	for (uint32_t i = 0; i < record->log.count; i++) {
+		struct w_step *step = &record->log.at[i];
+		if (i > 0 && step->event.author == AGT_THREAD_OURS && step->msg == number) {
+			step->refused = true;
+			found = true;
+		}
+		if (step->refused)
+			continue;
+		if (i == 0)
+			agt_thread_rewind(&record->thing, &step->event);
+		else
+			agt_thread_again(&record->thing, &step->event);
+	}
+	if (!found) {
+		w_fail(w, "message %u is not in the log of its thread", number);
+		return;
+	}
+	if (!taken && say->place + 1 == record->thing.next) {
+		record->thing.next = say->place;
+		w_mark(w, WORLD_MARK_PLACE_AGAIN);
+	}
+	w_owner_changed(w, agent, say->thread, before);
+}

@@ -1,0 +1,116 @@
+/* Positive controls: a world with threads and a known fault in it must be found out, or the simulation is no evidence.
+ *
+ *   KW_SIM_MUTANT=name   runs this one alone */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/kit/world.h"
+
+/* A mutant that so many seeds do not find is a hole in the simulation. */
+#define SEEDS_MAX 2000u
+
+static bool is_caught(enum world_mutant mutant, uint64_t seed)
+{
+	fflush(NULL);
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		/* An assertion of a core is a find as well; its text is not wanted here. */
+		struct world_result result;
+		struct world_options options = {.seed = seed, .mutant = mutant, .threads = true};
+		memset(&result, 0, sizeof(result));
+		if (freopen("/dev/null", "w", stderr) == NULL)
+			_exit(2);
+		world_run(&options, &result);
+		if (!result.ok)
+			printf("%s: seed %llu: %s\n", WORLD_MUTANT_NAMES[mutant], (unsigned long long)seed, result.why);
+		fflush(stdout);
+		_exit(result.ok ? 0 : 1);
+	}
+	int status;
+	assert_true(waitpid(child, &status, 0) == child);
+	return !WIFEXITED(status) || WEXITSTATUS(status) == 1;
+}
+
+static void must_be_caught(enum world_mutant mutant)
+{
+	const char *only = getenv("KW_SIM_MUTANT");
+	if (only != NULL && strcmp(only, WORLD_MUTANT_NAMES[mutant]) != 0)
+		skip();
+	for (uint64_t seed = 1; seed <= SEEDS_MAX; seed++)
+		if (is_caught(mutant, seed))
+			return;
+	fail_msg("%s lives through %u seeds", WORLD_MUTANT_NAMES[mutant], SEEDS_MAX);
+}
+
+static void test_an_owner_that_withdraws_alone_is_caught(void **state)
+{
+	(void)state;
+	must_be_caught(WORLD_WITHDRAW_ALONE);
+}
+
+static void test_an_early_event_out_of_order_is_caught(void **state)
+{
+	(void)state;
+	must_be_caught(WORLD_EARLY_AT_ONCE);
+}
+
+static void test_a_lost_follow_up_is_caught(void **state)
+{
+	(void)state;
+	must_be_caught(WORLD_FOLLOW_VOLATILE);
+}
+
+static void test_a_transfer_that_expires_is_caught(void **state)
+{
+	(void)state;
+	must_be_caught(WORLD_TRANSFER_EXPIRES);
+}
+
+static void test_a_claim_in_memory_is_caught(void **state)
+{
+	(void)state;
+	must_be_caught(WORLD_CLAIM_IN_MEMORY);
+}
+
+static void test_an_erasure_that_a_crash_undoes_is_caught(void **state)
+{
+	(void)state;
+	must_be_caught(WORLD_ERASE_VOLATILE);
+}
+
+static void test_an_erasure_that_is_forgotten_is_caught(void **state)
+{
+	(void)state;
+	must_be_caught(WORLD_NO_TOMB);
+}
+
+static void test_a_reminder_apart_from_its_clock_is_caught(void **state)
+{
+	(void)state;
+	must_be_caught(WORLD_REMINDER_APART);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_an_owner_that_withdraws_alone_is_caught),
+		cmocka_unit_test(test_an_early_event_out_of_order_is_caught),
+		cmocka_unit_test(test_a_lost_follow_up_is_caught),
+		cmocka_unit_test(test_a_transfer_that_expires_is_caught),
+		cmocka_unit_test(test_a_claim_in_memory_is_caught),
+		cmocka_unit_test(test_an_erasure_that_a_crash_undoes_is_caught),
+		cmocka_unit_test(test_an_erasure_that_is_forgotten_is_caught),
+		cmocka_unit_test(test_a_reminder_apart_from_its_clock_is_caught),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
