@@ -44,7 +44,7 @@ void cli_help(FILE *out)
 	(void)fputs("kinward: send and receive sealed child-protection referrals through this machine's kinward-agent\n\n"
 		    "Usage: kinward COMMAND [ARGUMENTS] [OPTIONS]      kinward COMMAND --help explains one command\n\n", out);
 	for (const struct cli_command *command = CLI_COMMANDS; command->name; command++)
-		(void)fprintf(out, "  %-14s %s\n", command->name, command->summary);
+		(void)fprintf(out, "  %-20s %s\n", command->name, command->summary);
 	for (const struct cli_group *group = CLI_GROUPS; group->name; group++)
 		(void)fprintf(out, "\nkinward help %s: %s\n", group->name, group->summary);
 	(void)fputs("\nA first round trip:\n"

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/cli/commands.h"
+#include "agent/cli/services.h"
 #include "agent/cli/print_consent.h"
 #include "agent/shell/codes.h"
 
@@ -83,6 +84,8 @@ static void print_row(FILE *out, const Kinward__V1__CaseRow *row)
 		(void)fputs("  ", out);
 		cli_print_text(out, row->case_ref);
 	}
+	if (row->unclaimed)
+		(void)fputs("  UNCLAIMED: to coordinate", out);
 	(void)fputs(row->waits_for_us ? "  our move\n" : row->open ? "\n" : "  over\n", out);
 }
 
@@ -213,6 +216,8 @@ static int ask_list(struct cli_call *call, Kinward__V1__LocalRequest *request, c
 	if (code == CLI_OK && call->json) {
 		code = cli_print_message_json(call, &reply->cases->base);
 	} else if (code == CLI_OK) {
+		for (size_t i = 0; i < reply->cases->n_unclaimed; i++)
+			cli_print_offer(call->out, reply->cases->unclaimed[i]);
 		for (size_t i = 0; i < reply->cases->n_cases; i++)
 			print_row(call->out, reply->cases->cases[i]);
 		for (size_t i = 0; i < reply->cases->n_consents; i++)
@@ -221,7 +226,7 @@ static int ask_list(struct cli_call *call, Kinward__V1__LocalRequest *request, c
 			(void)fputs("There are more: add --after ", call->err);
 			cli_print_hex(call->err, &reply->cases->next_after);
 			(void)fputc('\n', call->err);
-		} else if (reply->cases->n_cases == 0 && reply->cases->n_consents == 0) {
+		} else if (reply->cases->n_cases + reply->cases->n_consents + reply->cases->n_unclaimed == 0) {
 			(void)fputs(nothing, call->err);
 		}
 	}

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "agent/cli/commands.h"
+#include "agent/cli/services.h"
 #include "agent/shell/codes.h"
 #include "agent/shell/import_row.h"
 #include "proto/wire/message.h"
@@ -45,16 +46,16 @@ const struct cli_option CLI_SEND_OPTIONS[] = {
 	{NULL, NULL, NULL},
 };
 
-/* Options that are columns. */
+/* Options that are columns; kinward refer has them by the same names. */
 static const struct {
-	int option;
+	const char *option;
 	const char *column;
 } COLUMNS[] = {
-	{SERVICE, "service_type"}, {RISK, "risk_level"}, {REASON, "reason"}, {CASE_REF, "case_ref"}, {NAME, "name"},
-	{CODE, "child_code"}, {AGE, "age"}, {SEX, "sex"}, {REFERRER, "referrer_name"}, {PHONE, "referrer_phone"},
-	{CONSENT_FROM, "consent_source"}, {OVERRIDE_REASON, "consent_override_reason"},
-	{OVERRIDE_APPROVER, "consent_override_approver"}, {LOCATION, "location_current"},
-	{SAFE_CONTACT, "safe_contact_instructions"},
+	{"service", "service_type"}, {"risk", "risk_level"}, {"reason", "reason"}, {"case-ref", "case_ref"}, {"name", "name"},
+	{"code", "child_code"}, {"age", "age"}, {"sex", "sex"}, {"referrer", "referrer_name"}, {"referrer-phone", "referrer_phone"},
+	{"consent-from", "consent_source"}, {"override-reason", "consent_override_reason"},
+	{"override-approver", "consent_override_approver"}, {"location", "location_current"},
+	{"safe-contact", "safe_contact_instructions"},
 };
 
 /* The validator's limit for a referral. */
@@ -82,12 +83,20 @@ static int fail_field(struct cli_call *call, const char *field, const char *rule
 		.exit = CLI_REFUSED});
 }
 
+const char *cli_option_named(const struct cli_call *call, const char *name)
+{
+	for (size_t i = 0; call->command->options[i].name; i++)
+		if (strcmp(call->command->options[i].name, name) == 0)
+			return call->option[i];
+	return NULL;
+}
+
 /* The option that stands for a column, with its dashes; the column itself if none does. */
 static const char *option_of(const char *column, char out[64])
 {
 	for (size_t i = 0; i < COLUMN_COUNT; i++) {
 		if (strcmp(COLUMNS[i].column, column) == 0) {
-			(void)snprintf(out, 64, "--%s", CLI_SEND_OPTIONS[COLUMNS[i].option].name); /* fits */
+			(void)snprintf(out, 64, "--%s", COLUMNS[i].option); /* fits */
 			return out;
 		}
 	}
@@ -118,7 +127,7 @@ static int check_text(struct cli_call *call)
 {
 	char option[64];
 	for (size_t i = 0; i < COLUMN_COUNT; i++)
-		if (call->option[COLUMNS[i].option] && !cli_is_utf8(call->option[COLUMNS[i].option]))
+		if (cli_option_named(call, COLUMNS[i].option) && !cli_is_utf8(cli_option_named(call, COLUMNS[i].option)))
 			return fail_field(call, option_of(COLUMNS[i].column, option),
 				"must be UTF-8 text; set the terminal's character set to UTF-8, or send a file with --referral");
 	return CLI_OK;
@@ -178,16 +187,16 @@ static void fill_from_urgent(const Kinward__V1__UrgentAction *urgent, char servi
 
 /* A referral from options. Consent is what the caller says: given to both purposes with --consent-from alone, not given
  * with an override. */
-static int referral_from_options(struct cli_call *call, const Kinward__V1__UrgentAction *urgent, ProtobufCMessage **out)
+static int referral_from(struct cli_call *call, const Kinward__V1__UrgentAction *urgent, ProtobufCMessage **out)
 {
 	struct import_cell cells[COLUMN_COUNT + 3]; /* two of consent, and the P-code of an urgent action */
 	char service[CODES_SHORT_SIZE];
 	size_t count = 0;
 	for (size_t i = 0; i < COLUMN_COUNT; i++)
-		if (call->option[COLUMNS[i].option])
-			cells[count++] = (struct import_cell){COLUMNS[i].column, call->option[COLUMNS[i].option]};
-	if (call->option[CONSENT_FROM]) {
-		const char *answer = call->option[OVERRIDE_REASON] ? "not_asked" : "given";
+		if (cli_option_named(call, COLUMNS[i].option))
+			cells[count++] = (struct import_cell){COLUMNS[i].column, cli_option_named(call, COLUMNS[i].option)};
+	if (cli_option_named(call, "consent-from")) {
+		const char *answer = cli_option_named(call, "override-reason") ? "not_asked" : "given";
 		cells[count++] = (struct import_cell){"consent_for_services", answer};
 		cells[count++] = (struct import_cell){"disclosure_other_orgs", answer};
 	}
@@ -218,6 +227,11 @@ static int referral_from_options(struct cli_call *call, const Kinward__V1__Urgen
 	return err == KW_OK ? CLI_OK : cli_fail_json(call, err, "the options", &json_fault);
 }
 
+int cli_referral_from_options(struct cli_call *call, ProtobufCMessage **out)
+{
+	return referral_from(call, NULL, out);
+}
+
 static int message_from_file(struct cli_call *call, const char *path, const ProtobufCMessageDescriptor *type,
 	ProtobufCMessage **out)
 {
@@ -241,7 +255,7 @@ static int read_content(struct cli_call *call, Kinward__V1__Content *content, Pr
 	Kinward__V1__LocalReply *found = NULL;
 	bool flags = call->option[FROM_URGENT] != NULL;
 	for (size_t i = 0; i < COLUMN_COUNT; i++)
-		flags = flags || call->option[COLUMNS[i].option];
+		flags = flags || cli_option_named(call, COLUMNS[i].option);
 	int sources = (call->option[REFERRAL] != NULL) + (call->option[CONTENT] != NULL) + flags;
 	if (sources != 1)
 		return cli_fail_usage(call, sources ? "name one source: --referral, --content, or the options of a referral"
@@ -255,7 +269,7 @@ static int read_content(struct cli_call *call, Kinward__V1__Content *content, Pr
 	int code = call->option[FROM_URGENT] ? find_urgent(call, &urgent, &found) : CLI_OK;
 	if (code == CLI_OK)
 		code = call->option[REFERRAL] ? message_from_file(call, call->option[REFERRAL],
-			&kinward__v1__referral_request__descriptor, body) : referral_from_options(call, urgent, body);
+			&kinward__v1__referral_request__descriptor, body) : referral_from(call, urgent, body);
 	kinward_reply_free(found);
 	if (code == CLI_OK) {
 		content->body_case = KINWARD__V1__CONTENT__BODY_REFERRAL_REQUEST;

@@ -44,23 +44,6 @@ static int read_message(struct cli_call *call, const char *path, const ProtobufC
 	return code;
 }
 
-/* Sends a content into a thread, or into a new one when `thread` is NULL. */
-static int send_content(struct cli_call *call, struct kinward *agent, const char *agency, const uint8_t *thread,
-	Kinward__V1__Content *content)
-{
-	Kinward__V1__SendRequest send = KINWARD__V1__SEND_REQUEST__INIT;
-	uint8_t id[KW_ID_SIZE];
-	int code = cli_random_id(call, id);
-	if (code != CLI_OK)
-		return code;
-	content->message_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = id};
-	send.agency = borrowed(agency);
-	send.content = content;
-	if (thread)
-		send.thread_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = (uint8_t *)(uintptr_t)thread};
-	return cli_send(call, agent, &send);
-}
-
 /* ------------------------------------------------------------------------------------------------- offer and request */
 
 enum {
@@ -178,7 +161,7 @@ int cli_run_transfer_offer(struct cli_call *call)
 	if (code == CLI_OK) {
 		content.body_case = KINWARD__V1__CONTENT__BODY_TRANSFER_OFFER;
 		content.transfer_offer = &parts.offer;
-		code = send_content(call, &agent, call->args[0], call->option[O_THREAD] ? thread : NULL, &content);
+		code = cli_send_in_thread(call, &agent, call->args[0], call->option[O_THREAD] ? thread : NULL, &content);
 	}
 	kinward_close(&agent);
 	if (body)
@@ -217,60 +200,25 @@ int cli_run_transfer_request(struct cli_call *call)
 	if (code == CLI_OK)
 		code = cli_connect(call, &agent);
 	if (code == CLI_OK)
-		code = send_content(call, &agent, call->args[0], NULL, &content);
+		code = cli_send_in_thread(call, &agent, call->args[0], NULL, &content);
 	kinward_close(&agent);
 	return code;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ events */
 
-/* Where an event goes, and where the thread stands. */
-struct place {
-	uint8_t thread[KW_ID_SIZE];
-	char agency[KW_NAME_SIZE_MAX + 1];
-	Kinward__V1__ThreadParty party;
-	uint32_t state;
-};
-
-static int find_place(struct cli_call *call, struct kinward *agent, struct place *place)
-{
-	Kinward__V1__CaseShowRequest show = KINWARD__V1__CASE_SHOW_REQUEST__INIT;
-	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
-	Kinward__V1__LocalReply *reply = NULL;
-	if (cli_id_from(call->args[0], place->thread) != KW_OK)
-		return cli_fail_usage(call, "THREAD is an id of 32 hex digits, as kinward case list prints them");
-	show.thread_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = place->thread};
-	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_CASE_SHOW;
-	request.case_show = &show;
-	int code = cli_ask(call, agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_CASE_DETAIL, &reply);
-	if (code != CLI_OK)
-		return code;
-	const Kinward__V1__CaseRow *row = reply->case_detail->row;
-	if (!row || strlen(row->agency) > KW_NAME_SIZE_MAX) {
-		code = cli_fail_err(call, KW_EFORMAT, NULL);
-	} else if (row->kind != KINWARD__V1__THREAD_KIND__THREAD_KIND_TRANSFER) {
-		code = cli_fail_usage(call, "this thread is no transfer; kinward event speaks in referrals");
-	} else {
-		memcpy(place->agency, row->agency, strlen(row->agency) + 1);
-		place->party = row->party;
-		place->state = row->state;
-	}
-	kinward_reply_free(reply);
-	return code;
-}
-
-static int send_event(struct cli_call *call, struct kinward *agent, const struct place *place,
+static int send_event(struct cli_call *call, struct kinward *agent, const struct cli_place *place,
 	Kinward__V1__TransferEvent *event)
 {
 	Kinward__V1__Content content = KINWARD__V1__CONTENT__INIT;
 	event->at_unix_ms = cli_now_ms();
 	content.body_case = KINWARD__V1__CONTENT__BODY_TRANSFER_EVENT;
 	content.transfer_event = event;
-	return send_content(call, agent, place->agency, place->thread, &content);
+	return cli_send_in_thread(call, agent, place->agency, place->thread, &content);
 }
 
 /* An offer that is answered was seen by a person: that is said first, and printed by nobody. */
-static int acknowledge(struct cli_call *call, struct kinward *agent, struct place *place)
+static int acknowledge(struct cli_call *call, struct kinward *agent, struct cli_place *place)
 {
 	Kinward__V1__TransferEvent seen = KINWARD__V1__TRANSFER_EVENT__INIT;
 	FILE *out = call->out;
@@ -291,10 +239,10 @@ static int acknowledge(struct cli_call *call, struct kinward *agent, struct plac
 static int run_event(struct cli_call *call, Kinward__V1__TransferEvent *event)
 {
 	struct kinward agent = {.fd = -1};
-	struct place place;
+	struct cli_place place;
 	int code = cli_connect(call, &agent);
 	if (code == CLI_OK)
-		code = find_place(call, &agent, &place);
+		code = cli_find_place(call, &agent, KINWARD__V1__THREAD_KIND__THREAD_KIND_TRANSFER, &place);
 	if (code == CLI_OK && (event->state == KINWARD__V1__TRANSFER_STATE__TRANSFER_STATE_ACCEPTED ||
 		event->state == KINWARD__V1__TRANSFER_STATE__TRANSFER_STATE_REJECTED))
 		code = acknowledge(call, &agent, &place);

@@ -96,6 +96,16 @@ static const char CONSENT_WITHDRAW_DETAILS[] =
 	"  kinward consent withdraw --case-ref R-2041 --from caregiver\n"
 	"  kinward consent withdraw --thread 77ab...41 --purpose tracing,public_photo --restrict\n";
 
+static const char REFER_DETAILS[] =
+	"Looks for agencies that offer the service there and shows what speaks for and against each: FULL, STALE, not for this\n"
+	"age. One candidate gets the referral. Several are asked who would take it, without a word about the child; the referral\n"
+	"lies here, sealed, and goes to the first to claim alone. What nobody claims goes to the coordinator and stands first in\n"
+	"kinward todo.\n\n"
+	"  kinward refer --service shelter --at SS0101 --risk high --case-ref A-17 --code A-17 --age 9 --sex female \\\n"
+	"      --reason \"Alone since Monday\" --referrer \"Jo Bol\" --consent-from caregiver --dry-run\n"
+	"  kinward refer --at SS0101 --referral referral.json --pick manual --claim-by 4h\n"
+	"  kinward refer --at SS0101 --referral referral.json --direct agency-b\n";
+
 static const char IMPORT_DETAILS[] =
 	"Reads CSV (also with ; or tabs, as spreadsheets write it) or cases as Primero exports them in JSON. A row that breaks\n"
 	"a rule is named with its line and column, and the others go on. Running it twice stores nothing twice.\n\n"
@@ -141,6 +151,20 @@ static const char SURVEILLANCE_DETAILS[] =
 	"years and reports within four weeks. What one of them does not say counts as no difference. A person decides.\n\n"
 	"  kinward surveillance candidates --since 2026-W40\n";
 
+static const char INDICATORS_DETAILS[] =
+	"Counts what became of our own referrals and reunifications in a week that is over, and the care arrangements of our\n"
+	"registrations, hides what could lead to a child, and keeps the result: asked again, it tells the same.\n\n"
+	"The area is the P-code of level 1. A place that says level 1 is taken as it is; of any other P-code the two letters of\n"
+	"the country and the first 2 digits are taken, or as many as --admin1-digits says; without them, the country.\n\n"
+	"  kinward indicators --week 2026-W47\n"
+	"  kinward indicators --week 2026-W47 --send coordination      also a second time: nothing is sent twice\n";
+
+static const char SUPERVISION_DETAILS[] =
+	"Counts the open referrals and transfers by risk, and those that are late on our side, as they are now; the other numbers\n"
+	"are for you to give. A case in several of them with one agency counts once, with its highest risk. Look first, then send.\n\n"
+	"  kinward supervision --month 2026-11 --caseworkers 12 --supervisors 2 --sessions-planned 24 --sessions-held 21\n"
+	"  kinward supervision --month 2026-11 ... --send coordination\n";
+
 static const char AGENT_INIT_DETAILS[] =
 	"Makes this agency's keys and enrols it with the single-use code from the hub's operator. Writes the state directory\n"
 	"with keys, certificates, directory and agent.yaml, and prints the agency's identity fingerprint: the operator sees\n"
@@ -168,6 +192,14 @@ static const char HUB_LIST_DETAILS[] =
 	"  kinward hub list\n"
 	"  kinward hub list --json\n";
 
+static const char TRACING_DETAILS[] =
+	"A tracing case begins with a TracingRequest (kinward send AGENCY --content request.json). The agency that sent it leads:\n"
+	"it says tracing, verifying, verified, not_verified, reunification_planned, reunified, follow_up, closed, suspended,\n"
+	"invalid, reopened. The other one says family_located. Reunified is not closed: a follow-up comes first.\n\n"
+	"  kinward tracing event 77ab...41 tracing --action community --outcome unsuccessful\n"
+	"  kinward tracing event 77ab...41 family_located --located inter_camp\n"
+	"  kinward tracing event 77ab...41 closed --reason followed_up\n";
+
 const struct cli_group CLI_GROUPS[] = {
 	{"hub", "set up a hub and enrol agencies, on the hub's machine",
 		"  kinward hub init --name ke-hub --address hub.example.org:7443\n"
@@ -178,6 +210,7 @@ const struct cli_group CLI_GROUPS[] = {
 		"  kinward consent list                            who has answered, and who has not\n"
 		"  kinward consent erase 77ab...41                 a holder's answer, where agent.yaml says erase: manual\n"
 		"  kinward consent retain 77ab...41 --ground court_order\n"},
+	{"tracing", "search for a family, and bring it together", "  kinward tracing event 77ab...41 verifying\n"},
 	{"transfer", "move a case to another agency, which then owns it",
 		"  kinward transfer offer agency-b --summary case.json ...     the owner\n"
 		"  kinward transfer request agency-a --case-ref K-17 ...       the would-be owner\n"
@@ -186,6 +219,9 @@ const struct cli_group CLI_GROUPS[] = {
 		"  kinward transfer withdraw 77ab...41                         unless it was accepted\n"
 		"  kinward transfer confirm 77ab...41 --meeting 2025-03-01T14:00+03:00\n"
 		"  kinward transfer complete 77ab...41                         the former owner closes its file\n"},
+	{"capacity", "ask whether there is a place, and answer",
+		"  kinward capacity ask agency-b --service shelter --at SS0101\n"
+		"  kinward capacity answer 5f2c...09 --capacity none\n"},
 	{"agent", "set up an agency's agent, on the agency's machine", "  kinward agent init KW1-...\n"},
 	{NULL, NULL, NULL},
 };
@@ -209,6 +245,35 @@ const struct cli_command CLI_COMMANDS[] = {
 		.details = CASE_DETAILS, .args_min = 1, .args_max = 2, .options = CLI_CASE_OPTIONS, .run = cli_run_case},
 	{.name = "todo", .args = "", .summary = "What waits for us, the most overdue first", .details = TODO_DETAILS,
 		.options = CLI_TODO_OPTIONS, .run = cli_run_todo},
+	{.name = "refer", .args = "", .summary = "Refer to whoever offers a service where it is needed", .details = REFER_DETAILS,
+		.options = CLI_REFER_OPTIONS, .run = cli_run_refer},
+	{.name = "claims", .args = "[OFFER]", .summary = "Offers of ours, and who would take them",
+		.details = "  kinward claims\n  kinward claims --all\n", .args_max = 1, .options = CLI_CLAIMS_OPTIONS, .run = cli_run_claims},
+	{.name = "lease", .args = "THREAD|OFFER", .summary = "Choose the agency that gets the referral, or take the offer back",
+		.details = "  kinward lease 77ab...41               the thread that kinward claims prints before the agency\n"
+			   "  kinward lease 5f2c...09 --withdraw    the offer\n", .args_min = 1, .args_max = 1,
+		.options = CLI_LEASE_OPTIONS, .run = cli_run_lease},
+	{.name = "claim", .args = "THREAD", .summary = "Say that we would take what was offered to us",
+		.details = "  kinward claim 77ab...41 --contact \"Sara Lado\"\n", .args_min = 1, .args_max = 1,
+		.options = CLI_CLAIM_OPTIONS, .run = cli_run_claim},
+	{.name = "decline", .args = "THREAD", .summary = "Say that we would not take it, or give it back",
+		.details = "  kinward decline 77ab...41 --reason no_capacity\n", .args_min = 1, .args_max = 1,
+		.options = CLI_DECLINE_OPTIONS, .run = cli_run_decline},
+	{.name = "services publish", .args = "FILE.json|FILE.csv", .summary = "Tell other agencies what we offer",
+		.details = "Replaces what we said before. kinward template service_directory prints a CSV file to fill in.\n\n"
+			   "  kinward services publish services.json\n  kinward services publish services.csv --to agency-b,agency-c\n",
+		.args_min = 1, .args_max = 1, .options = CLI_PUBLISH_OPTIONS, .run = cli_run_publish},
+	{.name = "services", .args = "", .summary = "Who offers what, where, and whether there is a place",
+		.details = "Those to try first stand in front. FULL: no place. STALE: nobody has assured it for 90 days, or its time is over.\n\n"
+			   "  kinward services --service shelter --at SS0101 --age 9 --language apd\n",
+		.options = CLI_SERVICES_OPTIONS, .run = cli_run_services},
+	{.name = "capacity ask", .args = "AGENCY...", .summary = "Ask agencies whether they have a place; says nothing about a person",
+		.details = "  kinward capacity ask agency-b agency-c --service shelter --at SS0101\n", .args_min = 1, .args_max = 100,
+		.options = CLI_CAPACITY_ASK_OPTIONS, .run = cli_run_capacity_ask},
+	{.name = "capacity answer", .args = "MESSAGE", .summary = "Answer such a question",
+		.details = "With capacity_auto in agent.yaml the agent answers by itself from what we published.\n\n"
+			   "  kinward capacity answer 5f2c...09 --capacity waitlist --wait-days 5\n", .args_min = 1, .args_max = 1,
+		.options = CLI_CAPACITY_ANSWER_OPTIONS, .run = cli_run_capacity_answer},
 	{.name = "consent withdraw", .args = "", .summary = "Withdraw consent: every holder erases the case, or restricts it",
 		.details = CONSENT_WITHDRAW_DETAILS, .options = CLI_CONSENT_WITHDRAW_OPTIONS, .run = cli_run_consent_withdraw},
 	{.name = "consent list", .args = "", .summary = "Who was asked to erase what, and what came of it",
@@ -245,6 +310,9 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "transfer complete", .args = "THREAD", .summary = "Say that our file of a case that was ours is closed",
 		.details = "  kinward transfer complete 77ab...41\n", .args_min = 1, .args_max = 1,
 		.options = CLI_TRANSFER_SIMPLE_OPTIONS, .run = cli_run_transfer_complete},
+	{.name = "tracing event", .args = "THREAD STATE", .summary = "Say how the search for a family stands",
+		.details = TRACING_DETAILS, .args_min = 2, .args_max = 2, .options = CLI_TRACING_EVENT_OPTIONS,
+		.run = cli_run_tracing_event},
 	{.name = "watch", .args = "", .summary = "Print each new message as it comes",
 		.details = "Those not acknowledged come first; one that is never acknowledged comes again each time.\n\n"
 			   "  kinward watch --json | your-program\n", .options = CLI_WATCH_OPTIONS, .run = cli_run_watch},
@@ -271,6 +339,10 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "surveillance", .args = "candidates", .summary = "Weekly separation reports: which cases may be one child",
 		.details = SURVEILLANCE_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_SURVEILLANCE_OPTIONS,
 		.run = cli_run_surveillance},
+	{.name = "indicators", .args = "", .summary = "Our week in numbers for coordination, suppressed here",
+		.details = INDICATORS_DETAILS, .options = CLI_INDICATORS_OPTIONS, .run = cli_run_indicators},
+	{.name = "supervision", .args = "", .summary = "Our month of supervision for coordination",
+		.details = SUPERVISION_DETAILS, .options = CLI_SUPERVISION_OPTIONS, .run = cli_run_supervision},
 	{.name = "status", .args = "", .summary = "Is the agent online, and what is it doing",
 		.details = "  kinward status\n  kinward status --json\n", .run = cli_run_status},
 	{.name = "keys", .args = "", .summary = "Our fingerprints, and the agencies we can send to",

@@ -23,16 +23,29 @@ extern const struct cli_option CLI_TODO_OPTIONS[];
 extern const struct cli_option CLI_VALIDATE_OPTIONS[];
 extern const struct cli_option CLI_ASSESS_OPTIONS[];
 extern const struct cli_option CLI_SURVEILLANCE_OPTIONS[];
+extern const struct cli_option CLI_INDICATORS_OPTIONS[];
+extern const struct cli_option CLI_SUPERVISION_OPTIONS[];
 
 extern const struct cli_option CLI_CONSENT_WITHDRAW_OPTIONS[];
 extern const struct cli_option CLI_CONSENT_LIST_OPTIONS[];
 extern const struct cli_option CLI_CONSENT_RETAIN_OPTIONS[];
+extern const struct cli_option CLI_TRACING_EVENT_OPTIONS[];
 extern const struct cli_option CLI_TRANSFER_OFFER_OPTIONS[];
 extern const struct cli_option CLI_TRANSFER_REQUEST_OPTIONS[];
 extern const struct cli_option CLI_TRANSFER_ACCEPT_OPTIONS[];
 extern const struct cli_option CLI_TRANSFER_REJECT_OPTIONS[];
 extern const struct cli_option CLI_TRANSFER_CONFIRM_OPTIONS[];
 extern const struct cli_option CLI_TRANSFER_SIMPLE_OPTIONS[];
+
+extern const struct cli_option CLI_REFER_OPTIONS[];
+extern const struct cli_option CLI_SERVICES_OPTIONS[];
+extern const struct cli_option CLI_PUBLISH_OPTIONS[];
+extern const struct cli_option CLI_CAPACITY_ASK_OPTIONS[];
+extern const struct cli_option CLI_CAPACITY_ANSWER_OPTIONS[];
+extern const struct cli_option CLI_CLAIMS_OPTIONS[];
+extern const struct cli_option CLI_LEASE_OPTIONS[];
+extern const struct cli_option CLI_CLAIM_OPTIONS[];
+extern const struct cli_option CLI_DECLINE_OPTIONS[];
 
 extern const struct cli_option CLI_HUB_INIT_OPTIONS[];
 extern const struct cli_option CLI_HUB_ADD_OPTIONS[];
@@ -77,6 +90,7 @@ int cli_run_consent_withdraw(struct cli_call *call);
 int cli_run_consent_list(struct cli_call *call);
 int cli_run_consent_erase(struct cli_call *call);
 int cli_run_consent_retain(struct cli_call *call);
+int cli_run_tracing_event(struct cli_call *call);
 int cli_run_transfer_offer(struct cli_call *call);
 int cli_run_transfer_request(struct cli_call *call);
 int cli_run_transfer_acknowledge(struct cli_call *call);
@@ -85,6 +99,17 @@ int cli_run_transfer_reject(struct cli_call *call);
 int cli_run_transfer_withdraw(struct cli_call *call);
 int cli_run_transfer_confirm(struct cli_call *call);
 int cli_run_transfer_complete(struct cli_call *call);
+int cli_run_indicators(struct cli_call *call);
+int cli_run_supervision(struct cli_call *call);
+int cli_run_refer(struct cli_call *call);
+int cli_run_services(struct cli_call *call);
+int cli_run_publish(struct cli_call *call);
+int cli_run_capacity_ask(struct cli_call *call);
+int cli_run_capacity_answer(struct cli_call *call);
+int cli_run_claims(struct cli_call *call);
+int cli_run_lease(struct cli_call *call);
+int cli_run_claim(struct cli_call *call);
+int cli_run_decline(struct cli_call *call);
 int cli_run_hub_init(struct cli_call *call);
 int cli_run_hub_add(struct cli_call *call);
 int cli_run_hub_list(struct cli_call *call);
@@ -98,6 +123,18 @@ int64_t cli_now_ms(void);
 bool cli_time_from(const char *text, int64_t *unix_ms);
 /* Sends a SendRequest and prints what came of it; what send and event share. The request's content must have an id. */
 int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send);
+/* Where an event goes, and where the thread stands. */
+struct cli_place {
+	uint8_t thread[KW_ID_SIZE];
+	char agency[KW_NAME_SIZE_MAX + 1];
+	Kinward__V1__ThreadParty party;
+	uint32_t state;
+};
+/* Finds the thread that the first argument names; it must be of this kind. 0, or an exit code after printing. */
+int cli_find_place(struct cli_call *call, struct kinward *agent, Kinward__V1__ThreadKind kind, struct cli_place *place);
+/* Sends a content, which gets an id, into a thread, or into a new one when `thread` is NULL; prints what came of it. */
+int cli_send_in_thread(struct cli_call *call, struct kinward *agent, const char *agency, const uint8_t *thread,
+	Kinward__V1__Content *content);
 /* Takes --class, which may be NULL. 0, or an exit code after printing. */
 int cli_class_option(struct cli_call *call, const char *text, Kinward__V1__SendRequest *send);
 /* The generic part of kinward import: a file with the columns of kinward template, whole or not at all. */

@@ -31,6 +31,7 @@ static void about_offer(struct spool_act *out, const Kinward__V1__Content *conte
 		(void)snprintf(out->case_ref + i * 2, 3, "%02x", content->message_id.data[i]);
 	out->risk = (enum kw_risk)content->service_offer->risk;
 	out->service = content->service_offer->need_class;
+	out->unclaimed = content->service_offer->unclaimed;
 }
 
 void act_of(const Kinward__V1__Content *content, struct spool_act *out)

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "agent/shell/agent_consent.h"
+#include "agent/shell/agent_service.h"
 #include "proto/link/log.h"
 
 /* The life of the daemon: read the configuration and the state, open the spool, listen on the local socket, start the core,
@@ -179,6 +180,10 @@ static enum kw_err open_spool(struct agent *agent)
 	struct spool_options options = {.path = path,
 		.map_size = (uint64_t)agent->settings->store_mib << 20,
 		.store_key = agent->keys->store};
+	struct kw_name coordinator;
+	if (agent->settings->coordinator != NULL && kw_name_from(kw_view_str(agent->settings->coordinator), &coordinator) == KW_OK &&
+		!kw_name_equal(&coordinator, &agent->office.agency)) /* we need not write to ourselves */
+		options.coordinator = &coordinator;
 	enum kw_err err = agent_path(agent->settings->state, AGENT_SPOOL_FOLDER, path);
 
 	if (err == KW_OK)
@@ -196,7 +201,7 @@ static enum kw_err open_socket(struct agent *agent)
 		.connections_max = agent->settings->connections_max};
 	struct socket_host host = {
 		.user = agent, .spool = agent->spool, .send = agent_send, .status = agent_status, .identity = agent_identity,
-		.attachment = agent_attachment, .consent = agent_consent};
+		.attachment = agent_attachment, .consent = agent_consent, .service = agent_service};
 	enum kw_err err = socket_open(&options, &host, &agent->loop, &agent->socket);
 
 	if (err != KW_OK)

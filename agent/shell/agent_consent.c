@@ -1,3 +1,4 @@
+#include "agent/shell/spool_consent.h"
 #include "agent/shell/agent_consent.h"
 
 #include <stdio.h>

@@ -3,6 +3,7 @@
 
 #include "agent/shell/act.h"
 #include "agent/shell/agent_consent.h"
+#include "agent/shell/agent_service.h"
 #include "kinward/v1/content.pb-c.h"
 #include "proto/link/log.h"
 #include "proto/wire/message.h"
@@ -82,7 +83,7 @@ static enum kw_err take_receipts(const Kinward__V1__Receipt *receipt, struct spo
 }
 
 /* Decides what an opened message is. KW_ENOMEM only; what is wrong with the content becomes a receipt. */
-static enum kw_err classify(struct spool_op *op, struct letter_opened *opened)
+static enum kw_err classify(struct agent *agent, struct spool_op *op, struct letter_opened *opened)
 {
 	Kinward__V1__Content *content = NULL;
 	struct kw_fault fault = {0};
@@ -119,6 +120,9 @@ static enum kw_err classify(struct spool_op *op, struct letter_opened *opened)
 		err = consent_of(content, &op->u.receive.erasure);
 		if (err == KW_OK)
 			err = kw_buf_add(&op->content, kw_buf_view(&opened->content));
+		if (err == KW_OK && agent->settings->capacity_auto &&
+			content->body_case == KINWARD__V1__CONTENT__BODY_CAPACITY_QUERY)
+			err = agent_answer_capacity(agent, content->capacity_query, &op->answer);
 	}
 out:
 	kw_arena_fini(&arena);
@@ -135,7 +139,7 @@ void agent_in_store(struct agent *agent, const struct agt_effect *effect)
 	enum kw_err err = op == NULL ? KW_ENOMEM : letter_open(&agent->office, envelope, &opened, &reason);
 
 	if (err == KW_OK) {
-		err = classify(op, &opened);
+		err = classify(agent, op, &opened);
 		letter_opened_fini(&opened);
 		spool_box_unref(box);
 	} else if (op != NULL && kw_err_class(err) == KW_CLASS_REJECT) {

@@ -32,6 +32,10 @@ static enum kw_err check(const Kinward__V1__SendRequest *request, struct kw_name
 		return refuse(refusal, "send.content.uasc_registration", "A registration stays at its agency: use register.");
 	if (content->body_case == KINWARD__V1__CONTENT__BODY_REMINDER)
 		return refuse(refusal, "send.content.reminder", "The agent writes reminders itself, from its hub's word.");
+	if (content->body_case == KINWARD__V1__CONTENT__BODY_SERVICE_OFFER ||
+		content->body_case == KINWARD__V1__CONTENT__BODY_OFFER_CLOSED)
+		return refuse(refusal, "send.content", "The agent offers and closes by itself, so that one agency has it: use refer, "
+						       "lease.");
 	if (content->message_id.len != 0 && content->message_id.len != KW_ID_SIZE)
 		return refuse(refusal, "send.content.message_id", "A message id has 16 bytes, or is empty for a new one.");
 	if (request->thread_id.len != 0 && request->thread_id.len != KW_ID_SIZE)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/base/id.h"
 #include "proto/link/address.h"
 
 static const cyaml_schema_value_t uid_schema = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
@@ -19,6 +20,8 @@ static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_UINT("outbox_max", CYAML_FLAG_OPTIONAL, struct settings, outbox_max),
 	CYAML_FIELD_UINT("connections_max", CYAML_FLAG_OPTIONAL, struct settings, connections_max),
 	CYAML_FIELD_UINT("blob_store_mib", CYAML_FLAG_OPTIONAL, struct settings, blob_store_mib),
+	CYAML_FIELD_STRING_PTR("coordinator", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct settings, coordinator, 1, 63),
+	CYAML_FIELD_BOOL("capacity_auto", CYAML_FLAG_OPTIONAL, struct settings, capacity_auto),
 	CYAML_FIELD_STRING_PTR("erase", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct settings, erase, 1, 16),
 	CYAML_FIELD_BOOL("log_debug", CYAML_FLAG_OPTIONAL, struct settings, log_debug),
 	CYAML_FIELD_END};
@@ -40,6 +43,9 @@ static enum kw_err check(const char *path, const struct settings *settings, stru
 
 	if (kw_address_check(settings->hub, KW_ADDRESS_DIAL, &rule) != KW_OK)
 		return refuse(fault, path, "hub", rule);
+	struct kw_name name;
+	if (settings->coordinator != NULL && kw_name_from(kw_view_str(settings->coordinator), &name) != KW_OK)
+		return refuse(fault, path, "coordinator", "must be the name of an agency: 1 to 63 of a-z, 0-9 and '-'");
 	if (settings->store_mib != 0 && settings->store_mib < SETTINGS_STORE_MIB_MIN)
 		return refuse(fault, path, "store_mib", "must be 16 or more, or 0 for the default of 4096");
 	if (settings->erase != NULL && strcmp(settings->erase, "automatic") != 0 && strcmp(settings->erase, "manual") != 0)

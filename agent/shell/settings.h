@@ -22,6 +22,8 @@ struct settings {
 	uint32_t outbox_max;   /* messages without a receipt; 0 = 100,000 */
 	uint32_t connections_max; /* on the socket; 0 = 64 */
 	uint32_t blob_store_mib;  /* attachments; 0 = 1,024 */
+	char *coordinator;     /* agency that is asked when nobody claims an offer; NULL: nobody */
+	bool capacity_auto;    /* capacity queries are answered from our published directory */
 	char *erase;           /* "automatic" or "manual"; NULL: automatic */
 	bool erase_manual;     /* what it says */
 	bool log_debug;

@@ -44,6 +44,8 @@ struct socket_host {
 	/* attach, attachment_get, attachments: answers with socket_call_reply or socket_call_refuse, now or later. The request
 	 * lives for the call. NULL: refused. */
 	void (*attachment)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
+	/* services, publish, refer, offers, lease: the same. */
+	void (*service)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 	/* consent_withdraw, consent_answer: likewise. */
 	void (*consent)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 };

@@ -37,30 +37,18 @@ static void do_send(struct socket_conn *conn, Kinward__V1__LocalRequest *request
 		conn->socket->host.send(conn->socket->host.user, request->send, call);
 }
 
-static void do_attachment(struct socket_conn *conn, const Kinward__V1__LocalRequest *request)
+/* Hands a request to the host. hand NULL: this agent does no such thing. */
+static void do_host(struct socket_conn *conn, const Kinward__V1__LocalRequest *request,
+	void (*hand)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call))
 {
-	const struct socket_host *host = &conn->socket->host;
-	struct socket_call *call = host->attachment == NULL ? NULL : socket_call_new(conn, request->id);
+	struct socket_call *call = hand == NULL ? NULL : socket_call_new(conn, request->id);
 
-	if (host->attachment == NULL)
-		refuse_field(conn, request->id, "body", "This agent carries no attachments.");
+	if (hand == NULL)
+		refuse_field(conn, request->id, "body", "The request asks for nothing that this agent knows.");
 	else if (call == NULL)
 		socket_refuse(conn, request->id, KW_ENOMEM, &(struct socket_detail){0});
 	else
-		host->attachment(host->user, request, call);
-}
-
-static void do_consent(struct socket_conn *conn, const Kinward__V1__LocalRequest *request)
-{
-	const struct socket_host *host = &conn->socket->host;
-	struct socket_call *call = host->consent == NULL ? NULL : socket_call_new(conn, request->id);
-
-	if (host->consent == NULL)
-		refuse_field(conn, request->id, "body", "This agent keeps no consent.");
-	else if (call == NULL)
-		socket_refuse(conn, request->id, KW_ENOMEM, &(struct socket_detail){0});
-	else
-		host->consent(host->user, request, call);
+		hand(conn->socket->host.user, request, call);
 }
 
 static void call_done(struct spool_op *op, enum kw_err err)
@@ -250,6 +238,34 @@ out:
 	free(list);
 }
 
+/* What is read of cases and counted over them. */
+static void dispatch_case(struct socket_conn *conn, Kinward__V1__LocalRequest *request)
+{
+	switch (request->body_case) {
+	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_LIST:
+		socket_do_consents(conn, request->id, request->consent_list);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_CARE_COUNT:
+		socket_do_care_count(conn, request->id);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_WEEK_KEEP:
+		socket_do_week_keep(conn, request->id, request->week_keep);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_CASES:
+		socket_do_cases(conn, request->id, request->cases);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_CASE_SHOW:
+		socket_do_case(conn, request->id, request->case_show);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_TODO:
+		socket_do_todo(conn, request->id, request->todo);
+		break;
+	default:
+		refuse_field(conn, request->id, "body", "The request asks for nothing that this agent knows.");
+		break;
+	}
+}
+
 static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *request)
 {
 	switch (request->body_case) {
@@ -286,26 +302,21 @@ static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *reques
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACH:
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_GET:
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENTS:
-		do_attachment(conn, request);
+		do_host(conn, request, conn->socket->host.attachment);
 		break;
 	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_WITHDRAW:
 	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_ANSWER:
-		do_consent(conn, request);
+		do_host(conn, request, conn->socket->host.consent);
 		break;
-	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_LIST:
-		socket_do_consents(conn, request->id, request->consent_list);
-		break;
-	case KINWARD__V1__LOCAL_REQUEST__BODY_CASES:
-		socket_do_cases(conn, request->id, request->cases);
-		break;
-	case KINWARD__V1__LOCAL_REQUEST__BODY_CASE_SHOW:
-		socket_do_case(conn, request->id, request->case_show);
-		break;
-	case KINWARD__V1__LOCAL_REQUEST__BODY_TODO:
-		socket_do_todo(conn, request->id, request->todo);
+	case KINWARD__V1__LOCAL_REQUEST__BODY_SERVICES:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_PUBLISH:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_REFER:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_OFFERS:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_LEASE:
+		do_host(conn, request, conn->socket->host.service);
 		break;
 	default:
-		refuse_field(conn, request->id, "body", "The request asks for nothing that this agent knows.");
+		dispatch_case(conn, request);
 		break;
 	}
 }

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "agent/shell/socket_inner.h"
+#include "agent/shell/socket_offer.h"
 #include "proto/wire/clocks.h"
 
 /* Threads as a caseworker asks for them: the list of cases, one case with all that was said in it, and what waits for us.
@@ -75,6 +76,7 @@ static void show(struct shown *shown, int64_t at_ms)
 	row->open = agt_thread_is_open(record);
 	row->opened_unix_ms = record->opened_ms;
 	row->reminded = thread->reminded;
+	row->unclaimed = thread->unclaimed;
 }
 
 struct gather {
@@ -83,6 +85,8 @@ struct gather {
 	uint32_t count;
 	uint32_t limit;
 	uint64_t last; /* number of the last one that was looked at */
+	struct socket_offers unclaimed;
+	enum kw_err err;
 	struct socket_consents consents; /* todo: those without an answer */
 	int64_t at_ms;
 };
@@ -104,6 +108,9 @@ static int by_due(const void *a, const void *b)
 {
 	const struct shown *x = a;
 	const struct shown *y = b;
+	/* What nobody else would take comes before all. */
+	if (x->row.unclaimed != y->row.unclaimed)
+		return x->row.unclaimed ? -1 : 1;
 	int64_t due_x = x->row.due_unix_ms != 0 ? x->row.due_unix_ms : INT64_MAX;
 	int64_t due_y = y->row.due_unix_ms != 0 ? y->row.due_unix_ms : INT64_MAX;
 
@@ -162,6 +169,8 @@ static void reply_cases(struct socket_conn *conn, uint64_t id, struct gather *ga
 		rows[i] = &gather->list[i].row;
 	body.cases = rows;
 	body.n_cases = gather->count;
+	body.n_unclaimed = gather->unclaimed.count;
+	body.unclaimed = gather->unclaimed.pointers;
 	body.consents = gather->consents.rows;
 	body.n_consents = gather->consents.count;
 	if (next != 0) {
@@ -185,6 +194,7 @@ static void gather_fini(struct gather *gather)
 	if (gather->list != NULL)
 		kw_wipe(gather->list, (size_t)gather->limit * 2 * sizeof(gather->list[0]));
 	free(gather->list);
+	socket_offers_fini(&gather->unclaimed);
 	socket_consents_fini(&gather->consents);
 }
 
@@ -223,6 +233,26 @@ void socket_do_cases(struct socket_conn *conn, uint64_t id, const Kinward__V1__C
 	gather_fini(&gather);
 }
 
+#define UNCLAIMED_MAX 100u
+
+static bool gather_unclaimed(void *user, const struct spool_offer *offer)
+{
+	struct gather *gather = user;
+
+	gather->err = socket_offers_add(&gather->unclaimed, offer);
+	return gather->err == KW_OK && gather->unclaimed.count < UNCLAIMED_MAX;
+}
+
+static enum kw_err find_unclaimed(struct spool *spool, struct gather *gather)
+{
+	Kinward__V1__OfferRow **rows;
+	enum kw_err err = spool_offers_unclaimed(spool, gather->at_ms, gather_unclaimed, gather);
+
+	if (err == KW_OK)
+		err = gather->err;
+	return err != KW_OK ? err : socket_offers_rows(&gather->unclaimed, &rows);
+}
+
 void socket_do_todo(struct socket_conn *conn, uint64_t id, const Kinward__V1__TodoRequest *request)
 {
 	struct gather gather = {.limit = request->limit != 0 ? request->limit : CASES_DEFAULT, .at_ms = now_ms()};
@@ -238,6 +268,8 @@ void socket_do_todo(struct socket_conn *conn, uint64_t id, const Kinward__V1__To
 	gather.list = calloc((size_t)gather.limit * 2, sizeof(gather.list[0]));
 	enum kw_err err = gather.list == NULL ? KW_ENOMEM
 		: spool_threads(conn->socket->host.spool, &query, gather_todo, &gather, &next);
+	if (err == KW_OK)
+		err = find_unclaimed(conn->socket->host.spool, &gather);
 	if (err == KW_OK)
 		err = socket_consents(conn->socket->host.spool, &asked, &gather.consents);
 	if (err != KW_OK) {

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/shell/spool_consent.h"
 #include "agent/shell/socket_inner.h"
 
 /* What was asked about consent: those without an answer first, the oldest of them first, because somebody must see to them. */

@@ -5,7 +5,8 @@
 
 #include "agent/shell/socket.h"
 
-/* Shared by socket.c (connections and bytes), socket_call.c (requests), socket_list.c (items) and socket_case.c (threads). */
+/* Shared by socket.c (connections and bytes), socket_call.c (requests), socket_list.c (items) socket_case.c (threads)
+ * and socket_week.c (weekly numbers). */
 
 struct socket_conn {
 	uv_pipe_t pipe;
@@ -77,6 +78,8 @@ void socket_do_consents(struct socket_conn *conn, uint64_t id, const Kinward__V1
 KW_MUST_USE enum kw_err socket_consents(struct spool *spool, const Kinward__V1__ConsentListRequest *request,
 	struct socket_consents *out);
 void socket_consents_fini(struct socket_consents *consents);
+void socket_do_care_count(struct socket_conn *conn, uint64_t id);
+void socket_do_week_keep(struct socket_conn *conn, uint64_t id, const Kinward__V1__WeekKeepRequest *request);
 void socket_do_subscribe(struct socket_conn *conn, uint64_t id, const Kinward__V1__SubscribeRequest *request);
 
 #endif

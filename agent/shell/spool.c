@@ -60,6 +60,7 @@ struct spool_op *spool_op_new(enum spool_op_type type)
 		return NULL;
 	op->type = type;
 	kw_buf_init(&op->content, KW_FRAME_SIZE_MAX * 2);
+	kw_buf_init(&op->answer, KW_FRAME_SIZE_MAX);
 	return op;
 }
 
@@ -68,6 +69,7 @@ void spool_op_free(struct spool_op *op)
 	if (op == NULL)
 		return;
 	kw_buf_fini(&op->content);
+	kw_buf_fini(&op->answer);
 	spool_box_unref(op->box);
 	free(op->gone);
 	if (op->type == SPOOL_OP_APPEND)
@@ -77,6 +79,8 @@ void spool_op_free(struct spool_op *op)
 		free(op->u.receive.erasure);
 	} else if (op->type == SPOOL_OP_ACK)
 		free(op->u.ack.ids);
+	else if (op->type == SPOOL_OP_PUBLISH)
+		free(op->u.publish.agencies);
 	else if (op->type == SPOOL_OP_WITHDRAW)
 		free(op->u.withdraw.erasure);
 	else if (op->type == SPOOL_OP_ANSWER)
@@ -148,8 +152,18 @@ static enum kw_err run_one(struct spool *spool, MDB_txn *txn, struct spool_op *o
 		return spool_run_ack(spool, txn, op);
 	case SPOOL_OP_REGISTER:
 		return spool_run_register(spool, txn, op);
+	case SPOOL_OP_KEEP:
+		return spool_run_keep(spool, txn, op);
 	case SPOOL_OP_SWEEP:
 		return spool_run_sweep(spool, txn, op);
+	case SPOOL_OP_PUBLISH:
+		return spool_run_publish(spool, txn, op);
+	case SPOOL_OP_OFFER:
+		return spool_run_offer(spool, txn, op);
+	case SPOOL_OP_PICK:
+		return spool_run_pick(spool, txn, op);
+	case SPOOL_OP_UNFOLLOW:
+		return spool_run_unfollow(spool, txn, op);
 	case SPOOL_OP_WITHDRAW:
 		return spool_run_withdraw(spool, txn, op);
 	case SPOOL_OP_ANSWER:
@@ -165,8 +179,12 @@ static enum kw_err run_batch(struct spool *spool, MDB_txn *txn, struct spool_op 
 	MDB_stat retry;
 	enum kw_err err = KW_OK;
 
-	for (struct spool_op *op = ops; err == KW_OK && op != NULL; op = op->next)
+	for (struct spool_op *op = ops; err == KW_OK && op != NULL; op = op->next) {
+		uint64_t follows = spool->numbers[N_NEXT_FOLLOW];
+
 		err = run_one(spool, txn, op);
+		op->follow = op->follow || spool->numbers[N_NEXT_FOLLOW] != follows;
+	}
 	for (int i = 0; i < N_COUNT; i++)
 		kw_put_u64(bytes + i * 8, spool->numbers[i]);
 	if (err == KW_OK)

@@ -6,6 +6,7 @@
 
 #include "agent/core/core.h"
 #include "agent/core/thread.h"
+#include "agent/shell/spool_offer.h"
 #include "proto/base/id.h"
 #include "proto/wire/frame.h"
 
@@ -42,6 +43,7 @@ struct spool_options {
 	uint64_t map_size;        /* bytes that the store may use, sparse; 0 = 4 GiB */
 	const uint8_t *store_key; /* SPOOL_KEY_SIZE bytes; copied */
 	bool new_epoch;           /* take a new outbox epoch: after a restore from backup */
+	const struct kw_name *coordinator; /* who is asked when nobody claims an offer; NULL: nobody. Copied */
 	bool unsafe_no_sync;      /* positive control of the tests only: refused unless KW_UNSAFE_TEST=1 */
 };
 
@@ -106,6 +108,7 @@ struct spool_act {
 	uint32_t content_type; /* field number of the body in Content */
 	uint32_t service;      /* of the schema; 0 when there is none */
 	char case_ref[SPOOL_CASE_REF_SIZE_MAX + 1]; /* of an offer: what its threads have in common */
+	bool unclaimed; /* of an offer: it came to the coordinator because nobody else claimed it */
 	char alias[SPOOL_CASE_REF_SIZE_MAX + 1];    /* the new owner's pseudonym from its acceptance on */
 };
 
@@ -120,6 +123,7 @@ struct spool_thread {
 	char alias[SPOOL_CASE_REF_SIZE_MAX + 1];    /* of a transfer: the new owner's pseudonym */
 	uint32_t log_count;
 	uint8_t reminded; /* percent of the last reminder in this state; 0: none */
+	bool unclaimed;   /* an offer that came to us for coordination */
 };
 
 /* One step of a thread. */
@@ -140,10 +144,17 @@ struct spool_step {
 };
 
 enum spool_follow_what {
-	SPOOL_FOLLOW_STATE,   /* declare `state` */
-	SPOOL_FOLLOW_CONSENT, /* ConsentUpdate, as the erasure of the thread says */
-	SPOOL_FOLLOW_ERASE,   /* likewise Erase */
-	SPOOL_FOLLOW_ACK,     /* likewise EraseAck */
+	SPOOL_FOLLOW_STATE,     /* declare `state` */
+	SPOOL_FOLLOW_CONSENT,   /* ConsentUpdate, as the erasure of the thread says */
+	SPOOL_FOLLOW_ERASE,     /* likewise Erase */
+	SPOOL_FOLLOW_ACK,       /* likewise EraseAck */
+	SPOOL_FOLLOW_OFFER,     /* the offer, which opens its thread */
+	SPOOL_FOLLOW_LEASE,
+	SPOOL_FOLLOW_CLOSE,     /* another agency has it */
+	SPOOL_FOLLOW_WITHDRAW,  /* it is not needed any more */
+	SPOOL_FOLLOW_REFERRAL,  /* the whole referral, which opens its thread */
+	SPOOL_FOLLOW_DIRECTORY, /* what we offer */
+	SPOOL_FOLLOW_CONTENT,   /* ready-made, in no thread's order */
 	SPOOL_FOLLOW_COUNT
 };
 
@@ -153,8 +164,10 @@ struct spool_follow {
 	enum spool_follow_what what;
 	struct kw_id thread_id;
 	struct kw_name agency;
-	enum kw_thread_kind kind;
+	enum kw_thread_kind kind; /* KW_THREAD_NONE: in no thread's order */
 	uint8_t state;
+	uint64_t offer;           /* number of the offer that it is about; 0: none */
+	struct kw_view content;   /* SPOOL_FOLLOW_CONTENT; lives for the call */
 };
 
 /* What was asked and done about consent in one thread. One a thread: the first to ask asked for both. Codes are those of
@@ -222,6 +235,8 @@ struct spool_receipt {
 	uint8_t risk;
 };
 
+#define SPOOL_KEEP_NAME_SIZE_MAX 32u
+
 enum spool_op_type {
 	SPOOL_OP_APPEND,    /* append: a row at the outbox' end */
 	SPOOL_OP_HELD,      /* held: R0 */
@@ -233,7 +248,12 @@ enum spool_op_type {
 	SPOOL_OP_REGISTER,  /* registration */
 	SPOOL_OP_SWEEP,     /* sweep: expire, forget */
 	SPOOL_OP_WITHDRAW,  /* withdraw: consent to share a case, a thread or a record */
-	SPOOL_OP_ANSWER     /* answer: what we do about an Erase that waits for a person */
+	SPOOL_OP_ANSWER,    /* answer: what we do about an Erase that waits for a person */
+	SPOOL_OP_KEEP,      /* keep: content, unless there is one of that name already; then content becomes that one */
+	SPOOL_OP_PUBLISH,   /* publish: what we offer, with its content, and to whom it goes */
+	SPOOL_OP_OFFER,     /* offer: a new one, with the referral as content */
+	SPOOL_OP_PICK,      /* pick: a person's word on an offer */
+	SPOOL_OP_UNFOLLOW   /* unfollow: what cannot be said */
 };
 
 enum spool_arrival {
@@ -251,11 +271,12 @@ struct spool_op {
 	struct spool_op *next; /* the spool's */
 	struct kw_buf content; /* append: content of a new message; receive: content; register: the record. Wiped and freed
 	                          with the operation */
+	struct kw_buf answer;  /* receive: a Content that answers it by itself, in its thread; empty: none */
 	struct spool_box *box; /* append: envelope; receive: envelope of an unopened one. Released with the operation */
 	/* Results */
 	uint32_t gone_count;
 	struct spool_gone *gone; /* rows that left the outbox: tell the core. Freed with the operation */
-	bool repeat;             /* receive, register: it was there already */
+	bool repeat;             /* receive, register, keep: it was there already */
 	uint32_t count;          /* ack: how many changed */
 	uint64_t number;         /* append, receive: the item's number */
 	enum agt_thread_fault fault;  /* append: refused, nothing is stored; `present` is the thread as it is */
@@ -330,6 +351,32 @@ struct spool_op {
 			struct kw_id thread_id;
 			struct spool_erasure *erasure; /* outcome, ground, until, note; freed with the operation. op->count 0: none waits */
 		} answer;
+		struct {
+			char name[SPOOL_KEEP_NAME_SIZE_MAX + 1];
+		} keep; /* with empty content: only asks */
+		struct {
+			struct kw_name own;
+			int64_t issued_ms;
+			int64_t now_ms;
+			uint32_t count;
+			struct kw_name *agencies; /* freed with the operation */
+		} publish;
+		struct {
+			struct spool_offer offer; /* number is given by the spool */
+			bool taken;               /* result: another offer has this id */
+		} offer;
+		struct {
+			struct kw_id id; /* of the member's thread; of the offer to withdraw it */
+			bool withdraw;
+			int64_t now_ms;
+			enum kw_err result; /* KW_OK, KW_ENOTFOUND, KW_EILLEGAL: see refusal */
+			enum agt_offer_refusal refusal;
+			struct kw_id offer_id; /* result */
+		} pick;
+		struct {
+			struct spool_follow follow;
+			int64_t now_ms;
+		} unfollow;
 	} u;
 };
 
@@ -430,18 +477,10 @@ KW_MUST_USE enum kw_err spool_steps(struct spool *spool, const struct spool_thre
 /* What the agent has to say by itself, from key `from` on. */
 KW_MUST_USE enum kw_err spool_follows(struct spool *spool, uint64_t from,
 	bool (*each)(void *user, const struct spool_follow *follow), void *user);
-
-/* What was asked about consent, oldest thread first, until `each` returns false. */
-KW_MUST_USE enum kw_err spool_erasures(struct spool *spool,
-	bool (*each)(void *user, const struct spool_erasure *erasure), void *user);
-/* Envelopes that the hub shall not deliver any more: said in each session. */
-KW_MUST_USE enum kw_err spool_recalls(struct spool *spool,
-	void (*each)(void *user, const struct kw_frame_recall *recall), void *user);
-/* That of one thread. KW_ENOTFOUND. */
-KW_MUST_USE enum kw_err spool_erasure(struct spool *spool, const struct kw_id *thread_id, const struct kw_name *agency,
-	struct spool_erasure *out);
-/* The tag under which a pseudonym stands in erasures: 8 bytes. */
-KW_MUST_USE enum kw_err spool_case_tag(const struct spool *spool, const char *case_ref, uint8_t *out);
+/* All registrations, in no order, until `each` returns false. The bytes are a packed UascRegistration, checked when it was
+ * stored. Damaged rows are skipped and counted. */
+KW_MUST_USE enum kw_err spool_registrations(struct spool *spool, bool (*each)(void *user, struct kw_view registration),
+	void *user);
 
 /* Receipts due from `from` on (a key), at most SPOOL_RECEIPTS_MAX * 4 of them. */
 KW_MUST_USE enum kw_err spool_due(struct spool *spool, uint64_t from,

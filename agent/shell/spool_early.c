@@ -105,6 +105,11 @@ static enum kw_err settle(struct spool *spool, MDB_txn *txn, const struct spool_
 		err = answered(spool, txn, move, pass);
 	if (err == KW_OK && !move->log_only)
 		err = spool_pass_follow(spool, txn, pass);
+	/* The answer to an offer of ours: the one that comes first has it. */
+	if (err == KW_OK && !move->log_only && pass->result.verdict == AGT_THREAD_APPLY &&
+		pass->event.kind == KW_THREAD_OFFER && pass->thread.record.party == KW_PARTY_OPENER)
+		err = spool_offer_event(spool, txn, pass->key,
+			pass->event.state == KW_OFFER_CLAIMED ? AGT_OFFER_EV_CLAIM : AGT_OFFER_EV_DECLINE);
 	return err;
 }
 

@@ -10,7 +10,7 @@
 /* Shared by the spool's own files; nobody else includes it.
  *
  * Tables (all keys big-endian):
- *   meta    "state" → spool_numbers; "check" → a sealed constant that proves the store key
+ *   meta    "state" → spool_numbers; "check" → a sealed constant that proves the store key; "keep:" ‖ name → sealed
  *   out     class ‖ sequence → number ‖ at ‖ envelope id ‖ expiry ‖ wants ‖ envelope       (ciphertext already)
  *   retry   due ms ‖ number → class ‖ an out row
  *   env     envelope id → number ‖ class ‖ sequence                                        (0 in place of a retried row)
@@ -27,12 +27,15 @@
  *   shred   id of a key in the vault → "", to be destroyed
  *   recall  envelope id → sealed agency ‖ expiry hour: the hub shall not deliver it
  *   tracks  envelope id → sealed tracks   follow   key → sealed: what the agent has to say by itself
+ *   services tag(agency) → sealed: what it offers      answers  tag(agency) ‖ tag(thread id) → sealed: what it answered
+ *   offers  number → sealed offer          offerid  tag(offer id) → number       offerthread  a thread's key → number
+ *   offerdue  what ‖ ms ‖ number → ""      offerbody  number → sealed content of the referral
  *   reg     tag(local id) → sealed record aside    key → envelope that could not be opened */
 
 enum spool_table {
 	T_META, T_OUT, T_RETRY, T_ENV, T_SENT, T_SENTBODY, T_SENTID, T_INBOX, T_INID, T_INNEW, T_DEAD, T_SEEN, T_SEENEXP,
 	T_DUE, T_THREAD, T_REG, T_ASIDE, T_THREADS, T_THREADNO, T_OPEN, T_THREADLOG, T_EARLY, T_TRACKS, T_FOLLOW,
-	T_ERASURE, T_SHRED, T_RECALL, T_COUNT
+	T_ERASURE, T_SHRED, T_RECALL, T_SERVICES, T_ANSWERS, T_OFFERS, T_OFFERID, T_OFFERTHREAD, T_OFFERDUE, T_OFFERBODY, T_COUNT
 };
 
 #define SPOOL_SCHEMA 3u
@@ -52,6 +55,7 @@ enum spool_number {
 	N_NEXT_THREAD = N_COUNTS + SPOOL_COUNT_COUNT,
 	N_NEXT_FOLLOW,
 	N_COMPACT, /* 1: contents of an older schema are in freed pages; the file is to be written anew */
+	N_NEXT_OFFER,
 	N_COUNT
 };
 
@@ -64,6 +68,8 @@ struct spool {
 	char *path;
 	uint64_t map_size;
 	bool unsafe_no_sync;
+	bool has_coordinator;
+	struct kw_name coordinator;
 
 	MDB_env *keys_env;         /* the vault; swapped by the writer under keys_lock */
 	MDB_dbi keys_dbi;
@@ -241,6 +247,7 @@ KW_MUST_USE enum kw_err spool_run_epoch(struct spool *spool, MDB_txn *txn, struc
 KW_MUST_USE enum kw_err spool_run_receive(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_notice(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_ack(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+KW_MUST_USE enum kw_err spool_run_keep(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_register(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_sweep(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 /* All rows count as unsent again. */
@@ -348,11 +355,42 @@ struct spool_early {
 #define SPOOL_EARLY_SIZE 104u
 void spool_early_encode(const struct spool_early *early, uint8_t *out);
 KW_MUST_USE enum kw_err spool_early_decode(struct kw_view bytes, struct spool_early *out);
-#define SPOOL_FOLLOW_SIZE 83u
+#define SPOOL_FOLLOW_SIZE 91u /* and the content that it holds */
+#define SPOOL_FOLLOW_SIZE_BEFORE_OFFERS 83u
 #define SPOOL_FOLLOW_SIZE_BEFORE_CONSENT 82u
 void spool_follow_encode(const struct spool_follow *follow, uint8_t *out);
 KW_MUST_USE enum kw_err spool_follow_decode(struct kw_view bytes, struct spool_follow *out);
 void spool_log_key(const uint8_t *thread_key, uint32_t n, uint8_t *out); /* SPOOL_THREAD_KEY_SIZE + 4 bytes */
+
+/* Writes down what the agent has to say by itself; `follow` but for its key. */
+KW_MUST_USE enum kw_err spool_follow_put(struct spool *spool, MDB_txn *txn, const struct spool_follow *follow);
+
+/* spool_offer.c: offers, in the transaction of what moves them. */
+KW_MUST_USE enum kw_err spool_run_offer(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+KW_MUST_USE enum kw_err spool_run_pick(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+KW_MUST_USE enum kw_err spool_run_unfollow(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+/* Something happened in the thread of a member. KW_OK also when it is a member of no offer. */
+KW_MUST_USE enum kw_err spool_offer_event(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key,
+	enum agt_offer_event_type type);
+/* LEASED may be said in this thread. `known`: it is the thread of an offer that we keep; of others nothing is known. */
+KW_MUST_USE enum kw_err spool_offer_may_lease(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, bool *known,
+	bool *may);
+/* Offers that nobody claimed in time; referrals that are kept no longer. */
+KW_MUST_USE enum kw_err spool_sweep_offers(struct spool *spool, MDB_txn *txn, int64_t now_ms);
+
+/* spool_offer_row.c: offers as bytes and rows. */
+KW_MUST_USE enum kw_err spool_offer_get(struct spool *spool, MDB_txn *txn, uint64_t number, struct spool_offer *out);
+/* Writes the record, and where its time stands in the list of what is due. before: NULL when it is new. */
+KW_MUST_USE enum kw_err spool_offer_put(struct spool *spool, MDB_txn *txn, const struct spool_offer *offer,
+	const struct spool_offer *before);
+enum spool_offer_due { SPOOL_OFFER_DUE_CLAIM, SPOOL_OFFER_DUE_UNCLAIMED, SPOOL_OFFER_DUE_FORGET, SPOOL_OFFER_DUE_NONE };
+#define SPOOL_OFFER_DUE_SIZE 17u
+
+/* spool_service.c: what agencies offer and answer. */
+KW_MUST_USE enum kw_err spool_run_publish(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+/* A message of ours, or one of theirs that was taken: what it says about services is kept. */
+KW_MUST_USE enum kw_err spool_service_sent(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
+KW_MUST_USE enum kw_err spool_service_taken(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
 
 /* spool_reseal.c: contents of an older schema get the key of their thread. What a crash interrupts goes on at the next start. */
 KW_MUST_USE enum kw_err spool_reseal(struct spool *spool);

@@ -24,7 +24,9 @@ static const char *const table_names[T_COUNT] = {[T_META] = "meta", [T_OUT] = "o
 	[T_DUE] = "due", [T_THREAD] = "thread", [T_REG] = "reg", [T_ASIDE] = "aside", [T_THREADS] = "threads",
 	[T_THREADNO] = "threadno", [T_OPEN] = "open", [T_THREADLOG] = "threadlog", [T_EARLY] = "early", [T_TRACKS] = "tracks",
 	[T_FOLLOW] = "follow", [T_ERASURE] = "erasure", [T_SHRED] = "shred",
-	[T_RECALL] = "recall"};
+	[T_RECALL] = "recall", [T_SERVICES] = "services",
+	[T_ANSWERS] = "answers", [T_OFFERS] = "offers", [T_OFFERID] = "offerid", [T_OFFERTHREAD] = "offerthread",
+	[T_OFFERDUE] = "offerdue", [T_OFFERBODY] = "offerbody"};
 
 static const char check_text[] = "kinward agent spool";
 
@@ -174,6 +176,7 @@ static enum kw_err fill(const char *path, const struct spool_options *options)
 	spool.numbers[N_FIRST_ASIDE] = 1;
 	spool.numbers[N_NEXT_THREAD] = 1;
 	spool.numbers[N_NEXT_FOLLOW] = 1;
+	spool.numbers[N_NEXT_OFFER] = 1;
 	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++)
 		spool.numbers[N_NEXT_SEQ + c] = 1;
 	err = new_epoch(&spool);
@@ -231,7 +234,7 @@ static enum kw_err open_known_tables(struct spool *spool)
 	mdb_txn_abort(txn);
 	if (err != KW_OK)
 		return err == KW_ENOTFOUND ? KW_ECORRUPT : err;
-	return open_tables(spool, schema < SPOOL_SCHEMA ? MDB_CREATE : 0);
+	return open_tables(spool, schema <= SPOOL_SCHEMA ? MDB_CREATE : 0);
 }
 
 /* The state row and the proof of the key. */
@@ -398,6 +401,9 @@ enum kw_err spool_open(const struct spool_options *options, struct uv_loop_s *lo
 	pthread_condattr_destroy(&monotonic);
 	spool->folder_fd = -1;
 	spool->map_size = options->map_size != 0 ? options->map_size : MAP_SIZE_DEFAULT;
+	spool->has_coordinator = options->coordinator != NULL;
+	if (options->coordinator != NULL)
+		spool->coordinator = *options->coordinator;
 	spool->path = strdup(options->path);
 	err = spool->path == NULL ? KW_ENOMEM : open_all(spool, options);
 	if (err == KW_OK)

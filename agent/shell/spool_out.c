@@ -164,6 +164,8 @@ enum kw_err spool_run_append(struct spool *spool, MDB_txn *txn, struct spool_op 
 	struct spool_place place = {.msg_class = op->u.append.msg_class, .sequence = op->u.append.sequence};
 	struct kw_buf bytes;
 	uint8_t key[9];
+
+	spool->now_ms = op->u.append.now_ms;
 	enum kw_err err = append_thread(spool, txn, op);
 
 	if (spool->numbers[N_NEXT_SEQ + place.msg_class] <= place.sequence)
@@ -191,7 +193,7 @@ enum kw_err spool_run_append(struct spool *spool, MDB_txn *txn, struct spool_op 
 		err = spool_place_put(spool, txn, &row.envelope_id, &place);
 	if (err == KW_OK)
 		err = append_rest(spool, txn, op);
-	return err;
+	return err != KW_OK ? err : spool_service_sent(spool, txn, op);
 }
 
 /* Calls `each` for the out rows of first..last keys; `each` may delete or change any row but must not keep the view. */
@@ -419,5 +421,7 @@ enum kw_err spool_run_sweep(struct spool *spool, MDB_txn *txn, struct spool_op *
 		err = spool_sweep_early(spool, txn, op);
 	if (err == KW_OK)
 		err = spool_sweep_recalls(spool, txn, op);
+	if (err == KW_OK)
+		err = spool_sweep_offers(spool, txn, op->u.sweep.now_ms);
 	return err != KW_OK ? err : sweep_seen(spool, txn, op);
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent/shell/spool_consent.h"
 #include "agent/shell/spool_thread_inner.h"
 
 /* Destroying keys, by the writer between transactions, and reading what was asked about consent. The list of keys is durable

@@ -191,6 +191,7 @@ enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const struct spoo
 		thread->thread_id = move->item->thread_id;
 		thread->agency = move->item->agency;
 		thread->service = move->act->service;
+		thread->unclaimed = move->act->unclaimed;
 		memcpy(thread->case_ref, move->act->case_ref, sizeof(thread->case_ref));
 	} else if (pass->result.verdict == AGT_THREAD_APPLY && move->act != NULL && move->act->opening &&
 		move->act->case_ref[0] != '\0') {
@@ -214,12 +215,20 @@ enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const struct spoo
 
 enum kw_err spool_follow_put(struct spool *spool, MDB_txn *txn, const struct spool_follow *follow)
 {
-	uint8_t plain[SPOOL_FOLLOW_SIZE];
+	uint8_t head[SPOOL_FOLLOW_SIZE];
 	uint8_t key[8];
+	struct kw_buf plain;
 
 	kw_put_u64(key, spool->numbers[N_NEXT_FOLLOW]++);
-	spool_follow_encode(follow, plain);
-	return spool_put_sealed(spool, txn, T_FOLLOW, KW_VIEW_OF(key), KW_VIEW_OF(plain));
+	spool_follow_encode(follow, head);
+	kw_buf_init(&plain, SPOOL_FOLLOW_SIZE + follow->content.size);
+	enum kw_err err = kw_buf_add(&plain, KW_VIEW_OF(head));
+	if (err == KW_OK && follow->content.size > 0)
+		err = kw_buf_add(&plain, follow->content);
+	if (err == KW_OK)
+		err = spool_put_sealed(spool, txn, T_FOLLOW, KW_VIEW_OF(key), kw_buf_view(&plain));
+	kw_buf_fini(&plain);
+	return err;
 }
 
 static enum kw_err put_follow(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread, uint8_t state)
@@ -323,9 +332,19 @@ enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct sp
 			return err;
 		}
 	}
+	bool of_offer = move->act->kind == KW_THREAD_OFFER && move->act->state == KW_OFFER_LEASED;
+	bool may = true; /* LEASED in the thread of an offer that we keep is said to the winner alone */
+	if (err == KW_OK && of_offer)
+		err = spool_offer_may_lease(spool, txn, pass.key, &of_offer, &may);
+	if (err != KW_OK || !may) {
+		op->fault = AGT_FAULT_STATE;
+		return err;
+	}
 	err = spool_pass_keep(spool, txn, move, &pass);
 	if (err != KW_OK || move->log_only)
 		return err;
+	if (of_offer) /* which knows its members: nobody has to look for them */
+		return spool_offer_event(spool, txn, pass.key, AGT_OFFER_EV_LEASE_SENT);
 	op->follow = op->follow || pass.result.follow != AGT_FOLLOW_NONE;
 	return spool_pass_follow(spool, txn, &pass);
 }

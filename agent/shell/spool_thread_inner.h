@@ -24,8 +24,6 @@ KW_MUST_USE enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const
 /* Writes down what the agent has to say by itself. */
 KW_MUST_USE enum kw_err spool_pass_follow(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass);
 
-/* What the agent has to say by itself; the key is given here. */
-KW_MUST_USE enum kw_err spool_follow_put(struct spool *spool, MDB_txn *txn, const struct spool_follow *follow);
 /* A word of the other side's agent that has no place; nothing when it does not apply or there is no such thread. */
 KW_MUST_USE enum kw_err spool_thread_receipt(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
 KW_MUST_USE enum kw_err spool_erasure_put(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key,
@@ -46,5 +44,7 @@ KW_MUST_USE enum kw_err spool_log_get(struct spool *spool, MDB_txn *txn, const u
 
 #define SPOOL_EARLY_KEY_SIZE (SPOOL_THREAD_KEY_SIZE + 8u)
 void spool_early_key(const uint8_t *thread_key, uint64_t sequence, uint8_t *out);
+/* An offer or a lease that does not arrive: the member is out. A word that it is over may be lost without harm. */
+KW_MUST_USE enum kw_err spool_pass_void_offer(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, uint8_t was);
 
 #endif

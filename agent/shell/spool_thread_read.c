@@ -254,7 +254,7 @@ enum kw_err spool_follows(struct spool *spool, uint64_t from,
 	if (err != KW_OK)
 		return err;
 	kw_put_u64(first, from);
-	kw_buf_init(&plain, 4096);
+	kw_buf_init(&plain, KW_FRAME_SIZE_MAX);
 	err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_FOLLOW], &cursor));
 	if (err == KW_OK)
 		rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);

@@ -28,6 +28,7 @@
 #define AT_SERVICE (AT_ALIAS + SPOOL_CASE_REF_SIZE_MAX + 1u)
 _Static_assert(AT_SERVICE + 4u <= SPOOL_THREAD_SIZE, "the service is the last field");
 #define FLAG_FAILED 1u
+#define FLAG_UNCLAIMED 2u
 
 void spool_thread_encode(const struct spool_thread *thread, uint8_t *out)
 {
@@ -39,7 +40,7 @@ void spool_thread_encode(const struct spool_thread *thread, uint8_t *out)
 	out[AT_PARTY] = (uint8_t)record->party;
 	out[AT_STATE] = record->state;
 	out[AT_RISK] = (uint8_t)record->risk;
-	out[AT_FLAGS] = record->failed ? FLAG_FAILED : 0;
+	out[AT_FLAGS] = (uint8_t)((record->failed ? FLAG_FAILED : 0) | (thread->unclaimed ? FLAG_UNCLAIMED : 0));
 	out[AT_REMINDED] = thread->reminded;
 	kw_put_u64(out + AT_EXPECTED, record->expected);
 	kw_put_u64(out + AT_NEXT, record->next);
@@ -73,6 +74,7 @@ enum kw_err spool_thread_decode(struct kw_view bytes, struct spool_thread *out)
 		.next = kw_get_u64(in + AT_NEXT),
 		.opened_ms = (int64_t)kw_get_u64(in + AT_OPENED),
 		.changed_ms = (int64_t)kw_get_u64(in + AT_CHANGED)};
+	out->unclaimed = (in[AT_FLAGS] & FLAG_UNCLAIMED) != 0;
 	out->reminded = in[AT_REMINDED];
 	out->log_count = kw_get_u32(in + AT_LOG_COUNT);
 	out->number = kw_get_u64(in + AT_NUMBER);
@@ -182,20 +184,28 @@ void spool_follow_encode(const struct spool_follow *follow, uint8_t *out)
 	out[80] = (uint8_t)follow->kind;
 	out[81] = follow->state;
 	out[82] = (uint8_t)follow->what;
+	kw_put_u64(out + 83, follow->offer);
 }
 
 enum kw_err spool_follow_decode(struct kw_view bytes, struct spool_follow *out)
 {
 	const uint8_t *in = bytes.data;
 
-	if (bytes.size == SPOOL_FOLLOW_SIZE)
+	out->what = SPOOL_FOLLOW_STATE;
+	out->offer = 0;
+	out->content = KW_VIEW(NULL, 0);
+	if (bytes.size >= SPOOL_FOLLOW_SIZE) {
 		out->what = (enum spool_follow_what)in[82];
-	else if (bytes.size == SPOOL_FOLLOW_SIZE_BEFORE_CONSENT)
-		out->what = SPOOL_FOLLOW_STATE;
-	else
+		out->offer = kw_get_u64(in + 83);
+		out->content = KW_VIEW(in + SPOOL_FOLLOW_SIZE, bytes.size - SPOOL_FOLLOW_SIZE);
+	} else if (bytes.size == SPOOL_FOLLOW_SIZE_BEFORE_OFFERS) {
+		out->what = (enum spool_follow_what)in[82];
+	} else if (bytes.size != SPOOL_FOLLOW_SIZE_BEFORE_CONSENT) {
 		return KW_ECORRUPT;
+	}
+	bool consent = out->what >= SPOOL_FOLLOW_CONSENT && out->what <= SPOOL_FOLLOW_ACK;
 	if (out->what >= SPOOL_FOLLOW_COUNT || in[16 + KW_NAME_SIZE_MAX] != '\0' || in[80] >= KW_THREAD_KIND_COUNT ||
-		(in[80] == KW_THREAD_NONE) != (out->what != SPOOL_FOLLOW_STATE))
+		(out->what == SPOOL_FOLLOW_STATE && in[80] == KW_THREAD_NONE) || (consent && in[80] != KW_THREAD_NONE))
 		return KW_ECORRUPT;
 	memcpy(out->thread_id.bytes, in, KW_ID_SIZE);
 	memcpy(out->agency.text, in + 16, sizeof(out->agency.text));

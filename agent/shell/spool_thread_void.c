@@ -94,8 +94,12 @@ enum kw_err spool_thread_void(struct spool *spool, MDB_txn *txn, const struct sp
 		err = spool_pass_is_opening(spool, txn, item, &pass, &opening);
 	if (err != KW_OK)
 		return err == KW_ENOTFOUND ? KW_OK : err;
-	if (opening && end != SPOOL_END_NONE)
-		return void_opening(spool, txn, item, end, &pass);
+	uint8_t was = opening ? (uint8_t)KW_OFFER_OFFERED : pass.thread.record.state;
+	bool gone = end == SPOOL_END_LOST || end == SPOOL_END_REFUSED; /* for certain: a lease that may stand is one */
+	if (opening && end != SPOOL_END_NONE) {
+		err = void_opening(spool, txn, item, end, &pass);
+		return err != KW_OK || !gone ? err : spool_pass_void_offer(spool, txn, &pass, was);
+	}
 	pass.thread.record.failed = pass.thread.record.failed && !opening;
 	if (!opening && end != SPOOL_END_UNSURE)
 		err = step_void(spool, txn, item, end, &pass);
@@ -107,5 +111,6 @@ enum kw_err spool_thread_void(struct spool *spool, MDB_txn *txn, const struct sp
 		pass.thread.record.next = item->thread_sequence;
 	else if (end == SPOOL_END_NONE && item->thread_sequence == pass.thread.record.next)
 		pass.thread.record.next = item->thread_sequence + 1;
-	return spool_thread_put(spool, txn, pass.key, &pass.thread);
+	err = spool_thread_put(spool, txn, pass.key, &pass.thread);
+	return err != KW_OK || !gone ? err : spool_pass_void_offer(spool, txn, &pass, was);
 }

@@ -197,6 +197,7 @@ enum kw_err spool_upgrade(struct spool *spool)
 		spool->numbers[N_NEXT_FOLLOW] = 1;
 		err = upgrade(spool, txn);
 	}
+	spool->numbers[N_NEXT_OFFER] = 1;
 	spool->numbers[N_SCHEMA] = SPOOL_SCHEMA;
 	spool->numbers[N_COMPACT] = 1;
 	for (int i = 0; i < N_COUNT; i++)

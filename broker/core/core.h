@@ -205,6 +205,7 @@ enum brk_note {
 	BRK_NOTE_SPACE_OK,
 	BRK_NOTE_TRACK_ILLEGAL,  /* slot: who said it; the message went on */
 	BRK_NOTE_TRACK_FOREIGN,  /* it spoke of a thread of others */
+	BRK_NOTE_LEASE,          /* slot: who gave one of several agencies the lease of an offer */
 	BRK_NOTE_COUNT
 };
 
@@ -276,6 +277,7 @@ struct brk_counts {
 	uint64_t foreign;    /* tracks of others' threads */
 	uint64_t reminders;
 	uint64_t declared;   /* EXPIRED, UNCLAIMED */
+	uint64_t leases;     /* offers that one agency got */
 	uint64_t forgotten;  /* threads that were over for long enough */
 };
 void brk_counts_get(const struct brk *brk, struct brk_counts *out);

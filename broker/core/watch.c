@@ -34,7 +34,7 @@ struct kw_id brk_watch_tracks(struct brk *brk, const struct brk_message *message
 	struct brk_pending *pending)
 {
 	struct kw_id opened = {{0}};
-	bool illegal = false, foreign = false;
+	bool illegal = false, foreign = false, leased = false;
 	KW_ASSERT(message->track_count <= KW_FRAME_TRACKS_MAX);
 	for (uint32_t i = 0; i < message->track_count; i++) {
 		struct brk_tracked *one = &message->tracks[i];
@@ -50,6 +50,10 @@ struct kw_id brk_watch_tracks(struct brk *brk, const struct brk_message *message
 			break;
 		case BRK_TRACK_MOVED:
 			brk->counts.moved++;
+			if (one->track.kind == KW_THREAD_OFFER && one->track.state == KW_OFFER_LEASED) {
+				brk->counts.leases++;
+				leased = true;
+			}
 			store_thread(brk, &one->thread, pending);
 			break;
 		case BRK_TRACK_EARLY:
@@ -68,6 +72,8 @@ struct kw_id brk_watch_tracks(struct brk *brk, const struct brk_message *message
 			break;
 		}
 	}
+	if (leased)
+		brk_fx_note(brk, slot, BRK_NOTE_LEASE, KW_OK);
 	if (illegal)
 		brk_fx_note(brk, slot, BRK_NOTE_TRACK_ILLEGAL, KW_ESTATE);
 	if (foreign)

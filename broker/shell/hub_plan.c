@@ -86,6 +86,7 @@ static void note(struct hub *hub, const struct brk_effect *fx)
 		[BRK_NOTE_RECALLED] = "message_recalled",
 		[BRK_NOTE_TRACK_ILLEGAL] = "track_illegal",
 		[BRK_NOTE_TRACK_FOREIGN] = "track_foreign",
+		[BRK_NOTE_LEASE] = "lease",
 	};
 	if (fx->u.note.code == BRK_NOTE_SPACE_LOW || fx->u.note.code == BRK_NOTE_SPACE_OK) {
 		note_space(hub, fx);

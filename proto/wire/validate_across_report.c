@@ -13,6 +13,8 @@
 #define SITE_SPECIFIC_COMMUNITIES 15u
 /* A number from 1 to below this could lead to a person. Zero is told: it leads to nobody. */
 #define COUNT_SMALL 5u
+/* The same of a service that is sensitive by itself. */
+#define COUNT_SMALL_SENSITIVE 10u
 /* A safehouse is never placed finer than this level. */
 #define SAFEHOUSE_LEVEL_MAX 2u
 
@@ -232,9 +234,18 @@ enum kw_err kw_across_supervision_return(struct kw_walk *walk, const void *messa
 	return KW_CLASHES(walk, clashes);
 }
 
-static bool is_small(uint32_t count)
+static bool is_small(const Kinward__V1__IndicatorCell *cell, uint32_t count)
 {
-	return count > 0 && count < COUNT_SMALL;
+	bool sensitive = cell->service == KW_CODE(SERVICE_TYPE, SAFEHOUSE);
+	return count > 0 && count < (sensitive ? COUNT_SMALL_SENSITIVE : COUNT_SMALL);
+}
+
+/* The count, or what is missing from a rate, or of how few it is. */
+static bool tells_small(const Kinward__V1__IndicatorCell *cell)
+{
+	if (is_small(cell, cell->numerator) || is_small(cell, cell->denominator))
+		return true;
+	return cell->denominator > cell->numerator && is_small(cell, cell->denominator - cell->numerator);
 }
 
 enum kw_err kw_across_indicator_cell(struct kw_walk *walk, const void *message)
@@ -254,8 +265,8 @@ enum kw_err kw_across_indicator_cell(struct kw_walk *walk, const void *message)
 			"goes with CARE_ARRANGEMENT, and only with it; correct one of them"},
 		{cell->suppressed && (cell->numerator > 0 || rate), "numerator", "must be left out when suppressed; leave it out"},
 		{rate && cell->numerator > cell->denominator, "denominator", "must not be below the numerator; correct one of them"},
-		{is_small(cell->numerator) || (rate && is_small(cell->denominator - cell->numerator)), "suppressed",
-			"must be true for a number from 1 to 4, or a rate that gives one away; suppress it"},
+		{tells_small(cell), "suppressed",
+			"must be true for a number from 1 to 4, of a safehouse 1 to 9, or a rate that gives one away; suppress it"},
 	};
 	return KW_CLASHES(walk, clashes);
 }

@@ -91,21 +91,10 @@ story_is "the old owner does not" "$(story_owner agency-a "$t")" "the other agen
 story_is_dead() { kw agency-a dead-letters 2>/dev/null | grep -q illegal_state; }
 wait_until "$STORY_SECONDS" story_is_dead || die "the old owner does not hear that its request came too late"
 
-story_chapter "one of two gets the lease, the other hears that it is over"
+story_chapter "offers are the agent's: nobody can give one lease to two (test_story_service.sh tells the rest)"
 offer=tests/data/messages/good/service_offer.json
-id=$(printf '%032x' "$RANDOM$RANDOM$RANDOM")
-b=$(kw agency-a send agency-b --content "$STORY_ROOT/$offer" --message-id "$id" | story_thread_of)
-c=$(kw agency-a send agency-c --content "$STORY_ROOT/$offer" --message-id "$id" | story_thread_of)
-claim='{"serviceClaim":{"state":"OFFER_STATE_CLAIMED","heldUntilUnixMs":"'$now'"}}'
-story_wait agency-b "$b" offered
-story_wait agency-c "$c" offered
-story_say agency-b agency-a "$b" "$claim"
-story_say agency-c agency-a "$c" "$claim"
-story_wait agency-a "$b" claimed
-story_wait agency-a "$c" claimed
-lease='{"offerClosed":{"state":"OFFER_STATE_LEASED","referralThreadId":"AQIDBAUGBwgJCgsMDQ4PEA=="}}'
-story_say agency-a agency-c "$c" "$lease"
-story_both "$c" leased agency-a agency-c
-story_both "$b" closed agency-a agency-b
+printf '%s' '{"offerClosed":{"state":"OFFER_STATE_LEASED","referralThreadId":"AQIDBAUGBwgJCgsMDQ4PEA=="}}' >"$STATE/lease.json"
+story_refused agency-a bad_field send agency-b --content "$STORY_ROOT/$offer"
+story_refused agency-a bad_field send agency-b --content "$STATE/lease.json"
 
 story_end

@@ -133,6 +133,20 @@ kw agency-a consent withdraw --case-ref K-60 --restrict >/dev/null
 wait_outcomes agency-a "agency-b=done" --case-ref K-60
 gone agency-b "$m"
 
+story_chapter "a tracing request, and a transfer on offer"
+t=$(kw agency-a send agency-b --content "$STORY_ROOT/tests/data/messages/good/tracing_request.json" | story_thread_of)
+story_wait agency-b "$t" registered
+kw agency-a consent withdraw --thread "$t" >/dev/null
+story_both "$t" closed agency-a agency-b
+t=$(kw agency-a send agency-c --content "$STORY_ROOT/tests/data/messages/good/transfer_offer.json" | story_thread_of)
+story_wait agency-c "$t" offered
+m=$(message agency-c "$t")
+kw agency-a consent withdraw --thread "$t" >/dev/null
+story_both "$t" withdrawn agency-a agency-c
+asked_all() { [ "$(story_json agency-a consent list --open -- 'len(j.get("rows", []))')" = 0 ]; }
+wait_until "$STORY_SECONDS" asked_all || die "not all have answered: $(kw agency-a consent list --open)"
+gone agency-c "$m"
+
 story_chapter "what still waits at the hub is taken back"
 story_away agency-d
 t=$(story_refer agency-a agency-d --case-ref K-65 --reason "$SECRET")

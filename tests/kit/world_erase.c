@@ -227,6 +227,13 @@ void w_erase_check_lists(struct world *w)
 	}
 }
 
+/* The opening of the thread has come: before that nobody there can tell what it is about. */
+static bool knows(struct world *w, const struct w_agent *agent, uint32_t thread)
+{
+	const struct w_record *record = w_record(w, agent, thread);
+	return record != NULL && record->thing.kind != KW_THREAD_NONE;
+}
+
 /* Where one end of a thread has erased the case, neither has anything left of it: so erasure has reached all who have the
  * case from one another. */
 void w_erase_check(struct world *w)
@@ -239,7 +246,8 @@ void w_erase_check(struct world *w)
 		const struct w_thread *thread = &w->thread.at[msg->say.thread];
 		bool gone = false;
 		for (uint32_t a = 0; a < w->draw.agents; a++)
-			gone = gone || ((a == msg->from || a == msg->to) && has_erased(&w->agents[a], thread->about));
+			gone = gone || ((a == msg->from || a == msg->to) && knows(w, &w->agents[a], msg->say.thread) &&
+								has_erased(&w->agents[a], thread->about));
 		uint32_t from = thread->end[KW_PARTY_OPENER] == msg->from ? KW_PARTY_OPENER : KW_PARTY_OTHER;
 		uint32_t to = from == KW_PARTY_OPENER ? KW_PARTY_OTHER : KW_PARTY_OPENER;
 		if (gone && ((msg->copy[0] && !thread->retained[from]) || (msg->copy[1] && !thread->retained[to])))

@@ -56,8 +56,10 @@ static void declare(struct world *w, struct w_agent *agent, uint32_t thread, str
 	msg.msg_class = (enum kw_msg_class)prng_range(&w->prng, KW_URGENT, KW_BULK);
 	msg.size = (uint32_t)prng_range(&w->prng, 512, 4096);
 	/* An hour ends in the run: then what was not received goes. */
+	/* An agent undoes what expired before it had a receipt, though it may have arrived. Of a case's ownership and of a lease
+	 * that would make two owners or two winners, so these do not expire here (the mutant's do, and it is caught). */
 	bool stays = (about->kind == KW_THREAD_TRANSFER && w->mutant != WORLD_TRANSFER_EXPIRES) ||
-		(about->kind == KW_THREAD_OFFER && say.state == KW_OFFER_LEASED);
+		(about->kind == KW_THREAD_OFFER && !say.opening);
 	if (!stays && prng_percent(&w->prng, say.opening ? w->draw.expiry_percent : w->draw.loss_percent))
 		msg.expiry_hour = 500000u;
 	if (!stays && say.follow == 0 && prng_percent(&w->prng, w->draw.loss_percent))

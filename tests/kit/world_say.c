@@ -310,6 +310,9 @@ void w_say_void(struct world *w, struct w_agent *agent, uint32_t number, bool ta
 		w->thread.at[say->thread].lost = true;
 	w_log(w, "agent %u: message %u, %u in thread %u, does not count%s", agent->number, number, say->state, say->thread,
 		taken ? ": refused" : ": lost");
+	/* An opening that was answered has arrived, though its receipt was late or got lost. */
+	if (is_opening(record, number) && record->thing.expected > 1)
+		return;
 	if (!taken)
 		w_offer_failed(w, agent, say);
 	record = w_record(w, agent, say->thread);

@@ -19,6 +19,7 @@
 #include <lmdb.h>
 #include <uv.h>
 
+#include "agent/shell/spool_consent.h"
 #include "agent/shell/spool.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/seal.h"
@@ -611,12 +612,13 @@ static void test_an_old_spool_is_sealed_anew_and_its_old_pages_are_gone(void **s
 /* ----------------------------------------------------------------------------------------------------------------- kill */
 
 /* Erases thread after thread until it is killed. */
-static void erase_for_ever(struct rig *rig)
+static void erase_for_ever(struct rig *rig, int ready)
 {
 	uv_loop_init(&rig->loop);
 	open_spool(rig);
 	for (uint8_t n = 1; n < 120; n++)
 		receive(rig, n, n, SECRET);
+	(void)!write(ready, "x", 1);
 	for (uint8_t n = 1; n < 120; n++) {
 		struct spool_op *op = receive_op((uint8_t)(n + 120), n, "agency-b", "erase it");
 		op->u.receive.erasure = question(n);
@@ -647,10 +649,17 @@ static void test_a_kill_loses_no_erasure_and_no_content(void **state)
 	for (int round = 0; round < 25; round++) {
 		/* The round before may have been killed before the spool had its name. */
 		assert_true(nftw(rig->path, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT);
+		int ready[2];
+		char byte;
+		assert_int_equal(pipe(ready), 0);
 		pid_t child = fork();
 		if (child == 0)
-			erase_for_ever(rig);
-		usleep((useconds_t)(20000 + round * 17000));
+			erase_for_ever(rig, ready[1]);
+		close(ready[1]);
+		if (round > 4) /* the first rounds also kill it while it still receives */
+			assert_int_equal(read(ready[0], &byte, 1), 1);
+		usleep((useconds_t)(5000 + round * 3000));
+		close(ready[0]);
 		kill(child, SIGKILL);
 		assert_int_equal(waitpid(child, NULL, 0), child);
 		rig->sequence = 0;

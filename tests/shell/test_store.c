@@ -714,11 +714,11 @@ static int use_damaged(struct rig *rig, uint32_t rows)
 	append(rig, 1, KW_NORMAL, rig->extents[1][KW_NORMAL].last + 1 > rows ? rig->extents[1][KW_NORMAL].last + 1 : rows + 1);
 	wait_acked(rig);
 	if (rig->error_count > 0)
-		return rig->err == KW_ECORRUPT ? 12 : 5;
+		return 12; /* refused: nothing was promised, whatever LMDB calls the damage */
 	store_trim(rig->store, ++rig->ticket, 1, KW_NORMAL, rows);
 	wait_acked(rig);
 	if (rig->error_count > 0)
-		return rig->err == KW_ECORRUPT ? 12 : 6;
+		return 12;
 	if (count < rows && stats(rig).damaged_rows == 0)
 		return 7; /* lost in silence */
 	return count < rows ? 13 : 14;

@@ -305,6 +305,43 @@ static void test_thread_lease_closes_the_other_offers(void **state)
 	assert_int_equal(candidate.result.follow, AGT_FOLLOW_NONE);
 }
 
+static void test_thread_on_offer_bars_another_until_it_is_over(void **state)
+{
+	(void)state;
+	struct bench owner = bench(), asked = bench(), taker = bench();
+	assert_false(agt_thread_bars_offer(&owner.thread));
+	assert_int_equal(step(&owner, opening(AGT_THREAD_OURS, TRANSFER(OFFERED))), AGT_THREAD_APPLY);
+	assert_true(agt_thread_bars_offer(&owner.thread));
+	assert_int_equal(theirs(&owner, TRANSFER(ACKNOWLEDGED), 1), AGT_THREAD_APPLY);
+	struct bench back = owner;
+	assert_int_equal(theirs(&owner, TRANSFER(ACCEPTED), 2), AGT_THREAD_APPLY);
+	assert_true(agt_thread_bars_offer(&owner.thread)); /* given away, and not handed over */
+	assert_int_equal(ours(&back, TRANSFER(WITHDRAW_REQUESTED)), AGT_THREAD_APPLY);
+	assert_true(agt_thread_bars_offer(&back.thread)); /* nobody knows yet whose it is */
+	assert_int_equal(theirs(&back, TRANSFER(WITHDRAWN), 2), AGT_THREAD_APPLY);
+	assert_false(agt_thread_bars_offer(&back.thread));
+	/* A request binds nobody, and neither does the offer of another. */
+	assert_int_equal(step(&asked, opening(AGT_THREAD_THEIRS, TRANSFER(REQUESTED))), AGT_THREAD_APPLY);
+	assert_false(agt_thread_bars_offer(&asked.thread));
+	assert_int_equal(step(&taker, opening(AGT_THREAD_THEIRS, TRANSFER(OFFERED))), AGT_THREAD_APPLY);
+	assert_false(agt_thread_bars_offer(&taker.thread));
+}
+
+static void test_thread_says_withdrawn_as_its_kind_can(void **state)
+{
+	(void)state;
+	struct bench referral = bench(), transfer = bench(), offer = bench(), none = bench();
+	assert_int_equal(agt_thread_withdrawal(&none.thread), 0);
+	assert_int_equal(step(&referral, opening(AGT_THREAD_THEIRS, REFERRAL(QUEUED))), AGT_THREAD_APPLY);
+	assert_int_equal(agt_thread_withdrawal(&referral.thread), KW_REFERRAL_CONSENT_WITHDRAWN);
+	assert_int_equal(ours(&referral, REFERRAL(CONSENT_WITHDRAWN)), AGT_THREAD_APPLY);
+	assert_int_equal(agt_thread_withdrawal(&referral.thread), 0);
+	assert_int_equal(step(&transfer, opening(AGT_THREAD_OURS, TRANSFER(OFFERED))), AGT_THREAD_APPLY);
+	assert_int_equal(agt_thread_withdrawal(&transfer.thread), KW_TRANSFER_WITHDRAW_REQUESTED);
+	assert_int_equal(step(&offer, opening(AGT_THREAD_OURS, OFFER(OFFERED))), AGT_THREAD_APPLY);
+	assert_int_equal(agt_thread_withdrawal(&offer.thread), KW_OFFER_CLOSED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,6 +358,8 @@ int main(void)
 		cmocka_unit_test(test_thread_request_makes_the_asked_one_the_owner),
 		cmocka_unit_test(test_thread_answers_a_withdrawal_unless_it_accepted),
 		cmocka_unit_test(test_thread_lease_closes_the_other_offers),
+		cmocka_unit_test(test_thread_on_offer_bars_another_until_it_is_over),
+		cmocka_unit_test(test_thread_says_withdrawn_as_its_kind_can),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
