@@ -232,7 +232,7 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "inbox", .args = "", .summary = "List what has come and is not acknowledged",
 		.details = "  kinward inbox\n  kinward inbox --all --after 120\n", .options = CLI_LIST_OPTIONS, .run = cli_run_inbox},
 	{.name = "outbox", .args = "", .summary = "List what was sent and how far it is",
-		.details = "queued: only here; held: at the hub; delivered, opened: at the recipient; dead: will not arrive.\n\n"
+		.details = "queued: only here; held: at the hub; delivered, opened: at the recipient; dead: will not arrive, or nobody knows.\n\n"
 			   "  kinward outbox\n", .options = CLI_LIST_OPTIONS, .run = cli_run_outbox},
 	{.name = "show", .args = "MESSAGE", .summary = "Show one message with its content",
 		.details = "  kinward show 5f2c...09\n", .args_min = 1, .args_max = 1, .run = cli_run_show},

@@ -62,6 +62,10 @@ static bool take_place(const struct agt_thread_event *event, struct agt_thread_r
 
 	if (event->author > AGT_THREAD_THEIRS)
 		return true;
+	if (event->sequence > UINT32_MAX) { /* what a track can carry; no thread is so long */
+		refuse(out, AGT_FAULT_PLACE);
+		return false;
+	}
 	if (event->author == AGT_THREAD_OURS) {
 		if (event->sequence == (known ? out->next.next : 1))
 			return true;

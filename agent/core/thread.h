@@ -62,7 +62,8 @@ enum agt_thread_fault {
 	AGT_FAULT_FAILED,    /* our opening never arrived */
 	AGT_FAULT_ERASED,    /* its contents are erased: consent was withdrawn */
 	AGT_FAULT_OFFERED,   /* transfer: the case is on offer in another thread, or was given away in it */
-	AGT_FAULT_LONG       /* it has as many steps as a thread can have */
+	AGT_FAULT_LONG,      /* it has as many steps as a thread can have */
+	AGT_FAULT_TAKEN      /* another agency has a thread with this id */
 };
 
 /* What the agent itself has to send or do in answer, in the same transaction or after a crash. */

@@ -308,8 +308,8 @@ void agent_send(void *user, Kinward__V1__SendRequest *request, struct socket_cal
 		refusal.field = "send.content.message_id";
 	} else if (err == KW_ESTATE) {
 		refusal.field = "send.content.message_id";
-		refusal.text = "This message is a dead letter and will not arrive: kinward dead-letters says why. Send it again "
-			       "with a new message id.";
+		refusal.text = "This message is a dead letter: kinward dead-letters says why, and whether it may have arrived all the "
+			       "same. If it has not, send it again with a new message id.";
 	}
 	socket_call_refuse(call, err, refusal.field, refusal.text);
 }

@@ -74,6 +74,9 @@ static enum kw_err explain(enum agt_thread_fault fault, const struct agt_thread 
 		refusal->field = "send.content.transfer_offer.case_ref";
 		refusal->text = "This case is on offer already, or given away and not handed over; withdraw that offer first.";
 		break;
+	case AGT_FAULT_TAKEN:
+		refusal->text = "This thread id is in use with another agency; leave it empty to begin a thread of its own.";
+		break;
 	case AGT_FAULT_LONG:
 		refusal->text = "This thread has as many steps as one can have; end it, and go on in a new thread.";
 		break;

@@ -307,6 +307,25 @@ static enum kw_err is_offered(struct spool *spool, MDB_txn *txn, const struct sp
 	return rc == 0 || rc == MDB_NOTFOUND ? KW_OK : spool_mdb(rc);
 }
 
+/* Whether a thread of this id stands with another agency. One id must not name two: a caller that gives the id alone could not
+ * say which it means, and hubs hold it for the thread of the first two. */
+static enum kw_err is_taken(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, bool *out)
+{
+	uint8_t key[SPOOL_THREAD_KEY_SIZE] = {0};
+	MDB_cursor *cursor;
+	MDB_val k = {.mv_size = sizeof(key), .mv_data = key};
+	MDB_val v;
+	enum kw_err err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_THREADS], &cursor));
+
+	if (err != KW_OK)
+		return err;
+	memcpy(key, pass->key, SPOOL_TAG_SIZE);
+	int rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+	*out = rc == 0 && k.mv_size == sizeof(key) && memcmp(k.mv_data, key, SPOOL_TAG_SIZE) == 0;
+	mdb_cursor_close(cursor);
+	return rc == 0 || rc == MDB_NOTFOUND ? KW_OK : spool_mdb(rc);
+}
+
 enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct spool_move *move, struct spool_op *op)
 {
 	struct spool_pass pass;
@@ -322,6 +341,15 @@ enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct sp
 	if (pass.result.verdict == AGT_THREAD_ILLEGAL) {
 		op->fault = pass.result.fault;
 		return KW_OK;
+	}
+	if (!move->log_only && !pass.known) {
+		bool taken = false;
+
+		err = is_taken(spool, txn, &pass, &taken);
+		if (err != KW_OK || taken) {
+			op->fault = AGT_FAULT_TAKEN;
+			return err;
+		}
 	}
 	if (!move->log_only && move->act->kind == KW_THREAD_TRANSFER && move->act->state == KW_TRANSFER_OFFERED) {
 		bool offered = false;

@@ -28,7 +28,10 @@ static enum kw_err first_of(struct spool *spool, MDB_txn *txn, const struct kw_i
 	int rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
 	while (err == KW_OK && rc == 0 && k.mv_size == sizeof(key) && memcmp(k.mv_data, key, SPOOL_TAG_SIZE) == 0) {
 		err = spool_thread_get(spool, txn, k.mv_data, &thread);
-		if (err == KW_OK && (!found || thread.number < out->number)) {
+		if (err == KW_ECORRUPT) {
+			spool->damaged_reads++;
+			err = KW_OK;
+		} else if (err == KW_OK && (!found || thread.number < out->number)) {
 			*out = thread;
 			found = true;
 		}

@@ -13,8 +13,6 @@ static enum kw_err void_opening(struct spool *spool, MDB_txn *txn, const struct 
 		.now_ms = spool->now_ms};
 	struct spool_move move = {.item = item, .number = item->number};
 
-	if (pass->thread.record.expected > 1)
-		return KW_OK;
 	pass->event = event;
 	pass->result = (struct agt_thread_result){.verdict = AGT_THREAD_ILLEGAL, .next = pass->thread.record};
 	if (event.kind == KW_THREAD_REFERRAL)
@@ -97,6 +95,8 @@ enum kw_err spool_thread_void(struct spool *spool, MDB_txn *txn, const struct sp
 	uint8_t was = opening ? (uint8_t)KW_OFFER_OFFERED : pass.thread.record.state;
 	bool gone = end == SPOOL_END_LOST || end == SPOOL_END_REFUSED; /* for certain: a lease that may stand is one */
 	if (opening && end != SPOOL_END_NONE) {
+		if (pass.thread.record.expected > 1)
+			return KW_OK;
 		err = void_opening(spool, txn, item, end, &pass);
 		return err != KW_OK || !gone ? err : spool_pass_void_offer(spool, txn, &pass, was);
 	}

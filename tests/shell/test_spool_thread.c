@@ -1,3 +1,5 @@
+#include <lmdb.h>
+
 #include "tests/kit/spool_rig.h"
 
 /* Threads in a spool: each message moves its thread in its own transaction, in turn. */
@@ -414,6 +416,56 @@ static void test_spool_thread_strangers_stay_apart(void **state)
 	assert_int_equal(counts[0], 1 + SPOOL_EARLY_MAX);
 }
 
+/* Makes the record of a thread with THEM unreadable. */
+static void damage_record(struct rig *rig, uint32_t which)
+{
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi;
+	MDB_cursor *cursor;
+	MDB_val k, v;
+	close_spool(rig);
+	assert_int_equal(mdb_env_create(&env), 0);
+	assert_int_equal(mdb_env_set_maxdbs(env, 40), 0);
+	assert_int_equal(mdb_env_set_mapsize(env, 64u << 20), 0);
+	assert_int_equal(mdb_env_open(env, rig->path, 0, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_dbi_open(txn, "threads", 0, &dbi), 0);
+	assert_int_equal(mdb_cursor_open(txn, dbi, &cursor), 0);
+	assert_int_equal(mdb_cursor_get(cursor, &k, &v, MDB_FIRST), 0);
+	for (uint32_t i = 0; i < which; i++)
+		assert_int_equal(mdb_cursor_get(cursor, &k, &v, MDB_NEXT), 0);
+	uint8_t *bytes = malloc(v.mv_size);
+	memcpy(bytes, v.mv_data, v.mv_size);
+	bytes[v.mv_size - 1] ^= 1;
+	MDB_val bad = {.mv_size = v.mv_size, .mv_data = bytes};
+	assert_int_equal(mdb_cursor_put(cursor, &k, &bad, MDB_CURRENT), 0);
+	mdb_cursor_close(cursor);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+	free(bytes);
+	open_spool(rig);
+}
+
+static void test_spool_thread_id_is_of_one_agency(void **state)
+{
+	struct rig *rig = *state;
+	struct kw_id thread_id = id(200);
+	struct spool_thread one;
+	uint32_t found = 0;
+	ours(rig, OPENS(.n = 1));
+	ours(rig, OPENS(.n = 2, .agency = "agency-x"));
+	assert_int_equal(rig->fault, AGT_FAULT_TAKEN);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_SENT), 1);
+	/* Of two that stand all the same, because another agency opened one, a damaged record does not hide the other. */
+	theirs(rig, OPENS(.n = 51, .agency = "agency-x"));
+	for (uint32_t i = 0; i < 2; i++) {
+		damage_record(rig, i);
+		found += spool_thread(rig->spool, &thread_id, NULL, &one) == KW_OK;
+	}
+	assert_int_equal(found, 1); /* the second time both are */
+}
+
 static struct kw_buf row_tracks(struct rig *rig)
 {
 	struct spool_rows rows = {.count_max = 1};
@@ -735,6 +787,7 @@ int main(void)
 		SPOOL_CASE(test_spool_thread_no_room_there_is_tried_again),
 		SPOOL_CASE(test_spool_thread_full_log_leaves_a_way_out),
 		SPOOL_CASE(test_spool_thread_full_log_has_its_own_fault),
+		SPOOL_CASE(test_spool_thread_id_is_of_one_agency),
 		SPOOL_CASE(test_spool_tracks_go_with_the_row),
 		SPOOL_CASE(test_spool_withdrawal_asks_for_an_answer),
 		SPOOL_CASE(test_spool_follow_up_that_is_not_wanted_goes),

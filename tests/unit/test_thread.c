@@ -54,6 +54,18 @@ static struct agt_thread_event opening(enum agt_thread_author author, enum kw_th
 #define TRANSFER(name) KW_THREAD_TRANSFER, KW_TRANSFER_##name
 #define OFFER(name) KW_THREAD_OFFER, KW_OFFER_##name
 
+static void test_thread_places_end_where_tracks_do(void **state)
+{
+	(void)state;
+	struct bench them = bench();
+	step(&them, opening(AGT_THREAD_THEIRS, REFERRAL(QUEUED)));
+	assert_int_equal(theirs(&them, REFERRAL(CANCEL_REQUESTED), UINT32_MAX), AGT_THREAD_EARLY);
+	assert_int_equal(theirs(&them, REFERRAL(CANCEL_REQUESTED), (uint64_t)UINT32_MAX + 1), AGT_THREAD_ILLEGAL);
+	assert_int_equal(them.result.fault, AGT_FAULT_PLACE);
+	assert_int_equal(theirs(&them, REFERRAL(CANCEL_REQUESTED), UINT64_MAX), AGT_THREAD_ILLEGAL);
+	assert_int_equal(them.thread.expected, 2);
+}
+
 static void test_thread_opens_for_both(void **state)
 {
 	(void)state;
@@ -346,6 +358,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_thread_opens_for_both),
+		cmocka_unit_test(test_thread_places_end_where_tracks_do),
 		cmocka_unit_test(test_thread_needs_an_opening),
 		cmocka_unit_test(test_thread_is_opened_once),
 		cmocka_unit_test(test_thread_takes_theirs_in_turn),
