@@ -81,8 +81,10 @@ static void on_tick(uv_timer_t *timer)
 	agent_step(agent, &event);
 	agent_blobs_tick(agent);
 	agent_retries(agent);
+	agent_receipts_again(agent);
+	agent->follow = agent_pause_tick(&agent->follow_pause) || agent->follow; /* what could not be sent then */
 	if (++agent->ticks % AGENT_SWEEP_TICKS == 0) {
-		agent->follow = true; /* what could not be sent then */
+		agent->follow = agent->follow || agent->follow_pause.left == 0; /* what lost its place to another message */
 		sweep(agent);
 	}
 }

@@ -257,19 +257,25 @@ void agent_follow(struct agent *agent)
 	if (agent->following > 0 || agent->stopping) /* what was read last is not yet gone from the table */
 		return;
 	agent->follow = false;
-	enum kw_err err = spool_follows(agent->spool, 0, gather_follow, &follows);
+	uint64_t from = agent->follow_from;
+	enum kw_err err = spool_follows(agent->spool, from, gather_follow, &follows);
 	if (err == KW_OK)
 		err = follows.err;
 	if (err != KW_OK)
 		agent_fail(agent, "spool_read", err);
+	/* Those that cannot be sent stay where they are: the others are behind them. */
 	agent->follow = follows.count == FOLLOWS_MAX;
+	agent->follow_from = agent->follow ? follows.list[FOLLOWS_MAX - 1].key + 1 : 0;
 	for (uint32_t i = 0; i < follows.count; i++) {
 		enum kw_err sent = err == KW_OK ? send_follow(agent, &follows.list[i]) : err;
 
 		if (sent == KW_OK)
 			agent->following++;
-		else if (err == KW_OK) /* it stays in the table and is tried again */
+		else if (err == KW_OK) { /* it stays in the table and is tried again */
 			kw_log(KW_LOG_WARN, "follow_up_not_sent", KW_LOG_STR("agency", follows.list[i].agency.text), KW_LOG_ERR(sent));
+			agent_pause_begin(&agent->follow_pause);
+		}
 		kw_buf_fini(&follows.contents[i]);
 	}
+	agent_pause_round(&agent->follow_pause, !agent->follow);
 }

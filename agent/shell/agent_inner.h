@@ -48,6 +48,20 @@ struct agent_sending {
 	struct socket_sent sent;
 };
 
+/* What cannot be sent is tried again after a while, each time longer. */
+struct agent_pause {
+	uint32_t seconds; /* 0: nothing failed */
+	uint32_t left;
+};
+#define AGENT_PAUSE_MIN 10u
+#define AGENT_PAUSE_MAX 3600u
+/* Something could not be sent. */
+void agent_pause_begin(struct agent_pause *pause);
+/* After a part of what there is, `end`: the last. When all could be sent the next pause is short again. */
+void agent_pause_round(struct agent_pause *pause, bool end);
+/* One second has passed. True: try now. */
+bool agent_pause_tick(struct agent_pause *pause);
+
 /* What a refusal says besides its error. */
 struct agent_refusal {
 	const char *field;
@@ -93,9 +107,13 @@ struct agent {
 	bool news;
 	bool due;              /* receipts may be due */
 	uint64_t due_next;
+	uint32_t due_flying;   /* messages with receipts on their way to the disk */
+	struct agent_pause due_pause; /* of those that could not be sent */
 	uint32_t retrying;
 	bool follow;           /* follow-ups may be due */
 	uint32_t following;
+	uint64_t follow_from;  /* key to go on from; 0: the first */
+	struct agent_pause follow_pause;
 	bool recall;           /* the hub may not know what it shall not deliver */
 	uint32_t ticks;
 	bool sweeping;
@@ -195,6 +213,8 @@ void agent_attachment(void *user, const Kinward__V1__LocalRequest *request, stru
 
 /* agent_receipt.c */
 void agent_receipts(struct agent *agent);
+/* Each second: those that could not be sent, when their time has come. */
+void agent_receipts_again(struct agent *agent);
 void agent_retries(struct agent *agent);
 
 #endif

@@ -18,6 +18,26 @@ struct due {
 	struct spool_receipt receipts[DUE_MAX];
 };
 
+void agent_pause_begin(struct agent_pause *pause)
+{
+	if (pause->left > 0)
+		return; /* one failed already in this round */
+	pause->seconds = pause->seconds == 0 ? AGENT_PAUSE_MIN : pause->seconds * 2;
+	pause->seconds = pause->seconds > AGENT_PAUSE_MAX ? AGENT_PAUSE_MAX : pause->seconds;
+	pause->left = pause->seconds;
+}
+
+void agent_pause_round(struct agent_pause *pause, bool end)
+{
+	if (end && pause->left == 0)
+		pause->seconds = 0;
+}
+
+bool agent_pause_tick(struct agent_pause *pause)
+{
+	return pause->left > 0 && --pause->left == 0;
+}
+
 static void gather(void *user, const struct spool_receipt *receipt)
 {
 	struct due *due = user;
@@ -111,6 +131,14 @@ static uint32_t batch_of(const struct spool_receipt *receipts, uint32_t count)
 	return i;
 }
 
+static void receipts_done(struct spool_op *op, enum kw_err err)
+{
+	struct agent *agent = op->user;
+
+	agent->due_flying--;
+	agent_op_done(op, err);
+}
+
 /* One message with `count` receipts to one agency. */
 static enum kw_err send_receipts(struct agent *agent, const struct spool_receipt *receipts, uint32_t count)
 {
@@ -149,10 +177,22 @@ static enum kw_err send_receipts(struct agent *agent, const struct spool_receipt
 	op->u.append.due_count = count;
 	for (uint32_t i = 0; i < count; i++)
 		op->u.append.due_keys[i] = receipts[i].key;
-	op->done = agent_op_done;
+	op->done = receipts_done;
 	op->user = agent;
+	agent->due_flying++;
 	agent_submit(agent, op);
 	return KW_OK;
+}
+
+void agent_receipts_again(struct agent *agent)
+{
+	/* What was read last is not yet gone from the table, and would be said twice. */
+	if (agent->due_pause.left == 1 && agent->due_flying > 0)
+		return;
+	if (agent_pause_tick(&agent->due_pause)) {
+		agent->due_next = 0;
+		agent->due = true;
+	}
 }
 
 void agent_receipts(struct agent *agent)
@@ -175,10 +215,13 @@ void agent_receipts(struct agent *agent)
 	for (uint32_t i = 0, end; err == KW_OK && i < due->count; i = end) {
 		end = i + batch_of(&due->receipts[i], due->count - i);
 		enum kw_err sent = send_receipts(agent, &due->receipts[i], end - i);
-		/* They stay in the table and are tried again after the next start, when the directory may know the agency. */
-		if (sent != KW_OK)
+		/* They stay in the table and are tried again after a while, when the directory may know the agency. */
+		if (sent != KW_OK) {
 			kw_log(KW_LOG_WARN, "receipt_not_sent", KW_LOG_STR("agency", due->receipts[i].agency.text), KW_LOG_ERR(sent));
+			agent_pause_begin(&agent->due_pause);
+		}
 	}
+	agent_pause_round(&agent->due_pause, !agent->due);
 	free(due);
 }
 
