@@ -559,10 +559,14 @@ static void test_spool_thread_early_ones_have_a_quota_each(void **state)
 	theirs(rig, MOVES(ACCEPTED, .n = 52, .sequence = 2));
 	theirs(rig, MOVES(ACKNOWLEDGED, .n = 51, .sequence = 1));
 	assert_int_equal(state_of(rig), KW_REFERRAL_ACCEPTED);
+	/* Also in a thread that nothing has opened yet. */
+	theirs(rig, MOVES(CANCEL_REQUESTED, .n = 72, .thread = 212, .sequence = 2));
+	theirs(rig, OPENS(.n = 71, .thread = 212));
+	assert_int_equal(thread(rig, 212).record.state, KW_REFERRAL_CANCEL_REQUESTED);
 	/* And agency-x can still be early in a thread that it has, up to a quota. */
 	theirs(rig, OPENS(.n = 61, .thread = 211, .agency = "agency-x"));
 	theirs(rig, MOVES(CANCEL_REQUESTED, .n = 63, .thread = 211, .sequence = 3, .agency = "agency-x"));
-	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_NEW), SPOOL_EARLY_UNKNOWN_MAX + 4);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_NEW), SPOOL_EARLY_UNKNOWN_MAX + 6);
 }
 
 static void test_spool_thread_no_room_there_is_tried_again(void **state)
