@@ -372,6 +372,9 @@ KW_MUST_USE enum kw_err spool_run_unfollow(struct spool *spool, MDB_txn *txn, st
 /* Something happened in the thread of a member. KW_OK also when it is a member of no offer. */
 KW_MUST_USE enum kw_err spool_offer_event(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key,
 	enum agt_offer_event_type type);
+/* The hub's word in the thread of a member. Its UNCLAIMED ends the time to claim for all members: they were asked at once,
+ * and the hub's limit may be shorter than ours. */
+KW_MUST_USE enum kw_err spool_offer_hub(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
 /* LEASED may be said in this thread. `known`: it is the thread of an offer that we keep; of others nothing is known. */
 KW_MUST_USE enum kw_err spool_offer_may_lease(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, bool *known,
 	bool *may);

@@ -145,7 +145,7 @@ static enum kw_err carry_out(struct spool *spool, MDB_txn *txn, struct spool_off
 enum kw_err spool_offer_event(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, enum agt_offer_event_type type)
 {
 	struct spool_offer offer;
-	struct agt_offer_event event = {.type = type};
+	struct agt_offer_event event = {.type = type, .now_ms = INT64_MAX}; /* TIME: whoever says so knows that it is over */
 	struct agt_offer_result result;
 	enum kw_err err = find(spool, txn, thread_key, &offer, &event.member);
 
@@ -159,6 +159,16 @@ enum kw_err spool_offer_event(struct spool *spool, MDB_txn *txn, const uint8_t *
 	err = carry_out(spool, txn, &offer, &result);
 	kw_wipe(&offer, sizeof(offer));
 	return err;
+}
+
+enum kw_err spool_offer_hub(struct spool *spool, MDB_txn *txn, const struct spool_move *move)
+{
+	uint8_t key[SPOOL_THREAD_KEY_SIZE];
+
+	if (move->act->kind != KW_THREAD_OFFER || move->act->state != KW_OFFER_UNCLAIMED)
+		return KW_OK;
+	enum kw_err err = spool_thread_key(spool, &move->item->thread_id, &move->item->agency, key);
+	return err != KW_OK ? err : spool_offer_event(spool, txn, key, AGT_OFFER_EV_TIME);
 }
 
 enum kw_err spool_offer_may_lease(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, bool *known, bool *may)

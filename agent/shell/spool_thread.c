@@ -396,7 +396,9 @@ enum kw_err spool_thread_receipt(struct spool *spool, MDB_txn *txn, const struct
 
 enum kw_err spool_thread_hub(struct spool *spool, MDB_txn *txn, const struct spool_move *move)
 {
-	return placeless(spool, txn, move, AGT_THREAD_HUB);
+	enum kw_err err = placeless(spool, txn, move, AGT_THREAD_HUB);
+
+	return err != KW_OK ? err : spool_offer_hub(spool, txn, move);
 }
 
 enum kw_err spool_pass_is_opening(struct spool *spool, MDB_txn *txn, const struct spool_item *item,

@@ -6,6 +6,10 @@
 
 ALL=(sender p1 p2 p3 p4 p5 p6 p7 p8 coord)
 hub_make story-hub
+cat >>"$STATE/hub/broker.yaml" <<'YAML'
+clocks:
+  claimed: {low: 5 s}
+YAML
 hub_start
 for agency in "${ALL[@]}"; do agency_make "$agency"; done
 echo "coordinator: coord" >>"$STATE/sender/agent.yaml"
@@ -158,6 +162,11 @@ kw p4 claim "$t4" >/dev/null
 wait_until "$STORY_SECONDS" has_standing "$offer" LEASED || die "a late claim does not help"
 one_more() { [ "$(total_referrals)" = $((before + 1)) ]; }
 wait_until "$STORY_SECONDS" one_more || die "the late claim brings no referral"
+
+story_chapter "the hub's limit is over before the offer's own time: the coordinator hears of it at once"
+offer=$(kw sender refer --service shelter --at SS0101 "${referral_options[@]/high/low}" 2>/dev/null | sed -n 's/^  offer  *//p')
+wait_until "$STORY_SECONDS" unclaimed || die "the hub says UNCLAIMED and nothing happens: $(kw sender claims "$offer")"
+story_is "the coordinator is asked" "$(answer_of "$offer" coord)" OFFER_ANSWER_ASKED
 
 story_chapter "one candidate gets the referral without an offer"
 directory p1 LEGAL SS0101 AVAILABLE

@@ -384,6 +384,46 @@ static void test_offer_unclaimed_goes_to_the_coordinator(void **state)
 	assert_int_equal(unclaimed(rig, NOW), 1);
 }
 
+/* The hub's reminder about the offer to one agency, in a state that it declares. */
+static void hub_says(struct rig *rig, uint8_t at, uint8_t state)
+{
+	static uint8_t said;
+	struct spool_op *op = spool_op_new(SPOOL_OP_NOTICE);
+	op->u.notice.cursor = (struct kw_cursor){.epoch = 9, .sequence = ++said};
+	op->u.notice.now_ms = NOW + 2;
+	op->u.notice.item = (struct spool_item){
+		.message_id = id((uint8_t)(200 + said)), .agency = provider(at), .thread_id = id((uint8_t)(10 + at)), .at_ms = NOW + 2};
+	op->u.notice.act = (struct spool_act){.kind = KW_THREAD_OFFER, .state = state};
+	op->u.notice.step = 100;
+	assert_int_equal(kw_buf_add(&op->content, kw_view_str("a reminder")), KW_OK);
+	run(rig, op);
+	assert_int_equal(rig->err, KW_OK);
+}
+
+/* The hub's limit may be shorter than the time that the offer names. */
+static void test_offer_unclaimed_by_the_hubs_word(void **state)
+{
+	struct rig *rig = *state;
+	reopen(rig);
+	offer(rig, false);
+	pump(rig);
+	hub_says(rig, 2, KW_OFFER_OFFERED); /* a reminder alone */
+	assert_int_equal(pending(rig).count, 0);
+	hub_says(rig, 2, KW_OFFER_UNCLAIMED);
+	assert_int_equal(unclaimed(rig, NOW), 1);
+	struct list list = pending(rig);
+	assert_int_equal(list.count, 1);
+	assert_string_equal(list.follows[0].agency.text, COORDINATOR);
+	pump(rig);
+	hub_says(rig, 3, KW_OFFER_UNCLAIMED);
+	assert_int_equal(pending(rig).count, 0); /* once */
+	answers(rig, 3, KW_OFFER_CLAIMED, 1);
+	pump(rig);
+	hub_says(rig, 4, KW_OFFER_UNCLAIMED); /* was on its way */
+	assert_int_equal(unclaimed(rig, NOW), 0);
+	assert_string_equal(tally_of(rig).last.text, "p3");
+}
+
 static void test_offer_that_cannot_be_said(void **state)
 {
 	struct rig *rig = *state;
@@ -601,6 +641,7 @@ int main(void)
 		CASE(test_offer_claim_given_back),
 		CASE(test_offer_lease_given_back_is_offered_again),
 		CASE(test_offer_unclaimed_goes_to_the_coordinator),
+		CASE(test_offer_unclaimed_by_the_hubs_word),
 		CASE(test_offer_that_cannot_be_said),
 		CASE(test_offer_picked_and_withdrawn),
 		CASE(test_offer_what_never_arrives_is_out),
