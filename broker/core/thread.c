@@ -111,7 +111,9 @@ static enum brk_verdict move_thread(const struct brk_thread_rules *rules, struct
 	const struct brk_track *track, enum kw_party author, uint64_t now_ms)
 {
 	struct brk_thread moved = *thread;
-	moved.risk = track->risk;
+	/* How urgent a case is says who has it. The one that is waited for would only win time by it. */
+	if (author == KW_PARTY_OPENER)
+		moved.risk = track->risk;
 	enum declared result = declare(rules, &moved, track->state, author, now_ms);
 	if (result == REFUSED) {
 		/* With something missing before it, it may be right later. */

@@ -193,11 +193,25 @@ static void test_a_clock_goes_on_while_it_is_the_same(void **state)
 	(void)say(f, B, KW_REFERRAL_SCHEDULED, 3);
 	assert_int_equal(f->thread.run.started_ms, NOW);
 	assert_int_equal(f->thread.due_ms, NOW + 12 * HOUR_MS);
-	f->risk = KW_RISK_MEDIUM;
-	(void)say(f, B, KW_REFERRAL_SCHEDULED, 4);
-	assert_true(f->thread.risk == KW_RISK_MEDIUM && f->thread.due_ms == NOW + 84 * HOUR_MS);
-	(void)say(f, B, KW_REFERRAL_IN_PROGRESS, 5);
+	(void)say(f, B, KW_REFERRAL_IN_PROGRESS, 4);
 	assert_int_equal(f->thread.run.started_ms, NOW + HOUR_MS);
+}
+
+static void test_the_opener_alone_says_how_urgent_it_is(void **state)
+{
+	struct fix *f = *state;
+	opened(f);
+	f->risk = KW_RISK_LOW; /* the provider would like more time */
+	(void)say(f, B, KW_REFERRAL_DELIVERED, 0);
+	assert_true(f->thread.risk == KW_RISK_HIGH && f->thread.run.risk == KW_RISK_HIGH);
+	assert_int_equal(f->thread.run.deadline_ms, NOW + HOUR_MS);
+	(void)say(f, B, KW_REFERRAL_ACKNOWLEDGED, 1);
+	(void)say(f, B, KW_REFERRAL_NEED_INFO, 2);
+	assert_true(f->thread.risk == KW_RISK_HIGH && f->thread.run.deadline_ms == NOW + (int64_t)DAY_MS);
+	f->risk = KW_RISK_MEDIUM;
+	assert_int_equal(say(f, A, KW_REFERRAL_ACKNOWLEDGED, 2), BRK_TRACK_MOVED);
+	assert_true(f->thread.risk == KW_RISK_MEDIUM && f->thread.run.started_ms == NOW);
+	assert_int_equal(f->thread.run.deadline_ms, NOW + (int64_t)(3 * DAY_MS));
 }
 
 static void test_any_word_about_a_tracing_case_starts_its_clock_anew(void **state)
@@ -394,6 +408,7 @@ int main(void)
 		TEST(test_receipts_move_and_repeats_do_not),
 		TEST(test_early_events_wait_for_what_is_missing),
 		TEST(test_a_clock_goes_on_while_it_is_the_same),
+		TEST(test_the_opener_alone_says_how_urgent_it_is),
 		TEST(test_any_word_about_a_tracing_case_starts_its_clock_anew),
 		TEST(test_steps_come_at_their_time_for_every_state_and_risk),
 		TEST(test_steps_go_to_those_whom_they_concern),
