@@ -332,6 +332,11 @@ const struct brk_thread_rules *brk_rules(const struct brk *brk)
 	return &brk->limits.threads;
 }
 
+bool brk_is_admitted(const struct brk *brk, uint32_t slot)
+{
+	return slot < brk->limits.slots_max && brk->agencies[slot].known && !brk->agencies[slot].revoked;
+}
+
 void brk_counts_get(const struct brk *brk, struct brk_counts *out)
 {
 	*out = brk->counts;

@@ -257,6 +257,8 @@ struct brk *brk_init(void *memory, const struct brk_limits *limits);
 /* The clocks that it runs by, for brk_thread_undeliverable. */
 const struct brk_thread_rules *brk_rules(const struct brk *brk);
 void brk_step(struct brk *brk, const struct brk_event *event, struct brk_plan *plan);
+/* Whether an agency may send and be sent to: it is known and not shut out. */
+bool brk_is_admitted(const struct brk *brk, uint32_t slot);
 
 /* Counters for the status port and the log. */
 struct brk_counts {

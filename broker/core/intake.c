@@ -38,7 +38,7 @@ static enum kw_err admit(const struct brk *brk, const struct brk_message *messag
 	if (message->to_slot == BRK_SLOT_NONE)
 		return KW_ENOAGENCY;
 	const struct brk_agency *to = &brk->agencies[message->to_slot];
-	if (!to->known || to->revoked)
+	if (!brk_is_admitted(brk, message->to_slot))
 		return KW_ENOAGENCY;
 	if (message->expiry_hour != 0 && (uint64_t)message->expiry_hour * 3600000u <= brk->wall_ms)
 		return KW_EEXPIRED;

@@ -12,10 +12,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "broker/shell/hub_inner.h"
+#include "proto/wire/frame_blob.h"
 #include "tests/kit/sealing.h"
 
 #define HOUR INT64_C(3600000)
@@ -91,6 +93,13 @@ static void hello(struct rig *rig, uint32_t conn)
 	hub_hello(rig->hub, conn, &name, &hello);
 }
 
+static size_t on_pending(void *user, uint32_t conn)
+{
+	(void)user;
+	(void)conn;
+	return 0;
+}
+
 static void open_hub(struct rig *rig)
 {
 	struct hub_options options = {.limits = BRK_LIMITS_DEFAULT, .name = {"hub-0"}, .clock = on_clock, .clock_user = rig};
@@ -98,7 +107,12 @@ static void open_hub(struct rig *rig)
 	options.limits.conns_max = CONNS;
 	options.limits.out_bytes_max = 1u << 30;
 	options.limits.coordinator = name_of(2);
-	const struct hub_wire wire = {.user = rig, .out = on_out, .ready = on_ready, .close = on_close, .fatal = on_fatal};
+	char blobs[sizeof(rig->dir) + 8];
+	(void)snprintf(blobs, sizeof(blobs), "%s/blobs", rig->dir);
+	options.blob_folder = blobs;
+	options.blob_limits = HUB_BLOB_LIMITS_DEFAULT;
+	const struct hub_wire wire = {.user = rig, .out = on_out, .ready = on_ready, .close = on_close,
+		.fatal = on_fatal, .pending = on_pending};
 	assert_int_equal(uv_loop_init(&rig->loop), 0);
 	assert_int_equal(uv_timer_init(&rig->loop, &rig->alive), 0);
 	assert_int_equal(uv_timer_start(&rig->alive, on_alive, 2, 2), 0);
@@ -408,6 +422,42 @@ static void test_a_third_agency_moves_nothing(void **state)
 	assert_int_equal(thread_of(rig, 1).state, KW_REFERRAL_QUEUED);
 }
 
+/* What the hub answers to an offer of a for b: the type of the frame, and a refusal's code. */
+static uint8_t offer_blob(struct rig *rig, uint8_t number, enum kw_err *code)
+{
+	struct kw_frame_blob_offer offer = {.ref = {.digest = {{number}}, .agency = name_of(1)}, .size = 4096,
+		.expiry_hour = (uint32_t)(time(NULL) / 3600) + 100}; /* its clock is the machine's */
+	struct kw_frame frame = {.type = 0};
+	struct kw_buf bytes;
+	size_t used;
+	kw_buf_init(&bytes, 4096);
+	kw_buf_clear(&rig->out[0]);
+	assert_int_equal(kw_frame_blob_offer_add(&bytes, &offer), KW_OK);
+	assert_int_equal(kw_frame_next(kw_buf_view(&bytes), KW_FRAME_SIZE_MAX, &frame, &used), KW_OK);
+	assert_int_equal(hub_blob_frame(rig->hub, 0, &frame), KW_OK);
+	kw_buf_fini(&bytes);
+	for (int i = 0; i < 200 && rig->out[0].size == 0; i++)
+		(void)uv_run(&rig->loop, UV_RUN_ONCE);
+	assert_int_equal(kw_frame_next(kw_buf_view(&rig->out[0]), KW_FRAME_SIZE_MAX, &frame, &used), KW_OK);
+	struct kw_frame_blob_done done = {.code = KW_OK};
+	if (frame.type == KW_FRAME_BLOB_DONE)
+		assert_int_equal(kw_frame_blob_done_parse(frame.body, &done), KW_OK);
+	*code = done.code;
+	return frame.type;
+}
+
+static void test_no_attachment_is_taken_for_one_that_is_shut_out(void **state)
+{
+	struct rig *rig = *state;
+	struct kw_name b = name_of(1);
+	enum kw_err code;
+	open_hub(rig);
+	assert_int_equal(offer_blob(rig, 1, &code), KW_FRAME_BLOB_WANT);
+	assert_int_equal(hub_agency(rig->hub, &b, true), KW_OK);
+	assert_int_equal(offer_blob(rig, 2, &code), KW_FRAME_BLOB_DONE);
+	assert_int_equal(code, KW_ENOAGENCY);
+}
+
 #define KILLED_THREADS 40u
 
 /* Threads are opened while clocks run out, until the kill. The clock runs fast. */
@@ -483,6 +533,7 @@ int main(void)
 		TEST(test_a_clock_that_jumps_back_stops_nothing),
 		TEST(test_an_expired_opening_message_makes_its_thread_undeliverable),
 		TEST(test_a_third_agency_moves_nothing),
+		TEST(test_no_attachment_is_taken_for_one_that_is_shut_out),
 		TEST(test_a_killed_hub_reminds_of_each_step_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
