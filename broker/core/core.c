@@ -185,6 +185,10 @@ static void space_changed(struct brk *brk, enum brk_space space)
 		if (!was_ok)
 			brk_wake_all(brk, BRK_DIRTY_ACK);
 	}
+	if (space == BRK_SPACE_OK && brk->clocks_held) {
+		brk->clocks_held = false;
+		brk_fx_note(brk, BRK_SLOT_NONE, BRK_NOTE_CLOCKS_GO_ON, KW_OK);
+	}
 	tell_space(brk, was_ok);
 }
 

@@ -205,6 +205,8 @@ enum brk_note {
 	BRK_NOTE_SPACE_OK,
 	BRK_NOTE_TRACK_ILLEGAL,  /* slot: who said it; the message went on */
 	BRK_NOTE_TRACK_FOREIGN,  /* it spoke of a thread of others */
+	BRK_NOTE_CLOCKS_HELD,    /* a reminder is due and there is no room for it: once, until they go on */
+	BRK_NOTE_CLOCKS_GO_ON,
 	BRK_NOTE_COUNT
 };
 

@@ -84,6 +84,7 @@ struct brk {
 	enum brk_space space;
 	uint64_t space_told_ms; /* when the agencies last heard that it is not OK */
 	bool postponed; /* an expiry found no place for its notice; looked at again likewise */
+	bool clocks_held; /* for lack of space, and the log knows it */
 	bool held; /* a burst kept credit back; all are told when it is over */
 	uint64_t committed;     /* tickets up to here are durable */
 	uint64_t remove_ticket; /* of the last row that expired; 0 when it is committed */

@@ -143,9 +143,15 @@ void brk_watch_due(struct brk *brk, const struct brk_event *event)
 	struct brk_due due;
 	if (thread.due_ms == 0 || thread.due_ms > brk->wall_ms)
 		return;
-	brk_thread_due(&brk->limits.threads, &thread, brk->wall_ms, &due);
 	/* Without room it stays due, and is looked at again. What is left of the disk serves acks and deletes. */
-	if (brk->space != BRK_SPACE_OK || brk->pending_count + due.count + 1 > brk->limits.pending_max ||
+	if (brk->space != BRK_SPACE_OK) {
+		if (!brk->clocks_held)
+			brk_fx_note(brk, BRK_SLOT_NONE, BRK_NOTE_CLOCKS_HELD, KW_ENOSPACE);
+		brk->clocks_held = true;
+		return;
+	}
+	brk_thread_due(&brk->limits.threads, &thread, brk->wall_ms, &due);
+	if (brk->pending_count + due.count + 1 > brk->limits.pending_max ||
 		brk->threads_pending >= brk->limits.threads_pending_max)
 		return;
 	struct brk_pending pending = {.from_slot = BRK_SLOT_NONE};

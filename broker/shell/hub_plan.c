@@ -74,6 +74,15 @@ static void note_space(struct hub *hub, const struct brk_effect *fx)
 							   : "There is room again: messages are taken."));
 }
 
+static void note_clocks(const struct brk_effect *fx)
+{
+	bool held = fx->u.note.code == BRK_NOTE_CLOCKS_HELD;
+	kw_log(held ? KW_LOG_WARN : KW_LOG_INFO, held ? "clocks_held" : "clocks_go_on", KW_LOG_ERR(fx->u.note.err),
+		KW_LOG_STR("text", held ? "The store or its disk is nearly full: nobody is reminded of what is late until there is room. "
+								  "Free disk or raise map_size_mib."
+								: "There is room again: what became late meanwhile is told now."));
+}
+
 static void note(struct hub *hub, const struct brk_effect *fx)
 {
 	static const char *const NAMES[] = {
@@ -89,6 +98,10 @@ static void note(struct hub *hub, const struct brk_effect *fx)
 	};
 	if (fx->u.note.code == BRK_NOTE_SPACE_LOW || fx->u.note.code == BRK_NOTE_SPACE_OK) {
 		note_space(hub, fx);
+		return;
+	}
+	if (fx->u.note.code == BRK_NOTE_CLOCKS_HELD || fx->u.note.code == BRK_NOTE_CLOCKS_GO_ON) {
+		note_clocks(fx);
 		return;
 	}
 	const struct kw_name *name = fx->slot == BRK_SLOT_NONE ? NULL : roster_name(hub->roster, fx->slot);

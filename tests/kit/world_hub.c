@@ -74,6 +74,8 @@ static void note(struct world *w, const struct brk_effect *fx)
 		[BRK_NOTE_SPACE_OK] = -1,
 		[BRK_NOTE_TRACK_ILLEGAL] = WORLD_MARK_TRACK_ILLEGAL,
 		[BRK_NOTE_TRACK_FOREIGN] = -1,
+		[BRK_NOTE_CLOCKS_HELD] = -1,
+		[BRK_NOTE_CLOCKS_GO_ON] = -1,
 	};
 	w_log(w, "hub notes %d about %d: %s", (int)fx->u.note.code, (int)fx->slot, kw_err_name(fx->u.note.err));
 	if (fx->u.note.code == BRK_NOTE_TRACK_FOREIGN)

@@ -308,13 +308,25 @@ static void test_a_low_disk_holds_reminders_back(void **state)
 	struct brk_thread thread = opened(f);
 	struct brk_event event = {.type = BRK_EV_SPACE, .u.space = BRK_SPACE_LOW};
 	step(f, &event);
+	assert_false(noted(f, BRK_NOTE_CLOCKS_HELD)); /* none is due */
 	f->now_ms = thread.due_ms;
 	due(f, &thread);
-	assert_int_equal(f->plan->count, 0);
+	assert_true(f->plan->count == 1 && noted(f, BRK_NOTE_CLOCKS_HELD));
+	due(f, &thread);
+	assert_int_equal(f->plan->count, 0); /* said once */
+	event.u.space = BRK_SPACE_OUT;
+	step(f, &event);
+	assert_false(noted(f, BRK_NOTE_CLOCKS_GO_ON));
 	event.u.space = BRK_SPACE_OK;
 	step(f, &event);
+	assert_true(noted(f, BRK_NOTE_CLOCKS_GO_ON));
 	due(f, &thread);
 	assert_non_null(find(f, BRK_FX_REMINDER, 0));
+	event.u.space = BRK_SPACE_LOW;
+	step(f, &event);
+	event.u.space = BRK_SPACE_OK;
+	step(f, &event);
+	assert_false(noted(f, BRK_NOTE_CLOCKS_GO_ON)); /* nothing was held back */
 }
 
 static void test_an_expired_opening_message_takes_its_thread_along(void **state)
