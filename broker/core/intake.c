@@ -16,6 +16,12 @@ static void pending_push(struct brk *brk, const struct brk_pending *pending)
 	brk->pending_count++;
 }
 
+uint64_t brk_intake_notices(const struct brk_agency *agency)
+{
+	uint64_t count = agency->queue[KW_CONTROL].count;
+	return count - (agency->held.reminders < count ? agency->held.reminders : count);
+}
+
 struct kw_credit brk_intake_grant(struct brk *brk, struct brk_agency *agency, enum kw_msg_class msg_class)
 {
 	struct kw_credit window = {.messages = brk->limits.grant_messages, .bytes = brk->limits.grant_bytes};
@@ -26,7 +32,7 @@ struct kw_credit brk_intake_grant(struct brk *brk, struct brk_agency *agency, en
 	brk->held = brk->held || burst;
 	/* An agency that sends what must be refused and never takes the notices would fill the disk with them: what it sends
 	 * stays with it until it does. */
-	agency->owes_acks = agency->queue[KW_CONTROL].count >= brk->limits.notices_max;
+	agency->owes_acks = brk_intake_notices(agency) >= brk->limits.notices_max;
 	hold = hold || agency->owes_acks;
 	return kw_rx_grant(&agency->rx[msg_class], window, hold);
 }

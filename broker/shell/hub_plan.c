@@ -95,6 +95,7 @@ static void note(struct hub *hub, const struct brk_effect *fx)
 		[BRK_NOTE_RECALLED] = "message_recalled",
 		[BRK_NOTE_TRACK_ILLEGAL] = "track_illegal",
 		[BRK_NOTE_TRACK_FOREIGN] = "track_foreign",
+		[BRK_NOTE_TRACK_OVER] = "track_over",
 	};
 	if (fx->u.note.code == BRK_NOTE_SPACE_LOW || fx->u.note.code == BRK_NOTE_SPACE_OK) {
 		note_space(hub, fx);
@@ -185,6 +186,8 @@ static void store_change(struct hub *hub, const struct brk_effect *fx)
 		store_trim(hub->store, fx->ticket, fx->slot, fx->msg_class, fx->sequence);
 	else if (fx->type == BRK_FX_RECALL)
 		store_recall(hub->store, fx->ticket, fx->slot, fx->msg_class, fx->sequence);
+	else if (fx->type == BRK_FX_HELD)
+		store_put_held(hub->store, fx->ticket, fx->slot, fx->u.held.threads, fx->u.held.reminders);
 	else if (fx->type == BRK_FX_REMOVE)
 		store_remove(hub->store, fx->ticket, fx->slot, fx->msg_class, fx->sequence);
 	else
@@ -212,6 +215,7 @@ void hub_carry_out(struct hub *hub, const struct brk_plan *plan)
 		case BRK_FX_THREAD:
 		case BRK_FX_THREAD_GONE:
 		case BRK_FX_UNDELIVERABLE:
+		case BRK_FX_HELD:
 			store_change(hub, fx);
 			break;
 		case BRK_FX_SEND:
@@ -254,6 +258,7 @@ static void each_row(void *user, const struct store_row *row)
 		.owner_slot = row->owner_slot,
 		.envelope_id = row->envelope_id,
 		.thread_id = row->thread_id,
+		.reminder = row->msg_class == KW_CONTROL && row->box->size > 0 && row->box->data[0] == REMINDER_MARK,
 	};
 }
 
