@@ -7,6 +7,7 @@
  * it says that it is delivered. What the clocks say arrives at agents as control rows. */
 
 #define LIMIT_MS 20000
+#define W_REMINDERS_FEW 8u
 
 /* Short clocks: every run sees all of their steps. */
 void w_thread_limits(struct world *w)
@@ -20,7 +21,7 @@ void w_thread_limits(struct world *w)
 	limits->threads_pending_max = limits->pending_max;
 	limits->threads_open_max = 1000000;
 	/* Some hubs have room for few: their agents hear in one of what they missed. */
-	limits->reminders_max = limits->notices_max == 4 ? 3 : 100000;
+	limits->reminders_max = limits->notices_max == 4 ? W_REMINDERS_FEW : 100000;
 	limits->coordinator = w_name(0);
 }
 
@@ -243,7 +244,7 @@ void w_thread_reminded(struct world *w, uint32_t agent, uint32_t body)
 /* Where few reminders may wait, a later one of the same clock stands for this step, or the thread moved first. */
 static bool stands_for(const struct world *w, const struct w_taken *taken)
 {
-	if (w->hub.limits.reminders_max > 3)
+	if (w->hub.limits.reminders_max > W_REMINDERS_FEW)
 		return false;
 	for (uint32_t i = 0; i < w->reminders.count; i++) {
 		const struct w_told *told = &w->reminders.at[i];
