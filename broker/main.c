@@ -105,6 +105,8 @@ static struct hub_options hub_options_of(const struct config *config, const char
 		options.limits.queue_bytes_max = *values->queue_size_mib_max << 20;
 	if (values->urgent_messages_max != NULL)
 		options.limits.urgent_messages_max = *values->urgent_messages_max;
+	if (values->threads_open_max != NULL)
+		options.limits.threads_open_max = *values->threads_open_max;
 	return options;
 }
 

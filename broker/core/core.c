@@ -15,6 +15,8 @@ const struct brk_limits BRK_LIMITS_DEFAULT = {
 	.queue_bytes_max = 2ull << 30,
 	.urgent_messages_max = 100000,
 	.notices_max = 20000,
+	.reminders_max = 20000,
+	.threads_open_max = 200000,
 	.grant_messages = 256,
 	.grant_bytes = 1u << 20,
 	.out_bytes_max = 256u << 10,
@@ -185,6 +187,10 @@ static void space_changed(struct brk *brk, enum brk_space space)
 		if (!was_ok)
 			brk_wake_all(brk, BRK_DIRTY_ACK);
 	}
+	if (space == BRK_SPACE_OK && brk->clocks_held) {
+		brk->clocks_held = false;
+		brk_fx_note(brk, BRK_SLOT_NONE, BRK_NOTE_CLOCKS_GO_ON, KW_OK);
+	}
 	tell_space(brk, was_ok);
 }
 
@@ -222,6 +228,14 @@ static void cursor_recovered(struct brk *brk, const struct brk_event *event)
 	struct kw_rx_lane *rx = &brk->agencies[event->u.cursor.slot].rx[event->u.cursor.msg_class];
 	rx->durable = event->u.cursor.cursor;
 	rx->got = event->u.cursor.cursor;
+}
+
+static void held_recovered(struct brk *brk, const struct brk_event *event)
+{
+	KW_ASSERT(event->u.held.slot < brk->limits.slots_max);
+	struct brk_agency *agency = &brk->agencies[event->u.held.slot];
+	agency->held = event->u.held.held;
+	agency->reminders_kept = agency->held.reminders;
 }
 
 static void drained(struct brk *brk, uint32_t conn)
@@ -275,6 +289,9 @@ static void dispatch(struct brk *brk, const struct brk_event *event)
 		break;
 	case BRK_EV_CURSOR:
 		cursor_recovered(brk, event);
+		break;
+	case BRK_EV_HELD:
+		held_recovered(brk, event);
 		break;
 	case BRK_EV_HELLO:
 		brk_session_hello(brk, event);
@@ -331,6 +348,17 @@ void brk_step(struct brk *brk, const struct brk_event *event, struct brk_plan *p
 const struct brk_thread_rules *brk_rules(const struct brk *brk)
 {
 	return &brk->limits.threads;
+}
+
+struct brk_held brk_held_of(const struct brk *brk, uint32_t slot)
+{
+	KW_ASSERT(slot < brk->limits.slots_max);
+	return brk->agencies[slot].held;
+}
+
+bool brk_is_admitted(const struct brk *brk, uint32_t slot)
+{
+	return slot < brk->limits.slots_max && brk->agencies[slot].known && !brk->agencies[slot].revoked;
 }
 
 void brk_counts_get(const struct brk *brk, struct brk_counts *out)

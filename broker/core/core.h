@@ -43,6 +43,9 @@ struct brk_limits {
 	uint32_t urgent_messages_max; /* urgent ones waiting for one agency: their own quota */
 	uint32_t notices_max;         /* notices waiting for one agency that end its credit until it takes them; what
 	                                 credit it has left may still add to them */
+	uint32_t reminders_max;       /* reminders waiting for one agency; what it missed past that it hears in one, once
+	                                 there is room. The last thread may add all of its own */
+	uint32_t threads_open_max;    /* open threads that one agency has opened */
 	uint32_t grant_messages;      /* credit window per agency and class */
 	uint32_t grant_bytes;
 	uint32_t out_bytes_max;       /* handed to a connection and not yet taken by the network */
@@ -62,6 +65,13 @@ struct brk_entry {
 	uint32_t owner_slot;   /* who sent it; BRK_SLOT_NONE for notices */
 	struct kw_id envelope_id;
 	struct kw_id thread_id; /* of the thread that it opens; zero for none */
+	bool reminder;          /* of control rows */
+};
+
+/* Of one agency; kept by the store, so that a start need not count. */
+struct brk_held {
+	uint32_t threads;   /* open ones that it has opened */
+	uint32_t reminders; /* waiting for it */
 };
 
 enum brk_event_type {
@@ -69,6 +79,7 @@ enum brk_event_type {
 	BRK_EV_AGENCY,     /* agency: known, or shut out, or let in again */
 	BRK_EV_QUEUE,      /* queue: recovered from disk */
 	BRK_EV_CURSOR,     /* cursor: recovered from disk */
+	BRK_EV_HELD,       /* held: recovered from disk */
 	BRK_EV_HELLO,      /* hello: the first frame of a session, on a connection that TLS has tied to an agency */
 	BRK_EV_CONN_DOWN,  /* conn */
 	BRK_EV_MESSAGE,    /* message */
@@ -139,6 +150,10 @@ struct brk_event {
 			struct kw_cursor cursor;
 		} cursor;
 		struct {
+			uint32_t slot;
+			struct brk_held held;
+		} held;
+		struct {
 			uint32_t conn;
 			uint32_t slot;
 			struct kw_frame_hello hello;
@@ -183,7 +198,9 @@ enum brk_effect_type {
 	BRK_FX_REMINDER, /* store reminder in the control queue of slot as `sequence` */
 	BRK_FX_THREAD,   /* store thread */
 	BRK_FX_THREAD_GONE, /* store: the thread is forgotten; thread.id */
-	BRK_FX_UNDELIVERABLE, /* store what brk_thread_undeliverable makes of the thread with this id */
+	BRK_FX_UNDELIVERABLE, /* store what brk_thread_undeliverable makes of the thread with this id, and what brk_undelivered
+	                         says if it is a change */
+	BRK_FX_HELD,     /* store held of slot */
 	BRK_FX_SEND,     /* write MESSAGE (class, sequence, box) to conn and release the box */
 	BRK_FX_ACK,      /* write ack to conn */
 	BRK_FX_WELCOME,  /* write welcome to conn */
@@ -206,6 +223,9 @@ enum brk_note {
 	BRK_NOTE_TRACK_ILLEGAL,  /* slot: who said it; the message went on */
 	BRK_NOTE_TRACK_FOREIGN,  /* it spoke of a thread of others */
 	BRK_NOTE_LEASE,          /* slot: who gave one of several agencies the lease of an offer */
+	BRK_NOTE_TRACK_OVER,     /* it opens more threads than it may; the message went on, and nobody watches that thread */
+	BRK_NOTE_CLOCKS_HELD,    /* a reminder is due and there is no room for it: once, until they go on */
+	BRK_NOTE_CLOCKS_GO_ON,
 	BRK_NOTE_COUNT
 };
 
@@ -233,6 +253,7 @@ struct brk_effect {
 		struct kw_frame_reminder reminder;
 		struct brk_thread thread;
 		struct kw_id thread_id;
+		struct brk_held held;
 		struct {
 			uint32_t count_max;
 			uint32_t bytes_max;
@@ -258,6 +279,13 @@ struct brk *brk_init(void *memory, const struct brk_limits *limits);
 /* The clocks that it runs by, for brk_thread_undeliverable. */
 const struct brk_thread_rules *brk_rules(const struct brk *brk);
 void brk_step(struct brk *brk, const struct brk_event *event, struct brk_plan *plan);
+/* The thread has become undeliverable, so it is open no more: what is held now of the agency that opened it, to be stored on
+ * the ticket of that effect. False when that is nobody. */
+bool brk_undelivered(struct brk *brk, const struct brk_thread *before, const struct brk_thread *thread, uint32_t *slot,
+	struct brk_held *held);
+struct brk_held brk_held_of(const struct brk *brk, uint32_t slot);
+/* Whether an agency may send and be sent to: it is known and not shut out. */
+bool brk_is_admitted(const struct brk *brk, uint32_t slot);
 
 /* Counters for the status port and the log. */
 struct brk_counts {
@@ -275,7 +303,9 @@ struct brk_counts {
 	uint64_t early;      /* tracks that wait for what is missing */
 	uint64_t illegal;    /* tracks that fit no machine */
 	uint64_t foreign;    /* tracks of others' threads */
+	uint64_t over;       /* tracks that would open one too many */
 	uint64_t reminders;
+	uint64_t owed;       /* reminders that found no room and come later, in one */
 	uint64_t declared;   /* EXPIRED, UNCLAIMED */
 	uint64_t leases;     /* offers that one agency got */
 	uint64_t forgotten;  /* threads that were over for long enough */

@@ -59,11 +59,19 @@ static uint32_t list_pop(struct brk *brk, struct brk_list *list)
 	return at;
 }
 
-static void count_off(struct brk *brk, struct brk_queue *queue, uint32_t size)
+static void count_off(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, const struct brk_entry *entry)
 {
+	struct brk_agency *agency = &brk->agencies[slot];
+	struct brk_queue *queue = &agency->queue[msg_class];
 	queue->count -= queue->count > 0 ? 1 : 0;
-	queue->bytes -= queue->bytes < size ? queue->bytes : size;
+	queue->bytes -= queue->bytes < entry->size ? queue->bytes : entry->size;
 	brk->counts.waiting -= brk->counts.waiting > 0 ? 1 : 0;
+	if (msg_class != KW_CONTROL)
+		return;
+	agency->held.reminders -= entry->reminder && agency->held.reminders > 0 ? 1 : 0;
+	/* A damaged row takes its kind along; an empty queue holds none of any kind. */
+	if (queue->count == 0)
+		agency->held.reminders = 0;
 }
 
 static void trim(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence)
@@ -77,6 +85,8 @@ static void trim(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, ui
 	fx->slot = slot;
 	fx->msg_class = msg_class;
 	fx->sequence = sequence;
+	if (brk->agencies[slot].held.reminders != brk->agencies[slot].reminders_kept)
+		brk_watch_held(brk, slot);
 }
 
 static bool expired(const struct brk *brk, uint32_t expiry_hour)
@@ -116,7 +126,7 @@ static void take_off(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class
 	queue->remove_ticket = fx->ticket;
 	if (entry->sequence > queue->removed)
 		queue->removed = entry->sequence;
-	count_off(brk, queue, entry->size);
+	count_off(brk, slot, msg_class, entry);
 }
 
 /* And tells its owner, in one commit. Of one that was under way once and whose ack was lost nobody here knows whether it has
@@ -207,7 +217,7 @@ static bool send_next(struct brk *brk, uint32_t slot, enum kw_msg_class msg_clas
 void brk_deliver_pump(struct brk *brk, uint32_t slot)
 {
 	struct brk_agency *agency = &brk->agencies[slot];
-	if (agency->owes_acks && agency->queue[KW_CONTROL].count < brk->limits.notices_max)
+	if (agency->owes_acks && brk_intake_notices(agency) < brk->limits.notices_max)
 		brk_dirty(brk, slot, BRK_DIRTY_ACK);
 	/* Rows of a higher class are being read: they go first. Not the notices: most tell of what will be tried again, and an
 	 * agency that tries again and again over a slow link would get nothing else. */
@@ -242,7 +252,7 @@ void brk_deliver_rows(struct brk *brk, const struct brk_event *event)
 		if (wanted && !full && !done && entry->sequence > queue->cover)
 			at = node_take(brk, agency, entry);
 		if (done && entry->sequence > queue->cover)
-			count_off(brk, queue, entry->size);
+			count_off(brk, slot, msg_class, entry);
 		if (at != BRK_NODE_NONE)
 			list_push(brk, &queue->window, at);
 		else
@@ -267,7 +277,7 @@ void brk_deliver_acked(struct brk *brk, uint32_t slot, enum kw_msg_class msg_cla
 	while (queue->flight.count > 0 && brk->nodes[queue->flight.head].entry.sequence <= sequence) {
 		uint32_t at = list_pop(brk, &queue->flight);
 		upto = brk->nodes[at].entry.sequence;
-		count_off(brk, queue, brk->nodes[at].entry.size);
+		count_off(brk, slot, msg_class, &brk->nodes[at].entry);
 		node_give(brk, at);
 		brk->counts.delivered++;
 	}

@@ -16,6 +16,12 @@ static void pending_push(struct brk *brk, const struct brk_pending *pending)
 	brk->pending_count++;
 }
 
+uint64_t brk_intake_notices(const struct brk_agency *agency)
+{
+	uint64_t count = agency->queue[KW_CONTROL].count;
+	return count - (agency->held.reminders < count ? agency->held.reminders : count);
+}
+
 struct kw_credit brk_intake_grant(struct brk *brk, struct brk_agency *agency, enum kw_msg_class msg_class)
 {
 	struct kw_credit window = {.messages = brk->limits.grant_messages, .bytes = brk->limits.grant_bytes};
@@ -26,7 +32,7 @@ struct kw_credit brk_intake_grant(struct brk *brk, struct brk_agency *agency, en
 	brk->held = brk->held || burst;
 	/* An agency that sends what must be refused and never takes the notices would fill the disk with them: what it sends
 	 * stays with it until it does. */
-	agency->owes_acks = agency->queue[KW_CONTROL].count >= brk->limits.notices_max;
+	agency->owes_acks = brk_intake_notices(agency) >= brk->limits.notices_max;
 	hold = hold || agency->owes_acks;
 	return kw_rx_grant(&agency->rx[msg_class], window, hold);
 }
@@ -38,7 +44,7 @@ static enum kw_err admit(const struct brk *brk, const struct brk_message *messag
 	if (message->to_slot == BRK_SLOT_NONE)
 		return KW_ENOAGENCY;
 	const struct brk_agency *to = &brk->agencies[message->to_slot];
-	if (!to->known || to->revoked)
+	if (!brk_is_admitted(brk, message->to_slot))
 		return KW_ENOAGENCY;
 	if (message->expiry_hour != 0 && (uint64_t)message->expiry_hour * 3600000u <= brk->wall_ms)
 		return KW_EEXPIRED;

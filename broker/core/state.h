@@ -57,6 +57,8 @@ struct brk_agency {
 	uint32_t conn;    /* BRK_CONN_NONE: offline */
 	uint32_t session; /* grows with each HELLO */
 	uint32_t out_bytes;
+	struct brk_held held;
+	uint32_t reminders_kept; /* of held, as the store knows it */
 	struct kw_name name;
 	struct kw_rx_lane rx[KW_MSG_CLASS_COUNT];
 	struct kw_tx_lane tx[KW_MSG_CLASS_COUNT];
@@ -85,6 +87,7 @@ struct brk {
 	enum brk_space space;
 	uint64_t space_told_ms; /* when the agencies last heard that it is not OK */
 	bool postponed; /* an expiry found no place for its notice; looked at again likewise */
+	bool clocks_held; /* for lack of space, and the log knows it */
 	bool held; /* a burst kept credit back; all are told when it is over */
 	uint64_t committed;     /* tickets up to here are durable */
 	uint64_t remove_ticket; /* of the last row that expired; 0 when it is committed */
@@ -127,6 +130,8 @@ struct brk_effect *brk_intake_control(struct brk *brk, uint32_t owner, enum brk_
 	struct brk_pending *pending);
 /* Something rides on the present ticket that needs no place in a queue. */
 void brk_intake_pending(struct brk *brk, struct brk_pending *pending);
+/* Notices that wait for it: what it caused itself. Reminders come whatever it does. */
+uint64_t brk_intake_notices(const struct brk_agency *agency);
 struct kw_credit brk_intake_grant(struct brk *brk, struct brk_agency *agency, enum kw_msg_class msg_class);
 
 /* deliver.c */
@@ -151,6 +156,8 @@ struct kw_id brk_watch_tracks(struct brk *brk, const struct brk_message *message
 /* The message that opened this thread (zero: none) will not be delivered; rides on the present ticket. */
 void brk_watch_undeliverable(struct brk *brk, const struct kw_id *thread_id);
 void brk_watch_due(struct brk *brk, const struct brk_event *event);
+/* Writes what is held of this agency, on the present ticket. */
+void brk_watch_held(struct brk *brk, uint32_t slot);
 
 /* session.c */
 void brk_session_hello(struct brk *brk, const struct brk_event *event);

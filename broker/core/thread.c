@@ -5,7 +5,8 @@
 #define HOUR_MS UINT64_C(3600000)
 /* The search for expired rows goes once an hour; until it must have come by, UNDELIVERABLE is the better word. */
 #define UNDELIVERED_GRACE_MS (2u * HOUR_MS)
-#define RECORD_VERSION 1u
+/* A record of version 1 has neither opener nor debts, at its end. */
+#define RECORD_SIZE_1 53u
 
 static struct kw_clock_thread clock_thread(const struct brk_thread *thread)
 {
@@ -23,12 +24,35 @@ static uint64_t expiry_ms(const struct brk_thread *thread)
 	return thread->state == KW_REFERRAL_QUEUED ? thread->expiry_hour * HOUR_MS + UNDELIVERED_GRACE_MS : 0;
 }
 
-static bool is_open(const struct brk_thread *thread)
+bool brk_thread_is_open(const struct brk_thread *thread)
 {
-	return kw_state_is_open((enum kw_thread_kind)thread->kind, thread->state);
+	return thread->kind != KW_THREAD_NONE && kw_state_is_open((enum kw_thread_kind)thread->kind, thread->state);
 }
 
-/* Sets due_ms. A thread that is over stays for a while, for what comes late. */
+uint32_t brk_thread_payer(const struct brk_thread *thread)
+{
+	return thread->slot[thread->first == KW_PARTY_OTHER ? KW_PARTY_OTHER : KW_PARTY_OPENER];
+}
+
+static bool is_owed(const struct brk_thread *thread)
+{
+	return thread->owed != 0 && thread->run.told > 0;
+}
+
+static void look_again(struct brk_thread *thread, uint64_t now_ms)
+{
+	if (thread->due_ms == 0 || thread->due_ms > now_ms + BRK_THREAD_WAIT_MS)
+		thread->due_ms = now_ms + BRK_THREAD_WAIT_MS;
+}
+
+void brk_thread_owe(struct brk_thread *thread, enum kw_audience audience, uint64_t now_ms)
+{
+	thread->owed |= (uint8_t)(1u << audience);
+	look_again(thread, now_ms);
+}
+
+/* Sets due_ms. A thread that is over stays for a while, for what comes late; one that is open and of which nothing is to be
+ * said any more stays as long, for an answer. */
 static void set_due(const struct brk_thread_rules *rules, struct brk_thread *thread, uint64_t now_ms)
 {
 	int64_t next_ms = kw_clock_next_ms(&thread->run);
@@ -36,8 +60,10 @@ static void set_due(const struct brk_thread_rules *rules, struct brk_thread *thr
 	thread->due_ms = next_ms == INT64_MAX ? 0 : (uint64_t)next_ms;
 	if (expiry != 0 && (thread->due_ms == 0 || expiry < thread->due_ms))
 		thread->due_ms = expiry;
-	if (thread->due_ms == 0 && !is_open(thread))
+	if (thread->due_ms == 0)
 		thread->due_ms = now_ms + rules->keep_ms;
+	if (is_owed(thread))
+		look_again(thread, now_ms);
 }
 
 enum declared {
@@ -64,6 +90,8 @@ static enum declared declare(const struct brk_thread_rules *rules, struct brk_th
 	thread->state = next;
 	const struct kw_clock_thread now = clock_thread(thread);
 	kw_clock_move(&thread->run, &rules->limits, &now, (int64_t)now_ms);
+	if (thread->run.told == 0)
+		thread->owed = 0; /* of a clock that has stopped, or starts anew */
 	return CHANGED;
 }
 
@@ -96,7 +124,8 @@ static enum brk_verdict open_thread(const struct brk_thread_rules *rules, struct
 	if (track->other_slot != track->to_slot)
 		return BRK_TRACK_ILLEGAL;
 	struct brk_thread fresh = {
-		.id = track->id, .kind = track->kind, .risk = track->risk, .expiry_hour = track->expiry_hour};
+		.id = track->id, .kind = track->kind, .risk = track->risk, .expiry_hour = track->expiry_hour,
+		.first = (uint8_t)author};
 	if (declare(rules, &fresh, track->state, author, now_ms) != CHANGED)
 		return BRK_TRACK_ILLEGAL;
 	fresh.slot[author] = track->from_slot;
@@ -111,7 +140,9 @@ static enum brk_verdict move_thread(const struct brk_thread_rules *rules, struct
 	const struct brk_track *track, enum kw_party author, uint64_t now_ms)
 {
 	struct brk_thread moved = *thread;
-	moved.risk = track->risk;
+	/* How urgent a case is says who has it. The one that is waited for would only win time by it. */
+	if (author == KW_PARTY_OPENER)
+		moved.risk = track->risk;
 	enum declared result = declare(rules, &moved, track->state, author, now_ms);
 	if (result == REFUSED) {
 		/* With something missing before it, it may be right later. */
@@ -131,6 +162,8 @@ static enum brk_verdict move_thread(const struct brk_thread_rules *rules, struct
 	/* It moved nothing, and yet somebody did something. */
 	if (result != CHANGED)
 		kw_clock_touch(&moved.run, (int64_t)now_ms);
+	if (moved.run.told == 0)
+		moved.owed = 0;
 	take_early(rules, &moved, now_ms);
 	/* The time of removal counts from the last event, a clock's from where it started. */
 	set_due(rules, &moved, now_ms);
@@ -185,6 +218,74 @@ static void alarm_add(struct brk_due *due, const struct brk_alarm *like, enum kw
 	alarm->as = as;
 }
 
+/* The part of this audience in the delay: its party is waited for, or waits. */
+static enum kw_audience part_of(const struct brk_thread *thread, enum kw_audience audience)
+{
+	enum kw_thread_kind kind = (enum kw_thread_kind)thread->kind;
+	if (audience == KW_AUDIENCE_COORDINATOR)
+		return audience;
+	bool for_opener = kw_state_waits_for(kind, thread->state, KW_PARTY_OPENER);
+	bool for_other = !for_opener || kw_state_waits_for(kind, thread->state, KW_PARTY_OTHER);
+	bool is_other = audience == KW_AUDIENCE_RECEIVER || audience == KW_AUDIENCE_RECEIVER_SUPERVISOR;
+	bool supervisor = audience == KW_AUDIENCE_RECEIVER_SUPERVISOR || audience == KW_AUDIENCE_SENDER_SUPERVISOR;
+	if (is_other ? for_other : for_opener)
+		return supervisor ? KW_AUDIENCE_RECEIVER_SUPERVISOR : KW_AUDIENCE_RECEIVER;
+	return supervisor ? KW_AUDIENCE_SENDER_SUPERVISOR : KW_AUDIENCE_SENDER;
+}
+
+/* What one that had no room hears in place of what it missed. No supervisor hears of 200% before a thread is given up. */
+static uint8_t owed_percent(const struct brk_thread *thread, enum kw_audience part)
+{
+	uint8_t told = thread->run.told;
+	if (part == KW_AUDIENCE_SENDER && told >= 100 && thread->run.clock == KW_CLOCK_DELIVERED &&
+		(thread->run.risk == KW_RISK_HIGH || thread->run.risk == KW_RISK_NONE))
+		return 200; /* it was told to telephone at 100% already */
+	return told > 150 && part != KW_AUDIENCE_SENDER && part != KW_AUDIENCE_RECEIVER ? 150 : told;
+}
+
+static void take_owed(struct brk_thread *thread, uint8_t owed, uint64_t now_ms, struct brk_due *due)
+{
+	struct brk_alarm alarm = {
+		.clock = thread->run.clock,
+		.due_ms = thread->run.deadline_ms,
+		.late_ms = kw_clock_late_ms(&thread->run, (int64_t)now_ms),
+	};
+	for (int audience = 0; audience < KW_AUDIENCE_COUNT; audience++) {
+		bool told = false;
+		for (uint32_t i = 0; i < due->count; i++)
+			told = told || due->alarms[i].audience == (enum kw_audience)audience;
+		enum kw_audience part = part_of(thread, (enum kw_audience)audience);
+		alarm.percent = owed_percent(thread, part);
+		if ((owed >> audience & 1u) != 0 && !told)
+			alarm_add(due, &alarm, (enum kw_audience)audience, part);
+	}
+}
+
+/* All steps were taken, nobody answered for as long as a thread is kept, and nothing more will come of itself. */
+static bool is_silent(const struct brk_thread *thread, uint64_t now_ms)
+{
+	return brk_thread_is_open(thread) && kw_clock_next_ms(&thread->run) == INT64_MAX && expiry_ms(thread) == 0 &&
+		   !is_owed(thread) && thread->due_ms != 0 && thread->due_ms <= now_ms;
+}
+
+/* Both hear that nobody reminds them any more; of a thread without a clock nothing was due. */
+static void give_up(const struct brk_thread *thread, uint64_t now_ms, struct brk_due *due)
+{
+	const struct brk_alarm alarm = {
+		.percent = thread->run.told,
+		.clock = thread->run.clock,
+		.state = kw_state_public((enum kw_thread_kind)thread->kind, thread->state),
+		.due_ms = thread->run.deadline_ms,
+		.late_ms = kw_clock_late_ms(&thread->run, (int64_t)now_ms),
+	};
+	due->over = true;
+	if (alarm.clock == KW_CLOCK_NONE)
+		return;
+	/* The telephone step went to the focal points; a supervisor hears of 200% only here. */
+	alarm_add(due, &alarm, KW_AUDIENCE_RECEIVER_SUPERVISOR, part_of(thread, KW_AUDIENCE_RECEIVER_SUPERVISOR));
+	alarm_add(due, &alarm, KW_AUDIENCE_SENDER_SUPERVISOR, part_of(thread, KW_AUDIENCE_SENDER_SUPERVISOR));
+}
+
 static void take_steps(struct brk_thread *thread, uint64_t now_ms, struct brk_due *due)
 {
 	struct kw_clock_notice notices[KW_CLOCK_NOTICES_MAX];
@@ -232,10 +333,17 @@ void brk_thread_due(const struct brk_thread_rules *rules, struct brk_thread *thr
 {
 	due->count = 0;
 	due->declared = false;
-	due->over = !is_open(thread) && thread->run.clock == KW_CLOCK_NONE;
+	due->over = !brk_thread_is_open(thread) && thread->run.clock == KW_CLOCK_NONE;
 	if (due->over)
 		return;
+	if (is_silent(thread, now_ms)) {
+		give_up(thread, now_ms, due);
+		return;
+	}
+	uint8_t owed = is_owed(thread) ? thread->owed : 0;
+	thread->owed = 0;
 	take_steps(thread, now_ms, due);
+	take_owed(thread, owed, now_ms, due);
 	declare_own(rules, thread, now_ms, due);
 	for (uint32_t i = 0; i < due->count; i++)
 		due->alarms[i].state = kw_state_public((enum kw_thread_kind)thread->kind, thread->state);
@@ -250,10 +358,10 @@ enum kw_party brk_thread_waits_for(const struct brk_thread *thread)
 }
 
 /* version, kind, state, risk, early states u8 · slots, early sequences, sequences, expiry u32 · clock, its risk, told u8 ·
- * started, deadline u64 */
+ * started, deadline u64 · first, owed u8 */
 void brk_thread_pack(uint8_t out[BRK_THREAD_SIZE], const struct brk_thread *thread)
 {
-	const uint8_t head[] = {RECORD_VERSION, thread->kind, thread->state, thread->risk, thread->early_state[0],
+	const uint8_t head[] = {BRK_THREAD_VERSION, thread->kind, thread->state, thread->risk, thread->early_state[0],
 		thread->early_state[1]};
 	const uint32_t words[] = {thread->slot[0], thread->slot[1], thread->early_sequence[0], thread->early_sequence[1],
 		thread->sequence[0], thread->sequence[1], thread->expiry_hour};
@@ -266,11 +374,14 @@ void brk_thread_pack(uint8_t out[BRK_THREAD_SIZE], const struct brk_thread *thre
 	out[2] = thread->run.told;
 	kw_put_u64(out + 3, (uint64_t)thread->run.started_ms);
 	kw_put_u64(out + 11, (uint64_t)thread->run.deadline_ms);
+	out[19] = thread->first;
+	out[20] = thread->owed;
 }
 
 enum kw_err brk_thread_unpack(struct kw_view bytes, struct brk_thread *out)
 {
-	if (bytes.size != BRK_THREAD_SIZE || bytes.data[0] != RECORD_VERSION)
+	bool old = bytes.size == RECORD_SIZE_1 && bytes.data[0] == 1;
+	if (!old && (bytes.size != BRK_THREAD_SIZE || bytes.data[0] != BRK_THREAD_VERSION))
 		return KW_EVERSION;
 	const uint8_t *at = bytes.data;
 	uint32_t *const words[] = {&out->slot[0], &out->slot[1], &out->early_sequence[0], &out->early_sequence[1],
@@ -285,5 +396,7 @@ enum kw_err brk_thread_unpack(struct kw_view bytes, struct brk_thread *out)
 		*words[i] = kw_get_u32(at);
 	out->run = (struct kw_clock_run){.clock = at[0], .risk = at[1], .told = at[2],
 		.started_ms = (int64_t)kw_get_u64(at + 3), .deadline_ms = (int64_t)kw_get_u64(at + 11)};
+	out->first = old ? 0 : at[19];
+	out->owed = old ? 0 : at[20];
 	return KW_OK;
 }

@@ -10,7 +10,11 @@
  *
  * Times are hub time, milliseconds since 1970. */
 
-#define BRK_THREAD_SIZE 53u
+#define BRK_THREAD_SIZE 55u
+#define BRK_THREAD_VERSION 2u /* of the record; the store refuses to open with a later one */
+/* What found no room is tried again so much later: the most overdue threads are looked at first, and must not stand in the
+ * way of the others. */
+#define BRK_THREAD_WAIT_MS UINT64_C(600000)
 
 struct brk_thread {
 	struct kw_id id;
@@ -22,13 +26,15 @@ struct brk_thread {
 	uint32_t early_sequence[2];
 	uint32_t sequence[2];      /* of each party's last event */
 	uint32_t expiry_hour;      /* of the opening message; 0: never */
+	uint8_t first;             /* the party that opened it, and answers for it */
+	uint8_t owed;              /* by enum kw_audience: one bit for each that had no room for the last step */
 	struct kw_clock_run run;
 	uint64_t due_ms;           /* when to look at it again; 0: never. What the store sorts by, beside the record */
 };
 
 struct brk_thread_rules {
 	struct kw_clock_limits limits;
-	uint64_t keep_ms; /* a thread that is over goes after so long without an event */
+	uint64_t keep_ms; /* a thread that is over, or that nobody answers, goes after so long without an event */
 };
 
 /* A track, and who said it. */
@@ -71,11 +77,11 @@ struct brk_alarm {
 	int64_t late_ms;
 };
 
-#define BRK_ALARMS_MAX (KW_CLOCK_NOTICES_MAX + 3u)
+#define BRK_ALARMS_MAX (KW_CLOCK_NOTICES_MAX + 3u + KW_AUDIENCE_COUNT)
 
 struct brk_due {
 	uint32_t count;
-	bool over;     /* the thread may be forgotten */
+	bool over;     /* the thread may be forgotten; one that is open, and long silent, when its alarms are told */
 	bool declared; /* the hub has declared a state */
 	struct brk_alarm alarms[BRK_ALARMS_MAX];
 };
@@ -84,12 +90,20 @@ struct brk_due {
 void brk_thread_due(const struct brk_thread_rules *rules, struct brk_thread *thread, uint64_t now_ms,
 	struct brk_due *due);
 
+/* This audience has no room for what it had to be told: the newest step is told again once it has. */
+void brk_thread_owe(struct brk_thread *thread, enum kw_audience audience, uint64_t now_ms);
+
+/* There is such a thread, and something is still to come. */
+bool brk_thread_is_open(const struct brk_thread *thread);
+/* The agency whose quota it counts against. */
+uint32_t brk_thread_payer(const struct brk_thread *thread);
+
 /* The party whose turn it is; the other one when it is both. */
 enum kw_party brk_thread_waits_for(const struct brk_thread *thread);
 
 /* The record as the store keeps it, without id and due_ms; BRK_THREAD_SIZE bytes. */
 void brk_thread_pack(uint8_t out[BRK_THREAD_SIZE], const struct brk_thread *thread);
-/* KW_EVERSION for one of another version. id and due_ms are left as they are. */
+/* KW_EVERSION for one of a later version. id and due_ms are left as they are. */
 KW_MUST_USE enum kw_err brk_thread_unpack(struct kw_view bytes, struct brk_thread *out);
 
 #endif

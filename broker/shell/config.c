@@ -20,6 +20,7 @@ static const cyaml_schema_field_t FIELDS[] = {
 	CYAML_FIELD_UINT_PTR("urgent_messages_max", OPTIONAL, struct config_values, urgent_messages_max),
 	CYAML_FIELD_STRING_PTR("coordinator", OPTIONAL, struct config_values, coordinator, 1, KW_NAME_SIZE_MAX),
 	CYAML_FIELD_UINT_PTR("threads_keep_days", OPTIONAL, struct config_values, threads_keep_days),
+	CYAML_FIELD_UINT_PTR("threads_open_max", OPTIONAL, struct config_values, threads_open_max),
 	CYAML_FIELD_MAPPING_PTR("clocks", OPTIONAL, struct config_values, clocks, CONFIG_CLOCKS_FIELDS),
 	CYAML_FIELD_UINT_PTR("blob_store_mib", OPTIONAL, struct config_values, blob_store_mib),
 	CYAML_FIELD_UINT_PTR("blob_agency_mib", OPTIONAL, struct config_values, blob_agency_mib),
@@ -77,6 +78,7 @@ static enum kw_err check(const char *path, const struct config *config, struct k
 		{"half_open_per_address_max", values->half_open_per_address_max},
 		{"queue_messages_max", values->queue_messages_max},
 		{"urgent_messages_max", values->urgent_messages_max},
+		{"threads_open_max", values->threads_open_max},
 	};
 	for (size_t i = 0; i < sizeof(positive) / sizeof(positive[0]); i++)
 		if (positive[i].value != NULL && *positive[i].value < 1)

@@ -23,6 +23,7 @@ struct config_values {
 	uint32_t *urgent_messages_max;
 	char *coordinator;
 	uint32_t *threads_keep_days;
+	uint32_t *threads_open_max;
 	struct config_clocks *clocks;
 	uint64_t *blob_store_mib;
 	uint64_t *blob_agency_mib;

@@ -127,6 +127,15 @@ static void recover_cursor(void *user, uint32_t slot, enum kw_msg_class msg_clas
 	hub_event(hub, &event);
 }
 
+static void recover_held(void *user, uint32_t slot, uint32_t threads, uint32_t reminders)
+{
+	struct hub *hub = user;
+	struct brk_event event = {.type = BRK_EV_HELD};
+	event.u.held.slot = slot;
+	event.u.held.held = (struct brk_held){.threads = threads, .reminders = reminders};
+	hub_event(hub, &event);
+}
+
 static enum kw_err recover(struct hub *hub)
 {
 	struct brk_event event = {.type = BRK_EV_START, .u.epoch = store_epoch(hub->store)};
@@ -136,6 +145,7 @@ static enum kw_err recover(struct hub *hub)
 		.agency = recover_agency,
 		.queue = recover_queue,
 		.cursor = recover_cursor,
+		.held = recover_held,
 	};
 	enum kw_err err = store_recover(hub->store, &recovery);
 	look_at_space(hub, false); /* before the first WELCOME gives credit */
@@ -163,7 +173,10 @@ enum kw_err hub_new(const struct hub_options *options, struct uv_loop_s *loop, c
 	hub->brk = brk_init(hub->core_memory, &hub->limits);
 	kw_buf_init(&hub->scratch, KW_FRAME_SIZE_MAX);
 	const struct store_hooks hooks = {.user = hub, .on_committed = on_committed};
-	err = store_open(&options->store, loop, &hooks, &hub->store);
+	struct store_options store_options = options->store;
+	store_options.record_version = BRK_THREAD_VERSION;
+	store_options.thread_payer = hub_thread_payer;
+	err = store_open(&store_options, loop, &hooks, &hub->store);
 	if (err != KW_OK)
 		goto fail;
 	hub_time_start(hub, options);

@@ -50,7 +50,8 @@ static enum kw_err node_admit(void *user, uint32_t slot, const struct kw_frame_b
 	const struct hub_blobs *blobs = user;
 	label->from = *roster_name(blobs->hub->roster, slot);
 	label->taker = roster_find(blobs->hub->roster, &offer->ref.agency);
-	return label->taker == STORE_SLOT_NONE ? KW_ENOAGENCY : KW_OK;
+	/* As for messages: nothing is kept for one that will not come for it. */
+	return brk_is_admitted(blobs->hub->brk, label->taker) ? KW_OK : KW_ENOAGENCY;
 }
 
 static bool node_find(void *user, struct kw_blobs_entry *entry)

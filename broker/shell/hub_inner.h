@@ -64,6 +64,8 @@ void hub_time_keep(struct hub *hub, bool now);
 /* Reads the tracks of a message and what is known of their threads. Errors are the frame's. */
 enum kw_err hub_tracks(struct hub *hub, struct kw_view tracks, struct brk_message *message);
 void hub_due(struct hub *hub);
+/* Whose quota a record counts against, for the store. */
+uint32_t hub_thread_payer(const uint8_t *record, uint32_t size);
 void hub_thread_change(struct hub *hub, const struct brk_effect *fx);
 /* hub_plan.c */
 void hub_carry_out(struct hub *hub, const struct brk_plan *plan);

@@ -74,6 +74,15 @@ static void note_space(struct hub *hub, const struct brk_effect *fx)
 							   : "There is room again: messages are taken."));
 }
 
+static void note_clocks(const struct brk_effect *fx)
+{
+	bool held = fx->u.note.code == BRK_NOTE_CLOCKS_HELD;
+	kw_log(held ? KW_LOG_WARN : KW_LOG_INFO, held ? "clocks_held" : "clocks_go_on", KW_LOG_ERR(fx->u.note.err),
+		KW_LOG_STR("text", held ? "The store or its disk is nearly full: nobody is reminded of what is late until there is room. "
+								  "Free disk or raise map_size_mib."
+								: "There is room again: what became late meanwhile is told now."));
+}
+
 static void note(struct hub *hub, const struct brk_effect *fx)
 {
 	static const char *const NAMES[] = {
@@ -87,9 +96,14 @@ static void note(struct hub *hub, const struct brk_effect *fx)
 		[BRK_NOTE_TRACK_ILLEGAL] = "track_illegal",
 		[BRK_NOTE_TRACK_FOREIGN] = "track_foreign",
 		[BRK_NOTE_LEASE] = "lease",
+		[BRK_NOTE_TRACK_OVER] = "track_over",
 	};
 	if (fx->u.note.code == BRK_NOTE_SPACE_LOW || fx->u.note.code == BRK_NOTE_SPACE_OK) {
 		note_space(hub, fx);
+		return;
+	}
+	if (fx->u.note.code == BRK_NOTE_CLOCKS_HELD || fx->u.note.code == BRK_NOTE_CLOCKS_GO_ON) {
+		note_clocks(fx);
 		return;
 	}
 	const struct kw_name *name = fx->slot == BRK_SLOT_NONE ? NULL : roster_name(hub->roster, fx->slot);
@@ -173,6 +187,8 @@ static void store_change(struct hub *hub, const struct brk_effect *fx)
 		store_trim(hub->store, fx->ticket, fx->slot, fx->msg_class, fx->sequence);
 	else if (fx->type == BRK_FX_RECALL)
 		store_recall(hub->store, fx->ticket, fx->slot, fx->msg_class, fx->sequence);
+	else if (fx->type == BRK_FX_HELD)
+		store_put_held(hub->store, fx->ticket, fx->slot, fx->u.held.threads, fx->u.held.reminders);
 	else if (fx->type == BRK_FX_REMOVE)
 		store_remove(hub->store, fx->ticket, fx->slot, fx->msg_class, fx->sequence);
 	else
@@ -200,6 +216,7 @@ void hub_carry_out(struct hub *hub, const struct brk_plan *plan)
 		case BRK_FX_THREAD:
 		case BRK_FX_THREAD_GONE:
 		case BRK_FX_UNDELIVERABLE:
+		case BRK_FX_HELD:
 			store_change(hub, fx);
 			break;
 		case BRK_FX_SEND:
@@ -242,6 +259,7 @@ static void each_row(void *user, const struct store_row *row)
 		.owner_slot = row->owner_slot,
 		.envelope_id = row->envelope_id,
 		.thread_id = row->thread_id,
+		.reminder = row->msg_class == KW_CONTROL && row->box->size > 0 && row->box->data[0] == REMINDER_MARK,
 	};
 }
 

@@ -77,14 +77,27 @@ void hub_time_keep(struct hub *hub, bool now)
 	store_put_time(hub->store, hub->ticket, (uint64_t)hub->time.hub_ms);
 }
 
-/* The record of a thread as the core knows it; a damaged or unknown one is none. */
-static void unpack(const struct store_thread *from, struct brk_thread *out)
+/* The record of a thread as the core knows it. One of a later version, which the start should have found, is not none: it
+ * would be written over. */
+static enum kw_err unpack(struct hub *hub, const struct store_thread *from, struct brk_thread *out)
 {
 	*out = (struct brk_thread){.id = from->id};
-	if (from->size == 0 || brk_thread_unpack(KW_VIEW(from->record, from->size), out) != KW_OK)
-		*out = (struct brk_thread){.id = from->id};
-	else
+	enum kw_err err = from->size == 0 ? KW_OK : brk_thread_unpack(KW_VIEW(from->record, from->size), out);
+	if (err == KW_OK && from->size > 0)
 		out->due_ms = from->due_ms;
+	if (err == KW_OK)
+		return KW_OK;
+	kw_log(KW_LOG_ERROR, "thread_unknown", KW_LOG_ERR(err),
+		KW_LOG_STR("text", "The store has a thread that a later version wrote: start that version."));
+	hub->wire.fatal(hub->wire.user, err);
+	return err;
+}
+
+uint32_t hub_thread_payer(const uint8_t *record, uint32_t size)
+{
+	struct brk_thread thread = {.kind = KW_THREAD_NONE};
+	bool counts = brk_thread_unpack(KW_VIEW(record, size), &thread) == KW_OK && brk_thread_is_open(&thread);
+	return counts ? brk_thread_payer(&thread) : STORE_SLOT_NONE;
 }
 
 static void put(struct hub *hub, uint64_t ticket, const struct brk_thread *thread)
@@ -109,7 +122,7 @@ enum kw_err hub_tracks(struct hub *hub, struct kw_view tracks, struct brk_messag
 		hub->wire.fatal(hub->wire.user, err);
 		return err;
 	}
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < count && err == KW_OK; i++) {
 		hub->tracks[i].track = (struct brk_track){
 			.id = parsed[i].thread_id,
 			.kind = parsed[i].kind,
@@ -118,11 +131,11 @@ enum kw_err hub_tracks(struct hub *hub, struct kw_view tracks, struct brk_messag
 			.sequence = parsed[i].sequence,
 			.other_slot = roster_find(hub->roster, &parsed[i].other_agency),
 		};
-		unpack(&known[i], &hub->tracks[i].thread);
+		err = unpack(hub, &known[i], &hub->tracks[i].thread);
 	}
 	message->track_count = count;
 	message->tracks = hub->tracks;
-	return KW_OK;
+	return err;
 }
 
 void hub_due(struct hub *hub)
@@ -135,7 +148,8 @@ void hub_due(struct hub *hub)
 	}
 	for (uint32_t i = 0; i < count; i++) {
 		struct brk_event event = {.type = BRK_EV_DUE};
-		unpack(&hub->due[i], &event.u.due);
+		if (unpack(hub, &hub->due[i], &event.u.due) != KW_OK)
+			return;
 		event.u.due.due_ms = hub->due[i].due_ms;
 		hub_event(hub, &event);
 	}
@@ -160,7 +174,14 @@ void hub_thread_change(struct hub *hub, const struct brk_effect *fx)
 		hub->wire.fatal(hub->wire.user, err);
 		return;
 	}
-	unpack(&row, &thread);
-	if (brk_thread_undeliverable(brk_rules(hub->brk), &thread, (uint64_t)hub->time.hub_ms))
-		put(hub, fx->ticket, &thread);
+	if (unpack(hub, &row, &thread) != KW_OK)
+		return;
+	const struct brk_thread before = thread;
+	if (!brk_thread_undeliverable(brk_rules(hub->brk), &thread, (uint64_t)hub->time.hub_ms))
+		return;
+	put(hub, fx->ticket, &thread);
+	uint32_t slot;
+	struct brk_held held;
+	if (brk_undelivered(hub->brk, &before, &thread, &slot, &held))
+		store_put_held(hub->store, fx->ticket, slot, held.threads, held.reminders);
 }

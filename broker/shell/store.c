@@ -447,7 +447,7 @@ enum kw_err store_open(const struct store_options *options, struct uv_loop_s *lo
 	if (err == KW_OK)
 		err = store_writer_init(&store->writer, &store->env);
 	if (err == KW_OK)
-		err = store_load(store, options->new_epoch);
+		err = store_load(store, options);
 	store->done_figures = store->figures;
 	if (err == KW_OK)
 		err = start(store);

@@ -64,6 +64,9 @@ struct store_thread {
 struct store_options {
 	const char *path;      /* directory; made if it is missing, as TESTING's LMDB rules say */
 	uint64_t map_size;     /* bytes of address space, sparse */
+	uint32_t record_version; /* the latest of a thread's record that the caller reads: KW_EVERSION when one was written later */
+	/* The slot that a record of a thread counts against, STORE_SLOT_NONE for none: when what is held has to be counted. */
+	uint32_t (*thread_payer)(const uint8_t *record, uint32_t size);
 	bool new_epoch;        /* forget receive cursors and take a new epoch: after a restore from backup */
 	bool unsafe_no_sync;   /* positive control of the tests only: refused unless KW_UNSAFE_TEST=1 is in the environment, and in a release always */
 };
@@ -100,6 +103,8 @@ struct store_recovery {
 	void (*queue)(void *user, uint32_t slot, enum kw_msg_class msg_class, const struct store_extent *extent);
 	/* what was received from that agency */
 	void (*cursor)(void *user, uint32_t slot, enum kw_msg_class msg_class, struct kw_cursor cursor);
+	/* threads that count against it, and reminders that wait for it, as store_put_held said last; NULL: not asked for */
+	void (*held)(void *user, uint32_t slot, uint32_t threads, uint32_t reminders);
 };
 
 KW_MUST_USE enum kw_err store_recover(struct store *store, const struct store_recovery *recovery);
@@ -122,6 +127,8 @@ void store_remove(struct store *store, uint64_t ticket, uint32_t slot, enum kw_m
 void store_recall(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence);
 /* Writes a thread, or with size 0 removes it and its place in the order. */
 void store_put_thread(struct store *store, uint64_t ticket, const struct store_thread *thread);
+/* What store_recovery.held gives after the next start. */
+void store_put_held(struct store *store, uint64_t ticket, uint32_t slot, uint32_t threads, uint32_t reminders);
 /* What store_time gives after the next start: the hub's time, kept from time to time. */
 void store_put_time(struct store *store, uint64_t ticket, uint64_t hub_ms);
 /* Wakes the writer if a batch waits and it is idle; call at the end of each loop turn. */

@@ -62,7 +62,7 @@ enum kw_err store_env_new_epoch(uint64_t *out)
 	return KW_OK;
 }
 
-int store_env_put_meta(MDB_txn *txn, MDB_dbi meta, uint64_t epoch)
+int store_env_put_meta(MDB_txn *txn, const struct store_env *env, uint64_t epoch)
 {
 	int code = 0;
 	for (uint8_t copy = 0; copy < STORE_COPIES && code == 0; copy++) {
@@ -71,8 +71,9 @@ int store_env_put_meta(MDB_txn *txn, MDB_dbi meta, uint64_t epoch)
 		MDB_val value = store_val(row, sizeof(row));
 		kw_put_u32(row + STORE_ROW_HEAD_SIZE, STORE_SCHEMA_VERSION);
 		kw_put_u64(row + STORE_ROW_HEAD_SIZE + 4, epoch);
+		kw_put_u32(row + STORE_ROW_HEAD_SIZE + 12, env->record_version);
 		store_row_seal(row, STORE_META, &key, STORE_META_SIZE);
-		code = mdb_put(txn, meta, &key, &value, 0);
+		code = mdb_put(txn, env->dbi.meta, &key, &value, 0);
 	}
 	return code;
 }
@@ -90,10 +91,12 @@ static int open_dbis(MDB_txn *txn, unsigned flags, struct store_dbis *dbi)
 	int code = 0;
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]) && code == 0; i++)
 		code = mdb_dbi_open(txn, tables[i].name, flags, tables[i].out);
-	/* A store of version 1 has none of these. */
+	/* A store of version 1 has none of these, one of version 2 has not the last. */
 	if (code == 0)
 		code = mdb_dbi_open(txn, "threads", MDB_CREATE, &dbi->threads);
-	return code == 0 ? mdb_dbi_open(txn, "clocks", MDB_CREATE, &dbi->clocks) : code;
+	if (code == 0)
+		code = mdb_dbi_open(txn, "clocks", MDB_CREATE, &dbi->clocks);
+	return code == 0 ? mdb_dbi_open(txn, "held", MDB_CREATE, &dbi->held) : code;
 }
 
 /* Opens the LMDB environment in `path` and its tables. */
@@ -120,7 +123,7 @@ static int open_lmdb(const char *path, unsigned flags, unsigned table_flags, str
 	if (code == 0 && table_flags != 0 && store_env_new_epoch(&epoch) != KW_OK)
 		code = EIO;
 	if (code == 0 && table_flags != 0)
-		code = store_env_put_meta(txn, env->dbi.meta, epoch);
+		code = store_env_put_meta(txn, env, epoch);
 	if (code == 0)
 		code = mdb_env_stat(env->env, &stat);
 	if (code != 0) {
@@ -168,9 +171,10 @@ static void remove_build(int folder_fd)
 	(void)unlinkat(folder_fd, ENV_BUILD, AT_REMOVEDIR);
 }
 
-static enum kw_err create(const char *path, int folder_fd, uint64_t map_size)
+static enum kw_err create(const char *path, const struct store_env *like)
 {
-	struct store_env fresh = {.folder_fd = -1, .map_size = map_size};
+	int folder_fd = like->folder_fd;
+	struct store_env fresh = {.folder_fd = -1, .map_size = like->map_size, .record_version = like->record_version};
 	char build[4096];
 	int length = snprintf(build, sizeof(build), "%s/" ENV_BUILD, path);
 	if (length < 0 || (size_t)length >= sizeof(build))
@@ -218,7 +222,7 @@ static bool wants_compaction(const struct store_env *env)
 /* A copy of what lives, without the mark, in the build folder. */
 static enum kw_err copy_living(const char *build, struct store_env *env)
 {
-	struct store_env copy = {.folder_fd = -1, .map_size = env->map_size};
+	struct store_env copy = {.folder_fd = -1, .map_size = env->map_size, .record_version = env->record_version};
 	MDB_txn *txn;
 	int code = mdb_env_copy2(env->env, build, MDB_CP_COMPACT);
 	if (code == 0)
@@ -277,12 +281,13 @@ enum kw_err store_env_open(const struct store_options *options, struct store_env
 {
 	env->folder_fd = -1;
 	env->map_size = options->map_size;
+	env->record_version = options->record_version;
 	enum kw_err err = open_folder(options->path, &env->folder_fd);
 	if (err != KW_OK)
 		return err;
 	err = check_file(env->folder_fd);
 	if (err == KW_ENOTFOUND) {
-		err = create(options->path, env->folder_fd, options->map_size);
+		err = create(options->path, env);
 		if (err == KW_OK)
 			err = check_file(env->folder_fd);
 	}

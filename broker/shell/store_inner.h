@@ -22,13 +22,14 @@
 #define STORE_RESERVE_SIZE (64u << 20)  /* map beyond map_size: deletes need pages when appends have none left */
 #define STORE_ROOM_SIZE (512u << 10)    /* on the disk before a batch of deletes begins; more where bodies are added */
 #define STORE_ROOM_LOOK_NS 1000000000u  /* from one look for it to the next */
-#define STORE_SCHEMA_VERSION 2u /* 1 had no threads; it is taken as it is */
+#define STORE_SCHEMA_VERSION 3u /* 1 had no threads, 2 did not count them; they are taken as they are */
+#define STORE_SCHEMA_UNCOUNTED 2u
 #define STORE_QUEUE_COUNT (STORE_SLOT_MAX * KW_MSG_CLASS_COUNT)
 #define STORE_SEEN_COUNT 64u
 
 /* store_row.c: magic u16, version u8, kind u8, payload size u32, CRC32C u32 over key, the eight bytes before and payload. */
 enum store_kind {
-	STORE_META = 'm',   /* schema u32, epoch u64; key: copy u8 */
+	STORE_META = 'm',   /* schema u32, epoch u64, record version of threads u32; key: copy u8 */
 	STORE_AGENCY = 'a', /* name, zero padded; key: slot u32, copy u8 */
 	STORE_QUEUE = 'q',  /* last, trimmed, count, bytes u64; key: slot u32, class u8 */
 	STORE_CURSOR = 'c', /* epoch, sequence u64; key: slot u32, class u8 */
@@ -36,12 +37,15 @@ enum store_kind {
 	STORE_INDEX = 'i',
 	STORE_THREAD = 't', /* due u64, record; key: thread id */
 	STORE_CLOCK = 'k',  /* nothing; key: due u64, thread id */
+	STORE_HELD = 'n',   /* open threads, waiting reminders u32; key: slot u32 */
 	STORE_TIME = 'h',   /* hub time u64; in the meta table, key: STORE_TIME_KEY */
 	STORE_LOG = 'l'     /* the key of the index row, body; key: position u64 */
 };
 
 #define STORE_ROW_HEAD_SIZE 12u
-#define STORE_META_SIZE 12u
+#define STORE_META_SIZE 16u
+#define STORE_META_SIZE_MIN 12u /* up to schema 2, with records of version 1 */
+#define STORE_HELD_SIZE 8u
 #define STORE_QUEUE_SIZE 32u
 #define STORE_CURSOR_SIZE 16u
 #define STORE_INDEX_SIZE 36u
@@ -104,12 +108,13 @@ enum store_op_kind {
 	STORE_OP_THREAD,         /* box: the record, or NULL to remove */
 	STORE_OP_THREAD_DAMAGED, /* looked at again */
 	STORE_OP_CLOCK_STRAY,    /* a place in the order that no thread has; looked at again */
+	STORE_OP_HELD,           /* threads in owner_slot, reminders in expiry_hour */
 	STORE_OP_TIME
 };
 
 struct store_op {
 	enum store_op_kind kind;
-	uint32_t queue;         /* store_queue_index; the slot for STORE_OP_AGENCY */
+	uint32_t queue;         /* store_queue_index; the slot for STORE_OP_AGENCY and STORE_OP_HELD */
 	uint64_t sequence;      /* due_ms for threads and clocks; the time */
 	uint64_t epoch;         /* STORE_OP_CURSOR */
 	struct store_box *box;  /* body, or name for STORE_OP_AGENCY; one reference */
@@ -152,6 +157,7 @@ struct store_dbis {
 	MDB_dbi damaged;
 	MDB_dbi threads;
 	MDB_dbi clocks;
+	MDB_dbi held;
 };
 
 struct store_env {
@@ -160,6 +166,7 @@ struct store_env {
 	int folder_fd; /* holds the lock that keeps a second process out */
 	uint64_t map_size;
 	uint32_t page_size;
+	uint32_t record_version;
 };
 
 /* Figures that travel from the writer to the loop with each commit. */
@@ -243,7 +250,7 @@ enum kw_err store_env_err(int code);
 enum kw_err store_env_open(const struct store_options *options, struct store_env *env);
 void store_env_close(struct store_env *env);
 /* Writes both copies of the meta row. */
-int store_env_put_meta(MDB_txn *txn, MDB_dbi meta, uint64_t epoch);
+int store_env_put_meta(MDB_txn *txn, const struct store_env *env, uint64_t epoch);
 /* A random epoch that is not 0. */
 enum kw_err store_env_new_epoch(uint64_t *out);
 
@@ -251,7 +258,7 @@ enum kw_err store_env_new_epoch(uint64_t *out);
 enum kw_err store_check_file(int fd);
 
 /* Reads what the writer needs, repairs what can be repaired. Before the threads start. */
-enum kw_err store_load(struct store *store, bool new_epoch);
+enum kw_err store_load(struct store *store, const struct store_options *options);
 
 enum kw_err store_writer_init(struct store_writer *writer, struct store_env *env);
 void store_writer_fini(struct store_writer *writer);
@@ -287,6 +294,7 @@ void store_overlay_settle(struct store_overlay *overlay, uint64_t ticket);
 
 /* store_writer_thread.c, within the transaction */
 int store_writer_thread(struct store_writer *writer, const struct store_op *op);
+int store_writer_put_held(MDB_txn *txn, MDB_dbi dbi, const struct store_op *op);
 /* Copies a damaged row aside for a person to look at, while there is room for such. */
 int store_writer_set_aside(struct store_writer *writer, const MDB_val *key, const MDB_val *value);
 

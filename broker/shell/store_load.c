@@ -1,10 +1,12 @@
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/shell/store_inner.h"
 
 /* What a start reads before the writer runs, in one transaction that is committed only when something was repaired:
  *
- *   meta → agencies → queues → end of the log → queues with trimmed rows left
+ *   meta → agencies → queues → end of the log → queues with trimmed rows left → what is held of each agency
  *
  * Meta and agencies exist twice, because a hub that forgot which slot is whose could hand one agency's queue to another:
  * one bad copy is written anew, two are KW_ECORRUPT. A bad queue row is built again from the index; the last sequence
@@ -15,6 +17,7 @@ struct load {
 	MDB_txn *txn;
 	bool changed;
 	bool rebuild;
+	bool recount; /* of open threads */
 };
 
 static enum kw_err load_meta(struct load *load)
@@ -27,12 +30,17 @@ static enum kw_err load_meta(struct load *load)
 		MDB_val value;
 		struct kw_view payload;
 		if (mdb_get(load->txn, dbi->meta, &key, &value) != 0 || !store_row_check(&key, &value, STORE_META, &payload) ||
-			payload.size < STORE_META_SIZE)
+			payload.size < STORE_META_SIZE_MIN)
 			continue;
 		uint32_t version = kw_get_u32(payload.data);
 		if (version == 0 || version > STORE_SCHEMA_VERSION)
 			return KW_EVERSION;
-		old = old || version < STORE_SCHEMA_VERSION;
+		/* Its threads would not be known, and what is not known is taken for none. */
+		uint32_t record = payload.size >= STORE_META_SIZE ? kw_get_u32(payload.data + 12) : 0;
+		if (load->store->env.record_version != 0 && record > load->store->env.record_version)
+			return KW_EVERSION;
+		old = old || version < STORE_SCHEMA_VERSION || record < load->store->env.record_version;
+		load->recount = load->recount || version <= STORE_SCHEMA_UNCOUNTED;
 		load->store->epoch = kw_get_u64(payload.data + 4);
 		good++;
 	}
@@ -42,7 +50,7 @@ static enum kw_err load_meta(struct load *load)
 		return KW_OK;
 	load->changed = true;
 	load->store->writer.figures.damaged += good != STORE_COPIES;
-	return store_env_err(store_env_put_meta(load->txn, dbi->meta, load->store->epoch));
+	return store_env_err(store_env_put_meta(load->txn, &load->store->env, load->store->epoch));
 }
 
 /* Only a floor for the wall clock: without it, the wall clock is believed. */
@@ -211,8 +219,68 @@ static enum kw_err load_lagging(struct load *load)
 	return store_env_err(code);
 }
 
-static enum kw_err load_all(struct load *load, bool new_epoch)
+static int count_threads(struct load *load, const struct store_options *options, uint32_t *counts)
 {
+	MDB_cursor *cursor;
+	MDB_val key, value;
+	struct store_thread thread;
+	int code = mdb_cursor_open(load->txn, load->store->env.dbi.threads, &cursor);
+	while (code == 0 && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+		uint32_t slot = STORE_SLOT_NONE;
+		if (store_row_thread(&key, &value, &thread))
+			slot = options->thread_payer(thread.record, thread.size);
+		if (slot < STORE_SLOT_MAX)
+			counts[slot]++;
+	}
+	mdb_cursor_close(cursor);
+	return code == MDB_NOTFOUND ? 0 : code;
+}
+
+/* A walk over all threads, for a store that never counted them, or lost a count. Reminders that wait are notices then, until
+ * they are taken. */
+static int recount(struct load *load, const struct store_options *options)
+{
+	struct store_env *env = &load->store->env;
+	uint32_t *counts = calloc(STORE_SLOT_MAX, sizeof(*counts));
+	if (counts == NULL)
+		return ENOMEM;
+	int code = mdb_drop(load->txn, env->dbi.held, 0);
+	if (code == 0)
+		code = count_threads(load, options, counts);
+	for (uint32_t slot = 0; slot < STORE_SLOT_MAX && code == 0; slot++) {
+		const struct store_op op = {.kind = STORE_OP_HELD, .queue = slot, .owner_slot = counts[slot]};
+		if (counts[slot] > 0)
+			code = store_writer_put_held(load->txn, env->dbi.held, &op);
+	}
+	free(counts);
+	return code;
+}
+
+static enum kw_err load_held(struct load *load, const struct store_options *options)
+{
+	MDB_cursor *cursor;
+	MDB_val key, value;
+	struct kw_view payload;
+	if (options->thread_payer == NULL)
+		return KW_OK;
+	int code = mdb_cursor_open(load->txn, load->store->env.dbi.held, &cursor);
+	if (code != 0)
+		return store_env_err(code);
+	while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+		bool sound = store_row_check(&key, &value, STORE_HELD, &payload);
+		load->store->writer.figures.damaged += !sound;
+		load->recount = load->recount || !sound;
+	}
+	mdb_cursor_close(cursor);
+	if (code != MDB_NOTFOUND || !load->recount)
+		return code == MDB_NOTFOUND ? KW_OK : store_env_err(code);
+	load->changed = true;
+	return store_env_err(recount(load, options));
+}
+
+static enum kw_err load_all(struct load *load, const struct store_options *options)
+{
+	bool new_epoch = options->new_epoch;
 	struct store *store = load->store;
 	enum kw_err err = load_meta(load);
 	load_time(load);
@@ -226,6 +294,8 @@ static enum kw_err load_all(struct load *load, bool new_epoch)
 		err = load_position(load);
 	if (err == KW_OK)
 		err = load_lagging(load);
+	if (err == KW_OK)
+		err = load_held(load, options);
 	if (err == KW_OK && new_epoch) {
 		load->changed = true;
 		err = store_env_err(mdb_drop(load->txn, store->env.dbi.cursors, 0));
@@ -233,19 +303,19 @@ static enum kw_err load_all(struct load *load, bool new_epoch)
 	if (err == KW_OK && (new_epoch || load->rebuild)) {
 		err = store_env_new_epoch(&store->epoch);
 		if (err == KW_OK)
-			err = store_env_err(store_env_put_meta(load->txn, store->env.dbi.meta, store->epoch));
+			err = store_env_err(store_env_put_meta(load->txn, &store->env, store->epoch));
 	}
 	return err;
 }
 
-enum kw_err store_load(struct store *store, bool new_epoch)
+enum kw_err store_load(struct store *store, const struct store_options *options)
 {
 	struct load load = {.store = store};
 	MDB_stat stat;
 	int code = mdb_txn_begin(store->env.env, NULL, 0, &load.txn);
 	if (code != 0)
 		return store_env_err(code);
-	enum kw_err err = load_all(&load, new_epoch);
+	enum kw_err err = load_all(&load, options);
 	if (err == KW_OK)
 		err = store_env_err(mdb_stat(load.txn, store->env.dbi.damaged, &stat));
 	if (err == KW_OK) {

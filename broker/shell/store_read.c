@@ -252,6 +252,13 @@ static void recover_cursor(const struct store_recovery *recovery, const MDB_val 
 		recovery->user, queue / KW_MSG_CLASS_COUNT, (enum kw_msg_class)(queue % KW_MSG_CLASS_COUNT), cursor);
 }
 
+static void recover_held(const struct store_recovery *recovery, const MDB_val *key, struct kw_view payload)
+{
+	uint32_t slot = key->mv_size == 4 ? kw_get_u32(key->mv_data) : STORE_SLOT_NONE;
+	if (recovery->held != NULL && slot < STORE_SLOT_MAX && payload.size == STORE_HELD_SIZE)
+		recovery->held(recovery->user, slot, kw_get_u32(payload.data), kw_get_u32(payload.data + 4));
+}
+
 static int recover_table(struct store *store, const struct store_recovery *recovery, MDB_dbi dbi, enum store_kind kind)
 {
 	MDB_cursor *cursor;
@@ -270,6 +277,8 @@ static int recover_table(struct store *store, const struct store_recovery *recov
 			recover_agency(recovery, &key, payload);
 		else if (kind == STORE_QUEUE)
 			code = recover_queue(store, recovery, &key, payload);
+		else if (kind == STORE_HELD)
+			recover_held(recovery, &key, payload);
 		else
 			recover_cursor(recovery, &key, payload);
 	}
@@ -287,6 +296,8 @@ enum kw_err store_recover(struct store *store, const struct store_recovery *reco
 		code = recover_table(store, recovery, dbi->queues, STORE_QUEUE);
 	if (code == 0)
 		code = recover_table(store, recovery, dbi->cursors, STORE_CURSOR);
+	if (code == 0)
+		code = recover_table(store, recovery, dbi->held, STORE_HELD);
 	store_reader_end(store);
 	return store_env_err(code);
 }

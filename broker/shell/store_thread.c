@@ -219,6 +219,14 @@ enum kw_err store_due(struct store *store, uint64_t now_ms, uint32_t count_max, 
 	return KW_OK;
 }
 
+void store_put_held(struct store *store, uint64_t ticket, uint32_t slot, uint32_t threads, uint32_t reminders)
+{
+	struct store_op *op = store_next_op(store, ticket);
+	if (op != NULL)
+		*op = (struct store_op){
+			.kind = STORE_OP_HELD, .queue = slot, .owner_slot = threads, .expiry_hour = reminders};
+}
+
 uint64_t store_time(const struct store *store)
 {
 	return store->time_ms;

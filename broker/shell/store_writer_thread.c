@@ -99,6 +99,18 @@ static int remove_damaged(struct store_writer *writer, const struct store_op *op
 	return code == 0 ? remove_row(writer, op) : code;
 }
 
+int store_writer_put_held(MDB_txn *txn, MDB_dbi dbi, const struct store_op *op)
+{
+	uint8_t bytes[4], row[STORE_ROW_HEAD_SIZE + STORE_HELD_SIZE];
+	MDB_val key = store_val(bytes, sizeof(bytes));
+	MDB_val value = store_val(row, sizeof(row));
+	kw_put_u32(bytes, op->queue);
+	kw_put_u32(row + STORE_ROW_HEAD_SIZE, op->owner_slot);
+	kw_put_u32(row + STORE_ROW_HEAD_SIZE + 4, op->expiry_hour);
+	store_row_seal(row, STORE_HELD, &key, STORE_HELD_SIZE);
+	return mdb_put(txn, dbi, &key, &value, 0);
+}
+
 int store_writer_thread(struct store_writer *writer, const struct store_op *op)
 {
 	bool there;

@@ -74,6 +74,9 @@ static void note(struct world *w, const struct brk_effect *fx)
 		[BRK_NOTE_SPACE_OK] = -1,
 		[BRK_NOTE_TRACK_ILLEGAL] = WORLD_MARK_TRACK_ILLEGAL,
 		[BRK_NOTE_TRACK_FOREIGN] = -1,
+		[BRK_NOTE_TRACK_OVER] = -1,
+		[BRK_NOTE_CLOCKS_HELD] = -1,
+		[BRK_NOTE_CLOCKS_GO_ON] = -1,
 	};
 	w_log(w, "hub notes %d about %d: %s", (int)fx->u.note.code, (int)fx->slot, kw_err_name(fx->u.note.err));
 	if (fx->u.note.code == BRK_NOTE_TRACK_FOREIGN)
@@ -105,6 +108,7 @@ static void carry_out(struct world *w)
 		case BRK_FX_THREAD:
 		case BRK_FX_THREAD_GONE:
 		case BRK_FX_UNDELIVERABLE:
+		case BRK_FX_HELD:
 			w_hub_disk_do(w, fx);
 			break;
 		case BRK_FX_SEND:
@@ -161,7 +165,7 @@ static void refill(struct world *w, const struct w_refill *ask)
 		}
 		entries[count++] = (struct brk_entry){.sequence = row->sequence, .box = w_box_new(&hub->boxes, row->body, 1),
 			.size = row->size, .expiry_hour = row->expiry_hour, .owner_slot = row->owner, .envelope_id = row->id,
-			.thread_id = row->thread_id};
+			.thread_id = row->thread_id, .reminder = (row->body & W_REMINDER) != 0};
 	}
 	if (count > 0)
 		w_mark(w, WORLD_MARK_HUB_REFILL);
@@ -233,6 +237,10 @@ void w_hub_start(struct world *w)
 			event.u.cursor.cursor = hub->image.cursor[slot][c];
 			step(w, &event);
 		}
+		event = (struct brk_event){.type = BRK_EV_HELD};
+		event.u.held.slot = slot;
+		event.u.held.held = hub->image.held[slot];
+		step(w, &event);
 	}
 	w_at(w, prng_below(&w->prng, 1000), (struct w_event){.type = W_EV_TICK, .node = W_HUB, .life = hub->life});
 }

@@ -53,6 +53,8 @@ static void apply(struct world *w, const struct w_hub_op *op)
 {
 	struct w_hub_queue *queue = &w->hub.image.queue[op->slot][op->msg_class];
 	uint32_t kept = 0;
+	if (op->held_slot != BRK_SLOT_NONE)
+		w->hub.image.held[op->held_slot] = op->held;
 	switch (op->type) {
 	case BRK_FX_APPEND:
 	case BRK_FX_NOTICE:
@@ -62,6 +64,8 @@ static void apply(struct world *w, const struct w_hub_op *op)
 	case BRK_FX_THREAD:
 	case BRK_FX_THREAD_GONE:
 		w_thread_apply(w, op);
+		break;
+	case BRK_FX_HELD:
 		break;
 	case BRK_FX_CURSOR:
 		w->hub.image.cursor[op->slot][op->msg_class] = op->cursor;
@@ -82,7 +86,7 @@ void w_hub_disk_do(struct world *w, const struct brk_effect *fx)
 {
 	struct w_hub *hub = &w->hub;
 	struct w_hub_op op = {.type = fx->type, .ticket = fx->ticket, .slot = fx->slot, .msg_class = fx->msg_class,
-		.sequence = fx->sequence, .from_slot = BRK_SLOT_NONE};
+		.sequence = fx->sequence, .from_slot = BRK_SLOT_NONE, .held_slot = BRK_SLOT_NONE};
 	if (hub->ops.count > 0 && fx->ticket < hub->ops.at[hub->ops.count - 1].ticket)
 		w_fail(w, "hub tickets go back");
 	if (fx->type == BRK_FX_APPEND) {
@@ -107,6 +111,9 @@ void w_hub_disk_do(struct world *w, const struct brk_effect *fx)
 		op.slot = 0; /* of no queue */
 		op.msg_class = KW_CONTROL;
 		w_thread_do(w, fx, &op);
+	} else if (fx->type == BRK_FX_HELD) {
+		op.held_slot = fx->slot;
+		op.held = fx->u.held;
 	} else if (fx->type == BRK_FX_CURSOR) {
 		op.cursor = fx->u.cursor;
 	} else if (fx->type == BRK_FX_TRIM && hub->trimmed[fx->slot][fx->msg_class] < fx->sequence) {
@@ -144,6 +151,24 @@ static uint64_t apply_flight(struct world *w, bool crash)
 	return ticket;
 }
 
+/* And of each agency: its open threads, the reminders that wait for it. */
+static void check_held(struct world *w, uint32_t slot)
+{
+	const struct w_hub_image *image = &w->hub.image;
+	const struct w_hub_queue *queue = &image->queue[slot][KW_CONTROL];
+	struct brk_held held = brk_held_of(w->hub.brk, slot), want = {.threads = 0};
+	for (uint32_t i = 0; i < image->threads.count; i++)
+		want.threads += brk_thread_is_open(&image->threads.at[i]) && brk_thread_payer(&image->threads.at[i]) == slot;
+	for (uint32_t i = 0; i < queue->rows.count; i++)
+		want.reminders += (queue->rows.at[i].body & W_REMINDER) != 0;
+	if (held.threads != want.threads || held.reminders != want.reminders)
+		w_fail(w, "the hub counts %u open threads of agent %u and %u reminders for it; there are %u and %u", held.threads,
+			slot, held.reminders, want.threads, want.reminders);
+	if (image->held[slot].threads != want.threads || image->held[slot].reminders != want.reminders)
+		w_fail(w, "the hub's disk has %u open threads of agent %u and %u reminders for it; there are %u and %u",
+			image->held[slot].threads, slot, image->held[slot].reminders, want.threads, want.reminders);
+}
+
 /* With nothing under way, the core and the disk count the same. */
 static void check_counts(struct world *w)
 {
@@ -153,6 +178,8 @@ static void check_counts(struct world *w)
 			rows += w->hub.image.queue[slot][c].rows.count;
 	struct brk_counts counts;
 	brk_counts_get(w->hub.brk, &counts);
+	for (uint32_t slot = 0; slot < W_AGENTS_MAX; slot++)
+		check_held(w, slot);
 	if (counts.waiting != rows)
 		w_fail(w, "the hub counts %llu waiting, its disk holds %llu", (unsigned long long)counts.waiting,
 			(unsigned long long)rows);

@@ -216,6 +216,7 @@ struct w_hub_image {
 	struct w_hub_queue queue[W_AGENTS_MAX][KW_MSG_CLASS_COUNT];
 	struct kw_cursor cursor[W_AGENTS_MAX][KW_MSG_CLASS_COUNT];
 	W_VEC(struct brk_thread) threads;
+	struct brk_held held[W_AGENTS_MAX];
 };
 struct w_hub_op {
 	enum brk_effect_type type;
@@ -225,6 +226,8 @@ struct w_hub_op {
 	uint64_t sequence;
 	struct w_hub_row row;
 	struct brk_thread thread;
+	struct brk_held held;
+	uint32_t held_slot; /* BRK_SLOT_NONE: of none */
 	uint32_t from_slot;
 	enum kw_msg_class from_class;
 	struct kw_cursor cursor;

@@ -97,6 +97,7 @@ static void test_each_mistake_is_named_with_its_place(void **state)
 		{TOP "clocks: {match: {high: 1 h, medium: 500 d}}\n", "clocks.match.medium", 3, 29},
 		{TOP "threads_keep_days: 0\n", "threads_keep_days", 3, 1},
 		{TOP "threads_keep_days: 3651\n", "threads_keep_days", 3, 1},
+		{TOP "threads_open_max: 0\n", "threads_open_max", 3, 1},
 		{TOP "# coordinator: x\ncoordinator: Lead\n", "coordinator", 4, 1},
 		{TOP "map_size_mib: 1\n", "map_size_mib", 3, 1},
 		{TOP "clocks:\n  delivred:\n    high: 1 h\n", "clocks", 4, 3},

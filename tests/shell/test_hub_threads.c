@@ -12,10 +12,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "broker/shell/hub_inner.h"
+#include "proto/wire/frame_blob.h"
 #include "tests/kit/sealing.h"
 
 #define HOUR INT64_C(3600000)
@@ -34,6 +36,7 @@ struct rig {
 	int64_t wall_ms;
 	int64_t mono_ms;
 	struct kw_buf out[CONNS];
+	uint32_t threads_open_max; /* 0: the default */
 	uint64_t sent; /* sequence of a's last message */
 	enum kw_err fatal;
 	struct kw_frame_reminder said[CONNS][SAID_MAX];
@@ -91,6 +94,13 @@ static void hello(struct rig *rig, uint32_t conn)
 	hub_hello(rig->hub, conn, &name, &hello);
 }
 
+static size_t on_pending(void *user, uint32_t conn)
+{
+	(void)user;
+	(void)conn;
+	return 0;
+}
+
 static void open_hub(struct rig *rig)
 {
 	struct hub_options options = {.limits = BRK_LIMITS_DEFAULT, .name = {"hub-0"}, .clock = on_clock, .clock_user = rig};
@@ -98,7 +108,14 @@ static void open_hub(struct rig *rig)
 	options.limits.conns_max = CONNS;
 	options.limits.out_bytes_max = 1u << 30;
 	options.limits.coordinator = name_of(2);
-	const struct hub_wire wire = {.user = rig, .out = on_out, .ready = on_ready, .close = on_close, .fatal = on_fatal};
+	if (rig->threads_open_max != 0)
+		options.limits.threads_open_max = rig->threads_open_max;
+	char blobs[sizeof(rig->dir) + 8];
+	(void)snprintf(blobs, sizeof(blobs), "%s/blobs", rig->dir);
+	options.blob_folder = blobs;
+	options.blob_limits = HUB_BLOB_LIMITS_DEFAULT;
+	const struct hub_wire wire = {.user = rig, .out = on_out, .ready = on_ready, .close = on_close,
+		.fatal = on_fatal, .pending = on_pending};
 	assert_int_equal(uv_loop_init(&rig->loop), 0);
 	assert_int_equal(uv_timer_init(&rig->loop, &rig->alive), 0);
 	assert_int_equal(uv_timer_start(&rig->alive, on_alive, 2, 2), 0);
@@ -408,6 +425,117 @@ static void test_a_third_agency_moves_nothing(void **state)
 	assert_int_equal(thread_of(rig, 1).state, KW_REFERRAL_QUEUED);
 }
 
+static void test_the_quota_of_open_threads_outlives_a_restart(void **state)
+{
+	struct rig *rig = *state;
+	rig->threads_open_max = 3;
+	open_hub(rig);
+	for (uint32_t number = 1; number <= 4; number++)
+		open_thread(rig, number);
+	settle(rig);
+	assert_true(stats(rig).store.threads == 3 && stats(rig).counts.over == 1 && stats(rig).counts.taken == 4);
+	close_hub(rig);
+	open_hub(rig);
+	rig->sent = 4;
+	open_thread(rig, 5);
+	settle(rig);
+	assert_true(stats(rig).store.threads == 3 && stats(rig).counts.over == 1);
+	/* The opening messages expire: their threads are open no more, and that is kept too. */
+	pass(rig, 101 * HOUR);
+	pass(rig, 1000);
+	assert_int_equal(thread_of(rig, 1).state, KW_REFERRAL_UNDELIVERABLE);
+	close_hub(rig);
+	open_hub(rig);
+	assert_int_equal(brk_held_of(rig->hub->brk, roster_find(rig->hub->roster, &(struct kw_name){"a"})).threads, 0);
+}
+
+static void test_reminders_that_wait_are_known_after_a_restart(void **state)
+{
+	struct rig *rig = *state;
+	open_hub(rig);
+	for (uint32_t number = 1; number <= 5; number++)
+		open_thread(rig, number);
+	settle(rig);
+	pass(rig, LIMIT / 2);
+	struct kw_name b = name_of(1);
+	uint32_t slot = roster_find(rig->hub->roster, &b);
+	assert_int_equal(brk_held_of(rig->hub->brk, slot).reminders, 5);
+	close_hub(rig);
+	open_hub(rig);
+	assert_int_equal(brk_held_of(rig->hub->brk, slot).reminders, 5);
+	hello(rig, 1);
+	settle(rig);
+	hear(rig, 1);
+	assert_int_equal(rig->said_count[1], 5);
+	assert_int_equal(brk_held_of(rig->hub->brk, slot).reminders, 0);
+	close_hub(rig);
+	open_hub(rig);
+	assert_int_equal(brk_held_of(rig->hub->brk, slot).reminders, 0);
+}
+
+/* Of a version that this one does not know: not none, and not to be written over. */
+static void test_a_thread_of_a_later_version_stops_the_hub(void **state)
+{
+	struct rig *rig = *state;
+	struct store_thread row = {.id = id_of(1), .due_ms = (uint64_t)START, .size = 90, .record = {BRK_THREAD_VERSION + 1}};
+	open_hub(rig);
+	store_put_thread(rig->hub->store, rig->hub->ticket, &row);
+	open_thread(rig, 2); /* a ticket to ride on */
+	settle(rig);
+	pass(rig, 1000);
+	assert_int_equal(rig->fatal, KW_EVERSION);
+	rig->fatal = KW_OK;
+	struct store_thread kept = {.id = row.id};
+	assert_int_equal(store_get_threads(rig->hub->store, &kept, 1), KW_OK);
+	assert_true(kept.size == row.size && kept.due_ms == row.due_ms);
+	/* Nor is it opened anew. */
+	struct brk_message message = {.track_count = 0};
+	struct kw_frame_track track = track_of(1, KW_REFERRAL_QUEUED, 1, 1);
+	struct kw_buf tracks;
+	kw_buf_init(&tracks, 4096);
+	assert_int_equal(kw_frame_track_add(&tracks, &track), KW_OK);
+	assert_int_equal(hub_tracks(rig->hub, kw_buf_view(&tracks), &message), KW_EVERSION);
+	kw_buf_fini(&tracks);
+	assert_int_equal(rig->fatal, KW_EVERSION);
+	rig->fatal = KW_OK;
+}
+
+/* What the hub answers to an offer of a for b: the type of the frame, and a refusal's code. */
+static uint8_t offer_blob(struct rig *rig, uint8_t number, enum kw_err *code)
+{
+	struct kw_frame_blob_offer offer = {.ref = {.digest = {{number}}, .agency = name_of(1)}, .size = 4096,
+		.expiry_hour = (uint32_t)(time(NULL) / 3600) + 100}; /* its clock is the machine's */
+	struct kw_frame frame = {.type = 0};
+	struct kw_buf bytes;
+	size_t used;
+	kw_buf_init(&bytes, 4096);
+	kw_buf_clear(&rig->out[0]);
+	assert_int_equal(kw_frame_blob_offer_add(&bytes, &offer), KW_OK);
+	assert_int_equal(kw_frame_next(kw_buf_view(&bytes), KW_FRAME_SIZE_MAX, &frame, &used), KW_OK);
+	assert_int_equal(hub_blob_frame(rig->hub, 0, &frame), KW_OK);
+	kw_buf_fini(&bytes);
+	for (int i = 0; i < 200 && rig->out[0].size == 0; i++)
+		(void)uv_run(&rig->loop, UV_RUN_ONCE);
+	assert_int_equal(kw_frame_next(kw_buf_view(&rig->out[0]), KW_FRAME_SIZE_MAX, &frame, &used), KW_OK);
+	struct kw_frame_blob_done done = {.code = KW_OK};
+	if (frame.type == KW_FRAME_BLOB_DONE)
+		assert_int_equal(kw_frame_blob_done_parse(frame.body, &done), KW_OK);
+	*code = done.code;
+	return frame.type;
+}
+
+static void test_no_attachment_is_taken_for_one_that_is_shut_out(void **state)
+{
+	struct rig *rig = *state;
+	struct kw_name b = name_of(1);
+	enum kw_err code;
+	open_hub(rig);
+	assert_int_equal(offer_blob(rig, 1, &code), KW_FRAME_BLOB_WANT);
+	assert_int_equal(hub_agency(rig->hub, &b, true), KW_OK);
+	assert_int_equal(offer_blob(rig, 2, &code), KW_FRAME_BLOB_DONE);
+	assert_int_equal(code, KW_ENOAGENCY);
+}
+
 #define KILLED_THREADS 40u
 
 /* Threads are opened while clocks run out, until the kill. The clock runs fast. */
@@ -451,6 +579,10 @@ static void check_after_kill(struct rig *rig)
 		assert_int_equal(heard(rig, 2, number, 150, KW_AUDIENCE_COORDINATOR), one);
 	}
 	assert_int_equal(stats(rig).store.threads, there);
+	/* What is held was kept in the transactions that changed it. */
+	assert_int_equal(brk_held_of(rig->hub->brk, roster_find(rig->hub->roster, &(struct kw_name){"a"})).threads, there);
+	for (uint32_t slot = 0; slot < CONNS; slot++)
+		assert_int_equal(brk_held_of(rig->hub->brk, slot).reminders, 0);
 	close_hub(rig);
 }
 
@@ -483,6 +615,10 @@ int main(void)
 		TEST(test_a_clock_that_jumps_back_stops_nothing),
 		TEST(test_an_expired_opening_message_makes_its_thread_undeliverable),
 		TEST(test_a_third_agency_moves_nothing),
+		TEST(test_the_quota_of_open_threads_outlives_a_restart),
+		TEST(test_reminders_that_wait_are_known_after_a_restart),
+		TEST(test_a_thread_of_a_later_version_stops_the_hub),
+		TEST(test_no_attachment_is_taken_for_one_that_is_shut_out),
 		TEST(test_a_killed_hub_reminds_of_each_step_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,6 +28,8 @@ struct rig {
 	uint64_t committed;
 	enum kw_err err;
 	int ack_fd;
+	bool counts; /* threads, against the slot that is their value */
+	uint32_t held[8][2]; /* as the start gave it */
 };
 
 static void on_committed(void *user, uint64_t ticket, enum kw_err err)
@@ -45,9 +47,16 @@ static void on_alive(uv_timer_t *timer)
 	(void)timer;
 }
 
+static uint32_t payer(const uint8_t *record, uint32_t size)
+{
+	return size == 12 ? (uint32_t)kw_get_u64(record + 4) : STORE_SLOT_NONE;
+}
+
 static void open_store(struct rig *rig)
 {
-	const struct store_options options = {.path = rig->path, .map_size = 64u << 20};
+	struct store_options options = {.path = rig->path, .map_size = 64u << 20};
+	if (rig->counts)
+		options.thread_payer = payer;
 	const struct store_hooks hooks = {.user = rig, .on_committed = on_committed};
 	assert_int_equal(uv_loop_init(&rig->loop), 0);
 	assert_int_equal(uv_timer_init(&rig->loop, &rig->alive), 0);
@@ -391,22 +400,149 @@ static void test_damaged_threads_are_set_aside_and_strays_mended(void **state)
 	assert_true(stats(rig).threads == 4 && stats(rig).clocks == 4);
 }
 
-static void make_version_1(MDB_txn *txn, MDB_dbi threads, MDB_dbi clocks)
+static void make_version(MDB_txn *txn, uint32_t version)
 {
-	MDB_dbi meta;
-	assert_int_equal(mdb_drop(txn, threads, 1), 0);
-	assert_int_equal(mdb_drop(txn, clocks, 1), 0);
+	MDB_dbi meta, held;
+	assert_int_equal(mdb_dbi_open(txn, "held", 0, &held), 0);
+	assert_int_equal(mdb_drop(txn, held, 1), 0);
 	assert_int_equal(mdb_dbi_open(txn, "meta", 0, &meta), 0);
 	for (uint8_t copy = 0; copy < STORE_COPIES; copy++) {
-		uint8_t row[STORE_ROW_HEAD_SIZE + STORE_META_SIZE];
+		uint8_t row[STORE_ROW_HEAD_SIZE + STORE_META_SIZE_MIN];
 		MDB_val key = store_val(&copy, 1);
 		MDB_val value;
 		assert_int_equal(mdb_get(txn, meta, &key, &value), 0);
 		memcpy(row, value.mv_data, sizeof(row));
-		kw_put_u32(row + STORE_ROW_HEAD_SIZE, 1);
-		store_row_seal(row, STORE_META, &key, STORE_META_SIZE);
+		kw_put_u32(row + STORE_ROW_HEAD_SIZE, version);
+		store_row_seal(row, STORE_META, &key, STORE_META_SIZE_MIN);
 		value = store_val(row, sizeof(row));
 		assert_int_equal(mdb_put(txn, meta, &key, &value, 0), 0);
+	}
+}
+
+static void make_version_1(MDB_txn *txn, MDB_dbi threads, MDB_dbi clocks)
+{
+	assert_int_equal(mdb_drop(txn, threads, 1), 0);
+	assert_int_equal(mdb_drop(txn, clocks, 1), 0);
+	make_version(txn, 1);
+}
+
+static void make_version_2(MDB_txn *txn, MDB_dbi threads, MDB_dbi clocks)
+{
+	(void)threads;
+	(void)clocks;
+	make_version(txn, 2);
+}
+
+static void damage_held(MDB_txn *txn, MDB_dbi threads, MDB_dbi clocks)
+{
+	MDB_dbi held;
+	MDB_cursor *cursor;
+	MDB_val key, value;
+	uint8_t copy[STORE_ROW_HEAD_SIZE + STORE_HELD_SIZE];
+	(void)threads;
+	(void)clocks;
+	assert_int_equal(mdb_dbi_open(txn, "held", 0, &held), 0);
+	assert_int_equal(mdb_cursor_open(txn, held, &cursor), 0);
+	assert_int_equal(mdb_cursor_get(cursor, &key, &value, MDB_FIRST), 0);
+	assert_int_equal(value.mv_size, sizeof(copy));
+	memcpy(copy, value.mv_data, sizeof(copy));
+	copy[sizeof(copy) - 5] ^= 4;
+	value = store_val(copy, sizeof(copy));
+	assert_int_equal(mdb_cursor_put(cursor, &key, &value, MDB_CURRENT), 0);
+	mdb_cursor_close(cursor);
+}
+
+static void no_agency(void *user, uint32_t slot, const struct kw_name *name)
+{
+	(void)user;
+	(void)slot;
+	(void)name;
+}
+
+static void no_queue(void *user, uint32_t slot, enum kw_msg_class msg_class, const struct store_extent *extent)
+{
+	(void)user;
+	(void)slot;
+	(void)msg_class;
+	(void)extent;
+}
+
+static void no_cursor(void *user, uint32_t slot, enum kw_msg_class msg_class, struct kw_cursor cursor)
+{
+	(void)user;
+	(void)slot;
+	(void)msg_class;
+	(void)cursor;
+}
+
+static void on_held(void *user, uint32_t slot, uint32_t threads, uint32_t reminders)
+{
+	struct rig *rig = user;
+	assert_true(slot < 8);
+	rig->held[slot][0] = threads;
+	rig->held[slot][1] = reminders;
+}
+
+/* Starts again; what is held of slots 3 and 5 is as told. */
+static void reopen_held(struct rig *rig, uint32_t threads_3, uint32_t reminders_3, uint32_t threads_5, uint32_t reminders_5)
+{
+	const struct store_recovery recovery = {
+		.user = rig, .agency = no_agency, .queue = no_queue, .cursor = no_cursor, .held = on_held};
+	memset(rig->held, 0, sizeof(rig->held));
+	open_store(rig);
+	assert_int_equal(store_recover(rig->store, &recovery), KW_OK);
+	assert_true(rig->held[3][0] == threads_3 && rig->held[3][1] == reminders_3);
+	assert_true(rig->held[5][0] == threads_5 && rig->held[5][1] == reminders_5);
+}
+
+static void test_what_is_held_is_kept_and_counted_when_it_is_lost(void **state)
+{
+	struct rig *rig = *state;
+	rig->counts = true;
+	open_store(rig);
+	put(rig, 1, 100, 3);
+	put(rig, 2, 100, 5);
+	put(rig, 3, 100, 5);
+	store_put_held(rig->store, rig->ticket, 3, 11, 12); /* no walk finds that: it is believed */
+	store_put_held(rig->store, rig->ticket, 5, 13, 14);
+	commit(rig);
+	close_store(rig);
+	reopen_held(rig, 11, 12, 13, 14);
+	close_store(rig);
+	with_lmdb(rig, damage_held);
+	reopen_held(rig, 1, 0, 2, 0);
+	assert_int_equal(stats(rig).damaged_rows, 1);
+	close_store(rig);
+	reopen_held(rig, 1, 0, 2, 0);
+	assert_int_equal(stats(rig).damaged_rows, 0);
+	store_put_held(rig->store, ++rig->ticket, 5, 7, 0);
+	commit(rig);
+	close_store(rig);
+	with_lmdb(rig, make_version_2);
+	reopen_held(rig, 1, 0, 2, 0);
+	assert_int_equal(stats(rig).damaged_rows, 0);
+}
+
+static void test_records_of_a_later_version_are_refused(void **state)
+{
+	struct rig *rig = *state;
+	struct store_options options = {.path = rig->path, .map_size = 64u << 20, .record_version = 7};
+	const struct store_hooks hooks = {.user = rig, .on_committed = on_committed};
+	open_store(rig); /* one that says nothing of records */
+	close_store(rig);
+	const struct {
+		uint32_t version;
+		enum kw_err err;
+	} STARTS[] = {{7, KW_OK}, {6, KW_EVERSION}, {7, KW_OK}, {8, KW_OK}, {7, KW_EVERSION}, {8, KW_OK}};
+	for (size_t i = 0; i < sizeof(STARTS) / sizeof(STARTS[0]); i++) {
+		options.record_version = STARTS[i].version;
+		assert_int_equal(uv_loop_init(&rig->loop), 0);
+		assert_int_equal(store_open(&options, &rig->loop, &hooks, &rig->store), STARTS[i].err);
+		if (STARTS[i].err == KW_OK)
+			store_close(rig->store);
+		rig->store = NULL;
+		(void)uv_run(&rig->loop, UV_RUN_DEFAULT);
+		assert_int_equal(uv_loop_close(&rig->loop), 0);
 	}
 }
 
@@ -435,6 +571,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_threads_come_and_go_in_one_batch, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_killed_store_has_the_thread_of_every_row_it_has, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_threads_are_set_aside_and_strays_mended, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_held_is_kept_and_counted_when_it_is_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_records_of_a_later_version_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_store_of_version_1_is_taken, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

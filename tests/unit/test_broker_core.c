@@ -173,7 +173,7 @@ static int setup(void **state)
 	f->plan = malloc(sizeof(*f->plan));
 	assert_non_null(f->plan);
 	f->limits = (struct brk_limits){.slots_max = 4, .conns_max = 8, .window_entries = 64, .pending_max = 64,
-		.queue_messages_max = 100, .queue_bytes_max = 1 << 20, .urgent_messages_max = 100, .notices_max = 100, .grant_messages = 16,
+		.queue_messages_max = 100, .queue_bytes_max = 1 << 20, .urgent_messages_max = 100, .notices_max = 100, .reminders_max = 100, .threads_open_max = 100, .grant_messages = 16,
 		.grant_bytes = 1 << 20, .out_bytes_max = 1 << 20, .refused_retry_ms = 1234};
 	start(f);
 	*state = f;

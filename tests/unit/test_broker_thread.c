@@ -193,11 +193,25 @@ static void test_a_clock_goes_on_while_it_is_the_same(void **state)
 	(void)say(f, B, KW_REFERRAL_SCHEDULED, 3);
 	assert_int_equal(f->thread.run.started_ms, NOW);
 	assert_int_equal(f->thread.due_ms, NOW + 12 * HOUR_MS);
-	f->risk = KW_RISK_MEDIUM;
-	(void)say(f, B, KW_REFERRAL_SCHEDULED, 4);
-	assert_true(f->thread.risk == KW_RISK_MEDIUM && f->thread.due_ms == NOW + 84 * HOUR_MS);
-	(void)say(f, B, KW_REFERRAL_IN_PROGRESS, 5);
+	(void)say(f, B, KW_REFERRAL_IN_PROGRESS, 4);
 	assert_int_equal(f->thread.run.started_ms, NOW + HOUR_MS);
+}
+
+static void test_the_opener_alone_says_how_urgent_it_is(void **state)
+{
+	struct fix *f = *state;
+	opened(f);
+	f->risk = KW_RISK_LOW; /* the provider would like more time */
+	(void)say(f, B, KW_REFERRAL_DELIVERED, 0);
+	assert_true(f->thread.risk == KW_RISK_HIGH && f->thread.run.risk == KW_RISK_HIGH);
+	assert_int_equal(f->thread.run.deadline_ms, NOW + HOUR_MS);
+	(void)say(f, B, KW_REFERRAL_ACKNOWLEDGED, 1);
+	(void)say(f, B, KW_REFERRAL_NEED_INFO, 2);
+	assert_true(f->thread.risk == KW_RISK_HIGH && f->thread.run.deadline_ms == NOW + (int64_t)DAY_MS);
+	f->risk = KW_RISK_MEDIUM;
+	assert_int_equal(say(f, A, KW_REFERRAL_ACKNOWLEDGED, 2), BRK_TRACK_MOVED);
+	assert_true(f->thread.risk == KW_RISK_MEDIUM && f->thread.run.started_ms == NOW);
+	assert_int_equal(f->thread.run.deadline_ms, NOW + (int64_t)(3 * DAY_MS));
 }
 
 static void test_any_word_about_a_tracing_case_starts_its_clock_anew(void **state)
@@ -249,7 +263,8 @@ static void test_steps_come_at_their_time_for_every_state_and_risk(void **state)
 					f->thread = after;
 					if (due.declared)
 						break;
-					assert_int_equal(f->thread.due_ms, percent < 200 ? NOW + limit * (percent + 50) / 100 : 0);
+					assert_int_equal(f->thread.due_ms,
+						percent < 200 ? NOW + limit * (percent + 50) / 100 : f->now_ms - 1000 + 90 * DAY_MS);
 				}
 			}
 		}
@@ -280,7 +295,7 @@ static void test_steps_go_to_those_whom_they_concern(void **state)
 	assert_true(told(&due, KW_AUDIENCE_RECEIVER, 50) == 1 && told(&due, KW_AUDIENCE_RECEIVER_SUPERVISOR, 100) == 1);
 	assert_true(told(&due, KW_AUDIENCE_SENDER_SUPERVISOR, 150) == 1 && told(&due, KW_AUDIENCE_COORDINATOR, 150) == 1);
 	assert_true(told(&due, KW_AUDIENCE_SENDER, 200) == 1);
-	assert_int_equal(f->thread.due_ms, 0); /* and stays as late as it is */
+	assert_int_equal(f->thread.due_ms, f->now_ms + 90 * DAY_MS); /* and stays as late as it is */
 	assert_int_equal(f->thread.state, KW_REFERRAL_QUEUED);
 }
 
@@ -359,21 +374,93 @@ static void test_a_thread_that_is_over_goes_after_a_while(void **state)
 	assert_false(due_now(f).over); /* an open one stays, however late */
 }
 
+/* An open one that nobody answers: after its last step it stays as long, and both hear of its end. */
+static void test_a_silent_thread_is_given_up_after_a_while(void **state)
+{
+	struct fix *f = *state;
+	open_as(f, KW_THREAD_TRANSFER, A, KW_TRANSFER_REQUESTED); /* the opener is waited for */
+	f->now_ms += 400 * DAY_MS;
+	assert_true(due_now(f).count > 0 && f->thread.run.told == 200);
+	f->now_ms = f->thread.due_ms - 1;
+	struct brk_due due = due_now(f);
+	assert_true(due.count == 0 && !due.over);
+	f->now_ms = f->thread.due_ms;
+	due = due_now(f);
+	assert_true(due.over && due.count == 2);
+	assert_true(told(&due, KW_AUDIENCE_SENDER_SUPERVISOR, 200) == 1 && told(&due, KW_AUDIENCE_RECEIVER_SUPERVISOR, 200) == 1);
+	for (uint32_t i = 0; i < 2; i++) {
+		bool opener = due.alarms[i].audience == KW_AUDIENCE_SENDER_SUPERVISOR;
+		assert_int_equal(due.alarms[i].as, opener ? KW_AUDIENCE_RECEIVER_SUPERVISOR : KW_AUDIENCE_SENDER_SUPERVISOR);
+		assert_true(due.alarms[i].clock == KW_CLOCK_DECIDED && due.alarms[i].state == KW_TRANSFER_REQUESTED);
+	}
+}
+
+static void test_who_opened_it_answers_for_it(void **state)
+{
+	struct fix *f = *state;
+	opened(f);
+	assert_int_equal(brk_thread_payer(&f->thread), A);
+	/* Who asks another for its case, opens a thread whose opener is the other. */
+	open_as(f, KW_THREAD_TRANSFER, A, KW_TRANSFER_REQUESTED);
+	assert_true(f->thread.slot[KW_PARTY_OPENER] == B && brk_thread_payer(&f->thread) == A);
+	assert_true(brk_thread_is_open(&f->thread));
+	f->thread = (struct brk_thread){.kind = KW_THREAD_NONE};
+	assert_false(brk_thread_is_open(&f->thread));
+}
+
+static void test_who_had_no_room_hears_the_newest_step_later(void **state)
+{
+	struct fix *f = *state;
+	f->risk = KW_RISK_MEDIUM; /* 4 hours to deliver */
+	opened(f);
+	f->now_ms = NOW + 2 * HOUR_MS;
+	assert_int_equal(due_now(f).count, 1);
+	brk_thread_owe(&f->thread, KW_AUDIENCE_RECEIVER, f->now_ms);
+	assert_int_equal(f->thread.due_ms, f->now_ms + BRK_THREAD_WAIT_MS);
+	uint8_t bytes[BRK_THREAD_SIZE];
+	brk_thread_pack(bytes, &f->thread);
+	assert_int_equal(brk_thread_unpack(KW_VIEW_OF(bytes), &f->thread), KW_OK);
+	f->now_ms = f->thread.due_ms;
+	struct brk_due due = due_now(f);
+	assert_true(due.count == 1 && told(&due, KW_AUDIENCE_RECEIVER, 50) == 1 && due.alarms[0].as == KW_AUDIENCE_RECEIVER);
+	assert_true(f->thread.owed == 0 && f->thread.due_ms == NOW + 4 * HOUR_MS);
+	/* It misses several: one comes, of the newest; those who had room hear nothing twice. */
+	brk_thread_owe(&f->thread, KW_AUDIENCE_RECEIVER, f->now_ms);
+	f->now_ms = NOW + 8 * HOUR_MS;
+	due = due_now(f);
+	assert_true(told(&due, KW_AUDIENCE_RECEIVER, 200) == 1 && told(&due, KW_AUDIENCE_COORDINATOR, 150) == 1);
+	brk_thread_owe(&f->thread, KW_AUDIENCE_RECEIVER_SUPERVISOR, f->now_ms);
+	assert_int_equal(f->thread.due_ms, f->now_ms + BRK_THREAD_WAIT_MS);
+	struct brk_thread owed = f->thread;
+	f->now_ms += BRK_THREAD_WAIT_MS;
+	due = due_now(f);
+	assert_true(due.count == 1 && told(&due, KW_AUDIENCE_RECEIVER_SUPERVISOR, 150) == 1 && !due.over);
+	/* What is about a clock that stopped is not owed any more. */
+	f->thread = owed;
+	assert_int_equal(say(f, B, KW_REFERRAL_DELIVERED, 0), BRK_TRACK_MOVED);
+	assert_true(f->thread.owed == 0 && f->thread.due_ms == f->now_ms + 12 * HOUR_MS);
+}
+
 static void test_records_are_read_as_they_were_written(void **state)
 {
 	struct fix *f = *state;
 	uint8_t bytes[BRK_THREAD_SIZE], again[BRK_THREAD_SIZE];
 	for (unsigned i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (uint8_t)(17 * i + 3);
-	bytes[0] = 1; /* version */
+	bytes[0] = 2; /* version */
 	assert_int_equal(brk_thread_unpack(KW_VIEW_OF(bytes), &f->thread), KW_OK);
 	brk_thread_pack(again, &f->thread);
 	assert_memory_equal(bytes, again, sizeof(bytes)); /* no byte is forgotten, none in another's place */
 	struct brk_thread before = f->thread;
-	bytes[0] = 2;
+	bytes[0] = 3;
 	assert_int_equal(brk_thread_unpack(KW_VIEW_OF(bytes), &f->thread), KW_EVERSION);
-	bytes[0] = 1;
+	bytes[0] = 2;
 	assert_int_equal(brk_thread_unpack(KW_VIEW(bytes, sizeof(bytes) - 1), &f->thread), KW_EVERSION);
+	assert_memory_equal(&f->thread, &before, sizeof(before));
+	bytes[0] = 1; /* without its last two bytes */
+	assert_int_equal(brk_thread_unpack(KW_VIEW_OF(bytes), &f->thread), KW_EVERSION);
+	assert_int_equal(brk_thread_unpack(KW_VIEW(bytes, sizeof(bytes) - 2), &f->thread), KW_OK);
+	before.first = before.owed = 0;
 	assert_memory_equal(&f->thread, &before, sizeof(before));
 	opened(f);
 	f->thread.sequence[1] = 77;
@@ -394,6 +481,7 @@ int main(void)
 		TEST(test_receipts_move_and_repeats_do_not),
 		TEST(test_early_events_wait_for_what_is_missing),
 		TEST(test_a_clock_goes_on_while_it_is_the_same),
+		TEST(test_the_opener_alone_says_how_urgent_it_is),
 		TEST(test_any_word_about_a_tracing_case_starts_its_clock_anew),
 		TEST(test_steps_come_at_their_time_for_every_state_and_risk),
 		TEST(test_steps_go_to_those_whom_they_concern),
@@ -401,6 +489,9 @@ int main(void)
 		TEST(test_unacknowledged_past_its_expiry_it_is_expired),
 		TEST(test_an_offer_without_a_claim_is_unclaimed_at_its_limit),
 		TEST(test_a_thread_that_is_over_goes_after_a_while),
+		TEST(test_a_silent_thread_is_given_up_after_a_while),
+		TEST(test_who_opened_it_answers_for_it),
+		TEST(test_who_had_no_room_hears_the_newest_step_later),
 		TEST(test_records_are_read_as_they_were_written),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

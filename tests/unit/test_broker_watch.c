@@ -84,7 +84,7 @@ static int setup(void **state)
 	f->plan = malloc(sizeof(*f->plan));
 	f->now_ms = NOW;
 	f->limits = (struct brk_limits){.slots_max = 4, .conns_max = 8, .window_entries = 64, .pending_max = 64,
-		.threads_pending_max = 40, .queue_messages_max = 100, .queue_bytes_max = 1 << 20, .urgent_messages_max = 100, .notices_max = 100,
+		.threads_pending_max = 40, .queue_messages_max = 100, .queue_bytes_max = 1 << 20, .urgent_messages_max = 100, .notices_max = 100, .reminders_max = 100, .threads_open_max = 100,
 		.grant_messages = 16, .grant_bytes = 1 << 20, .out_bytes_max = 1 << 20, .refused_retry_ms = 1234};
 	f->limits.coordinator.text[0] = 'c';
 	f->memory = calloc(1, brk_size(&f->limits));
@@ -200,15 +200,165 @@ static void test_two_tracks_of_one_thread_follow_each_other(void **state)
 	assert_int_equal(find(f, BRK_FX_THREAD, 1)->u.thread.slot[1], 1);
 }
 
+/* A track of a thread that is there. */
+static void moving(struct fix *f, uint8_t id)
+{
+	track(f, id, KW_REFERRAL_CANCEL_REQUESTED, 1)->thread = (struct brk_thread){.id = {{id}}, .kind = KW_THREAD_REFERRAL,
+		.state = KW_REFERRAL_QUEUED, .risk = KW_RISK_HIGH, .slot = {0, 1}};
+}
+
+static void test_a_message_opens_one_thread(void **state)
+{
+	struct fix *f = *state;
+	for (uint8_t i = 0; i < 32; i++)
+		(void)track(f, (uint8_t)(100 + i / 2), i % 2 == 0 ? KW_REFERRAL_QUEUED : KW_REFERRAL_CANCEL_REQUESTED, 1);
+	message(f, ++f->sequence, 1);
+	assert_true(counts(f).opened == 1 && counts(f).over == 15);
+	/* The first one, and what follows it; nothing is made of what follows one that was refused. */
+	assert_true(counts(f).moved == 1 && find(f, BRK_FX_THREAD, 1)->u.thread.id.bytes[0] == 100);
+	assert_null(find(f, BRK_FX_THREAD, 2));
+	assert_true(noted(f, BRK_NOTE_TRACK_OVER) && want(f, BRK_FX_APPEND)->u.append.entry.thread_id.bytes[0] == 100);
+	assert_true(want(f, BRK_FX_HELD)->slot == 0 && want(f, BRK_FX_HELD)->ticket == want(f, BRK_FX_APPEND)->ticket);
+	assert_true(want(f, BRK_FX_HELD)->u.held.threads == 1 && brk_held_of(f->brk, 0).threads == 1);
+}
+
+/* A new core that has what the old one kept. */
+static void restarted(struct fix *f, uint32_t slot, struct brk_held held)
+{
+	memset(f->memory, 0, brk_size(&f->limits));
+	f->brk = brk_init(f->memory, &f->limits);
+	struct brk_event event = {.type = BRK_EV_START, .u.epoch = 7};
+	step(f, &event);
+	for (uint32_t i = 0; i < 3; i++)
+		agency(f, i, false);
+	event = (struct brk_event){.type = BRK_EV_HELD};
+	event.u.held.slot = slot;
+	event.u.held.held = held;
+	step(f, &event);
+	f->sequence = 0;
+	hello(f, 0);
+	hello(f, 1);
+}
+
+static void test_an_agency_has_a_quota_of_open_threads(void **state)
+{
+	struct fix *f = *state;
+	restarted(f, 0, (struct brk_held){.threads = 99}); /* of 100 */
+	struct brk_thread thread = opened(f);
+	assert_int_equal(want(f, BRK_FX_HELD)->u.held.threads, 100);
+	committed(f, want(f, BRK_FX_APPEND)->ticket);
+	(void)track(f, 10, KW_REFERRAL_QUEUED, 1);
+	message(f, ++f->sequence, 1);
+	assert_true(find(f, BRK_FX_THREAD, 0) == NULL && find(f, BRK_FX_APPEND, 0) != NULL && counts(f).over == 1);
+	/* A closed one makes room, and one that opens again takes it. */
+	struct brk_tracked *closed = track(f, 9, KW_REFERRAL_CONSENT_WITHDRAWN, 1);
+	closed->thread = thread;
+	message(f, ++f->sequence, 1);
+	assert_int_equal(want(f, BRK_FX_HELD)->u.held.threads, 99);
+	struct brk_thread expired = thread, before = thread;
+	uint32_t slot;
+	struct brk_held held;
+	assert_true(brk_thread_undeliverable(brk_rules(f->brk), &expired, f->now_ms));
+	assert_true(brk_undelivered(f->brk, &before, &expired, &slot, &held));
+	assert_true(slot == 0 && held.threads == 98);
+	struct brk_tracked *again = track(f, 9, KW_REFERRAL_CANCEL_REQUESTED, 1);
+	again->thread = thread;
+	message(f, ++f->sequence, 1);
+	assert_null(find(f, BRK_FX_HELD, 0)); /* it is open as before */
+	(void)track(f, 11, KW_REFERRAL_QUEUED, 1);
+	message(f, ++f->sequence, 1);
+	assert_int_equal(want(f, BRK_FX_HELD)->u.held.threads, 99);
+}
+
+static void test_full_of_reminders_it_is_owed_them_and_the_others_hear(void **state)
+{
+	struct fix *f = *state;
+	struct brk_thread thread = opened(f);
+	committed(f, want(f, BRK_FX_APPEND)->ticket);
+	struct brk_event event = {.type = BRK_EV_HELD};
+	event.u.held.slot = 1;
+	event.u.held.held.reminders = 100; /* of 100 */
+	step(f, &event);
+	f->now_ms = NOW + 900000; /* 50 % and 100 % */
+	due(f, &thread);
+	for (uint32_t i = 0; find(f, BRK_FX_REMINDER, i) != NULL; i++)
+		assert_int_equal(find(f, BRK_FX_REMINDER, i)->slot, 0);
+	assert_true(find(f, BRK_FX_REMINDER, 0) != NULL && counts(f).owed == 2);
+	thread = want(f, BRK_FX_THREAD)->u.thread;
+	assert_true(thread.owed == 3 && thread.due_ms > f->now_ms && thread.run.told == 100);
+	committed(f, want(f, BRK_FX_THREAD)->ticket);
+	event.u.held.held.reminders = 99;
+	step(f, &event);
+	f->now_ms = NOW + 1200000;
+	thread.due_ms = f->now_ms;
+	due(f, &thread);
+	assert_true(find(f, BRK_FX_REMINDER, 1) != NULL && find(f, BRK_FX_REMINDER, 2) == NULL);
+	assert_true(want(f, BRK_FX_REMINDER)->slot == 1 && want(f, BRK_FX_REMINDER)->u.reminder.step == 100);
+	assert_int_equal(brk_held_of(f->brk, 1).reminders, 101);
+	assert_int_equal(find(f, BRK_FX_HELD, 1)->u.held.reminders, 101);
+	assert_int_equal(find(f, BRK_FX_HELD, 1)->ticket, want(f, BRK_FX_THREAD)->ticket);
+}
+
+static void test_what_is_said_once_waits_for_room(void **state)
+{
+	struct fix *f = *state;
+	struct brk_thread thread = opened(f);
+	committed(f, want(f, BRK_FX_APPEND)->ticket);
+	thread.state = KW_REFERRAL_DELIVERED;
+	thread.due_ms = f->now_ms = 480100ull * 3600000u;
+	struct brk_event event = {.type = BRK_EV_HELD};
+	event.u.held.slot = 1;
+	event.u.held.held.reminders = 100;
+	step(f, &event);
+	due(f, &thread);
+	assert_null(find(f, BRK_FX_REMINDER, 0));
+	struct brk_thread later = want(f, BRK_FX_THREAD)->u.thread;
+	assert_true(later.state == KW_REFERRAL_DELIVERED && later.run.told == thread.run.told);
+	assert_int_equal(later.due_ms, f->now_ms + BRK_THREAD_WAIT_MS); /* behind the others */
+	committed(f, want(f, BRK_FX_THREAD)->ticket);
+	event.u.held.held.reminders = 0;
+	step(f, &event);
+	f->now_ms = later.due_ms;
+	due(f, &later);
+	assert_int_equal(want(f, BRK_FX_THREAD)->u.thread.state, KW_REFERRAL_EXPIRED);
+	assert_int_equal(brk_held_of(f->brk, 0).threads, 0);
+}
+
+static bool has_credit(struct fix *f, uint32_t slot)
+{
+	struct brk_event down = {.type = BRK_EV_CONN_DOWN, .u.conn = slot};
+	step(f, &down);
+	hello(f, slot);
+	return want(f, BRK_FX_WELCOME)->u.welcome.credits[KW_NORMAL].messages > 0;
+}
+
+/* Others cause reminders: they must not take the credit of whom they are for. */
+static void test_reminders_hold_no_credit(void **state)
+{
+	struct fix *f = *state;
+	struct brk_event event = {.type = BRK_EV_QUEUE};
+	event.u.queue.slot = 1;
+	event.u.queue.msg_class = KW_CONTROL;
+	event.u.queue.first = 1;
+	event.u.queue.last = event.u.queue.count = 150;
+	step(f, &event);
+	assert_false(has_credit(f, 1)); /* 150 notices of 100 */
+	event = (struct brk_event){.type = BRK_EV_HELD};
+	event.u.held.slot = 1;
+	event.u.held.held.reminders = 51;
+	step(f, &event);
+	assert_true(has_credit(f, 1));
+}
+
 static void test_threads_under_way_are_bounded(void **state)
 {
 	struct fix *f = *state;
 	for (uint8_t i = 0; i < 32; i++)
-		(void)track(f, (uint8_t)(i + 1), KW_REFERRAL_QUEUED, 1);
+		moving(f, (uint8_t)(i + 1));
 	message(f, ++f->sequence, 1);
 	uint64_t ticket = want(f, BRK_FX_APPEND)->ticket;
 	for (uint8_t i = 0; i < 8; i++)
-		(void)track(f, (uint8_t)(i + 101), KW_REFERRAL_QUEUED, 1);
+		moving(f, (uint8_t)(i + 101));
 	message(f, ++f->sequence, 1); /* 40 in all: the limit */
 	assert_non_null(find(f, BRK_FX_APPEND, 0));
 	struct brk_thread thread = want(f, BRK_FX_THREAD)->u.thread;
@@ -308,13 +458,25 @@ static void test_a_low_disk_holds_reminders_back(void **state)
 	struct brk_thread thread = opened(f);
 	struct brk_event event = {.type = BRK_EV_SPACE, .u.space = BRK_SPACE_LOW};
 	step(f, &event);
+	assert_false(noted(f, BRK_NOTE_CLOCKS_HELD)); /* none is due */
 	f->now_ms = thread.due_ms;
 	due(f, &thread);
-	assert_int_equal(f->plan->count, 0);
+	assert_true(f->plan->count == 1 && noted(f, BRK_NOTE_CLOCKS_HELD));
+	due(f, &thread);
+	assert_int_equal(f->plan->count, 0); /* said once */
+	event.u.space = BRK_SPACE_OUT;
+	step(f, &event);
+	assert_false(noted(f, BRK_NOTE_CLOCKS_GO_ON));
 	event.u.space = BRK_SPACE_OK;
 	step(f, &event);
+	assert_true(noted(f, BRK_NOTE_CLOCKS_GO_ON));
 	due(f, &thread);
 	assert_non_null(find(f, BRK_FX_REMINDER, 0));
+	event.u.space = BRK_SPACE_LOW;
+	step(f, &event);
+	event.u.space = BRK_SPACE_OK;
+	step(f, &event);
+	assert_false(noted(f, BRK_NOTE_CLOCKS_GO_ON)); /* nothing was held back */
 }
 
 static void test_an_expired_opening_message_takes_its_thread_along(void **state)
@@ -368,6 +530,11 @@ int main(void)
 		TEST(test_a_repeat_and_a_refusal_move_nothing),
 		TEST(test_an_illegal_or_foreign_track_is_counted_and_the_message_goes_on),
 		TEST(test_two_tracks_of_one_thread_follow_each_other),
+		TEST(test_a_message_opens_one_thread),
+		TEST(test_an_agency_has_a_quota_of_open_threads),
+		TEST(test_full_of_reminders_it_is_owed_them_and_the_others_hear),
+		TEST(test_what_is_said_once_waits_for_room),
+		TEST(test_reminders_hold_no_credit),
 		TEST(test_threads_under_way_are_bounded),
 		TEST(test_a_due_clock_reminds_on_one_ticket_with_the_record),
 		TEST(test_a_reminder_names_who_is_late_and_who_waits),
