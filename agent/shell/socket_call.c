@@ -286,6 +286,7 @@ static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *reques
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACH:
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_GET:
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENTS:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_REMOVE:
 		do_attachment(conn, request);
 		break;
 	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_WITHDRAW:

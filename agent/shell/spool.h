@@ -293,6 +293,8 @@ struct spool_op {
 			struct spool_receipt *receipts; /* freed with the operation */
 			struct spool_erasure *erasure; /* ConsentUpdate, Erase, EraseAck: what it says. Freed with the operation */
 			bool erase_manual;           /* a person decides about an Erase */
+			uint32_t named_count;        /* attachments that the message names */
+			struct kw_digest *named;     /* freed with the operation */
 		} receive;
 		struct {
 			struct kw_cursor cursor;
@@ -402,6 +404,9 @@ KW_MUST_USE enum kw_err spool_list(struct spool *spool, const struct spool_query
 /* One message by message id or envelope id, inbox first. KW_ENOTFOUND. */
 KW_MUST_USE enum kw_err spool_show(struct spool *spool, const struct kw_id *id, struct spool_item *out,
 	bool *received, struct kw_buf *content);
+
+/* When a message that names this attachment was stored, hours since 1970. KW_ENOTFOUND. */
+KW_MUST_USE enum kw_err spool_named(struct spool *spool, const struct kw_digest *digest, uint32_t *hour);
 
 /* A message of ours by id and destination. KW_ENOTFOUND. */
 KW_MUST_USE enum kw_err spool_find_sent(struct spool *spool, const struct kw_id *message_id,

@@ -24,7 +24,7 @@ static const char *const table_names[T_COUNT] = {[T_META] = "meta", [T_OUT] = "o
 	[T_DUE] = "due", [T_THREAD] = "thread", [T_REG] = "reg", [T_ASIDE] = "aside", [T_THREADS] = "threads",
 	[T_THREADNO] = "threadno", [T_OPEN] = "open", [T_THREADLOG] = "threadlog", [T_EARLY] = "early", [T_TRACKS] = "tracks",
 	[T_FOLLOW] = "follow", [T_ERASURE] = "erasure", [T_SHRED] = "shred",
-	[T_RECALL] = "recall"};
+	[T_RECALL] = "recall", [T_NAMED] = "named"};
 
 static const char check_text[] = "kinward agent spool";
 
