@@ -403,6 +403,9 @@ static int send_attaching(struct cli_call *call, struct kinward *agent, Kinward_
 	if (code == CLI_OK && call->option[MESSAGE_ID])
 		code = find_sent(call, agent, send, &sent);
 	Kinward__V1__AttachmentRef *ref = code == CLI_OK ? ref_of(sent, &file) : NULL;
+	if (code == CLI_OK && sent && !ref) /* before it is sealed and sent for nothing */
+		code = cli_fail_err(call, KW_EEXIST,
+			"A message with this id was sent without this file; take another --message-id, or the file that it named.");
 	if (code == CLI_OK && !ref) {
 		code = cli_attach(call, agent, &attach, &reply);
 		ref = code == CLI_OK ? reply->attached->ref : NULL;
