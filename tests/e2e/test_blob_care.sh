@@ -93,4 +93,35 @@ none_lost() { ! ls "$STATE/agency-a/blobs" | grep -q lost; }
 wait_until 20 none_lost || die "it was seen and stays"
 ! kw agency-a status | grep -q "expired undelivered" || die "status still says it"
 
+echo "the room of one agency: its settings, at their most and one more"
+settings() { # LINE...: added to those of agency-b
+  cp "$STATE/agent.yaml" "$STATE/agency-b/agent.yaml"
+  printf '%s\n' "$@" >>"$STATE/agency-b/agent.yaml"
+}
+cp "$STATE/agency-b/agent.yaml" "$STATE/agent.yaml"
+for line in "blob_peer_count_max: 2049" "blob_peer_mib: 16777217"; do
+  settings "$line"
+  ! timeout 20 "$BIN/kinward-agent" "$STATE/agency-b/agent.yaml" 2>"$STATE/bad.log" || die "taken: $line"
+  grep -q "${line%%:*}" "$STATE/bad.log" || die "the refusal does not name ${line%%:*}"
+done
+settings "blob_peer_count_max: 2048" "blob_peer_mib: 16777216"
+agency_start agency-b
+agency_kill agency-b TERM
+# One from agency-a may be here: the first comes, the second waits at the hub; with room for two it comes.
+rm -f "$STATE"/agency-b/blobs/*
+settings "blob_peer_count_max: 1"
+agency_start agency-b
+hub_start
+count() { kw agency-b attachments | grep -c "  here  " || true; }
+is() { [ "$(count)" = "$1" ]; }
+for file in photo other; do kw agency-a attach agency-b "$STATE/$file.jpg" --json >/dev/null; done
+wait_until 60 is 1 || die "the first does not arrive"
+refused_there() { grep -q '"blob_refused".*full' "$STATE/hub.log"; }
+wait_until 30 refused_there || die "the second is not refused"
+is 1 || die "the second was taken"
+agency_kill agency-b TERM
+settings "blob_peer_count_max: 2"
+agency_start agency-b
+wait_until 60 is 2 || die "the second does not come when there is room"
+
 echo "all well"
