@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 #include "agent/cli/commands.h"
 #include "agent/shell/attach_ref.h"
 #include "proto/wire/blob.h"
+#include "proto/wire/crypt.h"
 
 /* kinward attach, attachment, attachments. */
 
@@ -54,9 +56,8 @@ static int fail_file(struct cli_call *call, const char *path, int code, const ch
 }
 
 /* Sends the parts of a file whose upload has begun; each reply makes room for the next. */
-static int send_parts(struct cli_call *call, struct kinward *agent, int fd, Kinward__V1__LocalReply **reply)
+static int send_parts(struct cli_call *call, struct kinward *agent, struct kw_view file, Kinward__V1__LocalReply **reply)
 {
-	static uint8_t part[PART_SIZE];
 	uint8_t id[KW_ID_SIZE];
 	Kinward__V1__AttachRequest attach = KINWARD__V1__ATTACH_REQUEST__INIT;
 	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
@@ -64,23 +65,65 @@ static int send_parts(struct cli_call *call, struct kinward *agent, int fd, Kinw
 	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_ATTACH;
 	request.attach = &attach;
 	while (code == CLI_OK && !(*reply)->attached->ref) {
-		if ((*reply)->attached->upload_id.len != KW_ID_SIZE)
+		if ((*reply)->attached->upload_id.len != KW_ID_SIZE || (*reply)->attached->next_offset >= file.size)
 			return cli_fail_err(call, KW_EVERSION, NULL);
 		memcpy(id, (*reply)->attached->upload_id.data, KW_ID_SIZE);
 		attach.upload_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = id};
 		attach.offset = (*reply)->attached->next_offset;
-		ssize_t size = 0, got = 1;
-		for (; got > 0 && size < (ssize_t)sizeof(part); size += got > 0 ? got : 0)
-			got = pread(fd, part + size, sizeof(part) - (size_t)size, (off_t)attach.offset + size);
-		if (got < 0 || size == 0)
-			return cli_fail_err(call, KW_EDENIED, "The file changed or cannot be read any more; attach it again.");
-		attach.part = (ProtobufCBinaryData){.len = (size_t)size, .data = part};
+		size_t left = file.size - attach.offset;
+		attach.part = (ProtobufCBinaryData){.len = left < PART_SIZE ? left : PART_SIZE,
+			.data = (uint8_t *)(uintptr_t)file.data + attach.offset};
 		kinward_reply_free(*reply);
 		*reply = NULL;
 		code = cli_ask(call, agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_ATTACHED, reply);
 	}
-	kw_wipe(part, sizeof(part));
 	return code;
+}
+
+/* Whole, so that what is sealed is what was digested. */
+static int read_file(struct cli_call *call, const char *path, struct cli_file *out)
+{
+	struct stat file;
+	size_t size = 0;
+	ssize_t got = 1;
+	int code = CLI_OK;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return fail_file(call, path, errno, "read");
+	if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode))
+		code = cli_fail_err(call, KW_EDENIED, "An attachment is a file.");
+	else if (file.st_size < 1 || file.st_size > (off_t)KW_BLOB_SIZE_MAX)
+		code = cli_fail_err(call, KW_ETOOBIG, "An attachment has 1 to 67108864 bytes (64 MiB); make it smaller or split it.");
+	else if ((out->bytes = malloc((size_t)file.st_size)) == NULL)
+		code = cli_fail_err(call, KW_ENOMEM, NULL);
+	else
+		out->size = (size_t)file.st_size;
+	for (; code == CLI_OK && got > 0 && size < out->size; size += got > 0 ? (size_t)got : 0)
+		got = read(fd, out->bytes + size, out->size - size);
+	if (code == CLI_OK && size < out->size)
+		code = cli_fail_err(call, KW_EDENIED, "The file changed or cannot be read any more; attach it again.");
+	(void)close(fd); /* only read from */
+	const struct kw_view view = KW_VIEW(out->bytes, out->size);
+	if (code == CLI_OK && kw_sha256(&view, 1, &out->digest) != KW_OK)
+		code = cli_fail_err(call, KW_ECRYPTO, NULL);
+	return code;
+}
+
+int cli_file_read(struct cli_call *call, const char *path, struct cli_file *out)
+{
+	*out = (struct cli_file){.bytes = NULL};
+	int code = read_file(call, path, out);
+	if (code != CLI_OK)
+		cli_file_free(out);
+	return code;
+}
+
+void cli_file_free(struct cli_file *file)
+{
+	if (file->bytes)
+		kw_wipe(file->bytes, file->size);
+	free(file->bytes);
+	*file = (struct cli_file){.bytes = NULL};
 }
 
 int cli_attach(struct cli_call *call, struct kinward *agent, const struct cli_attach *attach,
@@ -93,21 +136,12 @@ int cli_attach(struct cli_call *call, struct kinward *agent, const struct cli_at
 	const char *type = attach->media_type ? attach->media_type : media_type_of(attach->path);
 	int kind = strncmp(type, "image/", 6) == 0 ? KINWARD__V1__ATTACHMENT_KIND__ATTACHMENT_KIND_PHOTO
 						    : KINWARD__V1__ATTACHMENT_KIND__ATTACHMENT_KIND_OTHER;
-	struct stat file;
 	if (attach->kind) {
 		int code = cli_code_option(call, &kinward__v1__attachment_kind__descriptor, "--kind", attach->kind, &kind);
 		if (code != CLI_OK)
 			return code;
 	}
-	int fd = open(attach->path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return fail_file(call, attach->path, errno, "read");
-	int code = CLI_OK;
-	if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode))
-		code = cli_fail_err(call, KW_EDENIED, "An attachment is a file.");
-	else if (file.st_size < 1 || file.st_size > (off_t)KW_BLOB_SIZE_MAX)
-		code = cli_fail_err(call, KW_ETOOBIG, "An attachment has 1 to 67108864 bytes (64 MiB); make it smaller or split it.");
-	about.size = (uint32_t)file.st_size;
+	about.size = (uint32_t)attach->file->size;
 	about.media_type = (char *)(uintptr_t)type;
 	about.name = (char *)(uintptr_t)(attach->name ? attach->name : slash ? slash + 1 : attach->path);
 	about.kind = (Kinward__V1__AttachmentKind)kind;
@@ -116,11 +150,17 @@ int cli_attach(struct cli_call *call, struct kinward *agent, const struct cli_at
 	body.lifetime_hours = attach->lifetime_hours;
 	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_ATTACH;
 	request.attach = &body;
+	int code = cli_ask(call, agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_ATTACHED, reply);
 	if (code == CLI_OK)
-		code = cli_ask(call, agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_ATTACHED, reply);
-	if (code == CLI_OK)
-		code = send_parts(call, agent, fd, reply);
-	(void)close(fd); /* only read from */
+		code = send_parts(call, agent, KW_VIEW(attach->file->bytes, attach->file->size), reply);
+	Kinward__V1__AttachmentRef *ref = code == CLI_OK ? (*reply)->attached->ref : NULL;
+	uint8_t *digest = ref ? malloc(KW_DIGEST_SIZE) : NULL;
+	if (digest && ref->file_digest.len == 0) { /* the reply's now, and freed with it */
+		memcpy(digest, attach->file->digest.bytes, KW_DIGEST_SIZE);
+		ref->file_digest = (ProtobufCBinaryData){.len = KW_DIGEST_SIZE, .data = digest};
+		digest = NULL;
+	}
+	free(digest);
 	return code;
 }
 
@@ -131,9 +171,12 @@ int cli_run_attach(struct cli_call *call)
 	uint64_t hours = 0;
 	if (call->option[LIFETIME] && cli_number_from(call->option[LIFETIME], 1, 1080, &hours) != KW_OK)
 		return cli_fail_usage(call, "--lifetime is 1 to 1080 hours");
-	const struct cli_attach attach = {.agency = call->args[0], .path = call->args[1], .media_type = call->option[MEDIA_TYPE],
+	struct cli_file file;
+	const struct cli_attach attach = {.agency = call->args[0], .file = &file, .path = call->args[1], .media_type = call->option[MEDIA_TYPE],
 		.name = call->option[NAME], .kind = call->option[KIND], .lifetime_hours = (uint32_t)hours};
-	int code = cli_connect(call, &agent);
+	int code = cli_file_read(call, call->args[1], &file);
+	if (code == CLI_OK)
+		code = cli_connect(call, &agent);
 	if (code == CLI_OK)
 		code = cli_attach(call, &agent, &attach, &reply);
 	if (code == CLI_OK && call->json) {
@@ -143,6 +186,7 @@ int cli_run_attach(struct cli_call *call)
 			call->out);
 		cli_print_tree(call->out, &reply->attached->ref->base);
 	}
+	cli_file_free(&file);
 	kinward_reply_free(reply);
 	kinward_close(&agent);
 	return code;
@@ -168,6 +212,7 @@ static bool take_ref(void *user, const Kinward__V1__AttachmentRef *ref)
 	wanted->ref.digest = (ProtobufCBinaryData){.len = KW_DIGEST_SIZE, .data = wanted->digest};
 	wanted->ref.key = (ProtobufCBinaryData){.len = KW_BLOB_KEY_SIZE, .data = wanted->key};
 	wanted->ref.size = ref->size;
+	wanted->ref.expiry_hour = ref->expiry_hour;
 	wanted->found = true;
 	return false;
 }
@@ -268,13 +313,29 @@ static int write_file(struct cli_call *call, struct kinward *agent, struct wante
 	return code;
 }
 
+static int remove_one(struct cli_call *call, struct kinward *agent, uint8_t *digest)
+{
+	Kinward__V1__AttachmentRemoveRequest remove = KINWARD__V1__ATTACHMENT_REMOVE_REQUEST__INIT;
+	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
+	Kinward__V1__LocalReply *reply = NULL;
+	remove.digest = (ProtobufCBinaryData){.len = KW_DIGEST_SIZE, .data = digest};
+	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_REMOVE;
+	request.attachment_remove = &remove;
+	int code = cli_ask(call, agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_ACKED, &reply);
+	if (code == CLI_OK && !call->json)
+		(void)fputs("removed here\n", call->out);
+	kinward_reply_free(reply);
+	return code;
+}
+
 int cli_run_attachment(struct cli_call *call)
 {
 	struct kinward agent = {.fd = -1};
 	struct wanted wanted = {.found = false};
-	if (strcmp(call->args[0], "get") != 0)
-		return cli_fail_usage(call, "the only thing to do with an attachment is get");
-	if (!call->option[OUT])
+	bool removing = strcmp(call->args[0], "remove") == 0;
+	if (!removing && strcmp(call->args[0], "get") != 0)
+		return cli_fail_usage(call, "what can be done with an attachment is get and remove");
+	if (!removing && !call->option[OUT])
 		return cli_fail_usage(call, "say where to write it: --out FILE");
 	if (kw_unhex(wanted.digest, KW_DIGEST_SIZE, call->args[1]) != KW_OK) {
 		struct kw_buf bytes;
@@ -289,6 +350,11 @@ int cli_run_attachment(struct cli_call *call)
 			return cli_fail_usage(call, "DIGEST is 64 hex digits, or base64 as --json prints it");
 	}
 	int code = cli_connect(call, &agent);
+	if (code == CLI_OK && removing) {
+		code = remove_one(call, &agent, wanted.digest);
+		kinward_close(&agent);
+		return code;
+	}
 	if (code == CLI_OK)
 		code = call->option[MESSAGE] ? find_in_message(call, &agent, &wanted) : find_in_inbox(call, &agent, &wanted);
 	if (code == CLI_OK && !wanted.found)
@@ -299,54 +365,5 @@ int cli_run_attachment(struct cli_call *call)
 		(void)fprintf(call->out, "%" PRIu32 " bytes written\n", wanted.ref.size);
 	kinward_close(&agent);
 	kw_wipe(&wanted, sizeof(wanted));
-	return code;
-}
-
-/* --- the list */
-
-static void print_attachment(FILE *out, const Kinward__V1__AttachmentItem *item)
-{
-	cli_print_hex(out, &item->digest);
-	(void)fputs("  ", out);
-	cli_print_text(out, item->agency);
-	(void)fputs("  ", out);
-	cli_print_code(out, &kinward__v1__attachment_state__descriptor, (int)item->state);
-	(void)fprintf(out, "  %" PRIu32 " of %" PRIu32 " bytes", item->moved, item->size);
-	if (item->problem[0]) {
-		(void)fputs("  ", out);
-		cli_print_text(out, item->problem);
-	}
-	(void)fputs("  until ", out);
-	cli_print_time(out, (int64_t)item->expiry_hour * 3600000);
-	(void)fputc('\n', out);
-}
-
-int cli_run_attachments(struct cli_call *call)
-{
-	Kinward__V1__AttachmentListRequest list = KINWARD__V1__ATTACHMENT_LIST_REQUEST__INIT;
-	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
-	struct kinward agent = {.fd = -1};
-	uint32_t next = 0;
-	list.limit = 500;
-	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENTS;
-	request.attachments = &list;
-	int code = cli_connect(call, &agent);
-	do {
-		Kinward__V1__LocalReply *reply = NULL;
-		if (code == CLI_OK)
-			code = cli_ask(call, &agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_ATTACHMENTS, &reply);
-		if (code != CLI_OK)
-			break;
-		for (size_t i = 0; code == CLI_OK && i < reply->attachments->n_items; i++) {
-			if (call->json)
-				code = cli_print_message_json(call, &reply->attachments->items[i]->base);
-			else
-				print_attachment(call->out, reply->attachments->items[i]);
-		}
-		next = reply->attachments->next_after > list.after ? reply->attachments->next_after : 0;
-		list.after = next;
-		kinward_reply_free(reply);
-	} while (next != 0);
-	kinward_close(&agent);
 	return code;
 }

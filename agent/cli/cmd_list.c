@@ -189,6 +189,9 @@ int cli_run_show(struct cli_call *call)
 		code = cli_print_message_json(call, &reply->item->base);
 	else if (code == CLI_OK)
 		cli_print_item(call->out, reply->item);
+	if (code == CLI_OK && !call->json && reply->item->content &&
+		reply->item->state == KINWARD__V1__OUT_STATE__OUT_STATE_UNSPECIFIED)
+		code = cli_print_attachments(call, &agent, &reply->item->content->base);
 	kinward_reply_free(reply);
 	kinward_close(&agent);
 	return code;

@@ -351,29 +351,84 @@ static int check_body(struct cli_call *call, const Kinward__V1__Content *content
 	return fail_field(call, named ? named : fault.field, fault.rule);
 }
 
+/* A message of ours with this id, for this agency, as it was sent; *out stays NULL when there is none. */
+static int find_sent(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send,
+	Kinward__V1__LocalReply **out)
+{
+	Kinward__V1__ShowRequest show = KINWARD__V1__SHOW_REQUEST__INIT;
+	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
+	show.message_id = send->content->message_id;
+	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_SHOW;
+	request.show = &show;
+	enum kw_err err = kinward_ask(agent, &request, out);
+	if (err != KW_OK)
+		return cli_fail_agent(call, agent, err);
+	const Kinward__V1__Item *item = (*out)->body_case == KINWARD__V1__LOCAL_REPLY__BODY_ITEM ? (*out)->item : NULL;
+	if (item && item->state != KINWARD__V1__OUT_STATE__OUT_STATE_UNSPECIFIED && item->content &&
+		strcmp(item->agency, send->agency) == 0 &&
+		item->content->body_case == KINWARD__V1__CONTENT__BODY_REFERRAL_REQUEST)
+		return CLI_OK;
+	kinward_reply_free(*out);
+	*out = NULL;
+	return CLI_OK;
+}
+
+/* Of a send that is repeated: the reference that the file had in it. Each sealing has another key, so without this a repeat
+ * would be another message under the same id. */
+static Kinward__V1__AttachmentRef *ref_of(const Kinward__V1__LocalReply *sent, const struct cli_file *file)
+{
+	const Kinward__V1__ReferralRequest *referral = sent ? sent->item->content->referral_request : NULL;
+	for (size_t i = 0; referral && i < referral->n_attachments; i++) {
+		Kinward__V1__AttachmentRef *ref = referral->attachments[i];
+		if (ref->file_digest.len == KW_DIGEST_SIZE && memcmp(ref->file_digest.data, file->digest.bytes, KW_DIGEST_SIZE) == 0)
+			return ref;
+	}
+	return NULL;
+}
+
 /* Sends with one more attachment than the referral names; the list is put back, because the referral owns it. */
-static int send_attaching(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send)
+static int send_naming(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send,
+	Kinward__V1__AttachmentRef *ref)
 {
 	Kinward__V1__ReferralRequest *referral = send->content->referral_request;
 	Kinward__V1__AttachmentRef *refs[CLI_ATTACHMENTS_MAX + 1];
 	Kinward__V1__AttachmentRef **own = referral->attachments;
 	size_t count = referral->n_attachments;
-	Kinward__V1__LocalReply *reply = NULL;
-	struct cli_attach attach = {.agency = send->agency, .path = call->option[ATTACH], .lifetime_hours = send->lifetime_hours};
-	if (count > CLI_ATTACHMENTS_MAX)
+	if (count > 0)
+		memcpy(refs, own, count * sizeof(refs[0]));
+	refs[count] = ref;
+	referral->attachments = refs;
+	referral->n_attachments = count + 1;
+	int code = cli_send(call, agent, send);
+	referral->attachments = own;
+	referral->n_attachments = count;
+	return code;
+}
+
+static int send_attaching(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send)
+{
+	Kinward__V1__LocalReply *reply = NULL, *sent = NULL;
+	struct cli_file file;
+	struct cli_attach attach = {.agency = send->agency, .file = &file, .path = call->option[ATTACH],
+		.lifetime_hours = send->lifetime_hours};
+	if (send->content->referral_request->n_attachments > CLI_ATTACHMENTS_MAX)
 		return cli_fail_usage(call, "the referral names too many attachments already");
-	int code = cli_attach(call, agent, &attach, &reply);
-	if (code == CLI_OK) {
-		if (count > 0)
-			memcpy(refs, own, count * sizeof(refs[0]));
-		refs[count] = reply->attached->ref;
-		referral->attachments = refs;
-		referral->n_attachments = count + 1;
-		code = cli_send(call, agent, send);
-		referral->attachments = own;
-		referral->n_attachments = count;
+	int code = cli_file_read(call, call->option[ATTACH], &file);
+	if (code == CLI_OK && call->option[MESSAGE_ID])
+		code = find_sent(call, agent, send, &sent);
+	Kinward__V1__AttachmentRef *ref = code == CLI_OK ? ref_of(sent, &file) : NULL;
+	if (code == CLI_OK && sent && !ref) /* before it is sealed and sent for nothing */
+		code = cli_fail_err(call, KW_EEXIST,
+			"A message with this id was sent without this file; take another --message-id, or the file that it named.");
+	if (code == CLI_OK && !ref) {
+		code = cli_attach(call, agent, &attach, &reply);
+		ref = code == CLI_OK ? reply->attached->ref : NULL;
 	}
+	if (code == CLI_OK)
+		code = send_naming(call, agent, send, ref);
+	cli_file_free(&file);
 	kinward_reply_free(reply);
+	kinward_reply_free(sent);
 	return code;
 }
 

@@ -48,6 +48,9 @@ static void print_status(FILE *out, const Kinward__V1__StatusReply *status)
 	print_count(out, "  delivered", status->delivered, "at the recipient's agent");
 	print_count(out, "  opened", status->opened, "opened and verified there");
 	print_count(out, "  dead", status->dead, "will not arrive (kinward dead-letters)");
+	if (status->attachments_expired > 0)
+		print_count(out, "attachments", status->attachments_expired,
+			"expired undelivered; send them again (kinward attachments, kinward attachment remove)");
 	print_count(out, "repeats", status->repeats_dropped, "arrived again and dropped");
 	print_count(out, "unopened", status->unopened, "could not be opened; set aside");
 	print_count(out, "registrations", status->registrations, "records of our own");

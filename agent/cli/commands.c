@@ -62,8 +62,10 @@ static const char ATTACH_DETAILS[] =
 
 static const char ATTACHMENT_DETAILS[] =
 	"Opens an attachment that a received message names and writes it to a file that must not be there yet. DIGEST is what\n"
-	"kinward show prints in the message. Exit code 75: it has not arrived yet.\n\n"
-	"  kinward attachment get 5f2c...09 --out photo.jpg\n";
+	"kinward show prints in the message. Exit code 75: it has not arrived yet; when it expired on its way, the sender has to\n"
+	"send it again. remove takes one off this agent, and off the list one of ours that expired undelivered.\n\n"
+	"  kinward attachment get 5f2c...09 --out photo.jpg\n"
+	"  kinward attachment remove 5f2c...09\n";
 
 static const char CASE_DETAILS[] =
 	"A case is a thread: what was sent and said between us and one other agency about one request.\n\n"
@@ -326,7 +328,7 @@ const struct cli_command CLI_COMMANDS[] = {
 		.run = cli_run_validate},
 	{.name = "attach", .args = "AGENCY FILE", .summary = "Seal a photo or document for an agency",
 		.details = ATTACH_DETAILS, .args_min = 2, .args_max = 2, .options = CLI_ATTACH_OPTIONS, .run = cli_run_attach},
-	{.name = "attachment", .args = "get DIGEST", .summary = "Open an attachment that has come", .details = ATTACHMENT_DETAILS,
+	{.name = "attachment", .args = "get|remove DIGEST", .summary = "Open an attachment that has come, or remove one here", .details = ATTACHMENT_DETAILS,
 		.args_min = 2, .args_max = 2, .options = CLI_ATTACHMENT_OPTIONS, .run = cli_run_attachment},
 	{.name = "attachments", .args = "", .summary = "List attachments, sent and received, and how far each is",
 		.details = "  kinward attachments\n", .run = cli_run_attachments},

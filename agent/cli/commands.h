@@ -68,8 +68,19 @@ int cli_run_attachment(struct cli_call *call);
 int cli_run_attachments(struct cli_call *call);
 
 /* A file on its way into the agent; texts are borrowed. */
+struct cli_file {
+	uint8_t *bytes;
+	size_t size;
+	struct kw_digest digest; /* SHA-256 */
+};
+/* 0, or an exit code after printing. Free it. */
+int cli_file_read(struct cli_call *call, const char *path, struct cli_file *out);
+/* Wipes. Accepts what read has refused. */
+void cli_file_free(struct cli_file *file);
+
 struct cli_attach {
 	const char *agency;
+	const struct cli_file *file;
 	const char *path;
 	const char *media_type; /* NULL: by the ending of the path */
 	const char *name;       /* NULL: the last part of the path */
@@ -80,6 +91,8 @@ struct cli_attach {
  * after printing. */
 int cli_attach(struct cli_call *call, struct kinward *agent, const struct cli_attach *attach,
 	Kinward__V1__LocalReply **reply);
+/* How far each attachment is that a received message names, a line each. 0, or an exit code after printing. */
+int cli_print_attachments(struct cli_call *call, struct kinward *agent, const ProtobufCMessage *content);
 int cli_run_case(struct cli_call *call);
 int cli_run_todo(struct cli_call *call);
 int cli_run_template(struct cli_call *call);

@@ -8,6 +8,12 @@
 
 #define AGENT_BLOB_STORE_MIB_DEFAULT 1024u
 #define AGENT_BLOBS_MAX 4096u
+/* Ours, and those from others: neither takes the other's places. */
+#define AGENT_BLOBS_OWN_MAX (AGENT_BLOBS_MAX / 2)
+#define AGENT_BLOB_PEER_MIB_DEFAULT 256u
+#define AGENT_BLOB_PEER_COUNT_DEFAULT 512u
+/* One that no message names stays so long. */
+#define AGENT_BLOB_UNNAMED_HOURS 48u
 /* An attachment that has come stays so long, unless the spool's own rules say less. */
 #define AGENT_BLOB_KEEP_HOURS 2160u
 
@@ -43,6 +49,13 @@ struct agent_blobs {
 
 /* Drops the uploads that nobody goes on with. */
 void agent_desk_tick(struct agent_blobs *blobs);
+/* Removes one here; replies to the call on KW_OK. */
+struct agent_desk_refusal {
+	const char *field;
+	const char *text;
+};
+KW_MUST_USE enum kw_err agent_desk_remove(const struct agent_blobs *blobs,
+	const Kinward__V1__AttachmentRemoveRequest *request, struct socket_call *call, struct agent_desk_refusal *refusal);
 /* agent_desk_list.c: replies to the call on KW_OK. A limit over SPOOL_LIST_MAX is cut to it. KW_ENOMEM. */
 KW_MUST_USE enum kw_err agent_desk_list(const struct agent_blobs *blobs, const Kinward__V1__AttachmentListRequest *request,
 	struct socket_call *call);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/base/check.h"
 #include "proto/link/log.h"
 
 /* Attachments on the local socket: a file comes in by parts and is sealed as it comes, so its plaintext never touches the
@@ -18,7 +19,9 @@ struct desk_job {
 	enum desk_op op;
 	enum kw_err err;
 	/* Of the worker's own, so that it looks at nothing that the loop changes. */
-	char *folder;
+	struct kw_blob_folder folder;
+	char *path;
+	uint8_t folder_key[KW_BLOB_FOLDER_KEY_SIZE];
 	struct kw_id id;
 	struct kw_blob_keys keys;
 	struct kw_blobs_entry entry;
@@ -31,7 +34,7 @@ struct desk_job {
 
 static void job_free(struct desk_job *job)
 {
-	free(job->folder);
+	free(job->path);
 	kw_wipe(job, sizeof(*job));
 	free(job);
 }
@@ -50,7 +53,7 @@ static enum kw_err put_chunk(const struct desk_job *job, uint32_t index, struct 
 		memcpy(padded, plain.data, plain.size);
 	enum kw_err err = kw_blob_seal(&job->keys, place, KW_VIEW(padded, size - KW_AEAD_TAG_SIZE), sealed);
 	kw_wipe(padded, sizeof(padded));
-	return err == KW_OK ? kw_blob_new_write(job->folder, &job->id, place, KW_VIEW(sealed, size)) : err;
+	return err == KW_OK ? kw_blob_new_write(&job->folder, &job->id, place, KW_VIEW(sealed, size)) : err;
 }
 
 static void do_part(struct desk_job *job)
@@ -69,7 +72,7 @@ static void do_part(struct desk_job *job)
 	while (job->err == KW_OK && index < kw_blob_chunks(job->entry.what.size))
 		job->err = put_chunk(job, index++, KW_VIEW(NULL, 0));
 	if (job->err == KW_OK)
-		job->err = kw_blob_new_finish(job->folder, &job->id, &job->entry);
+		job->err = kw_blob_new_finish(&job->folder, &job->id, &job->entry);
 	job->last = true;
 }
 
@@ -83,7 +86,7 @@ static void do_get(struct desk_job *job)
 		struct kw_blob_place place = {.padded_size = job->entry.what.size, .index = index};
 		uint32_t left = job->size - job->offset - job->part_size;
 
-		job->err = kw_blob_file_read(job->folder, &job->entry, index, chunk);
+		job->err = kw_blob_file_read(&job->folder, &job->entry, index, chunk);
 		if (job->err == KW_OK)
 			job->err = kw_blob_open(&job->keys, place, KW_VIEW(chunk->bytes, chunk->size), job->part + job->part_size);
 		job->part_size += left < KW_BLOB_CHUNK_SIZE ? left : KW_BLOB_CHUNK_SIZE;
@@ -99,13 +102,13 @@ static void on_work(uv_work_t *work)
 
 	switch (job->op) {
 	case DESK_BEGIN:
-		job->err = kw_blob_new_create(job->folder, &job->id, job->entry.what.size);
+		job->err = kw_blob_new_create(&job->folder, &job->id, job->entry.what.size);
 		break;
 	case DESK_PART:
 		do_part(job);
 		break;
 	case DESK_DROP:
-		kw_blob_new_drop(job->folder, &job->id);
+		kw_blob_new_drop(&job->folder, &job->id);
 		break;
 	case DESK_GET:
 		do_get(job);
@@ -122,8 +125,14 @@ static enum kw_err start(struct agent_blobs *blobs, struct desk_job *job)
 {
 	job->blobs = blobs;
 	job->work.data = job;
-	job->folder = strdup(kw_blob_node_folder(blobs->node));
-	if (job->folder == NULL || uv_queue_work(&blobs->agent->loop, &job->work, on_work, on_worked) != 0) {
+	const struct kw_blob_folder *folder = kw_blob_node_folder(blobs->node);
+	job->path = strdup(folder->path);
+	job->folder = (struct kw_blob_folder){.path = job->path, .own = folder->own};
+	if (folder->key != NULL) {
+		memcpy(job->folder_key, folder->key, sizeof(job->folder_key));
+		job->folder.key = job->folder_key;
+	}
+	if (job->path == NULL || uv_queue_work(&blobs->agent->loop, &job->work, on_work, on_worked) != 0) {
 		job_free(job);
 		return KW_ENOMEM;
 	}
@@ -147,8 +156,10 @@ static struct desk_job *job_new(enum desk_op op, struct agent_upload *upload)
 	return job;
 }
 
-static void upload_end(struct agent_upload *upload)
+/* Its room is free again. */
+static void upload_end(struct agent_blobs *blobs, struct agent_upload *upload)
 {
+	kw_blob_node_room(blobs->node, upload->entry.what.size, false);
 	kw_wipe(upload, sizeof(*upload));
 }
 
@@ -156,7 +167,7 @@ static void drop(struct agent_blobs *blobs, struct agent_upload *upload)
 {
 	struct desk_job *job = job_new(DESK_DROP, upload);
 
-	upload_end(upload);
+	upload_end(blobs, upload);
 	if (job != NULL)
 		job->upload = NULL;
 	if (job != NULL && start(blobs, job) != KW_OK)
@@ -184,6 +195,7 @@ static void reply_attached(const struct desk_job *job)
 		ref.name = upload->name;
 		ref.kind = (Kinward__V1__AttachmentKind)upload->kind;
 		ref.key = bytes_of(upload->key, sizeof(upload->key));
+		ref.expiry_hour = job->entry.expiry_hour;
 		body.ref = &ref;
 	}
 	reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_ATTACHED;
@@ -216,11 +228,11 @@ static void uploaded(struct desk_job *job)
 		return;
 	}
 	upload->next += job->part_size;
-	if (job->last)
-		kw_blob_node_add(blobs->node, &job->entry);
 	reply_attached(job);
-	if (job->last)
-		upload_end(upload);
+	if (!job->last)
+		return;
+	upload_end(blobs, upload);
+	KW_ASSERT(kw_blob_node_add(blobs->node, &job->entry) == KW_OK); /* its room was kept from the begin on */
 }
 
 static void on_worked(uv_work_t *work, int status)
@@ -243,18 +255,13 @@ static void on_worked(uv_work_t *work, int status)
 	job_free(job);
 }
 
-struct refusal {
-	const char *field;
-	const char *text;
-};
-
-static enum kw_err refuse(struct refusal *refusal, enum kw_err err, const char *field, const char *text)
+static enum kw_err refuse(struct agent_desk_refusal *refusal, enum kw_err err, const char *field, const char *text)
 {
-	*refusal = (struct refusal){.field = field, .text = text};
+	*refusal = (struct agent_desk_refusal){.field = field, .text = text};
 	return err;
 }
 
-static enum kw_err check_agency(const struct agent *agent, const char *text, struct kw_name *out, struct refusal *refusal)
+static enum kw_err check_agency(const struct agent *agent, const char *text, struct kw_name *out, struct agent_desk_refusal *refusal)
 {
 	if (kw_name_from(kw_view_str(text), out) != KW_OK)
 		return refuse(refusal, KW_EFIELD, "attach.agency", "Name the agency that it is for: 1 to 63 of a-z, 0-9 and '-'.");
@@ -264,7 +271,7 @@ static enum kw_err check_agency(const struct agent *agent, const char *text, str
 	return entry->revoked ? refuse(refusal, KW_EDENIED, "attach.agency", "This agency is shut out.") : KW_OK;
 }
 
-static enum kw_err check_about(const Kinward__V1__AttachRequest *request, struct refusal *refusal)
+static enum kw_err check_about(const Kinward__V1__AttachRequest *request, struct agent_desk_refusal *refusal)
 {
 	const Kinward__V1__AttachmentRef *about = request->about;
 
@@ -280,7 +287,7 @@ static enum kw_err check_about(const Kinward__V1__AttachRequest *request, struct
 	return KW_OK;
 }
 
-static enum kw_err check_room(const struct agent_blobs *blobs, uint32_t padded_size, struct refusal *refusal)
+static enum kw_err check_room(const struct agent_blobs *blobs, uint32_t padded_size, struct agent_desk_refusal *refusal)
 {
 	struct kw_blobs_counts counts;
 	const struct kw_blobs_limits *limits = kw_blob_node_limits(blobs->node);
@@ -288,20 +295,21 @@ static enum kw_err check_room(const struct agent_blobs *blobs, uint32_t padded_s
 	uint32_t count = 0;
 
 	kw_blobs_counts_get(kw_blob_node_blobs(blobs->node), &counts);
-	for (uint32_t i = 0; i < AGENT_UPLOADS_MAX; i++) {
-		coming += blobs->uploads[i].used ? kw_blob_sealed_size(blobs->uploads[i].entry.what.size) : 0;
+	for (uint32_t i = 0; i < AGENT_UPLOADS_MAX; i++)
 		count += blobs->uploads[i].used;
-	}
 	if (count == AGENT_UPLOADS_MAX)
 		return refuse(refusal, KW_EBUSY, NULL, NULL);
-	if (counts.bytes + coming > limits->bytes_max || counts.entries + count >= limits->entries_max)
+	if (counts.own >= AGENT_BLOBS_OWN_MAX)
+		return refuse(refusal, KW_EFULL, "attach",
+			"2048 attachments of ours are here; remove those that expired (kinward attachment remove), or wait for deliveries.");
+	if (counts.bytes + coming > limits->bytes_max || counts.entries >= limits->entries_max)
 		return refuse(refusal, KW_EFULL, "attach.about.size",
 			"The room for attachments (blob_store_mib) is full; older ones leave it when they are delivered or expire.");
 	return KW_OK;
 }
 
 static enum kw_err begin(struct agent_blobs *blobs, const Kinward__V1__AttachRequest *request, struct socket_call *call,
-	struct refusal *refusal)
+	struct agent_desk_refusal *refusal)
 {
 	struct agent_upload upload = {.used = true, .busy = true};
 	uint32_t hour = (uint32_t)(agent_now_ms() / AGENT_HOUR_MS);
@@ -333,12 +341,13 @@ static enum kw_err begin(struct agent_blobs *blobs, const Kinward__V1__AttachReq
 	while (blobs->uploads[at].used)
 		at++;
 	blobs->uploads[at] = upload;
+	kw_blob_node_room(blobs->node, upload.entry.what.size, true);
 	struct desk_job *job = job_new(DESK_BEGIN, &blobs->uploads[at]);
 	if (job != NULL)
 		job->call = call;
 	err = job != NULL ? start(blobs, job) : KW_ENOMEM;
 	if (err != KW_OK)
-		upload_end(&blobs->uploads[at]);
+		upload_end(blobs, &blobs->uploads[at]);
 	kw_wipe(&upload, sizeof(upload));
 	return err;
 }
@@ -353,7 +362,7 @@ static struct agent_upload *find_upload(struct agent_blobs *blobs, const Protobu
 }
 
 static enum kw_err add_part(struct agent_blobs *blobs, const Kinward__V1__AttachRequest *request, struct socket_call *call,
-	struct refusal *refusal)
+	struct agent_desk_refusal *refusal)
 {
 	struct agent_upload *upload = find_upload(blobs, &request->upload_id);
 	size_t size = request->part.len;
@@ -393,28 +402,31 @@ void agent_desk_tick(struct agent_blobs *blobs)
 }
 
 /* The one with this digest that is ours to read: it came for us, or we made it and still have it. */
-static enum kw_err find_readable(const struct agent_blobs *blobs, const ProtobufCBinaryData *digest,
-	struct kw_blobs_entry *out, struct refusal *refusal)
+static enum kw_err find_readable(const struct agent_blobs *blobs, const Kinward__V1__AttachmentRef *ref,
+	struct kw_blobs_entry *out, struct agent_desk_refusal *refusal)
 {
 	struct kw_blobs_view view;
 	enum kw_err err = KW_ENOTFOUND;
 
 	for (uint32_t i = 0; i < AGENT_BLOBS_MAX; i++) {
 		if (!kw_blobs_look(kw_blob_node_blobs(blobs->node), i, &view) ||
-			memcmp(view.entry.what.digest.bytes, digest->data, KW_DIGEST_SIZE) != 0)
+			memcmp(view.entry.what.digest.bytes, ref->digest.data, KW_DIGEST_SIZE) != 0)
 			continue;
 		*out = view.entry;
 		if (view.entry.state == KW_BLOB_WHOLE)
 			return KW_OK;
 		err = view.entry.state == KW_BLOB_PART ? KW_EBUSY : err;
 	}
+	/* The message says until when it would be carried. */
+	if (ref->expiry_hour != 0 && (int64_t)ref->expiry_hour <= agent_now_ms() / AGENT_HOUR_MS)
+		return refuse(refusal, KW_EEXPIRED, "attachment_get.ref.digest", "It expired; ask the sender to send it again.");
 	return refuse(refusal, err, "attachment_get.ref.digest", err == KW_EBUSY ?
 		"It has not arrived yet; kinward attachments shows how far it is." :
-		"It is not here: not arrived yet, expired, or delivered and given away.");
+		"It is not here: not arrived yet, removed, or delivered and given away.");
 }
 
 static enum kw_err get(struct agent_blobs *blobs, const Kinward__V1__AttachmentGetRequest *request,
-	struct socket_call *call, struct refusal *refusal)
+	struct socket_call *call, struct agent_desk_refusal *refusal)
 {
 	const Kinward__V1__AttachmentRef *ref = request->ref;
 	struct kw_blobs_entry entry;
@@ -424,7 +436,7 @@ static enum kw_err get(struct agent_blobs *blobs, const Kinward__V1__AttachmentG
 	if (ref->size < 1 || ref->size > KW_BLOB_SIZE_MAX || request->offset >= ref->size ||
 		request->offset % KW_BLOB_CHUNK_SIZE != 0)
 		return refuse(refusal, KW_EFIELD, "attachment_get.offset", "An offset is a multiple of 16384 below the size.");
-	enum kw_err err = find_readable(blobs, &ref->digest, &entry, refusal);
+	enum kw_err err = find_readable(blobs, ref, &entry, refusal);
 	if (err != KW_OK)
 		return err;
 	struct desk_job *job = job_new(DESK_GET, NULL);
@@ -449,7 +461,7 @@ static enum kw_err get(struct agent_blobs *blobs, const Kinward__V1__AttachmentG
 void agent_attachment(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call)
 {
 	const struct agent *agent = user;
-	struct refusal refusal = {0};
+	struct agent_desk_refusal refusal = {0};
 	enum kw_err err;
 
 	if (agent->stopping || agent->blobs == NULL || agent->blobs->node == NULL)
@@ -458,6 +470,8 @@ void agent_attachment(void *user, const Kinward__V1__LocalRequest *request, stru
 		err = agent_desk_list(agent->blobs, request->attachments, call);
 	else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_GET)
 		err = get(agent->blobs, request->attachment_get, call, &refusal);
+	else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_REMOVE)
+		err = agent_desk_remove(agent->blobs, request->attachment_remove, call, &refusal);
 	else if (request->attach->upload_id.len == 0)
 		err = begin(agent->blobs, request->attach, call, &refusal);
 	else

@@ -3,13 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The list of attachments on the local socket: from memory, so at once. */
+/* The list of attachments on the local socket, and taking one off it: from memory, so at once. */
 
 static Kinward__V1__AttachmentState state_of(const struct kw_blobs_view *view)
 {
 	if (view->entry.taker == KW_BLOBS_NONE)
 		return view->entry.state == KW_BLOB_PART ? KINWARD__V1__ATTACHMENT_STATE__ATTACHMENT_STATE_ARRIVING :
 							   KINWARD__V1__ATTACHMENT_STATE__ATTACHMENT_STATE_HERE;
+	if (view->entry.state == KW_BLOB_LOST)
+		return KINWARD__V1__ATTACHMENT_STATE__ATTACHMENT_STATE_EXPIRED;
 	if (view->entry.state == KW_BLOB_GIVEN)
 		return KINWARD__V1__ATTACHMENT_STATE__ATTACHMENT_STATE_DELIVERED;
 	return view->held ? KINWARD__V1__ATTACHMENT_STATE__ATTACHMENT_STATE_HELD :
@@ -47,6 +49,8 @@ enum kw_err agent_desk_list(const struct agent_blobs *blobs, const Kinward__V1__
 		it->item.place = i + 1;
 		it->item.digest = (ProtobufCBinaryData){.len = KW_DIGEST_SIZE, .data = it->view.entry.what.digest.bytes};
 		it->item.agency = it->view.entry.to.text;
+		it->item.giver = it->view.entry.from.text;
+		it->item.named = view.entry.named_hour != 0;
 		it->item.state = state_of(&view);
 		it->item.size = kw_blob_sealed_size(view.entry.what.size);
 		it->item.moved = view.moved;
@@ -63,4 +67,36 @@ enum kw_err agent_desk_list(const struct agent_blobs *blobs, const Kinward__V1__
 	free(listed);
 	free(body.items);
 	return whole ? KW_OK : KW_ENOMEM;
+}
+
+enum kw_err agent_desk_remove(const struct agent_blobs *blobs, const Kinward__V1__AttachmentRemoveRequest *request,
+	struct socket_call *call, struct agent_desk_refusal *refusal)
+{
+	Kinward__V1__LocalReply reply = KINWARD__V1__LOCAL_REPLY__INIT;
+	Kinward__V1__AckReply acked = KINWARD__V1__ACK_REPLY__INIT;
+	struct kw_blobs_view view;
+	struct kw_digest digest;
+
+	refusal->field = "attachment_remove.digest";
+	refusal->text = "A digest has 32 bytes, as kinward attachments prints it.";
+	if (request->digest.len != KW_DIGEST_SIZE)
+		return KW_EFIELD;
+	memcpy(digest.bytes, request->digest.data, KW_DIGEST_SIZE);
+	for (uint32_t i = 0; i < AGENT_BLOBS_MAX; i++) {
+		if (!kw_blobs_look(kw_blob_node_blobs(blobs->node), i, &view) ||
+			memcmp(view.entry.what.digest.bytes, digest.bytes, KW_DIGEST_SIZE) != 0)
+			continue;
+		refusal->text = "It is still arriving and would come again; remove it when it is here.";
+		if (view.entry.state == KW_BLOB_PART)
+			return KW_EBUSY;
+		acked.count++;
+	}
+	refusal->text = "No attachment here has this digest; kinward attachments lists them.";
+	if (acked.count == 0)
+		return KW_ENOTFOUND;
+	kw_blob_node_drop(blobs->node, &digest);
+	reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_ACKED;
+	reply.acked = &acked;
+	socket_call_reply(call, &reply);
+	return KW_OK;
 }

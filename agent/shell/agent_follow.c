@@ -3,6 +3,7 @@
 
 #include "agent/shell/act.h"
 #include "agent/shell/agent_consent.h"
+#include "agent/shell/spool_read.h"
 #include "proto/link/log.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"

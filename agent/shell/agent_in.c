@@ -4,6 +4,7 @@
 #include "agent/shell/act.h"
 #include "agent/shell/agent_consent.h"
 #include "agent/shell/agent_service.h"
+#include "agent/shell/attach_ref.h"
 #include "kinward/v1/content.pb-c.h"
 #include "proto/link/log.h"
 #include "proto/wire/message.h"
@@ -30,6 +31,8 @@ void agent_op_done(struct spool_op *op, enum kw_err err)
 	if (op->type == SPOOL_OP_RECEIVE) {
 		agent->due = true;
 		agent->news = agent->news || op->number != 0;
+		for (uint32_t i = 0; i < op->u.receive.named_count && op->number != 0; i++)
+			agent_blobs_name(agent, &op->u.receive.named[i]);
 	} else if (op->type == SPOOL_OP_NOTICE) {
 		agent->news = agent->news || op->number != 0;
 	} else if (op->type == SPOOL_OP_SWEEP) {
@@ -82,6 +85,26 @@ static enum kw_err take_receipts(const Kinward__V1__Receipt *receipt, struct spo
 	return KW_OK;
 }
 
+/* Once more than a message of this size can name. */
+#define NAMED_MAX 256u
+
+static bool add_named(void *user, const Kinward__V1__AttachmentRef *ref)
+{
+	struct spool_op *op = user;
+
+	memcpy(op->u.receive.named[op->u.receive.named_count++].bytes, ref->digest.data, KW_DIGEST_SIZE); /* size: kw_content_validate */
+	return op->u.receive.named_count < NAMED_MAX;
+}
+
+static enum kw_err take_named(const Kinward__V1__Content *content, struct spool_op *op)
+{
+	op->u.receive.named = calloc(NAMED_MAX, sizeof(*op->u.receive.named));
+	if (op->u.receive.named == NULL)
+		return KW_ENOMEM;
+	(void)attach_ref_each(&content->base, add_named, op); /* what is over stays unnamed */
+	return KW_OK;
+}
+
 /* Decides what an opened message is. KW_ENOMEM only; what is wrong with the content becomes a receipt. */
 static enum kw_err classify(struct agent *agent, struct spool_op *op, struct letter_opened *opened)
 {
@@ -118,6 +141,8 @@ static enum kw_err classify(struct agent *agent, struct spool_op *op, struct let
 		op->u.receive.arrival = SPOOL_MESSAGE;
 		act_of(content, &op->u.receive.act);
 		err = consent_of(content, &op->u.receive.erasure);
+		if (err == KW_OK)
+			err = take_named(content, op);
 		if (err == KW_OK)
 			err = kw_buf_add(&op->content, kw_buf_view(&opened->content));
 		if (err == KW_OK && agent->settings->capacity_auto &&

@@ -9,7 +9,7 @@
 #include "agent/shell/letter.h"
 #include "agent/shell/settings.h"
 #include "agent/shell/socket.h"
-#include "agent/shell/spool.h"
+#include "agent/shell/spool_read.h"
 #include "proto/link/link.h"
 #include "proto/wire/message.h"
 
@@ -207,6 +207,11 @@ KW_MUST_USE enum kw_err agent_blob_frame(struct agent *agent, const struct kw_fr
 /* Every attachment that a content names was attached for this agency. KW_ENOTFOUND. */
 KW_MUST_USE enum kw_err agent_blobs_named(const struct agent *agent, const ProtobufCMessage *content,
 	const struct kw_name *agency);
+
+/* A message that names this attachment is stored. */
+void agent_blobs_name(struct agent *agent, const struct kw_digest *digest);
+/* Of ours, expired undelivered and not seen by a person yet. */
+uint64_t agent_blobs_lost(const struct agent *agent);
 
 /* agent_desk.c: attachments on the local socket. */
 void agent_attachment(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);

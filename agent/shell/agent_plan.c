@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "agent/shell/agent_inner.h"
+#include "agent/shell/spool_read.h"
 #include "proto/base/check.h"
 #include "proto/link/log.h"
 #include "proto/wire/crypt.h"

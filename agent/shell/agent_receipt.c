@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/shell/agent_inner.h"
+#include "agent/shell/spool_read.h"
 #include "kinward/v1/content.pb-c.h"
 #include "proto/link/log.h"
 #include "proto/wire/crypt.h"

@@ -4,6 +4,7 @@
 
 #include "agent/shell/act.h"
 #include "agent/shell/agent_inner.h"
+#include "agent/shell/spool_read.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"
 
@@ -245,8 +246,6 @@ static enum kw_err send_it(struct agent *agent, Kinward__V1__SendRequest *reques
 		err = digest_request(request, &item->request_digest);
 	if (err == KW_OK)
 		err = complete(request, item);
-	if (err == KW_OK && agent_blobs_named(agent, &request->content->base, &item->agency) != KW_OK)
-		err = refuse(refusal, "send.content", "It names an attachment that is not for this agency; attach the file to it first.");
 	if (err == KW_OK)
 		err = kw_content_pack(request->content, &op->content, &refusal->fault);
 	if (err == KW_OK)
@@ -256,6 +255,9 @@ static enum kw_err send_it(struct agent *agent, Kinward__V1__SendRequest *reques
 		socket_call_sent(call, &sent);
 		return KW_OK;
 	}
+	/* Not of a repeat: what it names may have been delivered and forgotten since. */
+	if (err == KW_OK && agent_blobs_named(agent, &request->content->base, &item->agency) != KW_OK)
+		err = refuse(refusal, "send.content", "It names an attachment that is not for this agency; attach the file to it first.");
 	if (err == KW_OK)
 		err = check_room(agent);
 	if (err == KW_OK) {
@@ -335,6 +337,7 @@ void agent_status(void *user, Kinward__V1__StatusReply *reply)
 	reply->agency = agent->office.agency.text;
 	reply->hub = agent->office.hub.text;
 	reply->online = agt_online(agent->core);
+	reply->attachments_expired = agent_blobs_lost(agent);
 	reply->since_unix_ms = agent->since_ms;
 	if (agent->problem != KW_OK)
 		reply->problem = (char *)(uintptr_t)kw_err_name(agent->problem);

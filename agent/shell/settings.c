@@ -22,6 +22,8 @@ static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_UINT("blob_store_mib", CYAML_FLAG_OPTIONAL, struct settings, blob_store_mib),
 	CYAML_FIELD_STRING_PTR("coordinator", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct settings, coordinator, 1, 63),
 	CYAML_FIELD_BOOL("capacity_auto", CYAML_FLAG_OPTIONAL, struct settings, capacity_auto),
+	CYAML_FIELD_UINT("blob_peer_mib", CYAML_FLAG_OPTIONAL, struct settings, blob_peer_mib),
+	CYAML_FIELD_UINT("blob_peer_count_max", CYAML_FLAG_OPTIONAL, struct settings, blob_peer_count_max),
 	CYAML_FIELD_STRING_PTR("erase", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct settings, erase, 1, 16),
 	CYAML_FIELD_BOOL("log_debug", CYAML_FLAG_OPTIONAL, struct settings, log_debug),
 	CYAML_FIELD_END};
@@ -48,6 +50,10 @@ static enum kw_err check(const char *path, const struct settings *settings, stru
 		return refuse(fault, path, "coordinator", "must be the name of an agency: 1 to 63 of a-z, 0-9 and '-'");
 	if (settings->store_mib != 0 && settings->store_mib < SETTINGS_STORE_MIB_MIN)
 		return refuse(fault, path, "store_mib", "must be 16 or more, or 0 for the default of 4096");
+	if (settings->blob_peer_mib > SETTINGS_BLOB_PEER_MIB_MAX)
+		return refuse(fault, path, "blob_peer_mib", "must be 1 to 16777216 MiB, or 0 for the default of 256");
+	if (settings->blob_peer_count_max > SETTINGS_BLOB_PEER_COUNT_MAX)
+		return refuse(fault, path, "blob_peer_count_max", "must be 1 to 2048, or 0 for the default of 512");
 	if (settings->erase != NULL && strcmp(settings->erase, "automatic") != 0 && strcmp(settings->erase, "manual") != 0)
 		return refuse(fault, path, "erase", "must be automatic, or manual: then a person decides about each");
 	return KW_OK;

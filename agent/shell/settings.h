@@ -10,6 +10,8 @@
 
 #define SETTINGS_UIDS_MAX 32u
 #define SETTINGS_STORE_MIB_MIN 16u
+#define SETTINGS_BLOB_PEER_MIB_MAX 16777216u
+#define SETTINGS_BLOB_PEER_COUNT_MAX 2048u
 
 struct settings {
 	char *state;           /* state directory, made by `kinward agent init` */
@@ -24,6 +26,8 @@ struct settings {
 	uint32_t blob_store_mib;  /* attachments; 0 = 1,024 */
 	char *coordinator;     /* agency that is asked when nobody claims an offer; NULL: nobody */
 	bool capacity_auto;    /* capacity queries are answered from our published directory */
+	uint32_t blob_peer_mib;   /* of them, received from one agency; 0 = 256 */
+	uint32_t blob_peer_count_max; /* 0 = 512 */
 	char *erase;           /* "automatic" or "manual"; NULL: automatic */
 	bool erase_manual;     /* what it says */
 	bool log_debug;

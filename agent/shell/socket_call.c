@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/shell/socket_inner.h"
+#include "agent/shell/spool_read.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"
 
@@ -302,6 +303,7 @@ static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *reques
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACH:
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_GET:
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENTS:
+	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_REMOVE:
 		do_host(conn, request, conn->socket->host.attachment);
 		break;
 	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_WITHDRAW:

@@ -4,6 +4,7 @@
 
 #include "agent/shell/socket_inner.h"
 #include "agent/shell/socket_offer.h"
+#include "agent/shell/spool_read.h"
 #include "proto/wire/clocks.h"
 
 /* Threads as a caseworker asks for them: the list of cases, one case with all that was said in it, and what waits for us.

@@ -4,6 +4,7 @@
 #include <uv.h>
 
 #include "agent/shell/socket.h"
+#include "agent/shell/spool_read.h"
 
 /* Shared by socket.c (connections and bytes), socket_call.c (requests), socket_list.c (items) socket_case.c (threads)
  * and socket_week.c (weekly numbers). */

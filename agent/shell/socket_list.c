@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/shell/socket_inner.h"
+#include "agent/shell/spool_read.h"
 #include "proto/wire/message.h"
 
 /* Items: lists, one message, and the subscription. Contents were checked when they were stored; they are unpacked again

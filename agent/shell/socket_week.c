@@ -4,6 +4,7 @@
 
 #include "agent/core/indicators.h"
 #include "agent/shell/socket_inner.h"
+#include "agent/shell/spool_read.h"
 #include "proto/wire/message.h"
 
 /* An agency's week in numbers: registrations counted inside the agent, and a week that is told the same way ever after,

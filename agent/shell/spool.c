@@ -77,6 +77,7 @@ void spool_op_free(struct spool_op *op)
 	else if (op->type == SPOOL_OP_RECEIVE) {
 		free(op->u.receive.receipts);
 		free(op->u.receive.erasure);
+		free(op->u.receive.named);
 	} else if (op->type == SPOOL_OP_ACK)
 		free(op->u.ack.ids);
 	else if (op->type == SPOOL_OP_PUBLISH)

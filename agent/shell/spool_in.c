@@ -231,6 +231,8 @@ static enum kw_err take_message(struct spool *spool, MDB_txn *txn, struct spool_
 		err = put_inbox(spool, txn, op, move.item, id);
 	if (err == KW_OK && op->u.receive.arrival == SPOOL_MESSAGE)
 		err = spool_service_taken(spool, txn, op);
+	if (err == KW_OK && op->u.receive.arrival == SPOOL_MESSAGE)
+		err = spool_put_named(spool, txn, op);
 	/* Until its turn has come nobody can say whether it is good: its author hears that it is here (R1). */
 	if (err == KW_OK)
 		err = spool_put_due(spool, txn, &(struct spool_due){.item = move.item,

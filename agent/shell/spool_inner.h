@@ -25,6 +25,7 @@
  *   threadlog  that key ‖ n → sealed step  early    that key ‖ place → sealed act and inbox number
  *   erasure tag(thread id) ‖ tag(agency) → sealed: what was asked and done about consent there
  *   shred   id of a key in the vault → "", to be destroyed
+ *   named   tag(digest of an attachment) → hour in which a message that names it was stored
  *   recall  envelope id → sealed agency ‖ expiry hour: the hub shall not deliver it
  *   tracks  envelope id → sealed tracks   follow   key → sealed: what the agent has to say by itself
  *   services tag(agency) → sealed: what it offers      answers  tag(agency) ‖ tag(thread id) → sealed: what it answered
@@ -35,7 +36,8 @@
 enum spool_table {
 	T_META, T_OUT, T_RETRY, T_ENV, T_SENT, T_SENTBODY, T_SENTID, T_INBOX, T_INID, T_INNEW, T_DEAD, T_SEEN, T_SEENEXP,
 	T_DUE, T_THREAD, T_REG, T_ASIDE, T_THREADS, T_THREADNO, T_OPEN, T_THREADLOG, T_EARLY, T_TRACKS, T_FOLLOW,
-	T_ERASURE, T_SHRED, T_RECALL, T_SERVICES, T_ANSWERS, T_OFFERS, T_OFFERID, T_OFFERTHREAD, T_OFFERDUE, T_OFFERBODY, T_COUNT
+	T_ERASURE, T_SHRED, T_RECALL, T_SERVICES, T_ANSWERS, T_OFFERS, T_OFFERID, T_OFFERTHREAD, T_OFFERDUE, T_OFFERBODY, T_NAMED,
+	T_COUNT
 };
 
 #define SPOOL_SCHEMA 3u
@@ -170,6 +172,9 @@ KW_MUST_USE enum kw_err spool_content_put(struct spool *spool, MDB_txn *txn, str
 	struct kw_view plain, struct kw_buf *out);
 KW_MUST_USE enum kw_err spool_content_get(struct spool *spool, MDB_txn *txn, struct spool_content_place place,
 	struct kw_view blob, struct kw_buf *out);
+
+/* spool_named.c: the attachments that a message names, with the message. */
+KW_MUST_USE enum kw_err spool_put_named(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
 
 /* spool_erase.c */
 KW_MUST_USE enum kw_err spool_run_withdraw(struct spool *spool, MDB_txn *txn, struct spool_op *op);

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "agent/shell/spool_inner.h"
+#include "agent/shell/spool_read.h"
 #include "proto/base/check.h"
 
 /* What monitoring asks of the store: every registration, to count, and a number that was told once and stays as it was. */

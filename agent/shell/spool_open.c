@@ -26,7 +26,8 @@ static const char *const table_names[T_COUNT] = {[T_META] = "meta", [T_OUT] = "o
 	[T_FOLLOW] = "follow", [T_ERASURE] = "erasure", [T_SHRED] = "shred",
 	[T_RECALL] = "recall", [T_SERVICES] = "services",
 	[T_ANSWERS] = "answers", [T_OFFERS] = "offers", [T_OFFERID] = "offerid", [T_OFFERTHREAD] = "offerthread",
-	[T_OFFERDUE] = "offerdue", [T_OFFERBODY] = "offerbody"};
+	[T_OFFERDUE] = "offerdue", [T_OFFERBODY] = "offerbody",
+	[T_NAMED] = "named"};
 
 static const char check_text[] = "kinward agent spool";
 

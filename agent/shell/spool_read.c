@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "agent/shell/spool_inner.h"
+#include "agent/shell/spool_read.h"
 
 /* Reading on the loop thread: a read transaction lasts one call, because one that is held keeps every freed page alive.
  * Damaged rows are skipped and counted. */

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "agent/shell/spool_read.h"
 #include "agent/shell/spool_thread_inner.h"
 
 /* Reading threads on the loop thread, one read transaction a call. Damaged rows are skipped and counted. */

@@ -49,6 +49,8 @@ static enum kw_err node_admit(void *user, uint32_t slot, const struct kw_frame_b
 {
 	const struct hub_blobs *blobs = user;
 	label->from = *roster_name(blobs->hub->roster, slot);
+	if (offer->giver.text[0] != '\0' && !kw_name_equal(&offer->giver, &label->from))
+		return KW_EDENIED; /* only its owner gives to a hub */
 	label->taker = roster_find(blobs->hub->roster, &offer->ref.agency);
 	/* As for messages: nothing is kept for one that will not come for it. */
 	return brk_is_admitted(blobs->hub->brk, label->taker) ? KW_OK : KW_ENOAGENCY;

@@ -82,9 +82,9 @@ static off_t chunk_at(uint32_t padded_size, uint32_t index)
 	return node_at(kw_blob_tree_count(kw_blob_chunks(padded_size))) + (off_t)index * (off_t)KW_BLOB_SEALED_CHUNK_SIZE;
 }
 
-static enum kw_err sync_folder(const char *folder)
+static enum kw_err sync_folder(const struct kw_blob_folder *folder)
 {
-	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return from_errno();
 	enum kw_err err = fsync(fd) == 0 ? KW_OK : KW_EIO;
@@ -118,43 +118,53 @@ static enum kw_err head_read(int fd, struct kw_blob_what *what)
 
 /* --- the folder */
 
-enum kw_err kw_blob_folder_make(const char *folder)
+enum kw_err kw_blob_folder_make(const struct kw_blob_folder *folder)
 {
-	if (strlen(folder) + 256 > KW_BLOB_FILE_PATH_MAX)
+	if (strlen(folder->path) + 256 > KW_BLOB_FILE_PATH_MAX)
 		return KW_ETOOBIG;
-	if (mkdir(folder, 0700) != 0 && errno != EEXIST)
+	if (mkdir(folder->path, 0700) != 0 && errno != EEXIST)
 		return from_errno();
 	return KW_OK;
 }
 
-static enum kw_err list_one(const char *folder, const char *name, struct kw_blobs_entry *entry)
+static enum kw_err list_one(const struct kw_blob_folder *folder, const char *name, struct kw_blobs_entry *entry)
 {
 	char path[KW_BLOB_FILE_PATH_MAX];
-	(void)snprintf(path, sizeof(path), "%s/%s", folder, name); /* both were measured */
-	int fd = open(path, (entry->state == KW_BLOB_GIVEN ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC);
+	(void)snprintf(path, sizeof(path), "%s/%s", folder->path, name); /* both were measured */
+	bool cut = entry->state == KW_BLOB_GIVEN || entry->state == KW_BLOB_LOST;
+	int fd = open(path, (cut ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return KW_ECORRUPT;
 	enum kw_err err = head_read(fd, &entry->what);
 	/* Again, because a crash may have come between the rename and this; a failure costs room and no more. */
-	if (err == KW_OK && entry->state == KW_BLOB_GIVEN)
+	if (err == KW_OK && cut)
 		(void)!ftruncate(fd, (off_t)HEAD_SIZE);
 	(void)close(fd); /* nothing that counts was written */
 	return err;
 }
 
-static void set_aside(const char *folder, const char *name)
+static void set_aside(const struct kw_blob_folder *folder, const char *name)
 {
 	char path[KW_BLOB_FILE_PATH_MAX], bad[KW_BLOB_FILE_PATH_MAX];
-	(void)snprintf(path, sizeof(path), "%s/%s", folder, name);
-	int size = snprintf(bad, sizeof(bad), "%s/%s.bad", folder, name);
+	(void)snprintf(path, sizeof(path), "%s/%s", folder->path, name);
+	int size = snprintf(bad, sizeof(bad), "%s/%s.bad", folder->path, name);
 	if (size > 0 && (size_t)size < sizeof(bad))
 		(void)rename(path, bad); /* else it is met again at the next start */
 }
 
-enum kw_err kw_blob_folder_list(const char *folder, void (*each)(void *user, const struct kw_blobs_entry *entry),
+/* Of a folder from before names were sealed. */
+static enum kw_err seal_name(const struct kw_blob_folder *folder, const char *name, const struct kw_blobs_entry *entry)
+{
+	char path[KW_BLOB_FILE_PATH_MAX], sealed[KW_BLOB_FILE_PATH_MAX];
+	(void)snprintf(path, sizeof(path), "%s/%s", folder->path, name); /* both were measured */
+	enum kw_err err = blob_file_path(folder, entry, sealed);
+	return err == KW_OK && rename(path, sealed) != 0 ? from_errno() : err;
+}
+
+enum kw_err kw_blob_folder_list(const struct kw_blob_folder *folder, void (*each)(void *user, const struct kw_blobs_entry *entry),
 	void *user, uint32_t *damaged)
 {
-	DIR *dir = opendir(folder);
+	DIR *dir = opendir(folder->path);
 	const struct dirent *file;
 	if (dir == NULL)
 		return from_errno();
@@ -165,9 +175,13 @@ enum kw_err kw_blob_folder_list(const char *folder, void (*each)(void *user, con
 			(void)unlinkat(dirfd(dir), file->d_name, 0);
 			continue;
 		}
-		if (!blob_file_parse(file->d_name, &entry))
+		bool clear;
+		if (!blob_file_parse(folder, file->d_name, &entry, &clear))
 			continue;
-		if (list_one(folder, file->d_name, &entry) == KW_OK) {
+		enum kw_err err = list_one(folder, file->d_name, &entry);
+		if (err == KW_OK && clear && folder->key != NULL)
+			err = seal_name(folder, file->d_name, &entry);
+		if (err == KW_OK) {
 			each(user, &entry);
 		} else {
 			set_aside(folder, file->d_name);
@@ -180,7 +194,7 @@ enum kw_err kw_blob_folder_list(const char *folder, void (*each)(void *user, con
 
 /* --- one file */
 
-static enum kw_err open_entry(const char *folder, const struct kw_blobs_entry *entry, int flags, int *fd)
+static enum kw_err open_entry(const struct kw_blob_folder *folder, const struct kw_blobs_entry *entry, int flags, int *fd)
 {
 	char path[KW_BLOB_FILE_PATH_MAX];
 	enum kw_err err = blob_file_path(folder, entry, path);
@@ -224,7 +238,7 @@ static enum kw_err make_file(const char *path, uint32_t padded_size)
 }
 
 /* Head on, synced, and under its own name. */
-static enum kw_err settle(const char *folder, int fd, const char *path, const struct kw_blobs_entry *entry)
+static enum kw_err settle(const struct kw_blob_folder *folder, int fd, const char *path, const struct kw_blobs_entry *entry)
 {
 	char final[KW_BLOB_FILE_PATH_MAX];
 	uint8_t head[HEAD_SIZE];
@@ -239,7 +253,7 @@ static enum kw_err settle(const char *folder, int fd, const char *path, const st
 	return err == KW_OK ? sync_folder(folder) : err;
 }
 
-enum kw_err kw_blob_file_create(const char *folder, const struct kw_blobs_entry *entry)
+enum kw_err kw_blob_file_create(const struct kw_blob_folder *folder, const struct kw_blobs_entry *entry)
 {
 	char path[KW_BLOB_FILE_PATH_MAX];
 	struct kw_id id;
@@ -257,7 +271,7 @@ enum kw_err kw_blob_file_create(const char *folder, const struct kw_blobs_entry 
 	return err;
 }
 
-enum kw_err kw_blob_file_recover(const char *folder, const struct kw_blobs_entry *entry, uint32_t *chunks)
+enum kw_err kw_blob_file_recover(const struct kw_blob_folder *folder, const struct kw_blobs_entry *entry, uint32_t *chunks)
 {
 	uint8_t bytes[KW_BLOB_SEALED_CHUNK_SIZE];
 	uint32_t count = kw_blob_chunks(entry->what.size);
@@ -296,7 +310,7 @@ static enum kw_err put_chunk(int fd, struct kw_blob_place place, struct kw_view 
 	return err;
 }
 
-enum kw_err kw_blob_file_write(const char *folder, const struct kw_blobs_entry *entry, const struct kw_blob_piece *piece)
+enum kw_err kw_blob_file_write(const struct kw_blob_folder *folder, const struct kw_blobs_entry *entry, const struct kw_blob_piece *piece)
 {
 	struct kw_digest leaf;
 	int fd;
@@ -328,7 +342,7 @@ static enum kw_err build_tree(int fd, uint32_t padded_size, struct kw_digest *ro
 	return err;
 }
 
-enum kw_err kw_blob_file_finish(const char *folder, const struct kw_blobs_entry *entry, uint32_t expiry_hour)
+enum kw_err kw_blob_file_finish(const struct kw_blob_folder *folder, const struct kw_blobs_entry *entry, uint32_t expiry_hour)
 {
 	char path[KW_BLOB_FILE_PATH_MAX];
 	struct kw_blobs_entry whole = *entry;
@@ -351,7 +365,7 @@ enum kw_err kw_blob_file_finish(const char *folder, const struct kw_blobs_entry 
 	return close_written(fd, err);
 }
 
-enum kw_err kw_blob_file_read(const char *folder, const struct kw_blobs_entry *entry, uint32_t index,
+enum kw_err kw_blob_file_read(const struct kw_blob_folder *folder, const struct kw_blobs_entry *entry, uint32_t index,
 	struct kw_blob_chunk_buf *out)
 {
 	uint32_t places[KW_BLOB_PATH_MAX];
@@ -379,23 +393,46 @@ enum kw_err kw_blob_file_read(const char *folder, const struct kw_blobs_entry *e
 	return err;
 }
 
-enum kw_err kw_blob_file_give(const char *folder, const struct kw_blobs_entry *entry)
+static enum kw_err cut(const struct kw_blob_folder *folder, const struct kw_blobs_entry *entry, enum kw_blob_state state)
 {
 	char path[KW_BLOB_FILE_PATH_MAX], final[KW_BLOB_FILE_PATH_MAX];
 	struct kw_blobs_entry given = *entry;
-	given.state = KW_BLOB_GIVEN;
+	given.state = state;
 	enum kw_err err = blob_file_path(folder, entry, path);
 	if (err == KW_OK)
 		err = blob_file_path(folder, &given, final);
 	if (err == KW_OK && rename(path, final) != 0)
 		err = from_errno();
-	/* A crash here leaves a given file with all its bytes: the next start cuts them off. */
+	/* A crash here leaves such a file with all its bytes: the next start cuts them off. */
 	if (err == KW_OK && truncate(final, (off_t)HEAD_SIZE) != 0)
 		err = from_errno();
 	return err == KW_OK ? sync_folder(folder) : err;
 }
 
-enum kw_err kw_blob_file_remove(const char *folder, const struct kw_blobs_entry *entry)
+enum kw_err kw_blob_file_give(const struct kw_blob_folder *folder, const struct kw_blobs_entry *entry)
+{
+	return cut(folder, entry, KW_BLOB_GIVEN);
+}
+
+enum kw_err kw_blob_file_lose(const struct kw_blob_folder *folder, const struct kw_blobs_entry *entry)
+{
+	return cut(folder, entry, KW_BLOB_LOST);
+}
+
+enum kw_err kw_blob_file_keep(const struct kw_blob_folder *folder, const struct kw_blobs_entry *entry, uint32_t expiry_hour)
+{
+	char path[KW_BLOB_FILE_PATH_MAX], final[KW_BLOB_FILE_PATH_MAX];
+	struct kw_blobs_entry kept = *entry;
+	kept.expiry_hour = expiry_hour;
+	enum kw_err err = blob_file_path(folder, entry, path);
+	if (err == KW_OK)
+		err = blob_file_path(folder, &kept, final);
+	if (err == KW_OK && rename(path, final) != 0)
+		err = from_errno();
+	return err == KW_OK ? sync_folder(folder) : err;
+}
+
+enum kw_err kw_blob_file_remove(const struct kw_blob_folder *folder, const struct kw_blobs_entry *entry)
 {
 	char path[KW_BLOB_FILE_PATH_MAX];
 	enum kw_err err = blob_file_path(folder, entry, path);
@@ -406,14 +443,14 @@ enum kw_err kw_blob_file_remove(const char *folder, const struct kw_blobs_entry 
 
 /* --- making one */
 
-enum kw_err kw_blob_new_create(const char *folder, const struct kw_id *id, uint32_t padded_size)
+enum kw_err kw_blob_new_create(const struct kw_blob_folder *folder, const struct kw_id *id, uint32_t padded_size)
 {
 	char path[KW_BLOB_FILE_PATH_MAX];
 	enum kw_err err = blob_file_new_path(folder, id, path);
 	return err == KW_OK ? make_file(path, padded_size) : err;
 }
 
-enum kw_err kw_blob_new_write(const char *folder, const struct kw_id *id, struct kw_blob_place place, struct kw_view sealed)
+enum kw_err kw_blob_new_write(const struct kw_blob_folder *folder, const struct kw_id *id, struct kw_blob_place place, struct kw_view sealed)
 {
 	char path[KW_BLOB_FILE_PATH_MAX];
 	struct kw_digest leaf;
@@ -428,7 +465,7 @@ enum kw_err kw_blob_new_write(const char *folder, const struct kw_id *id, struct
 	return close_written(fd, put_chunk(fd, place, sealed, &leaf));
 }
 
-enum kw_err kw_blob_new_finish(const char *folder, const struct kw_id *id, struct kw_blobs_entry *entry)
+enum kw_err kw_blob_new_finish(const struct kw_blob_folder *folder, const struct kw_id *id, struct kw_blobs_entry *entry)
 {
 	char path[KW_BLOB_FILE_PATH_MAX];
 	struct kw_digest root;
@@ -447,7 +484,7 @@ enum kw_err kw_blob_new_finish(const char *folder, const struct kw_id *id, struc
 	return close_written(fd, err);
 }
 
-void kw_blob_new_drop(const char *folder, const struct kw_id *id)
+void kw_blob_new_drop(const struct kw_blob_folder *folder, const struct kw_id *id)
 {
 	char path[KW_BLOB_FILE_PATH_MAX];
 	if (blob_file_new_path(folder, id, path) == KW_OK)

@@ -25,7 +25,9 @@ struct node_session {
 struct kw_blob_node {
 	struct kw_blob_node_hooks hooks;
 	struct kw_blobs_limits limits;
-	char *folder;
+	struct kw_blob_folder folder;
+	char *path;
+	uint8_t key[KW_BLOB_FOLDER_KEY_SIZE];
 	uv_loop_t *loop;
 	uv_work_t work;
 	struct kw_blobs *blobs;
@@ -55,7 +57,7 @@ static void job_free(struct job *job)
 
 /* --- the worker's side */
 
-static void do_job(const char *folder, struct job *job)
+static void do_job(const struct kw_blob_folder *folder, struct job *job)
 {
 	struct kw_blobs_event *event = &job->event;
 	struct kw_blob_piece piece = {.index = event->u.disk.chunk};
@@ -81,6 +83,13 @@ static void do_job(const char *folder, struct job *job)
 	case KW_BLOBS_GIVE:
 		event->u.disk.err = kw_blob_file_give(folder, &job->entry);
 		break;
+	case KW_BLOBS_LOSE:
+		event->u.disk.err = kw_blob_file_lose(folder, &job->entry);
+		break;
+	case KW_BLOBS_KEEP:
+		event->u.disk.value = job->expiry_hour;
+		event->u.disk.err = kw_blob_file_keep(folder, &job->entry, job->expiry_hour);
+		break;
 	case KW_BLOBS_REMOVE:
 		event->u.disk.err = kw_blob_file_remove(folder, &job->entry);
 		break;
@@ -91,7 +100,7 @@ static void on_work(uv_work_t *work)
 {
 	const struct kw_blob_node *node = work->data;
 	for (struct job *job = node->busy; job != NULL; job = job->next)
-		do_job(node->folder, job);
+		do_job(&node->folder, job);
 }
 
 /* --- the loop's side */
@@ -104,7 +113,8 @@ static void node_destroy(struct kw_blob_node *node)
 	}
 	free(node->sessions);
 	free(node->memory);
-	free(node->folder);
+	free(node->path);
+	kw_wipe(node, sizeof(*node));
 	free(node);
 }
 
@@ -257,7 +267,8 @@ static void fx_note(const struct kw_blob_node *node, const struct kw_blobs_effec
 {
 	static const char *const NAMES[] = {[KW_BLOBS_NOTE_WHOLE] = "blob_whole", [KW_BLOBS_NOTE_HELD] = "blob_held",
 		[KW_BLOBS_NOTE_GIVEN] = "blob_given", [KW_BLOBS_NOTE_REFUSED] = "blob_refused",
-		[KW_BLOBS_NOTE_EXPIRED] = "blob_expired", [KW_BLOBS_NOTE_DAMAGED] = "blob_damaged"};
+		[KW_BLOBS_NOTE_EXPIRED] = "blob_expired", [KW_BLOBS_NOTE_UNNAMED] = "blob_unnamed",
+		[KW_BLOBS_NOTE_DAMAGED] = "blob_damaged"};
 	char hex[17];
 	kw_hex(hex, KW_VIEW(kw_blobs_entry(node->blobs, fx->entry)->what.digest.bytes, 8));
 	kw_log(fx->err == KW_OK ? KW_LOG_INFO : KW_LOG_WARN, NAMES[fx->note], KW_LOG_STR("digest", hex), KW_LOG_ERR(fx->err));
@@ -327,6 +338,7 @@ enum kw_err kw_blob_node_frame(struct kw_blob_node *node, uint32_t session, cons
 		event.u.offer.err = node->hooks.admit(node->hooks.user, session, &event.u.offer.offer, &label);
 		event.u.offer.from = label.from;
 		event.u.offer.taker = label.taker;
+		event.u.offer.named_hour = label.named_hour;
 		break;
 	case KW_FRAME_BLOB_WANT:
 		event.type = KW_BLOBS_EV_WANT;
@@ -362,28 +374,49 @@ void kw_blob_node_tick(struct kw_blob_node *node)
 	run(node, &(struct kw_blobs_event){.type = KW_BLOBS_EV_TICK}, NULL);
 }
 
-void kw_blob_node_add(struct kw_blob_node *node, const struct kw_blobs_entry *entry)
+void kw_blob_node_room(struct kw_blob_node *node, uint32_t padded_size, bool taken)
+{
+	struct kw_blobs_event event = {.type = KW_BLOBS_EV_ROOM};
+	event.u.room.size = padded_size;
+	event.u.room.taken = taken;
+	run(node, &event, NULL);
+}
+
+void kw_blob_node_named(struct kw_blob_node *node, const struct kw_digest *digest)
+{
+	struct kw_blobs_event event = {.type = KW_BLOBS_EV_NAMED, .u.digest = *digest};
+	run(node, &event, NULL);
+}
+
+void kw_blob_node_drop(struct kw_blob_node *node, const struct kw_digest *digest)
+{
+	struct kw_blobs_event event = {.type = KW_BLOBS_EV_DROP, .u.digest = *digest};
+	run(node, &event, NULL);
+}
+
+enum kw_err kw_blob_node_add(struct kw_blob_node *node, const struct kw_blobs_entry *entry)
 {
 	struct kw_blobs_event event = {.type = KW_BLOBS_EV_ENTRY};
+	struct kw_blobs_counts before, after;
 	event.u.entry = *entry;
+	kw_blobs_counts_get(node->blobs, &before);
 	run(node, &event, NULL);
+	kw_blobs_counts_get(node->blobs, &after);
+	return after.entries > before.entries ? KW_OK : KW_EFULL;
 }
 
 static void found(void *user, const struct kw_blobs_entry *entry)
 {
 	struct kw_blob_node *node = user;
 	struct kw_blobs_entry labelled = *entry;
-	if (node->hooks.find(node->hooks.user, &labelled))
-		kw_blob_node_add(node, &labelled);
+	if (node->hooks.find(node->hooks.user, &labelled) && kw_blob_node_add(node, &labelled) != KW_OK)
+		kw_log(KW_LOG_WARN, "blob_left", KW_LOG_ERR(KW_EFULL)); /* it lies there until there is an entry at a start */
 }
 
 enum kw_err kw_blob_node_open(const struct kw_blob_node_options *options, uv_loop_t *loop,
 	const struct kw_blob_node_hooks *hooks, struct kw_blob_node **out)
 {
 	uint32_t damaged = 0;
-	enum kw_err err = kw_blob_folder_make(options->folder);
-	if (err != KW_OK)
-		return err;
 	struct kw_blob_node *node = calloc(1, sizeof(*node));
 	if (node == NULL)
 		return KW_ENOMEM;
@@ -393,16 +426,23 @@ enum kw_err kw_blob_node_open(const struct kw_blob_node_options *options, uv_loo
 	node->loop = loop;
 	node->work.data = node;
 	node->last = &node->first;
-	node->folder = strdup(options->folder);
+	node->path = strdup(options->folder);
+	node->folder = (struct kw_blob_folder){.path = node->path, .own = options->own};
+	if (options->key != NULL) {
+		memcpy(node->key, options->key, sizeof(node->key));
+		node->folder.key = node->key;
+	}
 	node->sessions = calloc(options->limits.sessions_max, sizeof(*node->sessions));
 	node->memory = aligned_alloc(64, size);
-	if (node->folder == NULL || node->sessions == NULL || node->memory == NULL) {
+	if (node->path == NULL || node->sessions == NULL || node->memory == NULL) {
 		node_destroy(node);
 		return KW_ENOMEM;
 	}
 	memset(node->memory, 0, size);
 	node->blobs = kw_blobs_init(node->memory, &options->limits);
-	err = kw_blob_folder_list(options->folder, found, node, &damaged);
+	enum kw_err err = kw_blob_folder_make(&node->folder);
+	if (err == KW_OK)
+		err = kw_blob_folder_list(&node->folder, found, node, &damaged);
 	if (err != KW_OK) {
 		node_destroy(node);
 		return err;
@@ -434,9 +474,9 @@ const struct kw_blobs *kw_blob_node_blobs(const struct kw_blob_node *node)
 	return node->blobs;
 }
 
-const char *kw_blob_node_folder(const struct kw_blob_node *node)
+const struct kw_blob_folder *kw_blob_node_folder(const struct kw_blob_node *node)
 {
-	return node->folder;
+	return &node->folder;
 }
 
 const struct kw_blobs_limits *kw_blob_node_limits(const struct kw_blob_node *node)

@@ -23,16 +23,19 @@ struct kw_blob_node_hooks {
 	/* Bytes of this session that the network has not taken yet. */
 	size_t (*pending)(void *user, uint32_t session);
 	void (*close)(void *user, uint32_t session, enum kw_err err);
-	/* An offer came: may it be taken, whose is it, whom is it for? Errors are told to the giver. from may stay zeroed. */
+	/* An offer came: may it be taken, whose is it, whom is it for, does a message name it? Errors are told to the giver. from
+	 * may stay zeroed. */
 	enum kw_err (*admit)(void *user, uint32_t session, const struct kw_frame_blob_offer *offer,
 		struct kw_blobs_entry *label);
-	/* At the start: giver and taker of a file that was found. False: not ours to carry; it is left alone. */
+	/* At the start: giver and taker, and named_hour, of a file that was found. False: not ours to carry; it is left alone. */
 	bool (*find)(void *user, struct kw_blobs_entry *entry);
 	void (*fatal)(void *user, enum kw_err err);
 };
 
 struct kw_blob_node_options {
 	const char *folder;
+	const uint8_t *key; /* as in kw_blob_folder; copied */
+	struct kw_name own;
 	struct kw_blobs_limits limits;
 };
 
@@ -50,12 +53,18 @@ KW_MUST_USE enum kw_err kw_blob_node_frame(struct kw_blob_node *node, uint32_t s
 void kw_blob_node_drained(struct kw_blob_node *node, uint32_t session);
 /* About once a second. */
 void kw_blob_node_tick(struct kw_blob_node *node);
-/* A whole file was made in the folder. */
-void kw_blob_node_add(struct kw_blob_node *node, const struct kw_blobs_entry *entry);
+/* Room for a blob that is about to be made; taken false gives it back. */
+void kw_blob_node_room(struct kw_blob_node *node, uint32_t padded_size, bool taken);
+/* A message that names it is stored. */
+void kw_blob_node_named(struct kw_blob_node *node, const struct kw_digest *digest);
+/* A person wants it gone here. */
+void kw_blob_node_drop(struct kw_blob_node *node, const struct kw_digest *digest);
+/* A whole file was made in the folder. KW_EFULL: there is no entry for it; the file is the caller's. */
+KW_MUST_USE enum kw_err kw_blob_node_add(struct kw_blob_node *node, const struct kw_blobs_entry *entry);
 
 /* For looking. */
 const struct kw_blobs *kw_blob_node_blobs(const struct kw_blob_node *node);
-const char *kw_blob_node_folder(const struct kw_blob_node *node);
+const struct kw_blob_folder *kw_blob_node_folder(const struct kw_blob_node *node);
 const struct kw_blobs_limits *kw_blob_node_limits(const struct kw_blob_node *node);
 
 #endif

@@ -109,7 +109,7 @@ uint32_t blobs_find_taken(const struct kw_blobs *b, uint32_t session, const stru
 
 static bool counts(const struct blobs_slot *slot)
 {
-	return slot->entry.state != KW_BLOB_GIVEN;
+	return slot->entry.state != KW_BLOB_GIVEN && slot->entry.state != KW_BLOB_LOST;
 }
 
 /* At the end of each list: first come, first served. */
@@ -156,8 +156,11 @@ uint32_t blobs_add(struct kw_blobs *b, const struct kw_blobs_entry *entry)
 		return at;
 	b->free_first = b->slots[at].giver_next;
 	b->slots[at] = (struct blobs_slot){.entry = *entry, .used = true};
+	b->slots[at].since_hour = (uint32_t)(b->wall_ms / 3600000u);
 	link_in(b, at);
 	b->count++;
+	b->own += entry->giver == KW_BLOBS_NONE;
+	b->lost += entry->state == KW_BLOB_LOST;
 	if (counts(&b->slots[at])) {
 		uint64_t size = kw_blob_sealed_size(entry->what.size);
 		b->bytes += size;
@@ -209,6 +212,8 @@ static void removed(struct kw_blobs *b, uint32_t at)
 	blobs_uncount(b, at);
 	link_out(b, at);
 	slot->used = false;
+	b->own -= slot->entry.giver == KW_BLOBS_NONE;
+	b->lost -= slot->entry.state == KW_BLOB_LOST;
 	slot->giver_next = b->free_first;
 	b->free_first = at;
 	b->count--;
@@ -223,9 +228,13 @@ static void settle(struct kw_blobs *b, const struct kw_blobs_event *event)
 	if (event->u.disk.op == KW_BLOBS_FINISH) {
 		entry->state = KW_BLOB_WHOLE;
 		entry->expiry_hour = event->u.disk.value;
-	} else if (event->u.disk.op == KW_BLOBS_GIVE) {
+	} else if (event->u.disk.op == KW_BLOBS_KEEP) {
+		entry->expiry_hour = event->u.disk.value;
+	} else if (event->u.disk.op == KW_BLOBS_GIVE || event->u.disk.op == KW_BLOBS_LOSE) {
 		blobs_uncount(b, event->u.disk.entry);
-		entry->state = KW_BLOB_GIVEN;
+		b->lost -= entry->state == KW_BLOB_LOST;
+		entry->state = event->u.disk.op == KW_BLOBS_GIVE ? KW_BLOB_GIVEN : KW_BLOB_LOST;
+		b->lost += entry->state == KW_BLOB_LOST;
 	}
 }
 
@@ -242,6 +251,8 @@ static void on_disk(struct kw_blobs *b, const struct kw_blobs_event *event)
 	}
 	if (event->u.disk.op == KW_BLOBS_READ || event->u.disk.op == KW_BLOBS_GIVE)
 		blobs_give_disk(b, event);
+	else if (event->u.disk.op == KW_BLOBS_LOSE || event->u.disk.op == KW_BLOBS_KEEP)
+		blobs_keep_disk(b, event);
 	else
 		blobs_take_disk(b, event);
 	if (slot->leaving && slot->disk == 0)
@@ -275,20 +286,10 @@ static void on_down(struct kw_blobs *b, uint32_t session)
 		b->slots[at].offered = false;
 }
 
-static void expire(struct kw_blobs *b, uint32_t at)
-{
-	const struct blobs_slot *slot = &b->slots[at];
-	if (!slot->used || slot->leaving || (uint64_t)slot->entry.expiry_hour * 3600000u > b->wall_ms)
-		return;
-	if (slot->entry.state != KW_BLOB_GIVEN)
-		blobs_note(b, at, KW_BLOBS_NOTE_EXPIRED, KW_EEXPIRED);
-	blobs_remove(b, at);
-}
-
 static void on_tick(struct kw_blobs *b)
 {
 	for (uint32_t i = 0; i < SWEEP_COUNT && i < b->limits.entries_max && blobs_room(b); i++) {
-		expire(b, b->swept);
+		blobs_expire(b, b->swept);
 		b->swept = (b->swept + 1) % b->limits.entries_max;
 	}
 	for (uint32_t i = 0; i < b->limits.sessions_max && blobs_room(b); i++) {
@@ -307,8 +308,18 @@ static void on_tick(struct kw_blobs *b)
 static void on_entry(struct kw_blobs *b, const struct kw_blobs_event *event)
 {
 	uint32_t at = blobs_add(b, &event->u.entry);
+	if (at != KW_BLOBS_NONE)
+		blobs_found(b, at);
 	if (at != KW_BLOBS_NONE && event->u.entry.taker != KW_BLOBS_NONE)
 		blobs_give_pump(b, event->u.entry.taker);
+}
+
+static void on_room(struct kw_blobs *b, const struct kw_blobs_event *event)
+{
+	uint64_t size = kw_blob_sealed_size(event->u.room.size);
+	KW_ASSERT(event->u.room.taken || (b->promised_count > 0 && b->promised_bytes >= size));
+	b->promised_count += event->u.room.taken ? 1u : UINT32_MAX;
+	b->promised_bytes += event->u.room.taken ? size : 0 - size;
 }
 
 void kw_blobs_step(struct kw_blobs *b, const struct kw_blobs_event *event, struct kw_blobs_plan *plan)
@@ -347,6 +358,15 @@ void kw_blobs_step(struct kw_blobs *b, const struct kw_blobs_event *event, struc
 	case KW_BLOBS_EV_DISK:
 		on_disk(b, event);
 		break;
+	case KW_BLOBS_EV_NAMED:
+		blobs_named(b, &event->u.digest);
+		break;
+	case KW_BLOBS_EV_DROP:
+		blobs_drop(b, &event->u.digest);
+		break;
+	case KW_BLOBS_EV_ROOM:
+		on_room(b, event);
+		break;
 	case KW_BLOBS_EV_TICK:
 		on_tick(b);
 		break;
@@ -372,6 +392,8 @@ bool kw_blobs_look(const struct kw_blobs *b, uint32_t index, struct kw_blobs_vie
 		have = b->sessions[slot->entry.giver].written;
 	if (slot->entry.state == KW_BLOB_PART)
 		out->moved = have >= kw_blob_chunks(slot->entry.what.size) ? total : have * KW_BLOB_SEALED_CHUNK_SIZE;
+	else if (slot->entry.state == KW_BLOB_LOST)
+		out->moved = 0;
 	else if (slot->held || slot->entry.state == KW_BLOB_GIVEN || slot->entry.taker == KW_BLOBS_NONE)
 		out->moved = total;
 	else
@@ -383,7 +405,7 @@ bool kw_blobs_has_own(const struct kw_blobs *b, const struct kw_blob_ref *ref)
 {
 	for (uint32_t at = 0; at < b->limits.entries_max; at++) {
 		const struct blobs_slot *slot = &b->slots[at];
-		if (slot->used && !slot->leaving && slot->entry.giver == KW_BLOBS_NONE && is_ref(slot, ref))
+		if (slot->used && !slot->leaving && slot->entry.giver == KW_BLOBS_NONE && slot->entry.state != KW_BLOB_LOST && is_ref(slot, ref))
 			return true;
 	}
 	return false;
@@ -391,5 +413,6 @@ bool kw_blobs_has_own(const struct kw_blobs *b, const struct kw_blob_ref *ref)
 
 void kw_blobs_counts_get(const struct kw_blobs *b, struct kw_blobs_counts *out)
 {
-	*out = (struct kw_blobs_counts){.entries = b->count, .bytes = b->bytes};
+	*out = (struct kw_blobs_counts){.entries = b->count + b->promised_count,
+		.bytes = b->bytes + b->promised_bytes, .own = b->own + b->promised_count, .lost = b->lost};
 }

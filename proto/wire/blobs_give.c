@@ -11,7 +11,7 @@
 
 static bool may_offer(const struct kw_blobs *b, const struct blobs_slot *slot)
 {
-	return slot->entry.state == KW_BLOB_WHOLE && !slot->leaving && !slot->answered &&
+	return slot->entry.state == KW_BLOB_WHOLE && !slot->leaving && !slot->losing && !slot->answered &&
 	       b->mono_ms >= slot->retry_at_ms;
 }
 
@@ -31,6 +31,8 @@ static void offer_next(struct kw_blobs *b, uint32_t session)
 		.size = entry->what.size,
 		.commit = entry->what.commit,
 		.expiry_hour = entry->expiry_hour};
+	if (entry->giver != KW_BLOBS_NONE)
+		fx->u.offer.giver = entry->from;
 }
 
 /* The owner of what was given through us. */
@@ -106,7 +108,8 @@ void blobs_give_want(struct kw_blobs *b, const struct kw_blobs_event *event)
 	if (!s->up)
 		return;
 	uint32_t at = blobs_find_taken(b, event->session, &want->ref);
-	if (at == KW_BLOBS_NONE || b->slots[at].leaving || b->slots[at].entry.state != KW_BLOB_WHOLE) {
+	if (at == KW_BLOBS_NONE || b->slots[at].leaving || b->slots[at].losing ||
+		b->slots[at].entry.state != KW_BLOB_WHOLE) {
 		blobs_tell(b, event->session, &want->ref, KW_ENOTFOUND, false);
 		return;
 	}
@@ -192,7 +195,10 @@ void blobs_give_done(struct kw_blobs *b, const struct kw_blobs_event *event)
 	if (!b->sessions[event->session].up)
 		return;
 	uint32_t at = blobs_find_taken(b, event->session, &done->ref);
-	if (at != KW_BLOBS_NONE && !b->slots[at].leaving && b->slots[at].entry.state == KW_BLOB_WHOLE) {
+	if (at != KW_BLOBS_NONE && b->slots[at].losing)
+		return; /* told again in the next session */
+	bool late = at != KW_BLOBS_NONE && b->slots[at].entry.state == KW_BLOB_LOST && done->code == KW_OK && done->delivered;
+	if (at != KW_BLOBS_NONE && !b->slots[at].leaving && (late || b->slots[at].entry.state == KW_BLOB_WHOLE)) {
 		if (done->code != KW_OK)
 			refused(b, at, done);
 		else
@@ -230,7 +236,7 @@ void blobs_give_disk(struct kw_blobs *b, const struct kw_blobs_event *event)
 		return;
 	}
 	s->reading = false;
-	if (event->u.disk.err != KW_OK && !slot->leaving) {
+	if (event->u.disk.err != KW_OK && !slot->leaving && !slot->losing && slot->entry.state == KW_BLOB_WHOLE) {
 		/* Taken again from its giver, which has it until it is delivered: told now, or by itself in its next session. */
 		struct kw_blob_ref ref = blobs_ref(b, at);
 		blobs_note(b, at, KW_BLOBS_NOTE_DAMAGED, event->u.disk.err);

@@ -5,7 +5,7 @@
 #include "proto/wire/blobs.h"
 
 /* Shared by blobs.c (entries, expiry, dispatch), blobs_take.c (offers to us, chunks in) and blobs_give.c (offers of ours,
- * chunks out). */
+ * chunks out), blobs_keep.c (how long what is here stays). */
 
 /* The most effects that one handler adds. Loops look before each turn. */
 #define BLOBS_RESERVE 8u
@@ -14,6 +14,9 @@ struct blobs_slot {
 	struct kw_blobs_entry entry;
 	bool used;
 	bool leaving;        /* REMOVE is under way or due */
+	bool losing;         /* LOSE is under way */
+	bool keep_due;       /* named after it was whole: it stands under too early an hour */
+	uint32_t since_hour; /* it is here */
 	uint16_t disk;       /* effects not answered yet */
 	uint32_t giver_next; /* in the list of the giver's session */
 	uint32_t taker_next;
@@ -61,6 +64,10 @@ struct kw_blobs {
 	uint64_t mono_ms;
 	uint64_t bytes;
 	uint32_t count;
+	uint32_t own;         /* of these, made here */
+	uint32_t lost;
+	uint64_t promised_bytes; /* to what is being made here */
+	uint32_t promised_count;
 	uint32_t taking;      /* sessions served now */
 	uint32_t free_first;
 	uint32_t swept;       /* the expiry walk goes on here */
@@ -85,6 +92,23 @@ uint32_t blobs_add(struct kw_blobs *b, const struct kw_blobs_entry *entry);
 void blobs_remove(struct kw_blobs *b, uint32_t entry);
 /* Its bytes count no more. */
 void blobs_uncount(struct kw_blobs *b, uint32_t entry);
+
+/* blobs_keep.c */
+void blobs_expire(struct kw_blobs *b, uint32_t entry);
+/* One that was found on the disk. */
+void blobs_found(struct kw_blobs *b, uint32_t entry);
+void blobs_named(struct kw_blobs *b, const struct kw_digest *digest);
+void blobs_drop(struct kw_blobs *b, const struct kw_digest *digest);
+/* The hour under which it stands once it is whole here. */
+uint32_t blobs_keep_hour(const struct kw_blobs *b, uint32_t entry);
+/* A named one stands under too early an hour. */
+void blobs_keep(struct kw_blobs *b, uint32_t entry);
+void blobs_keep_disk(struct kw_blobs *b, const struct kw_blobs_event *event);
+/* Of this agency's blobs here, from this session; and whether one more of this size fits. */
+bool blobs_peer_room(const struct kw_blobs *b, uint32_t session, const struct kw_name *from, uint64_t size);
+/* Makes room among what no message names; from: of this agency only, NULL: of any. False when there is nothing. What goes is
+ * gone when the disk has answered. */
+bool blobs_evict(struct kw_blobs *b, uint32_t session, const struct kw_name *from);
 
 void blobs_take_offer(struct kw_blobs *b, const struct kw_blobs_event *event);
 void blobs_take_chunk(struct kw_blobs *b, const struct kw_blobs_event *event);

@@ -16,7 +16,7 @@ static uint32_t chunks_of(const struct kw_blobs *b, uint32_t at)
 	return kw_blob_chunks(b->slots[at].entry.what.size);
 }
 
-static enum kw_err may_take(const struct kw_blobs *b, const struct kw_blobs_event *event)
+static enum kw_err may_take(struct kw_blobs *b, const struct kw_blobs_event *event)
 {
 	const struct blobs_session *s = &b->sessions[event->session];
 	const struct kw_frame_blob_offer *offer = &event->u.offer.offer;
@@ -30,9 +30,15 @@ static enum kw_err may_take(const struct kw_blobs *b, const struct kw_blobs_even
 		return KW_EFIELD;
 	if (size > b->limits.giver_bytes_max || size > b->limits.bytes_max)
 		return KW_ETOOBIG;
+	if (b->limits.peer_bytes_max != 0 && size > b->limits.peer_bytes_max)
+		return KW_ETOOBIG;
 	if (s->count >= b->limits.giver_count_max || s->bytes + size > b->limits.giver_bytes_max)
-		return KW_EFULL;
-	return b->bytes + size > b->limits.bytes_max || b->count >= b->limits.entries_max ? KW_EFULL : KW_OK;
+		return blobs_evict(b, event->session, NULL) ? KW_EBUSY : KW_EFULL;
+	if (!blobs_peer_room(b, event->session, &event->u.offer.from, size))
+		return blobs_evict(b, event->session, &event->u.offer.from) ? KW_EBUSY : KW_EFULL;
+	if (b->bytes + b->promised_bytes + size > b->limits.bytes_max || b->count + b->promised_count >= b->limits.entries_max)
+		return blobs_evict(b, event->session, NULL) ? KW_EBUSY : KW_EFULL;
+	return KW_OK;
 }
 
 void blobs_take_offer(struct kw_blobs *b, const struct kw_blobs_event *event)
@@ -54,6 +60,7 @@ void blobs_take_offer(struct kw_blobs *b, const struct kw_blobs_event *event)
 			.expiry_hour = offer->expiry_hour,
 			.giver = event->session,
 			.taker = event->u.offer.taker,
+			.named_hour = event->u.offer.named_hour,
 		};
 		at = blobs_add(b, &entry);
 		b->slots[at].offered = true;
@@ -97,13 +104,10 @@ static void ask(struct kw_blobs *b, uint32_t session)
 	s->asked += size;
 }
 
-/* At its end a blob lives on as long as its owner may want to look at it; on the way, as long as its message. */
 static void finish(struct kw_blobs *b, uint32_t at)
 {
-	struct kw_blobs_entry *entry = &b->slots[at].entry;
-	uint32_t hour = (uint32_t)(b->wall_ms / 3600000u);
 	struct kw_blobs_effect *fx = blobs_disk(b, KW_BLOBS_FINISH, at);
-	fx->expiry_hour = entry->taker == KW_BLOBS_NONE ? hour + b->limits.keep_hours : entry->expiry_hour;
+	fx->expiry_hour = blobs_keep_hour(b, at);
 }
 
 static void begin(struct kw_blobs *b, uint32_t session, uint32_t at)
@@ -205,6 +209,8 @@ static void finished(struct kw_blobs *b, uint32_t at)
 	if (b->sessions[giver].taking == at)
 		blobs_take_stop(b, giver);
 	blobs_note(b, at, KW_BLOBS_NOTE_WHOLE, KW_OK);
+	if (slot->keep_due)
+		blobs_keep(b, at); /* named while it was made whole */
 	blobs_tell(b, giver, &ref, KW_OK, slot->entry.taker == KW_BLOBS_NONE);
 	if (slot->entry.taker != KW_BLOBS_NONE)
 		blobs_give_pump(b, slot->entry.taker);

@@ -33,10 +33,15 @@ static enum kw_err read_end(const struct kw_fields *fields, uint32_t needed)
 	return err == KW_OK && (fields->seen & needed) != needed ? KW_EFIELD : err;
 }
 
+static struct kw_view name_view(const struct kw_name *name)
+{
+	return KW_VIEW(name->text, strnlen(name->text, sizeof(name->text)));
+}
+
 static enum kw_err begin(struct kw_buf *out, uint8_t type, const struct kw_blob_ref *ref, size_t *start)
 {
 	struct kw_name checked;
-	struct kw_view agency = KW_VIEW(ref->agency.text, strnlen(ref->agency.text, sizeof(ref->agency.text)));
+	struct kw_view agency = name_view(&ref->agency);
 	*start = out->size;
 	if (kw_name_from(agency, &checked) != KW_OK)
 		return KW_EFIELD;
@@ -50,13 +55,16 @@ static enum kw_err begin(struct kw_buf *out, uint8_t type, const struct kw_blob_
 
 static enum kw_err offer_check(const struct kw_frame_blob_offer *offer)
 {
+	struct kw_name checked;
+	if (offer->giver.text[0] != '\0' && kw_name_from(name_view(&offer->giver), &checked) != KW_OK)
+		return KW_EFIELD;
 	return kw_blob_size_ok(offer->size) && offer->expiry_hour != 0 ? KW_OK : KW_EFIELD;
 }
 
 enum kw_err kw_frame_blob_offer_parse(struct kw_view body, struct kw_frame_blob_offer *out)
 {
 	static const struct kw_field_rules RULES = {.kinds = {[1] = KW_FIELD_BYTES, [2] = KW_FIELD_BYTES,
-		[3] = KW_FIELD_VARINT, [4] = KW_FIELD_VARINT, [5] = KW_FIELD_BYTES, [6] = KW_FIELD_VARINT}};
+		[3] = KW_FIELD_VARINT, [4] = KW_FIELD_VARINT, [5] = KW_FIELD_BYTES, [6] = KW_FIELD_VARINT, [7] = KW_FIELD_BYTES}};
 	struct kw_fields fields = kw_fields_from(body, &RULES);
 	struct kw_frame_blob_offer offer = {.size = 0};
 	struct kw_pb_field field;
@@ -69,8 +77,10 @@ enum kw_err kw_frame_blob_offer_parse(struct kw_view body, struct kw_frame_blob_
 			kw_fields_fail(&fields, field.value == KW_BLOB_CHUNK_SIZE ? KW_OK : KW_EFIELD);
 		else if (field.number == 5)
 			read_digest(&fields, &field, &offer.commit);
-		else
+		else if (field.number == 6)
 			offer.expiry_hour = (uint32_t)kw_fields_uint(&fields, &field, UINT32_MAX);
+		else
+			kw_fields_fail(&fields, kw_name_from(field.bytes, &offer.giver));
 	}
 	enum kw_err err = read_end(&fields, REF_NEEDED | BIT(4) | BIT(5));
 	if (err == KW_OK)
@@ -95,6 +105,8 @@ enum kw_err kw_frame_blob_offer_add(struct kw_buf *out, const struct kw_frame_bl
 		err = kw_pb_add_bytes(out, 5, KW_VIEW_OF(offer->commit.bytes));
 	if (err == KW_OK)
 		err = kw_pb_add_uint(out, 6, offer->expiry_hour);
+	if (err == KW_OK)
+		err = kw_pb_add_bytes(out, 7, name_view(&offer->giver));
 	return kw_field_frame_end(out, start, err);
 }
 

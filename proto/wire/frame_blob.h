@@ -27,6 +27,7 @@ struct kw_frame_blob_offer {
 	uint32_t size;
 	struct kw_digest commit;
 	uint32_t expiry_hour; /* not 0 */
+	struct kw_name giver; /* from a hub; zeroed from the owner */
 };
 
 /* KW_EFIELD also for a size that is none of a padded blob, and for another chunk size than ours. */

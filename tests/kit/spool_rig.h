@@ -17,7 +17,7 @@
 #include <uv.h>
 
 #include "agent/shell/json.h"
-#include "agent/shell/spool.h"
+#include "agent/shell/spool_read.h"
 #include "kinward/v1/content.pb-c.h"
 #include "proto/wire/message.h"
 

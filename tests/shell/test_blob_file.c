@@ -22,6 +22,7 @@
 #define SIZE ((CHUNKS - 1) * KW_BLOB_CHUNK_SIZE + 4096u)
 
 static char folder[64];
+static struct kw_blob_folder there = {.path = folder};
 static struct kw_id made_id = {{7}};
 
 static struct kw_name name_of(const char *text)
@@ -41,16 +42,16 @@ static struct kw_blobs_entry make(void)
 	entry.what.size = kw_blob_padded_size(SIZE);
 	assert_ok(kw_blob_keys(KEY, &keys));
 	entry.what.commit = keys.commit;
-	assert_ok(kw_blob_new_create(folder, &made_id, entry.what.size));
+	assert_ok(kw_blob_new_create(&there, &made_id, entry.what.size));
 	for (uint32_t i = 0; i < kw_blob_chunks(entry.what.size); i++) {
 		struct kw_blob_place place = {entry.what.size, i};
 		uint8_t plain[KW_BLOB_CHUNK_SIZE], sealed[KW_BLOB_SEALED_CHUNK_SIZE];
 		uint32_t size = kw_blob_chunk_size(entry.what.size, i);
 		memset(plain, (int)i, sizeof(plain));
 		assert_ok(kw_blob_seal(&keys, place, KW_VIEW(plain, size - KW_AEAD_TAG_SIZE), sealed));
-		assert_ok(kw_blob_new_write(folder, &made_id, place, KW_VIEW(sealed, size)));
+		assert_ok(kw_blob_new_write(&there, &made_id, place, KW_VIEW(sealed, size)));
 	}
-	assert_ok(kw_blob_new_finish(folder, &made_id, &entry));
+	assert_ok(kw_blob_new_finish(&there, &made_id, &entry));
 	return entry;
 }
 
@@ -60,13 +61,13 @@ static struct kw_blobs_entry take(const struct kw_blobs_entry *made)
 	struct kw_blobs_entry entry = *made;
 	entry.state = KW_BLOB_PART;
 	entry.to = name_of("agency-c");
-	assert_ok(kw_blob_file_create(folder, &entry));
+	assert_ok(kw_blob_file_create(&there, &entry));
 	return entry;
 }
 
 static struct kw_blob_piece piece_of(const struct kw_blobs_entry *made, uint32_t index, struct kw_blob_chunk_buf *buf)
 {
-	assert_ok(kw_blob_file_read(folder, made, index, buf));
+	assert_ok(kw_blob_file_read(&there, made, index, buf));
 	return (struct kw_blob_piece){index, KW_VIEW(buf->bytes, buf->size), KW_VIEW(buf->path, buf->path_size)};
 }
 
@@ -75,7 +76,7 @@ static void copy(const struct kw_blobs_entry *made, const struct kw_blobs_entry 
 	struct kw_blob_chunk_buf buf;
 	for (uint32_t i = from; i < to; i++) {
 		struct kw_blob_piece piece = piece_of(made, i, &buf);
-		assert_ok(kw_blob_file_write(folder, taken, &piece));
+		assert_ok(kw_blob_file_write(&there, taken, &piece));
 	}
 }
 
@@ -123,10 +124,10 @@ static void test_a_blob_passes_from_file_to_file(void **state)
 	struct listed listed = {0};
 	uint32_t damaged, have;
 	copy(&made, &taken, 0, chunks);
-	assert_ok(kw_blob_file_recover(folder, &taken, &have));
+	assert_ok(kw_blob_file_recover(&there, &taken, &have));
 	assert_int_equal(have, chunks);
-	assert_ok(kw_blob_file_finish(folder, &taken, 480100));
-	assert_ok(kw_blob_folder_list(folder, each, &listed, &damaged));
+	assert_ok(kw_blob_file_finish(&there, &taken, 480100));
+	assert_ok(kw_blob_folder_list(&there, each, &listed, &damaged));
 	assert_int_equal(listed.count, 2);
 	assert_int_equal(damaged, 0);
 	for (uint32_t i = 0; i < 2; i++) {
@@ -148,14 +149,14 @@ static void test_a_blob_passes_from_file_to_file(void **state)
 	/* Given: the name stays, the room comes back. */
 	char path[400];
 	struct stat info;
-	assert_ok(kw_blob_file_give(folder, &taken));
+	assert_ok(kw_blob_file_give(&there, &taken));
 	path_of(&taken, "given", path, sizeof(path));
 	assert_int_equal(stat(path, &info), 0);
 	assert_true(info.st_size <= 128);
-	assert_int_equal(kw_blob_file_give(folder, &taken), KW_ENOTFOUND);
+	assert_int_equal(kw_blob_file_give(&there, &taken), KW_ENOTFOUND);
 	taken.state = KW_BLOB_GIVEN;
-	assert_ok(kw_blob_file_remove(folder, &taken));
-	assert_ok(kw_blob_file_remove(folder, &taken));
+	assert_ok(kw_blob_file_remove(&there, &taken));
+	assert_ok(kw_blob_file_remove(&there, &taken));
 	assert_int_equal(stat(path, &info), -1);
 }
 
@@ -168,22 +169,22 @@ static void test_a_chunk_that_does_not_belong_is_not_stored(void **state)
 	uint32_t have;
 	struct kw_blob_piece piece = piece_of(&made, 3, &buf);
 	piece.index = 4; /* reordered */
-	assert_int_equal(kw_blob_file_write(folder, &taken, &piece), KW_EAUTH);
+	assert_int_equal(kw_blob_file_write(&there, &taken, &piece), KW_EAUTH);
 	piece.index = 3;
 	piece.bytes.size--; /* cut */
-	assert_int_equal(kw_blob_file_write(folder, &taken, &piece), KW_EAUTH);
+	assert_int_equal(kw_blob_file_write(&there, &taken, &piece), KW_EAUTH);
 	piece.bytes.size++;
 	buf.bytes[100] ^= 1; /* flipped */
-	assert_int_equal(kw_blob_file_write(folder, &taken, &piece), KW_EAUTH);
+	assert_int_equal(kw_blob_file_write(&there, &taken, &piece), KW_EAUTH);
 	buf.bytes[100] ^= 1;
 	piece.index = kw_blob_chunks(made.what.size); /* extended */
-	assert_int_equal(kw_blob_file_write(folder, &taken, &piece), KW_EAUTH);
-	assert_ok(kw_blob_file_recover(folder, &taken, &have));
+	assert_int_equal(kw_blob_file_write(&there, &taken, &piece), KW_EAUTH);
+	assert_ok(kw_blob_file_recover(&there, &taken, &have));
 	assert_int_equal(have, 0);
 	piece.index = 3;
-	assert_ok(kw_blob_file_write(folder, &taken, &piece));
+	assert_ok(kw_blob_file_write(&there, &taken, &piece));
 	/* Without all chunks it is no blob, whatever is called. */
-	assert_int_equal(kw_blob_file_finish(folder, &taken, 480100), KW_EAUTH);
+	assert_int_equal(kw_blob_file_finish(&there, &taken, 480100), KW_EAUTH);
 }
 
 static void test_recover_counts_what_is_whole_and_no_more(void **state)
@@ -195,33 +196,33 @@ static void test_recover_counts_what_is_whole_and_no_more(void **state)
 	uint32_t damaged, have, chunks = kw_blob_chunks(made.what.size);
 	copy(&made, &taken, 0, 20);
 	copy(&made, &taken, 21, 30); /* a hole, as a power loss may leave one */
-	assert_ok(kw_blob_file_recover(folder, &taken, &have));
+	assert_ok(kw_blob_file_recover(&there, &taken, &have));
 	assert_int_equal(have, 20);
 	copy(&made, &taken, 20, 21);
-	assert_ok(kw_blob_file_recover(folder, &taken, &have));
+	assert_ok(kw_blob_file_recover(&there, &taken, &have));
 	assert_int_equal(have, 30);
 	/* A byte of chunk 10 that the disk lost. */
 	off_t chunk_10 = (off_t)(128 + 32 * kw_blob_tree_count(chunks) + 10 * KW_BLOB_SEALED_CHUNK_SIZE + 5);
 	flip(&taken, "part", -chunk_10);
-	assert_ok(kw_blob_file_recover(folder, &taken, &have));
+	assert_ok(kw_blob_file_recover(&there, &taken, &have));
 	assert_int_equal(have, 10);
 	copy(&made, &taken, 10, chunks);
-	assert_ok(kw_blob_file_finish(folder, &taken, 480100));
+	assert_ok(kw_blob_file_finish(&there, &taken, 480100));
 	/* Bit rot in a whole file is seen when it is read. */
 	struct kw_blob_chunk_buf buf;
 	taken.state = KW_BLOB_WHOLE;
 	taken.expiry_hour = 480100;
 	flip(&taken, "whole", 1);
-	assert_int_equal(kw_blob_file_read(folder, &taken, chunks - 1, &buf), KW_ECORRUPT);
-	assert_ok(kw_blob_file_read(folder, &taken, chunks - 2, &buf));
-	assert_int_equal(kw_blob_file_read(folder, &taken, chunks, &buf), KW_ENOTFOUND);
+	assert_int_equal(kw_blob_file_read(&there, &taken, chunks - 1, &buf), KW_ECORRUPT);
+	assert_ok(kw_blob_file_read(&there, &taken, chunks - 2, &buf));
+	assert_int_equal(kw_blob_file_read(&there, &taken, chunks, &buf), KW_ENOTFOUND);
 	/* And a head that is damaged sets the file aside, at the start. */
 	flip(&taken, "whole", -20);
-	assert_ok(kw_blob_folder_list(folder, each, &listed, &damaged));
+	assert_ok(kw_blob_folder_list(&there, each, &listed, &damaged));
 	assert_int_equal(damaged, 1);
 	assert_int_equal(listed.count, 1);
 	listed.count = 0;
-	assert_ok(kw_blob_folder_list(folder, each, &listed, &damaged));
+	assert_ok(kw_blob_folder_list(&there, each, &listed, &damaged));
 	assert_int_equal(damaged, 0);
 }
 
@@ -263,13 +264,13 @@ static void test_the_folder_is_read_with_care(void **state)
 	(void)snprintf(name, sizeof(name), "%s.a.b.1.whole.bad", hex);
 	touch(name);
 	assert_int_equal(files(), 7);
-	assert_ok(kw_blob_folder_list(folder, each, &listed, &damaged));
+	assert_ok(kw_blob_folder_list(&there, each, &listed, &damaged));
 	assert_int_equal(listed.count, 1);
 	assert_int_equal(damaged, 0);
 	assert_int_equal(files(), 6);
-	assert_int_equal(kw_blob_new_create(folder, &made_id, 512), KW_OK);
-	assert_int_equal(kw_blob_new_create(folder, &made_id, 512), KW_EEXIST);
-	kw_blob_new_drop(folder, &made_id);
+	assert_int_equal(kw_blob_new_create(&there, &made_id, 512), KW_OK);
+	assert_int_equal(kw_blob_new_create(&there, &made_id, 512), KW_EEXIST);
+	kw_blob_new_drop(&there, &made_id);
 	assert_int_equal(files(), 6);
 }
 
@@ -284,18 +285,102 @@ static void test_a_crash_between_rename_and_cut_costs_no_room(void **state)
 	path_of(&made, "whole", whole, sizeof(whole));
 	path_of(&made, "given", given, sizeof(given));
 	assert_int_equal(rename(whole, given), 0);
-	assert_ok(kw_blob_folder_list(folder, each, &listed, &damaged));
+	assert_ok(kw_blob_folder_list(&there, each, &listed, &damaged));
 	assert_int_equal(listed.count, 1);
 	assert_int_equal(listed.entries[0].state, KW_BLOB_GIVEN);
 	assert_int_equal(stat(given, &info), 0);
 	assert_true(info.st_size <= 128);
 }
 
+/* Does a file name hold this text? */
+static bool shown(const char *text)
+{
+	DIR *dir = opendir(folder);
+	const struct dirent *file;
+	bool found = false;
+	assert_non_null(dir);
+	while ((file = readdir(dir)) != NULL)
+		found = found || strstr(file->d_name, text) != NULL;
+	(void)closedir(dir);
+	return found;
+}
+
+static void list_all(struct listed *listed)
+{
+	uint32_t damaged;
+	memset(listed, 0, sizeof(*listed));
+	assert_ok(kw_blob_folder_list(&there, each, listed, &damaged));
+	assert_int_equal(damaged, 0);
+}
+
+static void test_with_a_key_no_name_shows_an_agency(void **state)
+{
+	static const uint8_t KEY[KW_BLOB_FOLDER_KEY_SIZE] = {9, 8, 7}, OTHER[KW_BLOB_FOLDER_KEY_SIZE] = {1};
+	(void)state;
+	struct listed listed;
+	/* Of a folder from before: in clear, and sealed at the next start. */
+	struct kw_blobs_entry made = make();
+	assert_true(shown(made.to.text));
+	there.key = KEY;
+	there.own = made.from;
+	list_all(&listed);
+	assert_int_equal(listed.count, 1);
+	assert_false(shown(made.to.text) || shown(made.from.text));
+	/* One for us from an agency with the longest name, and one from nobody known. */
+	struct kw_blobs_entry longest = made, nobody = made;
+	longest.state = nobody.state = KW_BLOB_PART;
+	longest.to = nobody.to = there.own;
+	longest.what.digest.bytes[0] ^= 1;
+	nobody.what.digest.bytes[0] ^= 2;
+	nobody.from = (struct kw_name){.text = ""};
+	memset(longest.from.text, 'z', KW_NAME_SIZE_MAX);
+	longest.expiry_hour = UINT32_MAX;
+	assert_ok(kw_blob_file_create(&there, &longest));
+	assert_ok(kw_blob_file_create(&there, &nobody));
+	assert_false(shown("zz") || shown(made.from.text) || shown("-"));
+	list_all(&listed);
+	assert_int_equal(listed.count, 3);
+	/* Each is what it was, and its file is found. */
+	uint32_t chunks;
+	struct kw_blob_chunk_buf buf;
+	assert_ok(kw_blob_file_recover(&there, &longest, &chunks));
+	assert_ok(kw_blob_file_read(&there, &made, 0, &buf));
+	/* Another key opens no name: the files are left alone. */
+	there.key = OTHER;
+	list_all(&listed);
+	assert_int_equal(listed.count, 0);
+	there.key = KEY;
+	list_all(&listed);
+	assert_int_equal(listed.count, 3);
+}
+
+static void test_what_is_lost_or_kept_is_so_after_a_start(void **state)
+{
+	(void)state;
+	struct listed listed;
+	struct kw_blobs_entry made = make();
+	assert_ok(kw_blob_file_keep(&there, &made, made.expiry_hour + 77));
+	list_all(&listed);
+	assert_int_equal(listed.entries[0].expiry_hour, made.expiry_hour + 77);
+	made.expiry_hour += 77;
+	assert_ok(kw_blob_file_lose(&there, &made));
+	list_all(&listed);
+	assert_int_equal(listed.count, 1);
+	assert_int_equal(listed.entries[0].state, KW_BLOB_LOST);
+	struct kw_blob_chunk_buf buf;
+	assert_int_equal(kw_blob_file_read(&there, &listed.entries[0], 0, &buf), KW_ECORRUPT); /* only the name is left */
+	/* Late news: it was delivered all the same. */
+	assert_ok(kw_blob_file_give(&there, &listed.entries[0]));
+	list_all(&listed);
+	assert_int_equal(listed.entries[0].state, KW_BLOB_GIVEN);
+}
+
 static int setup(void **state)
 {
 	(void)state;
 	(void)snprintf(folder, sizeof(folder), "/tmp/kw-blobs-XXXXXX");
-	return mkdtemp(folder) != NULL && kw_blob_folder_make(folder) == KW_OK ? 0 : 1;
+	there = (struct kw_blob_folder){.path = folder};
+	return mkdtemp(folder) != NULL && kw_blob_folder_make(&there) == KW_OK ? 0 : 1;
 }
 
 static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *walk)
@@ -321,6 +406,8 @@ int main(void)
 		TEST(test_a_chunk_that_does_not_belong_is_not_stored),
 		TEST(test_recover_counts_what_is_whole_and_no_more),
 		TEST(test_the_folder_is_read_with_care),
+		TEST(test_with_a_key_no_name_shows_an_agency),
+		TEST(test_what_is_lost_or_kept_is_so_after_a_start),
 		TEST(test_a_crash_between_rename_and_cut_costs_no_room),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

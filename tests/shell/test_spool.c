@@ -14,7 +14,7 @@
 #include <cmocka.h>
 #include <uv.h>
 
-#include "agent/shell/spool.h"
+#include "agent/shell/spool_read.h"
 
 /* A spool in a folder of its own, and what its operations gave. */
 struct rig {

@@ -20,7 +20,7 @@
 #include <uv.h>
 
 #include "agent/shell/spool_consent.h"
-#include "agent/shell/spool.h"
+#include "agent/shell/spool_read.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/seal.h"
 

@@ -1,3 +1,4 @@
+#include "agent/shell/spool_read.h"
 #include "tests/kit/spool_rig.h"
 
 #include <sys/wait.h>

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 #include <uv.h>
 
-#include "agent/shell/spool.h"
+#include "agent/shell/spool_read.h"
 #include "tests/kit/disk.h"
 
 /* A store without room: by its own size, and on a disk that somebody else fills to the last byte. */

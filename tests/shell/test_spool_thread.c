@@ -1,5 +1,6 @@
 #include <lmdb.h>
 
+#include "agent/shell/spool_read.h"
 #include "tests/kit/spool_rig.h"
 
 /* Threads in a spool: each message moves its thread in its own transaction, in turn. */

@@ -109,6 +109,14 @@ static struct kw_frame_blob_offer sample_blob_offer(void)
 	return offer;
 }
 
+/* As a hub passes it on. */
+static struct kw_frame_blob_offer sample_blob_passed(void)
+{
+	struct kw_frame_blob_offer offer = sample_blob_offer();
+	offer.giver = name_of("agency-a");
+	return offer;
+}
+
 static struct kw_frame_blob_want sample_blob_want(void)
 {
 	return (struct kw_frame_blob_want){.ref = sample_ref(), .offset = 16400 * 3, .size = 70000};
@@ -205,6 +213,12 @@ static enum kw_err make_tracks_message(struct kw_buf *out)
 	return tracked(out, 2);
 }
 
+static enum kw_err make_blob_passed(struct kw_buf *out)
+{
+	struct kw_frame_blob_offer offer = sample_blob_passed();
+	return kw_frame_blob_offer_add(out, &offer);
+}
+
 static enum kw_err make_ping(struct kw_buf *out)
 {
 	return kw_frame_ping_add(out, KW_FRAME_PING, 0x0102030405060708);
@@ -250,6 +264,7 @@ static const struct kind KINDS[] = {
 	{"ping", HEAD, make_ping, turn_ping},
 	{"goaway", HEAD, make_goaway, turn_goaway},
 	{"blob_offer", HEAD, make_blob_offer, turn_blob_offer},
+	{"blob_passed", HEAD, make_blob_passed, turn_blob_offer},
 	{"blob_want", HEAD, make_blob_want, turn_blob_want},
 	{"blob_chunk", HEAD, make_blob_chunk, turn_blob_chunk},
 	{"blob_done", HEAD, make_blob_done, turn_blob_done},
@@ -703,6 +718,20 @@ static void test_blob_frames_refuse_what_breaks_a_rule(void **state)
 	memset(&offer.ref.agency, 0, sizeof(offer.ref.agency));
 	assert_int_equal(kw_frame_blob_offer_add(&buf, &offer), KW_EFIELD);
 
+	/* A giver is a name or nothing. */
+	offer = sample_blob_passed();
+	offer.giver.text[0] = 'A';
+	assert_int_equal(kw_frame_blob_offer_add(&buf, &offer), KW_EFIELD);
+	offer = sample_blob_passed();
+	memset(offer.giver.text, 'a', KW_NAME_SIZE_MAX);
+	offer.giver.text[KW_NAME_SIZE_MAX] = '\0';
+	assert_ok(kw_frame_blob_offer_add(&buf, &offer));
+	assert_ok(kw_frame_blob_offer_parse(KW_VIEW(buf.data + KW_FRAME_HEAD_SIZE, buf.size - KW_FRAME_HEAD_SIZE), &offer));
+	buf.data[buf.size - 1] = 'Z';
+	assert_int_equal(kw_frame_blob_offer_parse(KW_VIEW(buf.data + KW_FRAME_HEAD_SIZE, buf.size - KW_FRAME_HEAD_SIZE), &offer),
+		KW_EFIELD);
+	kw_buf_clear(&buf);
+
 	struct kw_frame_blob_want want = sample_blob_want();
 	want.size = 0;
 	assert_int_equal(kw_frame_blob_want_add(&buf, &want), KW_EFIELD);
@@ -808,7 +837,8 @@ static void test_ours_are_the_bytes_that_protobuf_c_writes(void **state)
 		&kinward__v1__message__descriptor, &kinward__v1__message__descriptor, &kinward__v1__notice__descriptor,
 		&kinward__v1__reminder__descriptor, &kinward__v1__ack__descriptor, &kinward__v1__error__descriptor,
 		&kinward__v1__unopened__descriptor, &kinward__v1__recall__descriptor, &kinward__v1__ping__descriptor, &kinward__v1__goaway__descriptor,
-		&kinward__v1__blob_offer__descriptor, &kinward__v1__blob_want__descriptor, &kinward__v1__blob_chunk__descriptor,
+		&kinward__v1__blob_offer__descriptor, &kinward__v1__blob_offer__descriptor, &kinward__v1__blob_want__descriptor,
+		&kinward__v1__blob_chunk__descriptor,
 		&kinward__v1__blob_done__descriptor};
 	for (unsigned k = 0; k < KIND_COUNT; k++) {
 		struct kw_buf buf, again;
