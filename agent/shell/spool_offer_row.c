@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "agent/shell/spool_inner.h"
+#include "agent/shell/spool_scan.h"
 
 /* Offers as rows: the record, its place among what is due, and reading them. The first byte is a version: rows only grow. */
 
@@ -175,7 +175,7 @@ enum kw_err spool_offer(struct spool *spool, const struct spool_offer_key *key, 
 	uint64_t number = key->number;
 	struct kw_view row;
 	MDB_txn *txn;
-	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
+	enum kw_err err = spool_read_begin(spool, &txn);
 
 	if (err != KW_OK)
 		return err;
@@ -198,7 +198,7 @@ enum kw_err spool_offers(struct spool *spool, bool (*each)(void *user, const str
 	MDB_txn *txn;
 	MDB_val k;
 	MDB_val v;
-	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
+	enum kw_err err = spool_read_begin(spool, &txn);
 
 	if (err != KW_OK)
 		return err;
@@ -225,7 +225,7 @@ enum kw_err spool_offers_unclaimed(struct spool *spool, int64_t now_ms,
 	MDB_val k;
 	MDB_val v;
 	bool more = true;
-	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
+	enum kw_err err = spool_read_begin(spool, &txn);
 
 	if (err != KW_OK)
 		return err;
@@ -254,7 +254,7 @@ enum kw_err spool_offer_referral(struct spool *spool, uint64_t number, struct kw
 {
 	uint8_t key[8];
 	MDB_txn *txn;
-	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
+	enum kw_err err = spool_read_begin(spool, &txn);
 
 	if (err != KW_OK)
 		return err;
