@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@
 #include "agent/shell/spool_read.h"
 #include "kinward/v1/content.pb-c.h"
 #include "proto/wire/message.h"
+#include "tests/kit/folder.h"
 
 /* A spool in a folder of its own, and messages that open and move threads in it. For tests of the spool only. */
 
@@ -138,21 +138,13 @@ static inline int setup(void **state)
 	return failed;
 }
 
-static inline int remove_one(const char *path, const struct stat *file, int kind, struct FTW *walk)
-{
-	(void)file;
-	(void)kind;
-	(void)walk;
-	return remove(path);
-}
-
 static inline int teardown(void **state)
 {
 	struct rig *rig = *state;
 	if (rig->spool != NULL)
 		close_spool(rig);
 	uv_loop_close(&rig->loop);
-	assert_int_equal(nftw(rig->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(folder_remove(rig->folder), 0);
 	free(rig);
 	return 0;
 }

@@ -252,7 +252,7 @@ static void test_offer_has_one_winner_wherever_it_dies(void **state)
 	int steps = 0;
 	close_spool(rig);
 	for (bool died = true; died; steps++) {
-		assert_true(nftw(rig->path, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0);
+		assert_true(folder_remove(rig->path) == 0);
 		pid_t child = fork();
 		if (child == 0) {
 			budget = steps;
@@ -376,7 +376,7 @@ static void test_offer_unclaimed_goes_to_the_coordinator(void **state)
 
 	/* Without a coordinator it is only on our own list. */
 	close_spool(rig);
-	assert_int_equal(nftw(rig->path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(folder_remove(rig->path), 0);
 	open_with(rig, NULL);
 	offer(rig, false);
 	pump(rig);

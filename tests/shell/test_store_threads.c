@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "broker/shell/store_inner.h"
+#include "tests/kit/folder.h"
 
 #define NEVER UINT64_MAX
 
@@ -95,20 +95,12 @@ static int setup(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at)
-{
-	(void)status;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	struct rig *rig = *state;
 	if (rig->store != NULL)
 		close_store(rig);
-	(void)nftw(rig->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	(void)folder_remove(rig->dir);
 	free(rig);
 	return 0;
 }
@@ -304,7 +296,7 @@ static void test_a_killed_store_has_the_thread_of_every_row_it_has(void **state)
 	for (uint32_t round = 0; round < 12; round++) {
 		int pipe_fds[2];
 		uint64_t acked = 0, ticket;
-		(void)nftw(rig->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+		(void)folder_remove(rig->path);
 		assert_int_equal(pipe(pipe_fds), 0);
 		pid_t child = fork();
 		assert_true(child >= 0);
