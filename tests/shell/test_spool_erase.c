@@ -210,17 +210,15 @@ static void tag_of(const struct rig *rig, struct kw_view text, uint8_t *out)
 	memcpy(out, mac.bytes, 8);
 }
 
-/* Takes everything: each file of the spool's folder and of the vault's. */
-static bool thief_finds(const struct rig *rig, uint8_t table, uint64_t number, const char *text, size_t *opened)
+/* Every key of `count` threads from `first` on that lies in the vault's files. */
+static void steal_vault(const struct rig *rig, struct thief *thief, uint8_t first, uint8_t count)
 {
-	struct thief *thief = calloc(1, sizeof(*thief));
-	const uint8_t threads[] = {1, 2};
 	uint8_t ids[2 * 16];
 	char path[400];
-	bool found = false;
+	assert_in_range(count, 1, 2);
 	steal_row_key(rig, thief);
-	for (size_t i = 0; i < 2; i++) {
-		struct kw_id thread = id(threads[i]);
+	for (uint8_t i = 0; i < count; i++) {
+		struct kw_id thread = id((uint8_t)(first + i));
 		tag_of(rig, KW_VIEW_OF(thread.bytes), ids + i * 16);
 		tag_of(rig, kw_view_str(THEM), ids + i * 16 + 8);
 	}
@@ -229,9 +227,28 @@ static bool thief_finds(const struct rig *rig, uint8_t table, uint64_t number, c
 	assert_non_null(folder);
 	for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
 		snprintf(path, sizeof(path), "%s/keys/%.200s", rig->path, entry->d_name);
-		steal_keys(thief, path, ids, 2);
+		steal_keys(thief, path, ids, count);
 	}
 	closedir(folder);
+}
+
+/* Whether the vault's files still have a key of this thread. */
+static bool has_key(const struct rig *rig, uint8_t thread)
+{
+	struct thief *thief = calloc(1, sizeof(*thief));
+	steal_vault(rig, thief, thread, 1);
+	bool out = thief->count > 0;
+	free(thief);
+	return out;
+}
+
+/* Takes everything: each file of the spool's folder and of the vault's. */
+static bool thief_finds(const struct rig *rig, uint8_t table, uint64_t number, const char *text, size_t *opened)
+{
+	struct thief *thief = calloc(1, sizeof(*thief));
+	char path[400];
+	bool found = false;
+	steal_vault(rig, thief, 1, 2);
 	snprintf(path, sizeof(path), "%s/data.mdb", rig->path);
 	found = find_text(thief, path, table, number, text);
 	*opened = thief->opened;
@@ -598,6 +615,10 @@ static uint32_t look_after_kill(struct rig *rig, uint32_t said)
 	snprintf(old, sizeof(old), "%s/keys/old", rig->path);
 	assert_int_not_equal(access(old, F_OK), 0);
 	close_spool(rig);
+	if (tally.done > 0)
+		assert_false(has_key(rig, (uint8_t)tally.done)); /* the one that it died in, or the last before that */
+	if (tally.done < THREADS && received > 0)
+		assert_true(has_key(rig, (uint8_t)(tally.done + 1)));
 	return tally.done;
 }
 
