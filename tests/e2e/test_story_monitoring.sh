@@ -175,7 +175,8 @@ grep -qx "completed_service alternative_care SS01 suppressed" <<<"$told" || die 
 grep -qx "completed_service food SS01 suppressed" <<<"$told" || die "the margin tells the 1 of 1: $told"
 grep -qx "care_arrangement kinship suppressed" <<<"$told" || die "2 are told: $told"
 grep -qx "care_arrangement foster suppressed" <<<"$told" || die "the margin tells: $told"
-STORY_CHECKS=$((STORY_CHECKS + 7))
+grep -qx "reunified_or_in_care 8 of 8" <<<"$told" || die "who is in care is not told: $told"
+STORY_CHECKS=$((STORY_CHECKS + 8))
 # What comes afterwards changes nothing of it.
 printf 'case_id,name_first,age,sex,separation_status,care_arrangement\n' >"$DATA/reg.csv"
 for n in $(seq 20 40); do echo "R-$n,Child $n,9,female,separated,kafala" >>"$DATA/reg.csv"; done
