@@ -148,10 +148,19 @@ static const char ASSESS_DETAILS[] =
 	"  kinward assess choose\n"
 	"  kinward assess choose --phase later --access sites --communities 9 --recent-data no --multi-sector no\n";
 
-static const char SURVEILLANCE_DETAILS[] =
+static const char CANDIDATES_DETAILS[] =
 	"Reads the SeparationReports in the inbox and flags pairs of cases of one village, sex and cause, with ages within two\n"
 	"years and reports within four weeks. What one of them does not say counts as no difference. A person decides.\n\n"
 	"  kinward surveillance candidates --since 2026-W40\n";
+
+static const char COMPLETENESS_DETAILS[] =
+	"Reads the SeparationReports in the inbox and says for each week how many of the expected reports came, how many of these said\n"
+	"that there was no case, and which are missing. A site is a focal point in a village. Of several reports of a site and week\n"
+	"the last counts. Without --sites a report is expected from every site that ever sent one, from its first week on.\n\n"
+	"FILE is CSV with the columns village_pcode, focal_point_code and, where known, children (how many live there): then all\n"
+	"its sites are expected in every week, and new verified cases are told for 10000 children in a reported week.\n\n"
+	"  kinward surveillance completeness --since 2026-W40\n"
+	"  kinward surveillance completeness --sites sites.csv --since 2026-W40 --until 2026-W47\n";
 
 static const char INDICATORS_DETAILS[] =
 	"Counts what became of our own referrals and reunifications in a week that is over, and the care arrangements of our\n"
@@ -212,6 +221,8 @@ const struct cli_group CLI_GROUPS[] = {
 		"  kinward consent list                            who has answered, and who has not\n"
 		"  kinward consent erase 77ab...41                 a holder's answer, where agent.yaml says erase: manual\n"
 		"  kinward consent retain 77ab...41 --ground court_order\n"},
+	{"surveillance", "what the weekly separation reports say, and who has not reported",
+		"  kinward surveillance completeness --sites sites.csv\n  kinward surveillance candidates --since 2026-W40\n"},
 	{"tracing", "search for a family, and bring it together", "  kinward tracing event 77ab...41 verifying\n"},
 	{"transfer", "move a case to another agency, which then owns it",
 		"  kinward transfer offer agency-b --summary case.json ...     the owner\n"
@@ -338,9 +349,10 @@ const struct cli_command CLI_COMMANDS[] = {
 		.run = cli_run_dead_letters},
 	{.name = "assess", .args = "choose", .summary = "Which assessment to make of separation and protection, and why",
 		.details = ASSESS_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_ASSESS_OPTIONS, .run = cli_run_assess},
-	{.name = "surveillance", .args = "candidates", .summary = "Weekly separation reports: which cases may be one child",
-		.details = SURVEILLANCE_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_SURVEILLANCE_OPTIONS,
-		.run = cli_run_surveillance},
+	{.name = "surveillance candidates", .args = "", .summary = "Weekly separation reports: which cases may be one child",
+		.details = CANDIDATES_DETAILS, .options = CLI_CANDIDATES_OPTIONS, .run = cli_run_candidates},
+	{.name = "surveillance completeness", .args = "", .summary = "Weekly separation reports: which have come, and which are missing",
+		.details = COMPLETENESS_DETAILS, .options = CLI_COMPLETENESS_OPTIONS, .run = cli_run_completeness},
 	{.name = "indicators", .args = "", .summary = "Our week in numbers for coordination, suppressed here",
 		.details = INDICATORS_DETAILS, .options = CLI_INDICATORS_OPTIONS, .run = cli_run_indicators},
 	{.name = "supervision", .args = "", .summary = "Our month of supervision for coordination",
