@@ -181,26 +181,6 @@ static enum kw_err make_notice_message(struct kw_buf *out)
 	return err;
 }
 
-/* Fields 12 and 13 are the agent's to fill in: what a hub says there of a case or a person is not taken. */
-static void test_reminder_of_a_hub_names_no_case(void **state)
-{
-	(void)state;
-	struct kw_buf whole;
-	struct kw_frame_reminder said;
-	kw_buf_init(&whole, KW_FRAME_SIZE_MAX);
-	assert_ok(make_reminder(&whole));
-	size_t size = whole.size;
-	assert_ok(kw_buf_add(&whole, KW_VIEW("\x62\x01K\x6a\x01" "1", 6)));
-	assert_ok(kw_frame_reminder_parse(kw_buf_view(&whole), &said));
-	struct kw_buf again;
-	kw_buf_init(&again, KW_FRAME_SIZE_MAX);
-	assert_ok(kw_frame_reminder_add(&again, &said));
-	assert_int_equal(again.size, size);
-	assert_memory_equal(again.data, whole.data, size);
-	kw_buf_fini(&again);
-	kw_buf_fini(&whole);
-}
-
 static enum kw_err make_reminder_message(struct kw_buf *out)
 {
 	struct kw_buf inner;
@@ -883,7 +863,6 @@ static void test_ours_are_the_bytes_that_protobuf_c_writes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reminder_of_a_hub_names_no_case),
 		cmocka_unit_test(test_frames_round_trip),
 		cmocka_unit_test(test_frames_match_golden_bytes),
 		cmocka_unit_test(test_every_truncation_is_survived),
