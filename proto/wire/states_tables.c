@@ -234,9 +234,13 @@ static const struct kw_state_info match_states[KW_STATE_MAX] = {
 
 /* The words of the hub and of the holders take different ways, so one may arrive before what it stands on. */
 static const struct kw_state_rule match_rules[] = {
-	{NEW, M(CANDIDATE), HUB, M(CANDIDATE), STEP},
-	{F(CANDIDATE), M(REVIEWING), HOLDERS, M(REVIEWING), STEP},
-	{ONE | F(CONFIRMED_BOTH) | ELSEWHERE | JOINED | GONE, M(REVIEWING), HOLDERS, STAY, MOOT},
+	{NEW, M(CANDIDATE), HUB | OPENER, M(CANDIDATE), STEP}, /* a holder, when people and not a comparison found it */
+	{F(CANDIDATE) | F(REVIEWING), M(REVIEWING), HOLDERS, M(REVIEWING), STEP}, /* again for each question */
+	{F(CONFIRMED_ONE), M(REVIEWING), OTHER, STAY, STEP}, /* whose turn it is may ask before it decides */
+	{F(CONFIRMED_BY_OTHER), M(REVIEWING), OPENER, STAY, STEP},
+	{F(CONFIRMED_ONE), M(REVIEWING), OPENER, STAY, MOOT},
+	{F(CONFIRMED_BY_OTHER), M(REVIEWING), OTHER, STAY, MOOT},
+	{F(CONFIRMED_BOTH) | ELSEWHERE | JOINED | GONE, M(REVIEWING), HOLDERS, STAY, MOOT},
 	{JOINED | GONE, M(REVIEWING), HUB, STAY, MOOT},
 	{JOINED | GONE, M(REUNITED_ELSEWHERE), HUB, STAY, MOOT},
 
