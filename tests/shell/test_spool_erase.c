@@ -640,6 +640,32 @@ static bool count_erasure(void *user, const struct spool_erasure *erasure)
 	return true;
 }
 
+static struct tally tally_of(struct rig *rig, bool open)
+{
+	struct tally out = {0};
+	assert_int_equal(spool_erasures(rig->spool, open, count_erasure, &out), KW_OK);
+	return out;
+}
+
+static void test_what_has_no_answer_is_on_a_list_of_its_own(void **state)
+{
+	struct rig *rig = *state;
+	receive(rig, 1, 201, SECRET);
+	receive(rig, 2, 202, SECRET);
+	asked_to_erase(rig, 3, 201, "agency-b", true);
+	asked_to_erase(rig, 4, 202, "agency-b", false);
+	assert_true(tally_of(rig, false).open == 1 && tally_of(rig, false).done == 1);
+	assert_true(tally_of(rig, true).open == 1 && tally_of(rig, true).done == 0);
+	struct spool_op *op = spool_op_new(SPOOL_OP_ANSWER);
+	op->u.answer.thread_id = id(201);
+	op->u.answer.erasure = question(201);
+	op->u.answer.erasure->outcome = SPOOL_ERASE_DONE;
+	run(rig, op);
+	assert_int_equal(rig->err, KW_OK);
+	assert_true(tally_of(rig, false).done == 2);
+	assert_true(tally_of(rig, true).open == 0 && tally_of(rig, true).done == 0);
+}
+
 /* After each death: a content is readable or was asked to go, every answer has its key gone, and every erasure its answer. */
 static void test_a_kill_loses_no_erasure_and_no_content(void **state)
 {
@@ -667,8 +693,8 @@ static void test_a_kill_loses_no_erasure_and_no_content(void **state)
 		if (stat(rig->path, &folder) != 0)
 			continue; /* killed before the spool had its name */
 		open_spool(rig);
-		struct tally tally = {0};
-		assert_int_equal(spool_erasures(rig->spool, count_erasure, &tally), KW_OK);
+		const struct tally tally = tally_of(rig, false), open = tally_of(rig, true);
+		assert_true(open.open == tally.open && open.done == 0);
 		assert_int_equal(tally.open, 0); /* the start has done what was on the list */
 		assert_int_equal(follows(rig, count_acks), tally.done);
 		uint64_t received = spool_count(rig->spool, SPOOL_COUNT_RECEIVED);
@@ -727,6 +753,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nobody_erases_the_threads_of_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_comes_after_the_erasure_is_not_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_manual_waits_for_a_person, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_has_no_answer_is_on_a_list_of_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_erased_thread_takes_nothing_more_from_us, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_old_spool_is_sealed_anew_and_its_old_pages_are_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_it_costs_is_told, setup, teardown),
