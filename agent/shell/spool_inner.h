@@ -24,7 +24,7 @@
  *   threads tag(thread id) ‖ tag(agency) → sealed record      threadno  number → that key
  *   open    number → its place in todo, or "": open      todo    not unclaimed ‖ due ms ‖ number → "", waits for us
  *   threadlog  that key ‖ n → sealed step  early    that key ‖ place → sealed act and inbox number
- *   erasure tag(thread id) ‖ tag(agency) → sealed: what was asked and done about consent there
+ *   erasure tag(thread id) ‖ tag(agency) → sealed: what was asked and done about consent there      asked  that key → "", no answer
  *   shred   id of a key in the vault → "", to be destroyed
  *   named   tag(digest of an attachment) → hour in which a message that names it was stored
  *   recall  envelope id → sealed agency ‖ expiry hour: the hub shall not deliver it
@@ -38,7 +38,7 @@ enum spool_table {
 	T_META, T_OUT, T_RETRY, T_ENV, T_SENT, T_SENTBODY, T_SENTID, T_INBOX, T_INID, T_INNEW, T_DEAD, T_SEEN, T_SEENEXP,
 	T_DUE, T_THREAD, T_REG, T_ASIDE, T_THREADS, T_THREADNO, T_OPEN, T_THREADLOG, T_EARLY, T_TRACKS, T_FOLLOW,
 	T_ERASURE, T_SHRED, T_RECALL, T_SERVICES, T_ANSWERS, T_OFFERS, T_OFFERID, T_OFFERTHREAD, T_OFFERDUE, T_OFFERBODY, T_NAMED,
-	T_TODO,
+	T_TODO, T_ASKED,
 	T_COUNT
 };
 
@@ -60,7 +60,7 @@ enum spool_number {
 	N_NEXT_FOLLOW,
 	N_COMPACT, /* 1: contents of an older schema are in freed pages; the file is to be written anew */
 	N_NEXT_OFFER,
-	N_TODO, /* 1: todo is made; an older version does not keep it, and does not write this number */
+	N_TODO, /* 1: todo and asked are made; an older version does not keep them, and does not write this number */
 	N_COUNT
 };
 
@@ -180,7 +180,10 @@ KW_MUST_USE enum kw_err spool_content_get(struct spool *spool, MDB_txn *txn, str
 #define SPOOL_TODO_KEY_SIZE 17u
 /* The thread's place in it, and whether it is on the list of the open ones. */
 KW_MUST_USE enum kw_err spool_todo_put(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread);
-/* Makes it where there is none. Before the writer starts. */
+/* The list of what was asked about consent and has no answer. */
+KW_MUST_USE enum kw_err spool_asked_put(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key,
+	const struct spool_erasure *erasure);
+/* Makes it, and the list of what was asked about consent, where there is none. Before the writer starts. */
 KW_MUST_USE enum kw_err spool_todo_open(struct spool *spool);
 
 /* spool_named.c: the attachments that a message names, with the message. */

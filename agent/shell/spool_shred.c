@@ -127,7 +127,8 @@ static void fill_sent(struct spool *spool, MDB_txn *txn, struct spool_erasure *e
 		erasure->sent = item.state;
 }
 
-enum kw_err spool_erasures(struct spool *spool, bool (*each)(void *user, const struct spool_erasure *erasure), void *user)
+enum kw_err spool_erasures(struct spool *spool, bool open, bool (*each)(void *user, const struct spool_erasure *erasure),
+	void *user)
 {
 	MDB_txn *txn;
 	MDB_cursor *cursor = NULL;
@@ -139,7 +140,7 @@ enum kw_err spool_erasures(struct spool *spool, bool (*each)(void *user, const s
 
 	if (err != KW_OK)
 		return err;
-	err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_ERASURE], &cursor));
+	err = spool_mdb(mdb_cursor_open(txn, spool->tables[open ? T_ASKED : T_ERASURE], &cursor));
 	if (err == KW_OK)
 		rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
 	for (; err == KW_OK && rc == 0 && more; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
@@ -149,6 +150,8 @@ enum kw_err spool_erasures(struct spool *spool, bool (*each)(void *user, const s
 			spool->damaged_reads++;
 			continue;
 		}
+		if (open && !spool_erasure_is_open(&erasure))
+			continue;
 		fill_sent(spool, txn, &erasure);
 		more = each(user, &erasure);
 	}

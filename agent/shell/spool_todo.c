@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "agent/shell/spool_consent.h"
 #include "agent/shell/spool_read.h"
 #include "agent/shell/spool_thread_inner.h"
 
@@ -30,40 +31,43 @@ static bool place_of(const struct spool_thread *thread, uint8_t *out)
 
 /* The row of an open thread, which is empty or its place. A damaged one is as good as none: a place that it held is passed over
  * when the order is read. */
-static enum kw_err get_open(struct spool *spool, MDB_txn *txn, struct kw_view number, bool *there, uint8_t *place,
-	bool *placed)
+struct open_row {
+	bool there;
+	bool placed;
+	uint8_t place[SPOOL_TODO_KEY_SIZE];
+};
+
+static enum kw_err get_open(struct spool *spool, MDB_txn *txn, struct kw_view number, struct open_row *out)
 {
 	struct kw_view row;
 	enum kw_err err = spool_get(spool, txn, T_OPEN, number, &row);
 
-	*there = err == KW_OK;
-	*placed = err == KW_OK && row.size == SPOOL_TODO_KEY_SIZE;
-	if (*placed)
-		memcpy(place, row.data, SPOOL_TODO_KEY_SIZE);
+	out->there = err == KW_OK;
+	out->placed = err == KW_OK && row.size == SPOOL_TODO_KEY_SIZE;
+	if (out->placed)
+		memcpy(out->place, row.data, SPOOL_TODO_KEY_SIZE);
 	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
 }
 
 enum kw_err spool_todo_put(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread)
 {
 	uint8_t number[8];
-	uint8_t was[SPOOL_TODO_KEY_SIZE];
 	uint8_t place[SPOOL_TODO_KEY_SIZE];
-	bool there;
-	bool placed;
+	struct open_row was;
 	bool waits = place_of(thread, place);
 
 	kw_put_u64(number, thread->number);
-	enum kw_err err = get_open(spool, txn, KW_VIEW_OF(number), &there, was, &placed);
-	bool same = placed == waits && (!waits || memcmp(was, place, sizeof(place)) == 0);
-	if (err == KW_OK && placed && !same)
-		err = spool_del(spool, txn, T_TODO, KW_VIEW_OF(was), NULL);
+	enum kw_err err = get_open(spool, txn, KW_VIEW_OF(number), &was);
+	bool same = was.placed == waits && (!waits || memcmp(was.place, place, sizeof(place)) == 0);
+	if (err == KW_OK && was.placed && !same)
+		err = spool_del(spool, txn, T_TODO, KW_VIEW_OF(was.place), NULL);
 	if (err == KW_OK && waits && !same)
 		err = spool_put(spool, txn, T_TODO, KW_VIEW_OF(place), KW_VIEW(NULL, 0));
 	if (err != KW_OK)
 		return err;
 	if (!agt_thread_is_open(&thread->record))
 		return spool_del(spool, txn, T_OPEN, KW_VIEW_OF(number), NULL);
-	return there && same ? KW_OK : spool_put(spool, txn, T_OPEN, KW_VIEW_OF(number), KW_VIEW(place, waits ? sizeof(place) : 0));
+	return was.there && same ? KW_OK : spool_put(spool, txn, T_OPEN, KW_VIEW_OF(number), KW_VIEW(place, waits ? sizeof(place) : 0));
 }
 
 /* The thread of a number; KW_ENOTFOUND also for one that is damaged, which is counted. */
@@ -83,7 +87,44 @@ static enum kw_err get_thread(struct spool *spool, MDB_txn *txn, struct kw_view 
 	return err;
 }
 
-static enum kw_err build(struct spool *spool, MDB_txn *txn)
+bool spool_erasure_is_open(const struct spool_erasure *erasure)
+{
+	return erasure->outcome == 0 || erasure->outcome == SPOOL_ERASE_FAILED;
+}
+
+enum kw_err spool_asked_put(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, const struct spool_erasure *erasure)
+{
+	const struct kw_view key = KW_VIEW(thread_key, SPOOL_THREAD_KEY_SIZE);
+
+	if (spool_erasure_is_open(erasure))
+		return spool_put(spool, txn, T_ASKED, key, KW_VIEW(NULL, 0));
+	return spool_del(spool, txn, T_ASKED, key, NULL);
+}
+
+static enum kw_err build_asked(struct spool *spool, MDB_txn *txn)
+{
+	MDB_cursor *cursor;
+	MDB_val k;
+	MDB_val v;
+	enum kw_err err = spool_mdb(mdb_drop(txn, spool->tables[T_ASKED], 0));
+
+	if (err == KW_OK)
+		err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_ERASURE], &cursor));
+	if (err != KW_OK)
+		return err;
+	int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
+	for (; err == KW_OK && rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+		struct spool_erasure erasure;
+
+		/* A damaged one is counted when all are listed. */
+		if (k.mv_size == SPOOL_THREAD_KEY_SIZE && spool_erasure_get(spool, txn, k.mv_data, &erasure) == KW_OK)
+			err = spool_asked_put(spool, txn, k.mv_data, &erasure);
+	}
+	mdb_cursor_close(cursor);
+	return err != KW_OK || rc == MDB_NOTFOUND ? err : spool_mdb(rc);
+}
+
+static enum kw_err build_todo(struct spool *spool, MDB_txn *txn)
 {
 	MDB_cursor *cursor;
 	MDB_val k;
@@ -124,7 +165,9 @@ enum kw_err spool_todo_open(struct spool *spool)
 	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, 0, &txn));
 	if (err != KW_OK)
 		return err;
-	err = build(spool, txn);
+	err = build_todo(spool, txn);
+	if (err == KW_OK)
+		err = build_asked(spool, txn);
 	spool->numbers[N_TODO] = 1;
 	for (int i = 0; i < N_COUNT; i++)
 		kw_put_u64(bytes + i * 8, spool->numbers[i]);

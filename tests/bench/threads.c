@@ -21,14 +21,14 @@
  *   a time off or draws it nearer, many in a commit and one → ticks that find only what was put off → ticks that find a full
  *   slice due
  *
- * Ids are random. SOON threads are due within the hour, the others within 30 days. The hub's clock is pretend, so that they
- * can come. */
+ * Ids are random, due times all over 30 days. The hub's clock is pretend, so that they can come. */
 
 #define FEW 10000u
-#define SOON 4400u /* what is put off, and as many others what is drawn nearer */
-#define SOON_MS 3600000u
-#define FILL_MS (30u * 24u * 3600000u)
-#define EVENTS 4000u
+#define HOUR_MS 3600000u
+#define FILL_MS (30u * 24u * HOUR_MS)
+#define STEP_MS (7u * 24u * HOUR_MS) /* to half of the time in which a referral of low risk is to be decided */
+#define MOVED_MS (15u * 24u * HOUR_MS) /* to half of the time of its service */
+#define EVENTS 2600u
 #define EVENTS_AT_ONCE 200u /* within the credit of one agency */
 #define EVENTS_ALONE 400u
 #define IDLE_TICKS 2000u
@@ -143,25 +143,42 @@ static uint64_t random_u64(void)
 	return value;
 }
 
-/* Those that an event puts off, evenly over the ids; the one after each is drawn nearer. */
-static uint32_t soon_index(const struct bed *bed, uint32_t n)
+/* Threads that events are about, evenly over the ids. */
+enum set {
+	PUT_OFF, /* due within STEP_MS */
+	FAR,     /* due later than an event makes it */
+	SOON,    /* due within the hour: put off too, and looked at there */
+	SET_COUNT
+};
+#define SET_SIZE (EVENTS + EVENTS_ALONE)
+
+static uint32_t index_of(const struct bed *bed, enum set set, uint32_t n)
 {
-	return n * (bed->count / SOON);
+	return n * (bed->count / SET_SIZE) + set;
 }
 
-static bool is_soon(const struct bed *bed, uint32_t index)
+static uint64_t draw_due(const struct bed *bed, uint32_t index)
 {
-	uint32_t apart = bed->count / SOON;
-	return index % apart == 0 && index / apart < SOON;
+	uint32_t apart = bed->count / SET_SIZE;
+	uint64_t from_ms = HOUR_MS, to_ms = FILL_MS;
+	if (index / apart < SET_SIZE && index % apart == PUT_OFF)
+		to_ms = STEP_MS;
+	if (index / apart < SET_SIZE && index % apart == FAR)
+		from_ms = MOVED_MS + HOUR_MS;
+	if (index / apart < SET_SIZE && index % apart == SOON) {
+		from_ms = 0;
+		to_ms = HOUR_MS;
+	}
+	return (uint64_t)bed->wall_ms + 1 + from_ms + random_u64() % (to_ms - from_ms);
 }
 
-/* A referral from agency 0 to agency 1 whose next step is at due_ms. */
+/* A referral from agency 0 to agency 1 that is to be decided, and whose next step is at due_ms. */
 static void fill_one(struct bed *bed, uint64_t ticket, uint32_t index, uint64_t due_ms)
 {
 	struct brk_thread thread = {.id = id_of(bed, index), .slot = {0, 1}, .kind = KW_THREAD_REFERRAL,
-		.state = KW_REFERRAL_QUEUED, .risk = KW_RISK_LOW, .sequence = {1, 0}, .due_ms = due_ms};
-	thread.run = (struct kw_clock_run){.clock = KW_CLOCK_DELIVERED, .risk = KW_RISK_LOW,
-		.started_ms = (int64_t)due_ms - 43200000, .deadline_ms = (int64_t)due_ms + 43200000};
+		.state = KW_REFERRAL_ACKNOWLEDGED, .risk = KW_RISK_LOW, .sequence = {1, 1}, .due_ms = due_ms};
+	thread.run = (struct kw_clock_run){.clock = KW_CLOCK_DECIDED, .risk = KW_RISK_LOW,
+		.started_ms = (int64_t)due_ms - STEP_MS, .deadline_ms = (int64_t)due_ms + STEP_MS};
 	struct store_thread row = {.id = thread.id, .due_ms = due_ms, .size = BRK_THREAD_SIZE};
 	brk_thread_pack(row.record, &thread);
 	store_put_thread(bed->store, ticket, &row);
@@ -178,8 +195,7 @@ static void fill(struct bed *bed)
 	}
 	uint64_t ticket = 1;
 	for (uint32_t i = 0; i < bed->count; i++) {
-		uint64_t ahead_ms = is_soon(bed, i) ? random_u64() % SOON_MS : SOON_MS + random_u64() % (FILL_MS - SOON_MS);
-		fill_one(bed, ++ticket, i, (uint64_t)bed->wall_ms + 1 + ahead_ms);
+		fill_one(bed, ++ticket, i, draw_due(bed, i));
 		if (i % 16384 != 16383 && i + 1 != bed->count)
 			continue;
 		store_kick(bed->store);
@@ -221,7 +237,7 @@ static void settle(struct bed *bed)
 	} while (stats.store.pending_ops > 0);
 }
 
-/* A message of agency 1, which says of a thread that it is delivered. */
+/* A message of agency 1, which accepts the referral. */
 static void say(struct bed *bed, uint32_t about, bool tracked)
 {
 	struct kw_buf bytes, tracks;
@@ -233,7 +249,7 @@ static void say(struct bed *bed, uint32_t about, bool tracked)
 	kw_buf_init(&tracks, KW_FRAME_TRACK_SIZE_MAX);
 	site_agent_name(0, &name);
 	const struct kw_frame_track track = {.thread_id = id_of(bed, about), .kind = KW_THREAD_REFERRAL,
-		.state = KW_REFERRAL_DELIVERED, .risk = KW_RISK_LOW, .other_agency = name};
+		.state = KW_REFERRAL_ACCEPTED, .risk = KW_RISK_LOW, .sequence = 2, .other_agency = name};
 	bench_must(tracked ? kw_frame_track_add(&tracks, &track) : KW_OK, "track");
 	const struct load_stamp stamp = {.sent_ns = sequence};
 	const struct kw_frame_message message = {.msg_class = KW_NORMAL, .sequence = sequence,
@@ -295,8 +311,8 @@ static void meter_take(const struct meter *from, uint32_t events, double *spent)
 
 /* What a stage says, each message about another thread. */
 struct talk {
-	uint32_t first; /* of soon_index */
-	uint32_t after; /* the thread so many after it */
+	enum set set;
+	uint32_t first; /* of the set */
 	uint32_t count;
 	uint32_t at_once; /* in a commit */
 	bool tracked;
@@ -307,7 +323,7 @@ static void talk(struct bed *bed, const struct talk *talk, double *spent)
 	const struct meter from = meter_read();
 	for (uint32_t i = 0; i < talk->count;) {
 		for (uint32_t n = 0; n < talk->at_once && i < talk->count; n++, i++)
-			say(bed, soon_index(bed, talk->first + i) + talk->after, talk->tracked);
+			say(bed, index_of(bed, talk->set, talk->first + i), talk->tracked);
 		settle(bed);
 	}
 	meter_take(&from, talk->count, spent);
@@ -318,16 +334,19 @@ static void talks(struct bed *bed, struct costs *costs)
 	const struct talk TALKS[] = {
 		[MESSAGE] = {.count = EVENTS, .at_once = EVENTS_AT_ONCE},
 		[EVENT] = {.count = EVENTS, .at_once = EVENTS_AT_ONCE, .tracked = true},
-		[NEARER] = {.count = EVENTS, .at_once = EVENTS_AT_ONCE, .tracked = true, .after = 1},
+		[NEARER] = {.count = EVENTS, .at_once = EVENTS_AT_ONCE, .tracked = true, .set = FAR},
 		[EVENT_ALONE] = {.first = EVENTS, .count = EVENTS_ALONE, .at_once = 1, .tracked = true},
-		[NEARER_ALONE] = {.first = EVENTS, .count = EVENTS_ALONE, .at_once = 1, .tracked = true, .after = 1},
+		[NEARER_ALONE] = {.first = EVENTS, .count = EVENTS_ALONE, .at_once = 1, .tracked = true, .set = FAR},
 	};
+	const struct talk SOON_TALK = {.count = SET_SIZE, .at_once = EVENTS_AT_ONCE, .tracked = true, .set = SOON};
 	struct hub_stats stats;
+	double spent[SPENT_COUNT];
 	for (int stage = MESSAGE; stage <= NEARER_ALONE; stage++)
 		talk(bed, &TALKS[stage], costs->stage[stage]);
+	talk(bed, &SOON_TALK, spent);
 	hub_stats_get(bed->hub, &stats);
-	if (stats.counts.moved != 2 * (EVENTS + EVENTS_ALONE) || stats.store.threads != bed->count)
-		bench_die("%llu threads moved of %u", (unsigned long long)stats.counts.moved, 2 * (EVENTS + EVENTS_ALONE));
+	if (stats.counts.moved != SET_COUNT * SET_SIZE || stats.store.threads != bed->count)
+		bench_die("%llu threads moved of %u", (unsigned long long)stats.counts.moved, SET_COUNT * SET_SIZE);
 }
 
 static double idle_ticks(struct bed *bed)
@@ -350,13 +369,13 @@ static void early_ticks(struct bed *bed, struct costs *costs)
 {
 	struct hub_stats before, after;
 	hub_stats_get(bed->hub, &before);
-	pass(bed, SOON_MS + 1);
+	pass(bed, HOUR_MS);
 	const struct meter from = meter_read();
 	for (uint32_t i = 0; i < EARLY_TICKS; i++) {
 		hub_tick(bed->hub);
 		settle(bed);
 	}
-	meter_take(&from, EVENTS + EVENTS_ALONE, costs->stage[EARLY]);
+	meter_take(&from, SET_SIZE, costs->stage[EARLY]);
 	hub_tick(bed->hub);
 	hub_stats_get(bed->hub, &after);
 	if (after.store.pending_ops != 0 || after.counts.reminders != before.counts.reminders)

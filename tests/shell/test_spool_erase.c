@@ -595,13 +595,39 @@ static bool count_erasure(void *user, const struct spool_erasure *erasure)
 	return true;
 }
 
+static struct tally tally_of(struct rig *rig, bool open)
+{
+	struct tally out = {0};
+	assert_int_equal(spool_erasures(rig->spool, open, count_erasure, &out), KW_OK);
+	return out;
+}
+
+static void test_what_has_no_answer_is_on_a_list_of_its_own(void **state)
+{
+	struct rig *rig = *state;
+	receive(rig, 1, 201, SECRET);
+	receive(rig, 2, 202, SECRET);
+	asked_to_erase(rig, 3, 201, "agency-b", true);
+	asked_to_erase(rig, 4, 202, "agency-b", false);
+	assert_true(tally_of(rig, false).open == 1 && tally_of(rig, false).done == 1);
+	assert_true(tally_of(rig, true).open == 1 && tally_of(rig, true).done == 0);
+	struct spool_op *op = spool_op_new(SPOOL_OP_ANSWER);
+	op->u.answer.thread_id = id(201);
+	op->u.answer.erasure = question(201);
+	op->u.answer.erasure->outcome = SPOOL_ERASE_DONE;
+	run(rig, op);
+	assert_int_equal(rig->err, KW_OK);
+	assert_true(tally_of(rig, false).done == 2);
+	assert_true(tally_of(rig, true).open == 0 && tally_of(rig, true).done == 0);
+}
+
 /* After a death: a content is readable or was asked to go, every answer has its key gone, every erasure its answer, and what
  * was said to be done is done. Returns how many erasures there are. */
 static uint32_t look_after_kill(struct rig *rig, uint32_t said)
 {
 	open_spool(rig);
-	struct tally tally = {0};
-	assert_int_equal(spool_erasures(rig->spool, count_erasure, &tally), KW_OK);
+	const struct tally tally = tally_of(rig, false), open = tally_of(rig, true);
+	assert_true(open.open == tally.open && open.done == 0);
 	assert_int_equal(tally.open, 0); /* the start has done what was on the list */
 	assert_int_equal(follows(rig, count_acks), tally.done);
 	uint32_t received = (uint32_t)spool_count(rig->spool, SPOOL_COUNT_RECEIVED);
@@ -684,6 +710,7 @@ int main(void)
 		SPOOL_CASE(test_nobody_erases_the_threads_of_others),
 		SPOOL_CASE(test_what_comes_after_the_erasure_is_not_kept),
 		SPOOL_CASE(test_manual_waits_for_a_person),
+		SPOOL_CASE(test_what_has_no_answer_is_on_a_list_of_its_own),
 		SPOOL_CASE(test_an_erased_thread_takes_nothing_more_from_us),
 		SPOOL_CASE(test_an_old_spool_is_sealed_anew_and_its_old_pages_are_gone),
 		SPOOL_CASE(test_what_it_costs_is_told),

@@ -1,6 +1,7 @@
 #include <lmdb.h>
 #include <time.h>
 
+#include "agent/shell/spool_consent.h"
 #include "agent/shell/spool_read.h"
 #include "proto/wire/crypt.h"
 #include "tests/kit/spool_rig.h"
@@ -62,6 +63,43 @@ static void tell(struct rig *rig, const struct told *told)
 		.unclaimed = told->unclaimed};
 	assert_int_equal(kw_buf_add(&op->content, kw_view_str("x")), KW_OK);
 	spool_do(rig->spool, op);
+}
+
+/* Consent is withdrawn, and a person has to say what becomes of it here. */
+static void ask_to_erase(struct rig *rig, uint32_t thread)
+{
+	struct spool_op *op = spool_op_new(SPOOL_OP_RECEIVE);
+	struct spool_item *item = &op->u.receive.item;
+	op->u.receive.msg_class = KW_NORMAL;
+	op->u.receive.cursor = (struct kw_cursor){.epoch = 9, .sequence = ++rig->arrived};
+	op->u.receive.arrival = SPOOL_MESSAGE;
+	op->u.receive.expiry_hour = NOW / HOUR + 24;
+	kw_put_u64(item->message_id.bytes, rig->arrived);
+	kw_put_u64(item->digest.bytes, rig->arrived);
+	kw_put_u64(item->envelope_id.bytes, rig->arrived);
+	kw_put_u32(item->thread_id.bytes, thread + 1);
+	item->at_ms = NOW;
+	item->agency = name(THEM);
+	op->u.receive.erase_manual = true;
+	op->u.receive.erasure = calloc(1, sizeof(*op->u.receive.erasure));
+	*op->u.receive.erasure = (struct spool_erasure){.thread_id = item->thread_id, .action = SPOOL_ERASE_ACTION, .reason = 1,
+		.from = 1, .purposes = 2, .asked_ms = NOW, .effective_ms = NOW};
+	assert_int_equal(kw_buf_add(&op->content, kw_view_str("erase it")), KW_OK);
+	run(rig, op);
+}
+
+static bool count_asked(void *user, const struct spool_erasure *erasure)
+{
+	assert_true(spool_erasure_is_open(erasure));
+	++*(uint32_t *)user;
+	return true;
+}
+
+static uint32_t asked(struct rig *rig)
+{
+	uint32_t count = 0;
+	assert_int_equal(spool_erasures(rig->spool, true, count_asked, &count), KW_OK);
+	return count;
 }
 
 static void tell_opening(struct rig *rig, uint32_t thread)
@@ -211,7 +249,7 @@ static void make_old(struct rig *rig, bool drop)
 {
 	MDB_env *env;
 	MDB_txn *txn;
-	MDB_dbi meta, todo;
+	MDB_dbi meta, todo, asked_table;
 	MDB_val key = {.mv_size = 5, .mv_data = (void *)(uintptr_t) "state"};
 	MDB_val value;
 	uint8_t row[4096];
@@ -221,6 +259,8 @@ static void make_old(struct rig *rig, bool drop)
 	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
 	assert_int_equal(mdb_dbi_open(txn, "todo", 0, &todo), 0);
 	assert_int_equal(mdb_drop(txn, todo, drop), 0);
+	assert_int_equal(mdb_dbi_open(txn, "asked", 0, &asked_table), 0);
+	assert_int_equal(mdb_drop(txn, asked_table, drop), 0);
 	assert_int_equal(mdb_dbi_open(txn, "meta", 0, &meta), 0);
 	assert_int_equal(mdb_get(txn, meta, &key, &value), 0);
 	size_t size = value.mv_size - 8; /* the last number */
@@ -243,12 +283,16 @@ static void test_todo_is_made_for_a_spool_that_has_none(void **state)
 	for (uint32_t i = 0; i < 200; i++)
 		tell_opening(rig, i);
 	settle(rig);
+	for (uint32_t i = 0; i < 3; i++)
+		ask_to_erase(rig, i * 7);
 	uint32_t waits = check_order(rig);
+	assert_int_equal(asked(rig), 3);
 	for (uint32_t round = 0; round < 2; round++) {
 		close_spool(rig);
 		make_old(rig, round == 0);
 		open_spool(rig);
 		assert_int_equal(check_order(rig), waits);
+		assert_int_equal(asked(rig), 3);
 	}
 	for (uint32_t i = 0; i < 200; i += 3)
 		tell_move(rig, i, 2);
@@ -271,7 +315,7 @@ static void test_todo_costs_what_it_shows(void **state)
 	static struct list list;
 	const char *wanted = getenv("KW_TODO_THREADS");
 	const struct spool_thread_query query = {.open = true};
-	uint32_t count = wanted != NULL ? (uint32_t)atoi(wanted) : THREADS_MAX;
+	uint32_t count = wanted != NULL ? (uint32_t)strtoul(wanted, NULL, 10) : THREADS_MAX;
 	uint64_t next = 0, walk_ns = UINT64_MAX, few_ns = UINT64_MAX;
 	uint32_t counts[2] = {0};
 	drawn = 7;

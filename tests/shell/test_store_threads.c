@@ -713,7 +713,7 @@ static void test_whatever_moves_is_due_when_it_is_due(void **state)
 	struct rig *rig = *state;
 	for (uint64_t seed = 1; seed <= 6; seed++) {
 		struct model model = {.seed = seed, .now_ms = 1000};
-		(void)nftw(rig->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+		(void)folder_remove(rig->path);
 		rig->ticket = 0;
 		open_store(rig);
 		for (uint32_t round = 0; round < 400; round++) {
