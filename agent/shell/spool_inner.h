@@ -158,9 +158,12 @@ struct spool_content_place {
 };
 KW_MUST_USE enum kw_err spool_vault_thread(const struct spool *spool, const struct kw_id *thread_id,
 	const struct kw_name *agency, struct spool_vault_id *out);
-/* The key of a registration. */
+/* The key of a registration, by its local id; by the tag of that id, under which its row stands. */
 KW_MUST_USE enum kw_err spool_vault_registration(const struct spool *spool, struct kw_view local_id,
 	struct spool_vault_id *out);
+void spool_vault_registration_row(const uint8_t *tag, struct spool_vault_id *out);
+/* The key of an offer's referral. */
+void spool_vault_offer(uint64_t number, struct spool_vault_id *out);
 /* Both append to out. Opening gives nothing when the key is destroyed, and the bytes as they are of an older spool. */
 KW_MUST_USE enum kw_err spool_content_seal(struct spool *spool, const struct spool_vault_id *id,
 	struct spool_content_place place, struct kw_view plain, struct kw_buf *out);
@@ -191,6 +194,10 @@ KW_MUST_USE enum kw_err spool_erasure_take(struct spool *spool, MDB_txn *txn, st
 /* An Erase of ours is on its way; it will not arrive. */
 KW_MUST_USE enum kw_err spool_erasure_sent(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
 KW_MUST_USE enum kw_err spool_erasure_dead(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
+/* spool_erase_back.c: an EraseAck of ours is on its way. */
+KW_MUST_USE enum kw_err spool_erasure_answered(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
+/* A message of ours is dead: what it said about consent is said again where that may help, see spool_erasure_dead. */
+KW_MUST_USE enum kw_err spool_erasure_unreached(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
 /* Destroys the keys that wait for it, then says so; between transactions. */
 KW_MUST_USE enum kw_err spool_shred(struct spool *spool);
 /* Recalls of envelopes that would have expired by now are not said any more. */
