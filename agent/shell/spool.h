@@ -283,6 +283,7 @@ struct spool_op {
 	enum agt_thread_fault fault;  /* append: refused, nothing is stored; `present` is the thread as it is */
 	struct agt_thread present;
 	bool follow;             /* append, receive: something follows, see spool_follows */
+	uint32_t offers;         /* withdraw, answer, receive: offers of the case that ended with it */
 	union {
 		struct {
 			enum kw_msg_class msg_class;
