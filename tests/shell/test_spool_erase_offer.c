@@ -296,6 +296,24 @@ static bool find_draft(const struct rig *rig, uint64_t number, struct kw_view te
 	return found;
 }
 
+/* Rows of a table of the closed spool. */
+static size_t rows_of(const struct rig *rig, const char *table)
+{
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi;
+	MDB_stat stat;
+	assert_int_equal(mdb_env_create(&env), 0);
+	assert_int_equal(mdb_env_set_maxdbs(env, 40), 0);
+	assert_int_equal(mdb_env_open(env, rig->path, MDB_RDONLY, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
+	assert_int_equal(mdb_dbi_open(txn, table, 0, &dbi), 0);
+	assert_int_equal(mdb_stat(txn, dbi, &stat), 0);
+	mdb_txn_abort(txn);
+	mdb_env_close(env);
+	return stat.ms_entries;
+}
+
 /* -------------------------------------------------------------------------------------------------------------- offers */
 
 static void test_withdrawn_consent_ends_the_offers_of_the_case(void **state)
@@ -333,6 +351,8 @@ static void test_withdrawn_consent_ends_the_offers_of_the_case(void **state)
 	assert_false(steal_key(rig, 1, (uint8_t[SPOOL_KEY_SIZE]){0}));
 	assert_false(find_draft(rig, 1, kw_view_str(SECRET), NULL, &rows)); /* and not under the store key either */
 	assert_true(steal_key(rig, 2, key));
+	assert_int_equal(rows_of(rig, "offerbody"), 1); /* the other case's */
+	assert_int_equal(rows_of(rig, "shred"), 0);
 	open_spool(rig);
 	assert_false(has_draft(rig, 1));
 }
@@ -505,13 +525,13 @@ static void test_an_old_referral_gets_its_key(void **state)
 	assert_true(find_draft(rig, 1, kw_buf_view(&referral), NULL, &rows)); /* without any key of the vault: the old way */
 	open_spool(rig);
 	assert_true(has_draft(rig, 1));
-	offer(rig, 1, "K-18");
-	assert_int_equal(the_offer(rig, 1).number, 2); /* the numbers go on */
 	close_spool(rig);
 	assert_false(find_draft(rig, 1, kw_buf_view(&referral), NULL, &rows)); /* nor in a freed page */
 	assert_true(steal_key(rig, 1, key));
 	assert_true(find_draft(rig, 1, kw_buf_view(&referral), key, &rows));
 	open_spool(rig);
+	offer(rig, 1, "K-18");
+	assert_int_equal(the_offer(rig, 1).number, 2); /* the numbers go on */
 	withdraw(rig, "K-1", 0);
 	assert_int_equal(offers, 1); /* the upgrade has read which case it is about */
 	assert_false(has_draft(rig, 1));
