@@ -51,8 +51,11 @@ static int ask(struct cli_call *call, Kinward__V1__LocalRequest *request, const 
 		code = cli_ask(call, &agent, request, KINWARD__V1__LOCAL_REPLY__BODY_CONSENT, &reply);
 	if (code == CLI_OK && call->json)
 		code = cli_print_message_json(call, &reply->consent->base);
-	else if (code == CLI_OK)
+	if (code == CLI_OK && !call->json) {
 		(void)fprintf(call->out, "%s: %" PRIu32 "\n%s", before, reply->consent->holders, behind);
+		if (reply->consent->offers != 0)
+			(void)fprintf(call->out, "open offers of the case that are over: %" PRIu32 "\n", reply->consent->offers);
+	}
 	kinward_reply_free(reply);
 	kinward_close(&agent);
 	return code;

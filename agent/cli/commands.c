@@ -93,7 +93,8 @@ static const char TRANSFER_OFFER_DETAILS[] =
 static const char CONSENT_WITHDRAW_DETAILS[] =
 	"Asks every agency that holds the case from us to erase it, or with --restrict not to use it any more; those to which it\n"
 	"passed the case on are asked by it. Our own copy here is erased at once. What each says, and who has not answered, is in\n"
-	"kinward consent list and, until all have, in kinward todo. An agency that is offline is asked when it comes back.\n"
+	"kinward consent list and, until all have, in kinward todo. An agency that is offline, or gone for a while, is asked\n"
+	"when it comes back. Offers of the case to a service end, and nobody gets the referral.\n"
 	"Copies in your own case system, and backups, are yours to erase.\n\n"
 	"  kinward consent withdraw --case-ref R-2041 --from caregiver\n"
 	"  kinward consent withdraw --thread 77ab...41 --purpose tracing,public_photo --restrict\n";

@@ -202,12 +202,11 @@ static enum kw_err send_follow(struct agent *agent, const struct spool_follow *f
 	op->u.append.follow_key = follow->key;
 	op->u.append.follow_what = follow->what;
 	enum kw_err err = make_content(agent, follow, op);
-	bool impossible = err == KW_EILLEGAL || err == KW_EFIELD;
-	if (err == KW_OK)
+	if (err == KW_OK) {
 		err = agent_thread_place(agent, op, "", &refusal, &outgoing.risk);
-	/* The writer alone may say that it is not wanted: then it leaves the list. */
-	if (err == KW_EILLEGAL && !impossible)
-		err = KW_OK;
+		if (err == KW_EILLEGAL) /* the writer alone may say that it is not wanted: then it leaves the list */
+			err = KW_OK;
+	}
 	/* What is about consent waits for as long as a message may. */
 	bool consent = follow->what >= SPOOL_FOLLOW_CONSENT && follow->what <= SPOOL_FOLLOW_ACK;
 	outgoing.letter = (struct letter){.to = item->agency,
@@ -223,8 +222,7 @@ static enum kw_err send_follow(struct agent *agent, const struct spool_follow *f
 	if (err == KW_OK)
 		return KW_OK;
 	spool_op_free(op);
-	/* An agency that is shut out or gone will not be written to, and others must not wait behind it. */
-	if (impossible || err == KW_ENOAGENCY || err == KW_EDENIED) {
+	if (!agent_follow_stays(follow, err)) {
 		kw_log(KW_LOG_WARN, "follow_up_dropped", KW_LOG_STR("agency", follow->agency.text), KW_LOG_ERR(err));
 		return unfollow(agent, follow);
 	}

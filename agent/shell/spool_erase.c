@@ -224,7 +224,11 @@ static enum kw_err ask_all(struct spool *spool, MDB_txn *txn, struct reach *reac
 	MDB_cursor *cursor;
 	MDB_val k;
 	MDB_val v;
-	enum kw_err err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_THREADNO], &cursor));
+	const struct spool_offer_reach offers = {reach->thread_id, reach->case_ref, reach->alias};
+	enum kw_err err = spool_erase_offers(spool, txn, &offers, op);
+
+	if (err == KW_OK)
+		err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_THREADNO], &cursor));
 
 	if (err != KW_OK)
 		return err;

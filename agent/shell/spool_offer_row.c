@@ -28,6 +28,7 @@
 #define AT_MESSAGE 112u
 #define AT_REFERRAL 128u
 #define AT_ADMIN2 144u
+#define AT_CASE_TAG 168u
 #define FLAG_MANUAL 1u
 #define FLAG_UNCLAIMED 2u
 #define FLAG_COORDINATOR 1u
@@ -57,6 +58,7 @@ static void encode(const struct spool_offer *offer, uint8_t *out)
 	memcpy(out + AT_MESSAGE, offer->message_id.bytes, KW_ID_SIZE);
 	memcpy(out + AT_REFERRAL, offer->referral_thread_id.bytes, KW_ID_SIZE);
 	memcpy(out + AT_ADMIN2, offer->admin2, sizeof(offer->admin2));
+	memcpy(out + AT_CASE_TAG, offer->case_tag, sizeof(offer->case_tag));
 	for (uint8_t i = 0; i < core->count; i++) {
 		uint8_t *at = out + HEAD_SIZE + i * MEMBER_SIZE;
 
@@ -97,6 +99,7 @@ static enum kw_err decode(struct kw_view bytes, struct spool_offer *out)
 	memcpy(out->message_id.bytes, in + AT_MESSAGE, KW_ID_SIZE);
 	memcpy(out->referral_thread_id.bytes, in + AT_REFERRAL, KW_ID_SIZE);
 	memcpy(out->admin2, in + AT_ADMIN2, sizeof(out->admin2));
+	memcpy(out->case_tag, in + AT_CASE_TAG, sizeof(out->case_tag));
 	for (uint8_t i = 0; i < out->core.count; i++) {
 		const uint8_t *at = in + HEAD_SIZE + i * MEMBER_SIZE;
 
@@ -252,18 +255,4 @@ enum kw_err spool_offers_unclaimed(struct spool *spool, int64_t now_ms,
 	mdb_cursor_close(cursor);
 	mdb_txn_abort(txn);
 	return err != KW_OK || rc == 0 || rc == MDB_NOTFOUND ? err : spool_mdb(rc);
-}
-
-enum kw_err spool_offer_referral(struct spool *spool, uint64_t number, struct kw_buf *out)
-{
-	uint8_t key[8];
-	MDB_txn *txn;
-	enum kw_err err = spool_read_begin(spool, &txn);
-
-	if (err != KW_OK)
-		return err;
-	kw_put_u64(key, number);
-	err = spool_get_sealed(spool, txn, T_OFFERBODY, KW_VIEW_OF(key), out);
-	mdb_txn_abort(txn);
-	return err;
 }

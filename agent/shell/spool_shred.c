@@ -123,7 +123,8 @@ static void fill_sent(struct spool *spool, MDB_txn *txn, struct spool_erasure *e
 	struct spool_item item;
 
 	erasure->sent = (enum spool_state)0;
-	if (erasure->number != 0 && spool_item_get(spool, txn, erasure->number, &item) == KW_OK)
+	if (erasure->role != SPOOL_ERASURE_HOLDER && erasure->number != 0 &&
+		spool_item_get(spool, txn, erasure->number, &item) == KW_OK)
 		erasure->sent = item.state;
 }
 
