@@ -159,7 +159,8 @@ int cli_run_match_propose(struct cli_call *call)
 	content.match_candidate = &parts.candidate;
 	if (code == CLI_OK) {
 		parts.candidate.other_agency = reply->status->agency; /* to the receiver we are the other */
-		code = cli_send_in_thread(call, &agent, call->args[0], NULL, &content);
+		/* The thread has the id of the match. */
+		code = cli_send_in_thread(call, &agent, call->args[0], parts.match_id, &content);
 	}
 	kinward_reply_free(reply);
 	kinward_close(&agent);
