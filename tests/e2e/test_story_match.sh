@@ -20,8 +20,8 @@ says() { # AGENCY THREAD VERB [OPTIONS]
 }
 exchange() { # FROM TO THREAD STEP [MORE JSON]
   printf '{"verificationExchange": {"matchId": "%s", "step": "VERIFICATION_STEP_%s", "author": {"name": "Jo Bol"}%s}}' \
-    "$(python3 -c 'import base64; print(base64.b64encode(bytes(range(16))).decode())')" "$4" "${5:-}" |
-    kw "$1" send "$2" --thread "$3" --content - >/dev/null
+    "$(python3 -c 'import base64, sys; print(base64.b64encode(bytes.fromhex(sys.argv[1])).decode())' "$3")" "$4" "${5:-}" |
+    kw "$1" send "$2" --content - >/dev/null # the match says the thread
 }
 steps() { # AGENCY: steps of the exchange that came
   story_json "$1" inbox --all --limit 500 -- \
@@ -124,7 +124,7 @@ story_is "no note is left" "$(kw agency-a inbox --all --json --limit 500 | grep 
 
 story_chapter "only the hub says that a record changed, and no agency speaks in matches of others"
 printf '{"matchCandidate": {"matchId": "AAECAwQFBgcICQoLDA0ODw==", "kind": "MATCH_KIND_DUPLICATE", "ownHandle": "AQIDBAUGBwgJCgsMDQ4PEA==", "otherHandle": "ERITFBUWFxgZGhscHR4fIA==", "otherAgency": "agency-a", "state": "MATCH_STATE_SUPERSEDED", "supersededBy": "ERITFBUWFxgZGhscHR4fIA==", "band": "MATCH_BAND_STRONG", "encodingVersion": 1, "atUnixMs": "%s000"}}' "$(date +%s)" >"$STATE/superseded.json"
-story_refused agency-a illegal_state send agency-b --thread "$yes" --content "$STATE/superseded.json"
+story_refused agency-a bad_field send agency-b --thread "$yes" --content "$STATE/superseded.json" # another match
 story_refused agency-a illegal_state send agency-b --content "$STATE/superseded.json"
 r=$(story_refer agency-a agency-b)
 story_is "a referral is no match" "$(story_words agency-a match review "$r" --needed age --decider "Jo Bol" | grep -c 'another kind')" 1
