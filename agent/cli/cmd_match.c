@@ -166,44 +166,13 @@ int cli_run_match_propose(struct cli_call *call)
 	return code;
 }
 
-/* The id of the match that a thread is about stands in the message that opened it. */
-static int find_match(struct cli_call *call, struct kinward *agent, struct cli_place *place, uint8_t match_id[KW_ID_SIZE])
-{
-	Kinward__V1__CaseShowRequest case_show = KINWARD__V1__CASE_SHOW_REQUEST__INIT;
-	Kinward__V1__ShowRequest show = KINWARD__V1__SHOW_REQUEST__INIT;
-	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
-	Kinward__V1__LocalReply *detail = NULL, *item = NULL;
-	int code = cli_find_place(call, agent, KINWARD__V1__THREAD_KIND__THREAD_KIND_MATCH, place);
-	if (code != CLI_OK)
-		return code;
-	case_show.thread_id = id_of(place->thread);
-	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_CASE_SHOW;
-	request.case_show = &case_show;
-	code = cli_ask(call, agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_CASE_DETAIL, &detail);
-	if (code == CLI_OK && detail->case_detail->n_events > 0) {
-		show.message_id = detail->case_detail->events[0]->message_id;
-		request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_SHOW;
-		request.show = &show;
-		code = cli_ask(call, agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_ITEM, &item);
-	}
-	const Kinward__V1__Content *content = code == CLI_OK && item ? item->item->content : NULL;
-	if (content && content->body_case == KINWARD__V1__CONTENT__BODY_MATCH_CANDIDATE &&
-		content->match_candidate->match_id.len == KW_ID_SIZE)
-		memcpy(match_id, content->match_candidate->match_id.data, KW_ID_SIZE);
-	else if (code == CLI_OK)
-		code = cli_fail_err(call, KW_ENOTFOUND, "The candidate that opened this match is not here any more.");
-	kinward_reply_free(item);
-	kinward_reply_free(detail);
-	return code;
-}
-
 static int decide(struct cli_call *call, Kinward__V1__MatchVerdict verdict)
 {
 	struct parts parts = {.decision = KINWARD__V1__MATCH_DECISION__INIT, .decider = KINWARD__V1__STAFF__INIT};
 	struct kinward agent = {.fd = -1};
 	Kinward__V1__MatchDecision *decision = &parts.decision;
 	Kinward__V1__Content content = KINWARD__V1__CONTENT__INIT;
-	struct cli_place place;
+	struct cli_place place = {.agency = ""};
 	int ground = 0;
 	int code = take_code(call, &kinward__v1__match_ground__descriptor, D_GROUND, &ground);
 	if (code == CLI_OK)
@@ -211,8 +180,8 @@ static int decide(struct cli_call *call, Kinward__V1__MatchVerdict verdict)
 	if (code == CLI_OK)
 		code = cli_connect(call, &agent);
 	if (code == CLI_OK)
-		code = find_match(call, &agent, &place, parts.match_id);
-	decision->match_id = id_of(parts.match_id);
+		code = cli_find_place(call, &agent, KINWARD__V1__THREAD_KIND__THREAD_KIND_MATCH, &place);
+	decision->match_id = id_of(place.thread); /* the thread has the id of the match */
 	decision->verdict = verdict;
 	decision->ground = (Kinward__V1__MatchGround)ground;
 	decision->needed = parts.fields;

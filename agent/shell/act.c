@@ -137,6 +137,20 @@ const char *act_field(const Kinward__V1__Content *content)
 	}
 }
 
+const ProtobufCBinaryData *act_match(const Kinward__V1__Content *content)
+{
+	switch (content->body_case) {
+	case KINWARD__V1__CONTENT__BODY_MATCH_CANDIDATE:
+		return &content->match_candidate->match_id;
+	case KINWARD__V1__CONTENT__BODY_MATCH_DECISION:
+		return &content->match_decision->match_id;
+	case KINWARD__V1__CONTENT__BODY_VERIFICATION_EXCHANGE:
+		return &content->verification_exchange->match_id;
+	default:
+		return NULL;
+	}
+}
+
 void act_of_bytes(struct kw_view bytes, struct spool_act *out)
 {
 	Kinward__V1__Content *content = NULL;

@@ -255,8 +255,8 @@ static const struct kw_state_rule match_rules[] = {
 	{F(CONFIRMED_BOTH) | JOINED | F(UNLINKED), M(CONFIRMED_ONE), HOLDERS, STAY, MOOT},
 
 	/* A rejection outweighs all: a link must not stand against one holder. After the link a holder unlinks instead. */
-	{UNDECIDED & ~F(CANDIDATE), M(REJECTED), HOLDERS, M(REJECTED), STEP},
-	{F(CANDIDATE) | ELSEWHERE | JOINED | F(SUPERSEDED) | F(UNLINKED), M(REJECTED), HOLDERS, M(REJECTED), LATE},
+	{UNDECIDED, M(REJECTED), HOLDERS, M(REJECTED), STEP}, /* of a candidate too: its consent may be withdrawn before anybody looks */
+	{ELSEWHERE | JOINED | F(SUPERSEDED) | F(UNLINKED), M(REJECTED), HOLDERS, M(REJECTED), LATE},
 
 	{F(CONFIRMED_BOTH), M(LINKED), HUB, M(LINKED), STEP},
 	{ONE, M(LINKED), HUB, M(LINKED), LATE}, /* before the second confirmation arrives here */

@@ -20,8 +20,8 @@ says() { # AGENCY THREAD VERB [OPTIONS]
 }
 exchange() { # FROM TO THREAD STEP [MORE JSON]
   printf '{"verificationExchange": {"matchId": "%s", "step": "VERIFICATION_STEP_%s", "author": {"name": "Jo Bol"}%s}}' \
-    "$(python3 -c 'import base64; print(base64.b64encode(bytes(range(16))).decode())')" "$4" "${5:-}" |
-    kw "$1" send "$2" --thread "$3" --content - >/dev/null
+    "$(python3 -c 'import base64, sys; print(base64.b64encode(bytes.fromhex(sys.argv[1])).decode())' "$3")" "$4" "${5:-}" |
+    kw "$1" send "$2" --content - >/dev/null # the match says the thread
 }
 steps() { # AGENCY: steps of the exchange that came
   story_json "$1" inbox --all --limit 500 -- \
@@ -41,7 +41,7 @@ story_is "each reads its own record first" \
   "$THEIR agency-a"
 story_refused agency-b illegal_state match confirm "$t" --ground names --decider "Jo Bol"  # nobody has looked yet
 story_is "what is to be done instead" "$(story_words agency-b match confirm "$t" --ground names --decider "Jo Bol")" \
-  "kinward: send.content.match_decision.verdict: The match is CANDIDATE; from us it can become REVIEWING now."
+  "kinward: send.content.match_decision.verdict: The match is CANDIDATE; from us it can become REVIEWING or REJECTED now."
 says agency-b "$t" review --needed siblings
 story_both "$t" reviewing agency-a agency-b
 says agency-a "$t" review --needed birthplace,siblings
@@ -103,9 +103,28 @@ story_online agency-a
 story_both "$yes" linked agency-a agency-b
 story_both "$no" rejected agency-a agency-b
 
+story_chapter "consent is withdrawn: nobody is left with half a match, looked at or not"
+fresh=$(propose agency-a agency-b --agree name)
+story_both "$fresh" candidate agency-a agency-b
+open=$(propose agency-a agency-b --agree name)
+story_wait agency-b "$open" candidate
+says agency-b "$open" review --needed age --note "Her brother asks for her"
+story_wait agency-a "$open" reviewing
+story_is "a note is there to begin with" "$(kw agency-a inbox --all --json --limit 500 | grep -c "Her brother asks")" 1
+kw agency-a consent withdraw --thread "$fresh" --purpose tracing >/dev/null
+kw agency-b consent withdraw --thread "$open" --purpose tracing >/dev/null
+kw agency-b consent withdraw --thread "$yes" --purpose tracing >/dev/null
+story_both "$fresh" rejected agency-a agency-b
+story_both "$open" rejected agency-a agency-b
+story_both "$yes" unlinked agency-a agency-b
+asked_all() { [ "$(story_json "$1" consent list --open -- 'len(j.get("rows", []))')" = 0 ]; }
+for agency in agency-a agency-b; do wait_until "$STORY_SECONDS" asked_all "$agency" || die "not all have answered"; done
+story_is "nothing waits for anybody" "$(story_count agency-a todo) $(story_count agency-b todo)" "0 0"
+story_is "no note is left" "$(kw agency-a inbox --all --json --limit 500 | grep -c "Her brother asks" || true)" 0
+
 story_chapter "only the hub says that a record changed, and no agency speaks in matches of others"
 printf '{"matchCandidate": {"matchId": "AAECAwQFBgcICQoLDA0ODw==", "kind": "MATCH_KIND_DUPLICATE", "ownHandle": "AQIDBAUGBwgJCgsMDQ4PEA==", "otherHandle": "ERITFBUWFxgZGhscHR4fIA==", "otherAgency": "agency-a", "state": "MATCH_STATE_SUPERSEDED", "supersededBy": "ERITFBUWFxgZGhscHR4fIA==", "band": "MATCH_BAND_STRONG", "encodingVersion": 1, "atUnixMs": "%s000"}}' "$(date +%s)" >"$STATE/superseded.json"
-story_refused agency-a illegal_state send agency-b --thread "$yes" --content "$STATE/superseded.json"
+story_refused agency-a bad_field send agency-b --thread "$yes" --content "$STATE/superseded.json" # another match
 story_refused agency-a illegal_state send agency-b --content "$STATE/superseded.json"
 r=$(story_refer agency-a agency-b)
 story_is "a referral is no match" "$(story_words agency-a match review "$r" --needed age --decider "Jo Bol" | grep -c 'another kind')" 1
