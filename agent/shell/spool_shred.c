@@ -151,8 +151,10 @@ enum kw_err spool_erasures(struct spool *spool, bool open, bool (*each)(void *us
 			spool->damaged_reads++;
 			continue;
 		}
-		if (open && !spool_erasure_is_open(&erasure))
+		if (open && !spool_erasure_is_open(&erasure)) {
+			spool->damaged_reads++; /* the row and the list are written together */
 			continue;
+		}
 		fill_sent(spool, txn, &erasure);
 		more = each(user, &erasure);
 	}

@@ -619,6 +619,7 @@ static void test_what_has_no_answer_is_on_a_list_of_its_own(void **state)
 	assert_int_equal(rig->err, KW_OK);
 	assert_true(tally_of(rig, false).done == 2);
 	assert_true(tally_of(rig, true).open == 0 && tally_of(rig, true).done == 0);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_DAMAGED), 0);
 }
 
 /* After a death: a content is readable or was asked to go, every answer has its key gone, every erasure its answer, and what
