@@ -14,15 +14,15 @@
  *   removal freed → it grows by as many pages as are free → it is dropped
  *
  * That leaves what LMDB does not let anybody reach: a page of small rows is written with whatever its buffer held in the gap
- * between its rows, which may be a piece of a body. So the mark stays, and the next start writes the file anew
- * (store_env.c), which copies rows and nothing else. A reader that holds old pages, or a full map, leaves the free pages for
- * that start as well.
+ * between its rows, which may be a piece of a body. So the mark stays until the file is written anew (store_rewrite.c), which
+ * copies rows and nothing else. A reader that holds old pages, or a full map, leaves the free pages for that as well.
  *
  * The cost is one write of every free page, on the writer's thread: a store that is mostly free pages pays for its size, and
  * messages wait meanwhile. */
 
 #define TABLE "wipe"
 #define PASS_PAGES 16384u
+#define BUFFER_PAGES 4096u
 
 void store_remove(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence)
 {
@@ -141,6 +141,18 @@ static int end_txn(MDB_txn *txn, int code)
 		return mdb_txn_commit(txn);
 	mdb_txn_abort(txn);
 	return code;
+}
+
+void store_wipe_buffers(const struct store_env *env)
+{
+	MDB_txn *txn;
+	MDB_dbi dbi;
+	if (mdb_txn_begin(env->env, NULL, 0, &txn) != 0)
+		return;
+	int code = mdb_dbi_open(txn, TABLE, MDB_CREATE, &dbi);
+	for (uint64_t i = 1; i <= BUFFER_PAGES && code == 0; i++)
+		code = put_zeros(txn, dbi, env, i);
+	mdb_txn_abort(txn);
 }
 
 static int begin_table(const struct store_env *env)
