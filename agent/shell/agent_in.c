@@ -105,6 +105,13 @@ static enum kw_err take_named(const Kinward__V1__Content *content, struct spool_
 	return KW_OK;
 }
 
+static void take_gaps(const Kinward__V1__Content *content, struct spool_op *op)
+{
+	for (size_t i = 0; i < content->n_gaps && i < SPOOL_GAPS_MAX; i++) /* no more: kw_content_validate */
+		op->u.receive.gaps[op->u.receive.gaps_count++] = (struct spool_gap){
+			.sequence = content->gaps[i]->thread_sequence, .state = (uint8_t)content->gaps[i]->state};
+}
+
 /* Decides what an opened message is. KW_ENOMEM only; what is wrong with the content becomes a receipt. */
 static enum kw_err classify(struct agent *agent, struct spool_op *op, struct letter_opened *opened)
 {
@@ -140,6 +147,7 @@ static enum kw_err classify(struct agent *agent, struct spool_op *op, struct let
 	} else {
 		op->u.receive.arrival = SPOOL_MESSAGE;
 		act_of(content, &op->u.receive.act);
+		take_gaps(content, op);
 		err = consent_of(content, &op->u.receive.erasure);
 		if (err == KW_OK)
 			err = take_named(content, op);

@@ -215,7 +215,10 @@ static enum kw_err take_message(struct spool *spool, MDB_txn *txn, struct spool_
 	bool threaded = op->u.receive.arrival == SPOOL_MESSAGE && act->kind != KW_THREAD_NONE;
 	enum agt_thread_verdict verdict = AGT_THREAD_APPLY;
 	uint64_t follows = spool->numbers[N_NEXT_FOLLOW];
-	enum kw_err err = threaded ? spool_thread_theirs(spool, txn, &move, &verdict) : KW_OK;
+	enum kw_err err = threaded ? spool_gaps_take(spool, txn, &move, op) : spool_gap_unreadable(spool, txn, &move);
+
+	if (err == KW_OK && threaded)
+		err = spool_thread_theirs(spool, txn, &move, &verdict);
 
 	/* Too many wait: as if it had not come yet, and its author is told to send it again. */
 	bool full = err == KW_EFULL;
@@ -239,7 +242,7 @@ static enum kw_err take_message(struct spool *spool, MDB_txn *txn, struct spool_
 			.act = threaded && act->opening && op->u.receive.failure == KW_OK ? act : NULL,
 			.failure = op->u.receive.failure,
 			.opened = op->u.receive.failure == KW_OK && verdict != AGT_THREAD_EARLY});
-	if (err == KW_OK && threaded && !full && verdict != AGT_THREAD_EARLY)
+	if (err == KW_OK && threaded && !full)
 		err = spool_thread_drain(spool, txn, &move);
 	op->follow = op->follow || spool->numbers[N_NEXT_FOLLOW] != follows;
 	return err;
