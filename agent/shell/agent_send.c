@@ -181,6 +181,12 @@ static enum kw_err add_track(const struct spool_op *op, enum kw_risk risk, struc
 		.sequence = (uint32_t)item->thread_sequence, /* far below, as the log of a thread is short */
 		.other_agency = item->agency};
 
+	/* For a hub that knows something else: where we are with it, and what of theirs we know. The states of a match are its own. */
+	if (op->present.kind != KW_THREAD_NONE && op->present.kind != KW_THREAD_MATCH) {
+		track.present = op->present.state;
+		track.heard = (uint32_t)(op->present.expected - 1);
+	}
+
 	return op->u.append.act.kind == KW_THREAD_NONE ? KW_OK : kw_frame_track_add(out, &track);
 }
 

@@ -287,7 +287,7 @@ struct spool_op {
 	uint32_t count;          /* ack: how many changed */
 	uint64_t number;         /* append, receive: the item's number */
 	enum agt_thread_fault fault;  /* append: refused, nothing is stored; `present` is the thread as it is */
-	struct agt_thread present;
+	struct agt_thread present;    /* before: as the loop thread expects it to be with this, of no kind where it cannot know */
 	bool follow;             /* append, receive: something follows, see spool_follows */
 	union {
 		struct {
