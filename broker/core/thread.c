@@ -206,10 +206,6 @@ static bool correct(const struct brk_thread_rules *rules, struct brk_thread *thr
 		return false;
 	thread->state = track->present;
 	thread->sequence[author] = track->sequence;
-	if (thread->early_sequence[author] <= track->sequence)
-		thread->early_state[author] = 0;
-	if (thread->early_sequence[other] <= track->heard)
-		thread->early_state[other] = 0;
 	if (author == KW_PARTY_OPENER)
 		thread->risk = track->risk;
 	const struct kw_clock_thread now = clock_thread(thread);

@@ -287,8 +287,6 @@ int store_wipe_row(MDB_cursor *cursor, const MDB_val *key, const MDB_val *value)
 int store_wipe_mark(MDB_txn *txn, const struct store_env *env);
 bool store_wipe_is_marked(MDB_txn *txn, const struct store_env *env);
 int store_wipe_unmark(MDB_txn *txn, const struct store_env *env);
-/* Overwrites the page buffers that LMDB keeps, 16 MiB of them, by a transaction that is given up. */
-void store_wipe_buffers(const struct store_env *env);
 /* Overwrites a file that has lost its name. */
 enum kw_err store_wipe_file(int fd);
 /* A larger store is not written anew. */

@@ -61,7 +61,6 @@ static enum kw_err copy_living(const char *build, struct store_env *env)
 static enum kw_err swap(struct store_env *env)
 {
 	enum kw_err err = KW_OK;
-	store_wipe_buffers(env);
 	mdb_env_close(env->env);
 	env->env = NULL;
 	if (renameat(env->folder_fd, STORE_ENV_BUILD "/" STORE_ENV_DATA, env->folder_fd, STORE_ENV_DATA) != 0)

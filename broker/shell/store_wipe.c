@@ -22,7 +22,6 @@
 
 #define TABLE "wipe"
 #define PASS_PAGES 16384u
-#define BUFFER_PAGES 4096u
 
 void store_remove(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class, uint64_t sequence)
 {
@@ -141,18 +140,6 @@ static int end_txn(MDB_txn *txn, int code)
 		return mdb_txn_commit(txn);
 	mdb_txn_abort(txn);
 	return code;
-}
-
-void store_wipe_buffers(const struct store_env *env)
-{
-	MDB_txn *txn;
-	MDB_dbi dbi;
-	if (mdb_txn_begin(env->env, NULL, 0, &txn) != 0)
-		return;
-	int code = mdb_dbi_open(txn, TABLE, MDB_CREATE, &dbi);
-	for (uint64_t i = 1; i <= BUFFER_PAGES && code == 0; i++)
-		code = put_zeros(txn, dbi, env, i);
-	mdb_txn_abort(txn);
 }
 
 static int begin_table(const struct store_env *env)

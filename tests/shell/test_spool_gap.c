@@ -167,11 +167,20 @@ static void test_spool_gap_words_that_change_nothing(void **state)
 	assert_int_equal(thread(rig, 200).record.expected, 7);
 	struct steps all = steps(rig);
 	assert_int_not_equal(all.list[all.count - 1].state, KW_REFERRAL_NOT_PROVIDED);
-	/* What waits as a gap makes way for its message. */
-	theirs_after(rig, MOVES(COMPLETED, .n = 59, .sequence = 9), (struct spool_gap){8, 0});
-	theirs(rig, MOVES(IN_PROGRESS, .n = 58, .sequence = 8));
-	theirs(rig, MOVES(SCHEDULED, .n = 57, .sequence = 7));
-	assert_int_equal(state_of(rig), KW_REFERRAL_COMPLETED);
+}
+
+static void test_spool_gap_makes_way_for_its_message(void **state)
+{
+	struct rig *rig = *state;
+	ours(rig, OPENS(.n = 1));
+	theirs_after(rig, MOVES(SCHEDULED, .n = 53, .sequence = 3), (struct spool_gap){2, 0});
+	theirs(rig, MOVES(ACCEPTED, .n = 52, .sequence = 2));
+	theirs(rig, MOVES(ACKNOWLEDGED, .n = 51, .sequence = 1));
+	assert_int_equal(state_of(rig), KW_REFERRAL_SCHEDULED);
+	struct steps all = steps(rig);
+	assert_int_equal(all.count, 4);
+	assert_int_equal(all.list[2].state, KW_REFERRAL_ACCEPTED);
+	assert_int_not_equal(all.list[2].number, 0);
 }
 
 static void test_spool_gap_lost_opening(void **state)
@@ -323,6 +332,7 @@ int main(void)
 		SPOOL_CASE(test_spool_gap_lost_state_is_taken_from_the_next),
 		SPOOL_CASE(test_spool_gap_of_nothing_is_stepped_over),
 		SPOOL_CASE(test_spool_gap_words_that_change_nothing),
+		SPOOL_CASE(test_spool_gap_makes_way_for_its_message),
 		SPOOL_CASE(test_spool_gap_lost_opening),
 		SPOOL_CASE(test_spool_gap_ours_are_named),
 		SPOOL_CASE(test_spool_gap_ours_that_never_left),

@@ -357,6 +357,14 @@ static void test_a_file_without_a_mark_is_not_written_anew(void **state)
 	wait_ms(rig, 400);
 	assert_int_equal(stat(path, &after), 0);
 	assert_int_not_equal(before.st_ino, after.st_ino);
+	/* And then there is nothing to do: no commit after commit. */
+	struct store_stats first, last;
+	store_stats_get(rig->store, &first);
+	wait_ms(rig, 300);
+	append(rig, 22, 700, "another ");
+	wait_acked(rig);
+	store_stats_get(rig->store, &last);
+	assert_true(last.commits - first.commits <= 3);
 }
 
 /* Readers and the writer go on while files change places. */

@@ -148,6 +148,20 @@ static void test_a_track_that_never_came(void **state)
 	assert_int_equal(f->thread.sequence[KW_PARTY_OTHER], 4);
 }
 
+/* What the other party said before its turn, and the author has judged already, is not taken later. */
+static void test_what_its_author_has_judged_is_not_early_any_more(void **state)
+{
+	struct fix *f = *state;
+	assert_int_equal(say(f, A, R(CLOSED), 3, 0, 0), BRK_TRACK_EARLY);
+	struct fix unheard = *f;
+	assert_int_equal(say(f, B, R(SCHEDULED), 3, R(SCHEDULED), 3), BRK_TRACK_MOVED); /* its second is missing here */
+	assert_int_equal(say(f, B, R(NOT_PROVIDED), 4, R(NOT_PROVIDED), 3), BRK_TRACK_MOVED);
+	assert_int_equal(f->thread.state, R(NOT_PROVIDED)); /* B has refused that CLOSED */
+	assert_int_equal(say(&unheard, B, R(SCHEDULED), 3, R(SCHEDULED), 1), BRK_TRACK_MOVED);
+	assert_int_equal(say(&unheard, B, R(NOT_PROVIDED), 4, R(NOT_PROVIDED), 1), BRK_TRACK_MOVED);
+	assert_int_equal(unheard.thread.state, R(CLOSED));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +172,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_an_old_word_corrects_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_it_may_not_claim, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_track_that_never_came, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_its_author_has_judged_is_not_early_any_more, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
