@@ -45,6 +45,7 @@ static enum kw_err recipient_of(const struct letter_office *office, const struct
 /* The content with the gaps behind it. Without them when both are too much for one message: the next one says so too. */
 static enum kw_err with_gaps(const struct letter *letter, struct kw_buf *out)
 {
+	static const struct kw_id own;
 	Kinward__V1__ThreadGap gaps[SPOOL_GAPS_MAX];
 	Kinward__V1__ThreadGap *list[SPOOL_GAPS_MAX];
 	Kinward__V1__Content extra = KINWARD__V1__CONTENT__INIT;
@@ -54,6 +55,9 @@ static enum kw_err with_gaps(const struct letter *letter, struct kw_buf *out)
 		kinward__v1__thread_gap__init(&gaps[i]);
 		gaps[i].thread_sequence = (uint32_t)letter->gaps[i].sequence; /* far below, as the log of a thread is short */
 		gaps[i].state = letter->gaps[i].state;
+		if (!kw_id_equal(&letter->gaps[i].thread_id, &own))
+			gaps[i].thread_id = (ProtobufCBinaryData){
+				.len = KW_ID_SIZE, .data = (uint8_t *)(uintptr_t)letter->gaps[i].thread_id.bytes};
 		list[i] = &gaps[i];
 	}
 	extra.n_gaps = letter->gaps_count;

@@ -117,6 +117,7 @@ struct spool_act {
 struct spool_gap {
 	uint64_t sequence;
 	uint8_t state;
+	struct kw_id thread_id; /* zeros: of the message's own */
 };
 
 /* A thread with one agency. */

@@ -162,8 +162,7 @@ enum kw_err spool_thread_theirs(struct spool *spool, MDB_txn *txn, const struct 
 	return err;
 }
 
-/* The item of a message in the inbox; `refused` leaves the mark that it does not count. */
-static enum kw_err inbox_item(struct spool *spool, MDB_txn *txn, uint64_t number, bool refused, struct spool_item *out)
+enum kw_err spool_early_item(struct spool *spool, MDB_txn *txn, uint64_t number, bool refused, struct spool_item *out)
 {
 	uint8_t key[8];
 	struct kw_buf plain;
@@ -195,7 +194,7 @@ static enum kw_err take_early(struct spool *spool, MDB_txn *txn, const uint8_t *
 	move.number = err == KW_OK ? early.number : 0;
 	bool gap = err == KW_OK && early.number == 0;
 	if (err == KW_OK && !gap)
-		err = inbox_item(spool, txn, move.number, false, &item);
+		err = spool_early_item(spool, txn, move.number, false, &item);
 	enum kw_err gone = err == KW_ENOTFOUND ? KW_OK : spool_del(spool, txn, T_EARLY, KW_VIEW(key, SPOOL_EARLY_KEY_SIZE), NULL);
 	if (gone != KW_OK)
 		return gone;
@@ -210,7 +209,7 @@ static enum kw_err take_early(struct spool *spool, MDB_txn *txn, const uint8_t *
 		err = spool_del(spool, txn, T_EARLY, KW_VIEW(key, SPOOL_EARLY_KEY_SIZE), NULL);
 	bool refused = verdict == AGT_THREAD_ILLEGAL || verdict == AGT_THREAD_EARLY;
 	if (err == KW_OK && refused)
-		err = inbox_item(spool, txn, move.number, true, &item);
+		err = spool_early_item(spool, txn, move.number, true, &item);
 	if (err != KW_OK || after->log_only)
 		return err;
 	item.at_ms = move.now_ms;

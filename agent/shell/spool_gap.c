@@ -5,7 +5,8 @@
 
 /* Places of a thread whose message the receiver can do without. There are two: its content cannot be used there, or it was
  * lost on the way. Of the first its receiver knows; of the second its author, when the envelope has expired and no receipt
- * has come, and each later message of its in the thread names the place until one of them was opened.
+ * has come, and each later message of its in the thread, or receipt for one in it, names the place until one behind it was
+ * opened. Where messages wait behind the place, such a receipt is said once more for it.
  *
  * What is certain not to count is nothing, and the receiver only steps over it. What may have arrived counts at its author
  * and is named with the state that it declared: a receiver that has never had the message takes that state in its place, so
@@ -43,23 +44,35 @@ static enum kw_err find(struct spool *spool, MDB_txn *txn, const struct spool_it
 	return err == KW_ENOTFOUND ? KW_OK : err;
 }
 
+static enum kw_err take_gap(struct spool *spool, MDB_txn *txn, const struct spool_move *move, const struct spool_gap *gap)
+{
+	static const struct kw_id own;
+	struct spool_item item = {.thread_id = gap->thread_id, .agency = move->item->agency};
+	struct spool_move there = {.item = &item, .now_ms = move->now_ms};
+	struct spool_early early = {.act = {.state = gap->state}, .at_ms = move->now_ms};
+	struct spool_pass pass = {.known = false};
+	uint64_t below = UINT64_MAX;
+
+	if (kw_id_equal(&gap->thread_id, &own)) {
+		item.thread_id = move->item->thread_id;
+		below = move->item->thread_sequence != 0 ? move->item->thread_sequence : UINT64_MAX;
+	}
+	enum kw_err err = find(spool, txn, &item, &pass);
+	early.act.kind = pass.known ? pass.thread.record.kind : move->act->kind;
+	if (err != KW_OK || gap->sequence < (pass.known ? pass.thread.record.expected : 1) || gap->sequence >= below ||
+		early.act.kind == KW_THREAD_NONE)
+		return err;
+	err = put_gap(spool, txn, &pass, gap->sequence, &early);
+	return err == KW_OK && pass.known ? spool_thread_drain(spool, txn, &there) : err;
+}
+
 enum kw_err spool_gaps_take(struct spool *spool, MDB_txn *txn, const struct spool_move *move, const struct spool_op *op)
 {
-	struct spool_pass pass = {.known = false};
-	enum kw_err err;
+	enum kw_err err = KW_OK;
 
-	if (op->u.receive.gaps_count == 0)
-		return KW_OK;
-	err = find(spool, txn, move->item, &pass);
-	for (uint32_t i = 0; err == KW_OK && i < op->u.receive.gaps_count; i++) {
-		const struct spool_gap *gap = &op->u.receive.gaps[i];
-		struct spool_early early = {.act = {.kind = move->act->kind, .state = gap->state}, .at_ms = move->now_ms};
-
-		if (gap->sequence >= (pass.known ? pass.thread.record.expected : 1) &&
-			gap->sequence < move->item->thread_sequence)
-			err = put_gap(spool, txn, &pass, gap->sequence, &early);
-	}
-	return err == KW_OK && pass.known ? spool_thread_drain(spool, txn, move) : err;
+	for (uint32_t i = 0; err == KW_OK && i < op->u.receive.gaps_count; i++)
+		err = take_gap(spool, txn, move, &op->u.receive.gaps[i]);
+	return err;
 }
 
 enum kw_err spool_gap_unreadable(struct spool *spool, MDB_txn *txn, const struct spool_move *move)
@@ -162,8 +175,9 @@ static void add_step(struct gaps *gaps, const struct spool_log *log, const struc
 
 static enum kw_err read_gaps(struct spool *spool, MDB_txn *txn, const struct spool_item *item, struct gaps *gaps)
 {
-	struct spool_pass pass;
+	struct spool_pass pass = {.known = false};
 	enum kw_err err = spool_pass_find(spool, txn, item, &pass);
+	uint64_t below = item->thread_sequence;
 
 	for (uint32_t n = 1; err == KW_OK && n <= pass.thread.log_count; n++) {
 		struct spool_log log;
@@ -179,6 +193,9 @@ static enum kw_err read_gaps(struct spool *spool, MDB_txn *txn, const struct spo
 		else if (err == KW_ENOTFOUND || err == KW_ECORRUPT)
 			err = KW_OK; /* of a damaged row nothing is said */
 	}
+	if (below == 0)
+		below = pass.thread.record.next > 0 ? pass.thread.record.next - 1 : 0;
+	drop(gaps, below, UINT64_MAX);
 	return err == KW_ENOTFOUND ? KW_OK : err;
 }
 
@@ -189,17 +206,49 @@ enum kw_err spool_gaps(struct spool *spool, const struct spool_item *item, struc
 	enum kw_err err;
 
 	*count = 0;
-	if (item->thread_sequence <= 1)
-		return KW_OK;
 	err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
 	if (err != KW_OK)
 		return err;
 	err = read_gaps(spool, txn, item, &gaps);
 	mdb_txn_abort(txn);
-	drop(&gaps, item->thread_sequence, UINT64_MAX);
 	while (err == KW_OK && *count < SPOOL_GAPS_MAX && *count < gaps.count) {
 		out[*count] = gaps.list[*count];
 		(*count)++;
 	}
 	return err;
+}
+
+/* The newest message of theirs in the thread that was not refused. KW_ENOTFOUND: there is none. */
+static enum kw_err newest_of_theirs(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, struct spool_item *out)
+{
+	enum kw_err err = KW_ENOTFOUND;
+
+	for (uint32_t n = pass->thread.log_count; err == KW_ENOTFOUND && n > 0; n--) {
+		struct spool_log log;
+
+		err = spool_log_get(spool, txn, pass->key, n, &log);
+		if (err == KW_OK && log.event.author == AGT_THREAD_THEIRS && log.number != 0)
+			err = spool_early_item(spool, txn, log.number, false, out);
+		else if (err == KW_OK)
+			err = KW_ENOTFOUND;
+		if (err == KW_ECORRUPT || (err == KW_OK && out->reason != KW_OK))
+			err = KW_ENOTFOUND;
+	}
+	return err;
+}
+
+enum kw_err spool_gap_tell(struct spool *spool, MDB_txn *txn, const struct spool_item *item)
+{
+	struct spool_item theirs;
+	struct spool_pass pass;
+	enum kw_err err = item->thread_sequence == 0 ? KW_ENOTFOUND : spool_pass_find(spool, txn, item, &pass);
+
+	if (err == KW_OK && item->thread_sequence + 1 >= pass.thread.record.next)
+		return KW_OK; /* nothing is behind it */
+	if (err == KW_OK)
+		err = newest_of_theirs(spool, txn, &pass, &theirs);
+	if (err != KW_OK)
+		return err == KW_ENOTFOUND ? KW_OK : err;
+	theirs.at_ms = spool->now_ms;
+	return spool_put_due(spool, txn, &(struct spool_due){.item = &theirs, .opened = true});
 }

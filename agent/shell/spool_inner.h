@@ -315,9 +315,12 @@ KW_MUST_USE enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, con
  * later. */
 KW_MUST_USE enum kw_err spool_thread_theirs(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
 	enum agt_thread_verdict *out);
-/* spool_gap.c: places that are not to be waited for, as the author of this message says; before it is judged. */
+/* spool_gap.c: places that are not to be waited for, as the author of this message says; before it is judged. move->act may be
+ * of no kind. */
 KW_MUST_USE enum kw_err spool_gaps_take(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
 	const struct spool_op *op);
+/* A message of ours is lost, or nobody knows: where others wait behind it, its agency is told with a receipt. */
+KW_MUST_USE enum kw_err spool_gap_tell(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
 /* The place of a message that cannot be used, because its content cannot. */
 KW_MUST_USE enum kw_err spool_gap_unreadable(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
 /* After that: those that waited for it, with their receipts. */

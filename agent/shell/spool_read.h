@@ -59,8 +59,8 @@ KW_MUST_USE enum kw_err spool_threads(struct spool *spool, const struct spool_th
 /* All steps of a thread, oldest first, then what waits for its turn. */
 KW_MUST_USE enum kw_err spool_steps(struct spool *spool, const struct spool_thread *thread,
 	void (*each)(void *user, const struct spool_step *step), void *user);
-/* Our places in the thread of this item, before the item's own, that its agency may wait for in vain; lowest first, at most
- * SPOOL_GAPS_MAX. */
+/* Our places in the thread of this item, before the item's own, that its agency may wait for in vain; of an item that has none,
+ * those before our last. Lowest first, at most SPOOL_GAPS_MAX. */
 KW_MUST_USE enum kw_err spool_gaps(struct spool *spool, const struct spool_item *item, struct spool_gap *out,
 	uint32_t *count);
 /* What the agent has to say by itself, from key `from` on. */

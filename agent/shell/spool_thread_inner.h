@@ -44,6 +44,9 @@ KW_MUST_USE enum kw_err spool_log_get(struct spool *spool, MDB_txn *txn, const u
 
 #define SPOOL_EARLY_KEY_SIZE (SPOOL_THREAD_KEY_SIZE + 8u)
 void spool_early_key(const uint8_t *thread_key, uint64_t sequence, uint8_t *out);
+/* The item of a message in the inbox; `refused` leaves the mark that it does not count. */
+KW_MUST_USE enum kw_err spool_early_item(struct spool *spool, MDB_txn *txn, uint64_t number, bool refused,
+	struct spool_item *out);
 /* Whether one more message, or one more gap, may wait. */
 KW_MUST_USE enum kw_err spool_early_crowded(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, bool gap,
 	bool *out);

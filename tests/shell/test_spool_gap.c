@@ -113,7 +113,7 @@ static void test_spool_gap_lost_state_is_taken_from_the_next(void **state)
 	ours(rig, OPENS(.n = 1));
 	theirs(rig, MOVES(ACKNOWLEDGED, .n = 51, .sequence = 1));
 	theirs(rig, MOVES(IN_PROGRESS, .n = 54, .sequence = 4)); /* waits */
-	theirs_after(rig, MOVES(SCHEDULED, .n = 53, .sequence = 3), (struct spool_gap){2, KW_REFERRAL_ACCEPTED});
+	theirs_after(rig, MOVES(SCHEDULED, .n = 53, .sequence = 3), (struct spool_gap){.sequence = 2, .state = KW_REFERRAL_ACCEPTED});
 	assert_int_equal(state_of(rig), KW_REFERRAL_IN_PROGRESS);
 	assert_int_equal(thread(rig, 200).record.expected, 5);
 	struct steps all = steps(rig);
@@ -141,7 +141,7 @@ static void test_spool_gap_of_nothing_is_stepped_over(void **state)
 	struct rig *rig = *state;
 	ours(rig, OPENS(.n = 1));
 	theirs(rig, MOVES(ACCEPTED, .n = 53, .sequence = 3));
-	theirs_after(rig, MOVES(SCHEDULED, .n = 54, .sequence = 4), (struct spool_gap){2, 0});
+	theirs_after(rig, MOVES(SCHEDULED, .n = 54, .sequence = 4), (struct spool_gap){.sequence = 2, .state = 0});
 	assert_int_equal(state_of(rig), KW_REFERRAL_QUEUED); /* the first is still on its way */
 	close_spool(rig);
 	open_spool(rig);
@@ -156,13 +156,13 @@ static void test_spool_gap_words_that_change_nothing(void **state)
 	struct rig *rig = *state;
 	ours(rig, OPENS(.n = 1));
 	theirs(rig, MOVES(ACKNOWLEDGED, .n = 51, .sequence = 1));
-	theirs_after(rig, MOVES(ACCEPTED, .n = 52, .sequence = 2), (struct spool_gap){1, KW_REFERRAL_REJECTED});
+	theirs_after(rig, MOVES(ACCEPTED, .n = 52, .sequence = 2), (struct spool_gap){.sequence = 1, .state = KW_REFERRAL_REJECTED});
 	assert_int_equal(state_of(rig), KW_REFERRAL_ACCEPTED);
-	theirs_after(rig, MOVES(SCHEDULED, .n = 53, .sequence = 3), (struct spool_gap){4, KW_REFERRAL_NOT_PROVIDED});
+	theirs_after(rig, MOVES(SCHEDULED, .n = 53, .sequence = 3), (struct spool_gap){.sequence = 4, .state = KW_REFERRAL_NOT_PROVIDED});
 	assert_int_equal(state_of(rig), KW_REFERRAL_SCHEDULED);
 	assert_int_equal(thread(rig, 200).record.expected, 4);
 	theirs(rig, MOVES(IN_PROGRESS, .n = 55, .sequence = 5));
-	theirs_after(rig, MOVES(COMPLETED, .n = 56, .sequence = 6), (struct spool_gap){5, KW_REFERRAL_NOT_PROVIDED});
+	theirs_after(rig, MOVES(COMPLETED, .n = 56, .sequence = 6), (struct spool_gap){.sequence = 5, .state = KW_REFERRAL_NOT_PROVIDED});
 	theirs(rig, MOVES(NO_SHOW, .n = 54, .sequence = 4));
 	assert_int_equal(thread(rig, 200).record.expected, 7);
 	struct steps all = steps(rig);
@@ -173,7 +173,7 @@ static void test_spool_gap_makes_way_for_its_message(void **state)
 {
 	struct rig *rig = *state;
 	ours(rig, OPENS(.n = 1));
-	theirs_after(rig, MOVES(SCHEDULED, .n = 53, .sequence = 3), (struct spool_gap){2, 0});
+	theirs_after(rig, MOVES(SCHEDULED, .n = 53, .sequence = 3), (struct spool_gap){.sequence = 2, .state = 0});
 	theirs(rig, MOVES(ACCEPTED, .n = 52, .sequence = 2));
 	theirs(rig, MOVES(ACKNOWLEDGED, .n = 51, .sequence = 1));
 	assert_int_equal(state_of(rig), KW_REFERRAL_SCHEDULED);
@@ -186,7 +186,7 @@ static void test_spool_gap_makes_way_for_its_message(void **state)
 static void test_spool_gap_lost_opening(void **state)
 {
 	struct rig *rig = *state;
-	theirs_after(rig, MOVES(CANCEL_REQUESTED, .n = 52, .sequence = 2), (struct spool_gap){1, 0});
+	theirs_after(rig, MOVES(CANCEL_REQUESTED, .n = 52, .sequence = 2), (struct spool_gap){.sequence = 1, .state = 0});
 	struct dues due = dues(rig);
 	assert_int_equal(due.list[due.count - 1].failure, KW_EILLEGAL); /* at once, not after 46 days */
 	/* It was only late: its word counts, as long as it is the first. */
@@ -200,7 +200,8 @@ static void test_spool_gap_lost_opening(void **state)
 
 static struct spool_gap gap_of(struct rig *rig, uint64_t place, uint32_t *count)
 {
-	struct spool_gap list[SPOOL_GAPS_MAX] = {{0}};
+	struct spool_gap list[SPOOL_GAPS_MAX];
+	memset(list, 0, sizeof(list));
 	struct said said = MOVES(CLOSED, .n = 99, .sequence = place);
 	struct spool_item item = item_of(&said);
 	assert_int_equal(spool_gaps(rig->spool, &item, list, count), KW_OK);
@@ -279,6 +280,64 @@ static void test_spool_gap_ours_that_opened_the_thread(void **state)
 	assert_int_equal(gap.state, 0); /* a state without its content opens nothing */
 }
 
+/* Others wait behind it there, and perhaps nothing more is to be said: a receipt for a message of theirs carries the word. */
+static void test_spool_gap_is_told_with_a_receipt(void **state)
+{
+	struct rig *rig = *state;
+	uint32_t count = 9;
+	theirs(rig, OPENS(.n = 51));
+	ours(rig, MOVES(ACKNOWLEDGED, .n = 1, .sequence = 1));
+	receipt(rig, 1, KW_OK, true);
+	ours(rig, MOVES(ACCEPTED, .n = 2, .sequence = 2));
+	ours(rig, MOVES(SCHEDULED, .n = 3, .sequence = 3, .now_ms = NOW + 1));
+	receipt(rig, 3, KW_OK, false); /* it waits there */
+	assert_int_equal(dues(rig).count, 1);
+	(void)gap_of(rig, 0, &count);
+	assert_int_equal(count, 0);
+	held(rig);
+	sweep(rig, LATER);
+	struct dues due = dues(rig);
+	assert_int_equal(due.count, 2);
+	struct kw_id envelope = id(51), thread_id = id(200);
+	assert_true(kw_id_equal(&due.list[1].envelope_id, &envelope) && kw_id_equal(&due.list[1].thread_id, &thread_id));
+	assert_true(due.list[1].opened);
+	struct spool_gap gap = gap_of(rig, 0, &count); /* what that receipt says */
+	assert_int_equal(count, 1);
+	assert_true(gap.sequence == 2 && gap.state == KW_REFERRAL_ACCEPTED);
+	/* The last one holds up nobody: no receipt, and no word before there is a later one. */
+	ours(rig, MOVES(IN_PROGRESS, .n = 4, .sequence = 4, .now_ms = LATER));
+	held(rig);
+	sweep(rig, LATER + (int64_t)25 * HOUR);
+	assert_int_equal(sent(rig, 4).state, SPOOL_DEAD);
+	assert_int_equal(dues(rig).count, 2);
+	(void)gap_of(rig, 0, &count);
+	assert_int_equal(count, 1);
+}
+
+static void test_spool_gap_comes_with_a_receipt(void **state)
+{
+	struct rig *rig = *state;
+	ours(rig, OPENS(.n = 1));
+	theirs(rig, MOVES(ACKNOWLEDGED, .n = 51, .sequence = 1));
+	theirs(rig, MOVES(SCHEDULED, .n = 53, .sequence = 3));
+	assert_int_equal(state_of(rig), KW_REFERRAL_ACKNOWLEDGED);
+	for (uint8_t i = 0; i < 2; i++) {
+		struct spool_op *op = spool_op_new(SPOOL_OP_RECEIVE);
+		op->u.receive.msg_class = KW_NORMAL;
+		op->u.receive.cursor = (struct kw_cursor){.epoch = 9, .sequence = ++rig->arrived};
+		op->u.receive.arrival = SPOOL_RECEIPT;
+		op->u.receive.item.agency = name(i == 0 ? "agency-x" : THEM); /* another agency's word is about a thread of its own */
+		op->u.receive.item.at_ms = NOW + 3;
+		op->u.receive.item.digest = digest((uint8_t)(230 + i));
+		op->u.receive.gaps_count = 1;
+		op->u.receive.gaps[0] = (struct spool_gap){.sequence = 2, .state = KW_REFERRAL_ACCEPTED, .thread_id = id(200)};
+		run(rig, op);
+		assert_int_equal(state_of(rig), i == 0 ? KW_REFERRAL_ACKNOWLEDGED : KW_REFERRAL_SCHEDULED);
+	}
+	struct dues due = dues(rig);
+	assert_true(due.list[due.count - 1].opened); /* its author hears that it had its turn */
+}
+
 static void test_spool_gap_is_kept_short(void **state)
 {
 	struct rig *rig = *state;
@@ -337,6 +396,8 @@ int main(void)
 		SPOOL_CASE(test_spool_gap_ours_are_named),
 		SPOOL_CASE(test_spool_gap_ours_that_never_left),
 		SPOOL_CASE(test_spool_gap_ours_that_opened_the_thread),
+		SPOOL_CASE(test_spool_gap_is_told_with_a_receipt),
+		SPOOL_CASE(test_spool_gap_comes_with_a_receipt),
 		SPOOL_CASE(test_spool_gap_is_kept_short),
 		SPOOL_CASE(test_spool_gap_has_a_quota),
 	};
