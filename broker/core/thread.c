@@ -302,7 +302,7 @@ static void take_owed(struct brk_thread *thread, uint8_t owed, uint64_t now_ms, 
 			told = told || due->alarms[i].audience == (enum kw_audience)audience;
 		enum kw_audience part = part_of(thread, (enum kw_audience)audience);
 		alarm.percent = owed_percent(thread, part);
-		if ((owed >> audience & 1u) != 0 && !told)
+		if (((uint32_t)owed >> audience & 1u) != 0 && !told)
 			alarm_add(due, &alarm, (enum kw_audience)audience, part);
 	}
 }
