@@ -255,12 +255,26 @@ static size_t wait_gone(struct rig *rig)
 	return left;
 }
 
+/* A sanitizer keeps what was freed, as it was. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MEMORY_IS_KEPT true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define MEMORY_IS_KEPT true
+#endif
+#endif
+#ifndef MEMORY_IS_KEPT
+#define MEMORY_IS_KEPT false
+#endif
+
 /* Places in the memory of this process, whatever it is for, that look like the bodies: the end of one round of the text and
  * the beginning of the next, which stand together nowhere else. */
 static size_t find_in_memory(void)
 {
 	static const char veiled[] = "1 nbsl!pg!b!sfdbmmfe!fowfmpqf"; /* each letter but the first two is one further on */
 	size_t size = sizeof(veiled) - 1, found = 0;
+	if (MEMORY_IS_KEPT)
+		return 0;
 	FILE *maps = fopen("/proc/self/maps", "r");
 	int memory = open("/proc/self/mem", O_RDONLY);
 	char line[512];
@@ -270,9 +284,8 @@ static size_t find_in_memory(void)
 		char *rest = NULL;
 		unsigned long from = strtoul(line, &rest, 16);
 		unsigned long to = *rest == '-' ? strtoul(rest + 1, &rest, 16) : from; /* then a blank and the rights */
-		/* The file is looked at by find(); what is huge belongs to a sanitizer. */
-		if (strncmp(rest, " r", 2) != 0 || strstr(line, "data.mdb") != NULL || to - from > (1ul << 30))
-			continue;
+		if (strncmp(rest, " r", 2) != 0 || strstr(line, "data.mdb") != NULL)
+			continue; /* the file is looked at by find() */
 		for (unsigned long at = from; at < to; at += (1u << 16) - 64u) {
 			size_t count = to - at < (1u << 16) ? to - at : 1u << 16;
 			ssize_t n = pread(memory, page, count, (off_t)at);
