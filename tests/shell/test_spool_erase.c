@@ -439,6 +439,38 @@ static void test_what_comes_after_the_erasure_is_not_kept(void **state)
 	assert_false(shows(rig, 2, SECRET));
 }
 
+static void names_nobody(struct rig *rig, uint8_t thread)
+{
+	struct kw_id thread_id = id(thread);
+	struct kw_name agency = name("agency-b");
+	struct spool_thread out;
+	assert_int_equal(spool_thread(rig->spool, &thread_id, &agency, &out), KW_OK);
+	assert_string_equal(out.case_ref, "");
+	assert_string_equal(out.alias, "");
+	assert_int_equal(out.service, 0);
+}
+
+static void test_no_pseudonym_comes_back_after_the_erasure(void **state)
+{
+	struct rig *rig = *state;
+	asked_to_erase(rig, 4, 1, "agency-b", false);
+	receive(rig, 2, 1, SECRET); /* its opening, which says "K-17" */
+	names_nobody(rig, 1);
+	/* A transfer of ours, which its new owner names in a message that crosses the Erase. */
+	struct spool_op *op = receive_op(6, 3, "agency-b", "we ask for K-17");
+	op->u.receive.act = (struct spool_act){.kind = KW_THREAD_TRANSFER, .opening = true, .state = KW_TRANSFER_REQUESTED,
+		.risk = KW_RISK_LOW, .content_type = 11, .case_ref = "K-17"};
+	run(rig, op);
+	assert_int_equal(withdraw(rig, "K-17"), 1);
+	op = receive_op(7, 3, "agency-b", "not any more");
+	op->u.receive.item.thread_sequence = 2;
+	op->u.receive.act = (struct spool_act){.kind = KW_THREAD_TRANSFER, .state = KW_TRANSFER_WITHDRAWN, .content_type = 12,
+		.alias = "J-3"};
+	run(rig, op);
+	assert_int_equal(rig->err, KW_OK);
+	names_nobody(rig, 3);
+}
+
 static void test_manual_waits_for_a_person(void **state)
 {
 	struct rig *rig = *state;
@@ -726,6 +758,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_holder_answers_when_the_key_is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nobody_erases_the_threads_of_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_comes_after_the_erasure_is_not_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_pseudonym_comes_back_after_the_erasure, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_manual_waits_for_a_person, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_erased_thread_takes_nothing_more_from_us, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_old_spool_is_sealed_anew_and_its_old_pages_are_gone, setup, teardown),
