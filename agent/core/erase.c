@@ -27,6 +27,7 @@ static void ask(const struct agt_erase_event *event, struct agt_erase_result *ou
 	say(out, AGT_ERASE_SAY_ERASE);
 	out->recall = true;
 	out->shred = true;
+	out->next.shreds = true;
 }
 
 /* A holder erases. It has no outcome until the key is gone. */
@@ -34,6 +35,7 @@ static void erase(struct agt_erase_result *out)
 {
 	out->next.due = false;
 	out->next.outcome = AGT_ERASE_OPEN;
+	out->next.shreds = true;
 	out->changed = true;
 	out->shred = true;
 	out->onward = true;
@@ -52,7 +54,7 @@ static void asked(const struct agt_erase_event *event, struct agt_erase_result *
 		/* We had asked: ours went then, or goes with the next shred. */
 		out->changed = next->role != AGT_ERASE_OWN;
 		next->role = AGT_ERASE_OWN;
-		if (!event->shreds)
+		if (!next->shreds)
 			say(out, AGT_ERASE_SAY_ACK);
 		return;
 	}
@@ -144,11 +146,13 @@ static void shredded(struct agt_erase_result *out)
 {
 	struct agt_erase *next = &out->next;
 
-	if (!next->known || next->action != AGT_ERASE_ACTION || next->role == AGT_ERASE_AUTHOR)
+	if (!next->known || next->action != AGT_ERASE_ACTION)
 		return;
+	out->changed = next->shreds;
+	next->shreds = false;
 	if (next->role == AGT_ERASE_OWN) {
 		say(out, AGT_ERASE_SAY_ACK);
-	} else if (!next->due && next->outcome == AGT_ERASE_OPEN) {
+	} else if (next->role == AGT_ERASE_HOLDER && !next->due && next->outcome == AGT_ERASE_OPEN) {
 		next->outcome = AGT_ERASE_DONE;
 		out->changed = true;
 		say(out, AGT_ERASE_SAY_ACK);
@@ -181,6 +185,16 @@ void agt_erase_step(const struct agt_erase *row, const struct agt_erase_event *e
 		shredded(out);
 		break;
 	}
+}
+
+bool agt_erase_answer(const struct agt_erase *row, uint8_t *outcome)
+{
+	if (!row->known || row->role == AGT_ERASE_AUTHOR || row->shreds ||
+		(row->role == AGT_ERASE_HOLDER && row->outcome == AGT_ERASE_OPEN))
+		return false;
+	/* Both asked: we erased ours when we did, and what stands in the record is the other's answer. */
+	*outcome = row->role == AGT_ERASE_HOLDER ? row->outcome : AGT_ERASE_DONE;
+	return true;
 }
 
 bool agt_erase_hides(const struct agt_erase *row)

@@ -38,6 +38,7 @@ struct agt_erase {
 	uint8_t outcome;    /* of the holder; a HOLDER's own */
 	bool due;           /* HOLDER: a person has to decide */
 	bool passed_on;     /* we ask because we were asked */
+	bool shreds;        /* the key of our own contents waits to be destroyed */
 	uint64_t question;  /* our message that asks, while it is the last one that does; 0: none is under way */
 	uint64_t answer;    /* our message that answers, likewise */
 	enum kw_err failure; /* why the question does not arrive, or what the holder said */
@@ -67,7 +68,6 @@ struct agt_erase_event {
 	uint8_t outcome;        /* ANSWERED, DECIDED */
 	bool passed_on;         /* ASK */
 	bool manual;            /* ASKED: nothing is erased here without a person */
-	bool shreds;            /* ASKED: the key waits to be destroyed */
 	enum agt_erase_say say; /* SENT: which one */
 	uint64_t number;        /* SENT, DEAD: of the message */
 	enum kw_err reason;     /* DEAD; ANSWERED: what failed */
@@ -86,6 +86,10 @@ struct agt_erase_result {
 
 /* All of *out is written. */
 void agt_erase_step(const struct agt_erase *row, const struct agt_erase_event *event, struct agt_erase_result *out);
+
+/* What an EraseAck may say at this moment; false: nothing, because nobody asked what the record is about, or we have not done
+ * it yet. What is to be said waits on a list, and may not be true any more when its turn comes. */
+bool agt_erase_answer(const struct agt_erase *row, uint8_t *outcome);
 
 /* What there is of the contents is not shown: erased, about to be, or restricted. */
 bool agt_erase_hides(const struct agt_erase *row);

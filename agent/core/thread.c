@@ -203,6 +203,11 @@ bool agt_thread_owns(const struct agt_thread *thread)
 	return thread->kind == KW_THREAD_TRANSFER && kw_transfer_owner(thread->state) == thread->party;
 }
 
+bool agt_thread_binds(enum kw_thread_kind kind)
+{
+	return kind == KW_THREAD_TRANSFER || kind == KW_THREAD_OFFER;
+}
+
 bool agt_thread_bars_offer(const struct agt_thread *thread)
 {
 	/* Offered and not answered, or given away and not yet handed over; a request alone binds nobody. */

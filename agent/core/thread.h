@@ -63,7 +63,8 @@ enum agt_thread_fault {
 	AGT_FAULT_ERASED,    /* its contents are erased: consent was withdrawn */
 	AGT_FAULT_OFFERED,   /* transfer: the case is on offer in another thread, or was given away in it */
 	AGT_FAULT_LONG,      /* it has as many steps as a thread can have */
-	AGT_FAULT_TAKEN      /* another agency has a thread with this id */
+	AGT_FAULT_TAKEN,     /* another agency has a thread with this id */
+	AGT_FAULT_GIVEN      /* transfer: the case is another agency's */
 };
 
 /* What the agent itself has to send or do in answer, in the same transaction or after a crash. */
@@ -104,6 +105,9 @@ bool agt_thread_waits_for_us(const struct agt_thread *thread);
 bool agt_thread_owns(const struct agt_thread *thread);
 /* The state by which we say that consent is withdrawn, or the nearest that the kind has; 0 when there is nothing to say. */
 uint8_t agt_thread_withdrawal(const struct agt_thread *thread);
+/* Whose something is, a case or a lease, hangs on the words of such a thread. Who says one keeps to it until the hub or the other
+ * side says that it does not count, and does not give it up by its own clock: it may have arrived though no ack has come. */
+bool agt_thread_binds(enum kw_thread_kind kind);
 /* Transfers: while this one stands, the same case cannot be offered in another. */
 bool agt_thread_bars_offer(const struct agt_thread *thread);
 

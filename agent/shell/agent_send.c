@@ -204,7 +204,8 @@ enum kw_err agent_submit_letter(struct agent *agent, struct agent_outgoing *outg
 	op->u.append.fresh = true;
 	op->u.append.msg_class = letter->msg_class;
 	op->u.append.envelope_id = sealed.envelope_id;
-	op->u.append.expiry_hour = letter->expiry_hour;
+	/* What binds stays until the hub or the other agency has said what became of it: our own clock does not know. */
+	op->u.append.expiry_hour = agt_thread_binds(op->u.append.act.kind) ? 0 : letter->expiry_hour;
 	op->u.append.wants_receipt = true;
 	op->u.append.now_ms = letter->now_ms;
 	*sending = (struct agent_sending){.agent = agent,

@@ -115,7 +115,8 @@ static enum kw_err put_recall(struct spool *spool, MDB_txn *txn, const struct sp
 	return spool_put_sealed(spool, txn, T_RECALL, KW_VIEW_OF(envelope_id.bytes), KW_VIEW_OF(plain));
 }
 
-/* What we had sent there and nobody has taken yet need not arrive any more. */
+/* What we had sent there and nobody has taken yet need not arrive any more, but for the words on which it hangs whose a case
+ * or a lease is: an acceptance that nobody hears of would leave the case to two. */
 static enum kw_err recall(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread, struct spool_op *op)
 {
 	MDB_cursor *cursor;
@@ -135,7 +136,8 @@ static enum kw_err recall(struct spool *spool, MDB_txn *txn, const struct spool_
 		memcpy(key, k.mv_data, sizeof(key));
 		if (spool_check(T_OUT, KW_VIEW_OF(key), &v, &payload) == KW_OK && spool_out_decode(payload, &row) == KW_OK &&
 			row.number != 0 && spool_item_get(spool, txn, row.number, &item) == KW_OK &&
-			kw_id_equal(&item.thread_id, &thread->thread_id) && kw_name_equal(&item.agency, &thread->agency)) {
+			kw_id_equal(&item.thread_id, &thread->thread_id) && kw_name_equal(&item.agency, &thread->agency) &&
+			(item.thread_sequence == 0 || !agt_thread_binds(thread->record.kind))) {
 			struct spool_place place = {.number = row.number,
 				.msg_class = (enum kw_msg_class)(key[0] % KW_MSG_CLASS_COUNT),
 				.sequence = kw_get_u64(key + 1)};
@@ -168,6 +170,14 @@ enum kw_err spool_case_tag(const struct spool *spool, const char *case_ref, uint
 	return spool_tag(spool, kw_view_str(text), out);
 }
 
+/* What stays to find it by. */
+static enum kw_err put_tags(const struct spool *spool, const struct spool_thread *thread, struct spool_erasure *erasure)
+{
+	enum kw_err err = spool_case_tag(spool, thread->case_ref, erasure->case_tag);
+
+	return err != KW_OK ? err : spool_case_tag(spool, thread->alias, erasure->alias_tag);
+}
+
 /* Asks the other agency of a thread, and counts it. Does nothing where it was asked before, or asked us. */
 static enum kw_err ask(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread,
 	const struct spool_erasure *what, struct spool_op *op)
@@ -193,7 +203,7 @@ static enum kw_err ask(struct spool *spool, MDB_txn *txn, const struct spool_thr
 	erasure = *what;
 	erasure.thread_id = thread->thread_id;
 	erasure.agency = thread->agency;
-	err = spool_case_tag(spool, thread->case_ref, erasure.case_tag);
+	err = put_tags(spool, thread, &erasure);
 	if (err == KW_OK && result.recall)
 		err = recall(spool, txn, thread, op);
 	if (err == KW_OK && result.withdraw && state.state != 0)
@@ -300,7 +310,7 @@ static enum kw_err apply(struct spool *spool, MDB_txn *txn, struct spool_erasure
 	onward.passed_on = true;
 	onward.note[0] = '\0';
 	if (err == KW_OK)
-		err = spool_case_tag(spool, thread.case_ref, erasure->case_tag);
+		err = put_tags(spool, &thread, erasure);
 	if (err == KW_OK)
 		err = end_thread(spool, txn, erasure);
 	if (err == KW_OK)
@@ -338,16 +348,6 @@ static enum kw_err take_answer(struct spool *spool, MDB_txn *txn, const uint8_t 
 	return spool_erasure_keep(spool, txn, &erasure, &result);
 }
 
-/* Whether the key of a thread is on the list of those to be destroyed. */
-static enum kw_err is_shredding(struct spool *spool, MDB_txn *txn, const uint8_t *key, bool *out)
-{
-	struct kw_view there;
-	enum kw_err err = spool_get(spool, txn, T_SHRED, KW_VIEW(key, SPOOL_THREAD_KEY_SIZE), &there);
-
-	*out = err == KW_OK || err == KW_ECORRUPT;
-	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
-}
-
 /* An Erase, or a ConsentUpdate that restricts. */
 static enum kw_err take_question(struct spool *spool, MDB_txn *txn, const uint8_t *key, struct spool_op *op)
 {
@@ -359,8 +359,6 @@ static enum kw_err take_question(struct spool *spool, MDB_txn *txn, const uint8_
 	struct agt_erase_result result;
 	enum kw_err err = spool_erasure_find(spool, txn, key, &erasure, &row);
 
-	if (err == KW_OK)
-		err = is_shredding(spool, txn, key, &event.shreds);
 	if (err != KW_OK)
 		return err;
 	agt_erase_step(&row, &event, &result);

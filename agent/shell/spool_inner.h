@@ -211,8 +211,7 @@ KW_MUST_USE enum kw_err spool_sweep_recalls(struct spool *spool, MDB_txn *txn, c
 KW_MUST_USE enum kw_err spool_shred_due(struct spool *spool, bool *out);
 #define SPOOL_RECALL_SIZE 68u
 #define SPOOL_ERASURE_SIZE 1792u
-/* The part of a row that the core decides about, and back. */
-void spool_erasure_core(const struct spool_erasure *erasure, struct agt_erase *out);
+/* What the core makes of a row becomes its part of it; the way there is spool_erasure_core. */
 void spool_erasure_set(struct spool_erasure *erasure, const struct agt_erase *core);
 void spool_erasure_encode(const struct spool_erasure *erasure, uint8_t *out);
 KW_MUST_USE enum kw_err spool_erasure_decode(struct kw_view bytes, struct spool_erasure *out);

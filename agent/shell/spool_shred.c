@@ -74,7 +74,7 @@ static enum kw_err answer(struct spool *spool, MDB_txn *txn, const struct spool_
 	if (err != KW_OK)
 		return err;
 	agt_erase_step(&row, &event, &result);
-	if (result.changed) /* a holder's own answer; of one who had asked too there stands the other's */
+	if (result.next.outcome != row.outcome) /* a holder's own answer; of one who had asked too there stands the other's */
 		erasure.answered_ms = now_ms();
 	return result.say != 0 || result.changed ? spool_erasure_keep(spool, txn, &erasure, &result) : KW_OK;
 }

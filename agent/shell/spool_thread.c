@@ -296,30 +296,17 @@ enum kw_err spool_pass_follow(struct spool *spool, MDB_txn *txn, const struct sp
 	return KW_OK;
 }
 
-/* Whether another thread keeps us from offering this case: two new owners must not be able to accept it. */
-static enum kw_err is_offered(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, const char *case_ref,
-	bool *out)
+/* Whether we may offer this case: two new owners must not be able to accept it, and who gave it away has it no more. To accept
+ * one is not looked at: whose it is, the agency that offers it must know. */
+static enum kw_err may_offer(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, const char *case_ref,
+	enum agt_thread_fault *fault)
 {
-	MDB_cursor *cursor;
-	MDB_val k;
-	MDB_val v;
-	enum kw_err err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_OPEN], &cursor));
+	struct agt_case about;
+	enum kw_err err = spool_case_of(spool, txn, case_ref, pass->key, &about);
 
-	if (err != KW_OK)
-		return err;
-	int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
-	for (*out = false; !*out && rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
-		struct spool_thread thread;
-		struct kw_view key;
-
-		if (spool_get(spool, txn, T_THREADNO, KW_VIEW(k.mv_data, k.mv_size), &key) != KW_OK ||
-			key.size != SPOOL_THREAD_KEY_SIZE || memcmp(key.data, pass->key, SPOOL_THREAD_KEY_SIZE) == 0 ||
-			spool_thread_get(spool, txn, key.data, &thread) != KW_OK)
-			continue;
-		*out = agt_thread_bars_offer(&thread.record) && strcmp(thread.case_ref, case_ref) == 0;
-	}
-	mdb_cursor_close(cursor);
-	return rc == 0 || rc == MDB_NOTFOUND ? KW_OK : spool_mdb(rc);
+	if (err == KW_OK && !agt_case_may_offer(&about))
+		*fault = about.on_offer || about.given_open ? AGT_FAULT_OFFERED : AGT_FAULT_GIVEN;
+	return err;
 }
 
 /* Whether a thread of this id stands with another agency. One id must not name two: a caller that gives the id alone could not
@@ -367,13 +354,9 @@ enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct sp
 		}
 	}
 	if (!move->log_only && move->act->kind == KW_THREAD_TRANSFER && move->act->state == KW_TRANSFER_OFFERED) {
-		bool offered = false;
-
-		err = is_offered(spool, txn, &pass, move->act->case_ref, &offered);
-		if (err != KW_OK || offered) {
-			op->fault = AGT_FAULT_OFFERED; /* of an error nothing is read but the error */
+		err = may_offer(spool, txn, &pass, move->act->case_ref, &op->fault);
+		if (err != KW_OK || op->fault != AGT_FAULT_NONE)
 			return err;
-		}
 	}
 	bool of_offer = move->act->kind == KW_THREAD_OFFER && move->act->state == KW_OFFER_LEASED;
 	bool may = true; /* LEASED in the thread of an offer that we keep is said to the winner alone */

@@ -23,6 +23,54 @@ static enum kw_err void_opening(struct spool *spool, MDB_txn *txn, const struct 
 	return spool_pass_keep(spool, txn, &move, pass);
 }
 
+/* The record made again from its log without what is lost, and without this item or with it. KW_ENOTFOUND when the log does
+ * not have it; *at is its place there. */
+static enum kw_err replay(struct spool *spool, MDB_txn *txn, const struct spool_item *item, const struct spool_pass *pass,
+	bool without, struct agt_thread *record, uint32_t *at)
+{
+	enum kw_err err = KW_OK;
+
+	*record = pass->thread.record;
+	*at = 0;
+	for (uint32_t n = 1; err == KW_OK && n <= pass->thread.log_count; n++) {
+		struct spool_log log;
+
+		err = spool_log_get(spool, txn, pass->key, n, &log);
+		if (err != KW_OK)
+			break;
+		bool ours = n > 1 && log.event.author == AGT_THREAD_OURS && log.number == item->number;
+		*at = ours ? n : *at;
+		if (ours ? without : log.lost)
+			continue;
+		if (n == 1)
+			agt_thread_rewind(record, &log.event);
+		else
+			agt_thread_again(record, &log.event);
+	}
+	return err == KW_OK && *at == 0 ? KW_ENOTFOUND : err;
+}
+
+/* Whether a message that never arrived counts all the same: without it a case would not be ours any more, and it has gone on
+ * from us, or may. Two agencies would have it then, and to say so is for people. */
+static enum kw_err stands(struct spool *spool, MDB_txn *txn, const struct spool_item *item, const struct spool_pass *pass,
+	bool *out)
+{
+	const struct agt_thread *now = &pass->thread.record;
+	struct agt_thread record;
+	struct agt_case all;
+	uint32_t at;
+
+	*out = false;
+	if (now->kind != KW_THREAD_TRANSFER || now->party != KW_PARTY_OTHER || !agt_thread_owns(now))
+		return KW_OK;
+	enum kw_err err = replay(spool, txn, item, pass, true, &record, &at);
+	if (err != KW_OK || agt_thread_owns(&record))
+		return err;
+	err = spool_case_of_thread(spool, txn, pass->key, &pass->thread, &all);
+	*out = err == KW_OK && !agt_case_may_offer(&all);
+	return err;
+}
+
 /* Marks the step of a message of ours as one that does not count. When it never reached the other side, the record is made
  * again from its log without it. When the other side refused it, the record stays as it is: the tables are made such that
  * the same one of two loses on both sides, so what won has undone it here already, or will when it arrives; to undo it by
@@ -31,36 +79,22 @@ static enum kw_err void_opening(struct spool *spool, MDB_txn *txn, const struct 
 static enum kw_err step_void(struct spool *spool, MDB_txn *txn, const struct spool_item *item, enum spool_end end,
 	struct spool_pass *pass)
 {
-	struct agt_thread record = pass->thread.record;
-	bool found = false;
-	bool again = end == SPOOL_END_LOST;
-	enum kw_err err = KW_OK;
+	struct agt_thread record;
+	struct spool_log log;
+	uint32_t at;
+	enum kw_err err = replay(spool, txn, item, pass, end == SPOOL_END_LOST, &record, &at);
 
-	for (uint32_t n = 1; err == KW_OK && n <= pass->thread.log_count; n++) {
-		struct spool_log log;
-
-		err = spool_log_get(spool, txn, pass->key, n, &log);
-		if (err != KW_OK)
-			break;
-		if (n > 1 && log.event.author == AGT_THREAD_OURS && log.number == item->number) {
-			found = true;
-			again = again || log.lost;
-			log.refused = end != SPOOL_END_NONE;
-			log.lost = end == SPOOL_END_LOST;
-			err = spool_log_put(spool, txn, pass->key, n, &log);
-		}
-		if (log.lost)
-			continue;
-		if (n == 1)
-			agt_thread_rewind(&record, &log.event);
-		else
-			agt_thread_again(&record, &log.event);
-	}
-	if (err != KW_OK || !found)
-		return err != KW_OK ? err : KW_ENOTFOUND;
-	if (again)
+	if (err == KW_OK)
+		err = spool_log_get(spool, txn, pass->key, at, &log);
+	if (err != KW_OK)
+		return err;
+	bool again = end == SPOOL_END_LOST || log.lost;
+	log.refused = end != SPOOL_END_NONE;
+	log.lost = end == SPOOL_END_LOST;
+	err = spool_log_put(spool, txn, pass->key, at, &log);
+	if (err == KW_OK && again)
 		pass->thread.record = record;
-	return KW_OK;
+	return err;
 }
 
 enum kw_err spool_thread_binds(struct spool *spool, MDB_txn *txn, const struct spool_item *item, bool *out)
@@ -100,6 +134,11 @@ enum kw_err spool_thread_void(struct spool *spool, MDB_txn *txn, const struct sp
 		err = void_opening(spool, txn, item, end, &pass);
 		return err != KW_OK || !gone ? err : spool_pass_void_offer(spool, txn, &pass, was);
 	}
+	bool kept = false;
+	if (!opening && end == SPOOL_END_LOST)
+		err = stands(spool, txn, item, &pass, &kept);
+	if (err != KW_OK || kept)
+		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
 	pass.thread.record.failed = pass.thread.record.failed && !opening;
 	if (!opening && end != SPOOL_END_UNSURE)
 		err = step_void(spool, txn, item, end, &pass);

@@ -24,6 +24,7 @@ static void say(struct w_agent *agent, uint32_t thread, uint8_t state, bool open
 	struct w_follow *one = W_PUSH(agent->follows);
 	one->id = ++agent->follow_last;
 	one->thread = thread;
+	one->type = W_SAY_EVENT;
 	one->state = state;
 	one->opening = opening;
 }
@@ -97,7 +98,10 @@ static void check_single(struct world *w, const struct w_agent *agent, uint32_t 
 		const struct w_record *record = w_record(w, agent, i);
 		if (record == NULL)
 			continue;
-		bool leased = other->kind == KW_THREAD_OFFER && record->thing.state == KW_OFFER_LEASED;
+		/* One that was refused because it crossed a DECLINED is none, though that may still be on its way. */
+		const struct w_record *far = other->end[KW_PARTY_OTHER] == W_NOBODY ? NULL : w_record(w, &w->agents[other->end[KW_PARTY_OTHER]], i);
+		bool declined = far != NULL && far->thing.kind != KW_THREAD_NONE && far->thing.state == KW_OFFER_DECLINED;
+		bool leased = other->kind == KW_THREAD_OFFER && record->thing.state == KW_OFFER_LEASED && !declined;
 		if (!referral && leased)
 			w_fail(w, "claim: agent %u gets the lease of group %u, which agent %u has", about->end[KW_PARTY_OTHER],
 				about->group, other->end[KW_PARTY_OTHER]);

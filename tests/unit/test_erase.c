@@ -66,7 +66,7 @@ static void test_done_is_said_when_the_key_is_gone(void **state)
 	assert_true(b.result.shred && b.result.onward && b.result.fresh && !b.result.withdraw);
 	assert_true(agt_erase_is_over(&b.row)); /* nothing is shown or kept from now on */
 	assert_int_equal(b.row.outcome, AGT_ERASE_OPEN);
-	assert_int_equal(STEP(&b, ASKED, E, .shreds = true), 0);
+	assert_int_equal(STEP(&b, ASKED, E), 0);
 	assert_false(b.result.changed);
 	assert_int_equal(STEP(&b, SHREDDED, ), ACK);
 	assert_int_equal(b.row.outcome, AGT_ERASE_DONE);
@@ -127,7 +127,7 @@ static void test_when_both_ask_each_answers_when_its_own_is_gone(void **state)
 	(void)state;
 	struct bench b = {0};
 	(void)STEP(&b, ASK, E);
-	assert_int_equal(STEP(&b, ASKED, E, .shreds = true), 0);
+	assert_int_equal(STEP(&b, ASKED, E), 0);
 	assert_int_equal(b.row.role, AGT_ERASE_OWN);
 	assert_int_equal(STEP(&b, SHREDDED, ), ACK);
 	assert_int_equal(b.row.outcome, AGT_ERASE_OPEN); /* what stands there is their answer */
@@ -138,6 +138,31 @@ static void test_when_both_ask_each_answers_when_its_own_is_gone(void **state)
 	(void)STEP(&b, ASK, E);
 	assert_int_equal(STEP(&b, SHREDDED, ), 0);
 	assert_int_equal(STEP(&b, ASKED, E), ACK);
+}
+
+static void test_an_answer_that_waited_is_said_while_it_is_true(void **state)
+{
+	(void)state;
+	uint8_t outcome = 9;
+	struct bench b = {0};
+	assert_false(agt_erase_answer(&b.row, &outcome));
+	(void)STEP(&b, ASKED, R);
+	assert_true(agt_erase_answer(&b.row, &outcome));
+	assert_int_equal(outcome, AGT_ERASE_DONE);
+	(void)STEP(&b, ASK, E); /* our own question takes its place, and the other side never asked for this */
+	assert_false(agt_erase_answer(&b.row, &outcome));
+	(void)STEP(&b, ASKED, E);
+	assert_false(agt_erase_answer(&b.row, &outcome)); /* the key is there */
+	(void)STEP(&b, SHREDDED, );
+	assert_true(agt_erase_answer(&b.row, &outcome));
+	b = (struct bench){0};
+	(void)STEP(&b, ASKED, E, .manual = true);
+	assert_false(agt_erase_answer(&b.row, &outcome));
+	(void)STEP(&b, DECIDED, .outcome = AGT_ERASE_RETAINED);
+	assert_true(agt_erase_answer(&b.row, &outcome));
+	assert_int_equal(outcome, AGT_ERASE_RETAINED);
+	(void)STEP(&b, DECIDED, .outcome = AGT_ERASE_DONE);
+	assert_false(agt_erase_answer(&b.row, &outcome));
 }
 
 static void test_after_done_nothing_is_heard(void **state)
@@ -208,6 +233,7 @@ static void test_an_answer_that_is_lost_is_said_again(void **state)
 	b = (struct bench){0}; /* of two that asked, each has a question and an answer under way */
 	(void)STEP(&b, ASK, E);
 	(void)STEP(&b, SENT, .say = AGT_ERASE_SAY_ERASE, .number = 7);
+	(void)STEP(&b, SHREDDED, );
 	(void)STEP(&b, ASKED, E);
 	(void)STEP(&b, SENT, .say = AGT_ERASE_SAY_ACK, .number = 8);
 	assert_int_equal(STEP(&b, DEAD, .number = 7, .reason = KW_EEXPIRED), ERASE);
@@ -244,6 +270,7 @@ int main(void)
 		cmocka_unit_test(test_where_a_person_decides_nothing_goes_by_itself),
 		cmocka_unit_test(test_nothing_is_decided_that_nobody_asked),
 		cmocka_unit_test(test_when_both_ask_each_answers_when_its_own_is_gone),
+		cmocka_unit_test(test_an_answer_that_waited_is_said_while_it_is_true),
 		cmocka_unit_test(test_after_done_nothing_is_heard),
 		cmocka_unit_test(test_a_question_that_is_lost_is_asked_again),
 		cmocka_unit_test(test_an_answer_that_is_lost_is_said_again),
