@@ -23,31 +23,37 @@ static enum kw_err void_opening(struct spool *spool, MDB_txn *txn, const struct 
 	return spool_pass_keep(spool, txn, &move, pass);
 }
 
-/* The record made again from its log without what is lost, and without this item or with it. KW_ENOTFOUND when the log does
- * not have it; *at is its place there. */
-static enum kw_err replay(struct spool *spool, MDB_txn *txn, const struct spool_item *item, const struct spool_pass *pass,
-	bool without, struct agt_thread *record, uint32_t *at)
+/* The record as it is without one message of ours, or with it. */
+struct replay {
+	uint64_t number; /* of the message */
+	bool without;
+	struct agt_thread record;
+	uint32_t at;     /* the message's place in the log */
+};
+
+/* Makes the record again from its log, without what is lost. KW_ENOTFOUND when the log does not have the message. */
+static enum kw_err replay(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, struct replay *out)
 {
 	enum kw_err err = KW_OK;
 
-	*record = pass->thread.record;
-	*at = 0;
+	out->record = pass->thread.record;
+	out->at = 0;
 	for (uint32_t n = 1; err == KW_OK && n <= pass->thread.log_count; n++) {
 		struct spool_log log;
 
 		err = spool_log_get(spool, txn, pass->key, n, &log);
 		if (err != KW_OK)
 			break;
-		bool ours = n > 1 && log.event.author == AGT_THREAD_OURS && log.number == item->number;
-		*at = ours ? n : *at;
-		if (ours ? without : log.lost)
+		bool ours = n > 1 && log.event.author == AGT_THREAD_OURS && log.number == out->number;
+		out->at = ours ? n : out->at;
+		if (ours ? out->without : log.lost)
 			continue;
 		if (n == 1)
-			agt_thread_rewind(record, &log.event);
+			agt_thread_rewind(&out->record, &log.event);
 		else
-			agt_thread_again(record, &log.event);
+			agt_thread_again(&out->record, &log.event);
 	}
-	return err == KW_OK && *at == 0 ? KW_ENOTFOUND : err;
+	return err == KW_OK && out->at == 0 ? KW_ENOTFOUND : err;
 }
 
 /* Whether a message that never arrived counts all the same: without it a case would not be ours any more, and it has gone on
@@ -56,15 +62,14 @@ static enum kw_err stands(struct spool *spool, MDB_txn *txn, const struct spool_
 	bool *out)
 {
 	const struct agt_thread *now = &pass->thread.record;
-	struct agt_thread record;
+	struct replay without = {.number = item->number, .without = true};
 	struct agt_case all;
-	uint32_t at;
 
 	*out = false;
 	if (now->kind != KW_THREAD_TRANSFER || now->party != KW_PARTY_OTHER || !agt_thread_owns(now))
 		return KW_OK;
-	enum kw_err err = replay(spool, txn, item, pass, true, &record, &at);
-	if (err != KW_OK || agt_thread_owns(&record))
+	enum kw_err err = replay(spool, txn, pass, &without);
+	if (err != KW_OK || agt_thread_owns(&without.record))
 		return err;
 	err = spool_case_of_thread(spool, txn, pass->key, &pass->thread, &all);
 	*out = err == KW_OK && !agt_case_may_offer(&all);
@@ -79,21 +84,20 @@ static enum kw_err stands(struct spool *spool, MDB_txn *txn, const struct spool_
 static enum kw_err step_void(struct spool *spool, MDB_txn *txn, const struct spool_item *item, enum spool_end end,
 	struct spool_pass *pass)
 {
-	struct agt_thread record;
+	struct replay after = {.number = item->number, .without = end == SPOOL_END_LOST};
 	struct spool_log log;
-	uint32_t at;
-	enum kw_err err = replay(spool, txn, item, pass, end == SPOOL_END_LOST, &record, &at);
+	enum kw_err err = replay(spool, txn, pass, &after);
 
 	if (err == KW_OK)
-		err = spool_log_get(spool, txn, pass->key, at, &log);
+		err = spool_log_get(spool, txn, pass->key, after.at, &log);
 	if (err != KW_OK)
 		return err;
 	bool again = end == SPOOL_END_LOST || log.lost;
 	log.refused = end != SPOOL_END_NONE;
 	log.lost = end == SPOOL_END_LOST;
-	err = spool_log_put(spool, txn, pass->key, at, &log);
+	err = spool_log_put(spool, txn, pass->key, after.at, &log);
 	if (err == KW_OK && again)
-		pass->thread.record = record;
+		pass->thread.record = after.record;
 	return err;
 }
 

@@ -10,8 +10,9 @@
  * of the two daemons, world_check.c knows what must be true. */
 
 /* After the faults end, everything must have come true within this time. The longest wait in a sound run is the agent's
- * reconnect after many failures: ten minutes; a tight world (one message a queue, one frame under way) takes hours. */
-#define CALM_MS (150u * 60000u)
+ * reconnect after many failures: ten minutes; a tight world (one message a queue, one frame under way, eight
+ * reminders every ten minutes) takes hours. */
+#define CALM_MS (400u * 60000u)
 #define STEPS_MAX 3000000u
 
 volatile uint64_t world_seed;

@@ -157,7 +157,7 @@ static void look_at_offer(struct world *w, struct w_agent *agent)
 static void withdraw(struct world *w, struct w_agent *agent, uint32_t about)
 {
 	struct w_agent_op op = {.type = W_OP_WITHDRAW, .about = about, .body = UINT32_MAX,
-		.action = prng_percent(&w->prng, 75) ? AGT_ERASE_ACTION : AGT_ERASE_ACTION + 1u};
+		.action = prng_percent(&w->prng, 60) ? AGT_ERASE_ACTION : AGT_ERASE_ACTION + 1u};
 	if (prng_percent(&w->prng, 30)) {
 		const struct w_record *record = &agent->records.at[prng_below(&w->prng, agent->records.count)];
 		op.about = w->thread.at[record->thread].about;
@@ -180,13 +180,13 @@ static void begin_some(struct world *w, struct w_agent *agent)
 	}
 	if (case_known(w, agent, &about))
 		person = about;
-	if (chance < 15)
+	if (chance < 25)
 		offer_around(w, agent);
-	else if (chance < 35)
+	else if (chance < 42)
 		begin(w, agent, KW_THREAD_REFERRAL, KW_REFERRAL_QUEUED, person);
-	else if (chance < 50)
+	else if (chance < 55)
 		begin(w, agent, KW_THREAD_TRACING, KW_TRACING_REGISTERED, person);
-	else if (chance < 60)
+	else if (chance < 63)
 		begin(w, agent, KW_THREAD_TRANSFER, KW_TRANSFER_REQUESTED, (uint32_t)prng_below(&w->prng, w->cases.count));
 	else if (case_known(w, agent, &about) && was_ours(w, agent, about))
 		begin(w, agent, KW_THREAD_TRANSFER, KW_TRANSFER_OFFERED, about);

@@ -16,7 +16,7 @@
 #include "tests/kit/world.h"
 
 /* A mutant that so many seeds do not find is a hole in the simulation. */
-#define SEEDS_MAX 2000u
+#define SEEDS_MAX 4000u
 
 static bool is_caught(enum world_mutant mutant, uint64_t seed)
 {
