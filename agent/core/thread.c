@@ -208,13 +208,6 @@ bool agt_thread_binds(enum kw_thread_kind kind)
 	return kind == KW_THREAD_TRANSFER || kind == KW_THREAD_OFFER;
 }
 
-bool agt_thread_bars_offer(const struct agt_thread *thread)
-{
-	/* Offered and not answered, or given away and not yet handed over; a request alone binds nobody. */
-	return thread->kind == KW_THREAD_TRANSFER && thread->party == KW_PARTY_OPENER && agt_thread_is_open(thread) &&
-	       thread->state != KW_TRANSFER_REQUESTED;
-}
-
 uint8_t agt_thread_withdrawal(const struct agt_thread *thread)
 {
 	/* Of a kind the first that we may declare. A transfer that is accepted stands: what is erased there is not whose case it is. */

@@ -108,7 +108,5 @@ uint8_t agt_thread_withdrawal(const struct agt_thread *thread);
 /* Whose something is, a case or a lease, hangs on the words of such a thread. Who says one keeps to it until the hub or the other
  * side says that it does not count, and does not give it up by its own clock: it may have arrived though no ack has come. */
 bool agt_thread_binds(enum kw_thread_kind kind);
-/* Transfers: while this one stands, the same case cannot be offered in another. */
-bool agt_thread_bars_offer(const struct agt_thread *thread);
 
 #endif
