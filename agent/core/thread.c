@@ -208,6 +208,11 @@ bool agt_thread_binds(enum kw_thread_kind kind)
 	return kind == KW_THREAD_TRANSFER || kind == KW_THREAD_OFFER;
 }
 
+bool agt_thread_gives_up(enum kw_thread_kind kind, bool opening)
+{
+	return kind == KW_THREAD_NONE || (opening && !agt_thread_binds(kind));
+}
+
 uint8_t agt_thread_withdrawal(const struct agt_thread *thread)
 {
 	/* Of a kind the first that we may declare. A transfer that is accepted stands: what is erased there is not whose case it is. */

@@ -105,8 +105,11 @@ bool agt_thread_waits_for_us(const struct agt_thread *thread);
 bool agt_thread_owns(const struct agt_thread *thread);
 /* The state by which we say that consent is withdrawn, or the nearest that the kind has; 0 when there is nothing to say. */
 uint8_t agt_thread_withdrawal(const struct agt_thread *thread);
-/* Whose something is, a case or a lease, hangs on the words of such a thread. Who says one keeps to it until the hub or the other
- * side says that it does not count, and does not give it up by its own clock: it may have arrived though no ack has come. */
+/* Whose something is, a case or a lease, hangs on the words of such a thread: none of them is taken back. */
 bool agt_thread_binds(enum kw_thread_kind kind);
+/* Whether a message that expires is given up by our own clock. It may have arrived though no ack has come, and then what stands
+ * on it here and there would differ, so only the hub or the other side can say that it does not count. An opening that
+ * binds nobody is given up, because people wait for it: who answers it overrules that. */
+bool agt_thread_gives_up(enum kw_thread_kind kind, bool opening);
 
 #endif

@@ -510,7 +510,7 @@ bool w_say_binds(const struct world *w, const struct w_say *say);
 void w_say_hub(struct world *w, struct w_agent *agent, const struct kw_frame_reminder *reminder);
 void w_say_free(struct w_agent *agent);
 struct agt_case w_say_case(struct world *w, const struct w_agent *agent, uint32_t about, uint32_t but);
-/* When the agent itself stops to send it: what binds it leaves to the hub, see agent/shell/agent_send.c. */
+/* When the agent itself gives it up, as agent/shell/agent_send.c; 0: it leaves that to the hub. */
 uint32_t w_row_expiry(const struct world *w, uint32_t number);
 struct kw_id w_thread_id(uint32_t thread);
 uint32_t w_thread_of(const struct kw_id *id);

@@ -73,7 +73,10 @@ struct agt_case w_say_case(struct world *w, const struct w_agent *agent, uint32_
 uint32_t w_row_expiry(const struct world *w, uint32_t number)
 {
 	const struct w_msg *msg = &w->msgs.at[number];
-	return w_say_binds(w, &msg->say) && w->mutant != WORLD_TRANSFER_EXPIRES ? 0 : msg->expiry_hour;
+	bool event = w->threads && msg->say.type == W_SAY_EVENT;
+	bool ends = !event || w->mutant == WORLD_TRANSFER_EXPIRES ||
+		agt_thread_gives_up(w->thread.at[msg->say.thread].kind, msg->say.opening);
+	return ends ? msg->expiry_hour : 0;
 }
 
 struct pass {

@@ -325,6 +325,10 @@ static void test_thread_words_that_bind(void **state)
 	assert_false(agt_thread_binds(KW_THREAD_REFERRAL));
 	assert_false(agt_thread_binds(KW_THREAD_TRACING));
 	assert_false(agt_thread_binds(KW_THREAD_NONE));
+	assert_true(agt_thread_gives_up(KW_THREAD_NONE, false));
+	assert_true(agt_thread_gives_up(KW_THREAD_REFERRAL, true));
+	assert_false(agt_thread_gives_up(KW_THREAD_REFERRAL, false)); /* it may have arrived, and others stand on it */
+	assert_false(agt_thread_gives_up(KW_THREAD_TRANSFER, true));
 }
 
 static void test_thread_says_withdrawn_as_its_kind_can(void **state)
