@@ -58,6 +58,10 @@ story_refused agency-a illegal_state transfer offer agency-c --case-ref K-17 "${
 kw agency-a transfer accept "$t" --caseworker "Sara Lado" >/dev/null
 story_both "$t" accepted agency-b agency-a
 owned "$t" agency-a agency-b
+kw agency-a transfer confirm "$t" --meeting 2026-03-02T14:00+03:00 >/dev/null
+story_wait agency-b "$t" handover_confirmed
+kw agency-b transfer complete "$t" >/dev/null
+story_both "$t" complete agency-b agency-a
 t=$(offer agency-a agency-c K-17)
 story_wait agency-c "$t" offered
 

@@ -170,11 +170,18 @@ static void apply(struct world *w, struct w_agent *agent, uint32_t thread, const
 	if (record != NULL && record->thing.kind != KW_THREAD_NONE) {
 		bool named = record->named;
 		w_say_end(w, agent, thread);
-		w_must(w, agent, w->thread.at[thread].about, true, thread);
 		if (named)
 			ask_all(w, agent, &onward, thread, w->thread.at[thread].about, result->next.action);
 	}
 	keep(w, agent, thread, result);
+}
+
+/* Of what a holder has to erase, those that it told are to follow, whatever it does about it. */
+static void must_follow(struct world *w, struct w_agent *agent, uint32_t thread)
+{
+	const struct w_record *record = w_record(w, agent, thread);
+	if (record != NULL && record->thing.kind != KW_THREAD_NONE)
+		w_must(w, agent, w->thread.at[thread].about, true, thread);
 }
 
 /* A person's word on what is due, or was kept. */
@@ -182,6 +189,9 @@ void w_erase_decide(struct world *w, struct w_agent *agent, const struct w_agent
 {
 	struct agt_erase_event event = {.type = AGT_ERASE_EV_DECIDED, .outcome = op->action};
 	struct agt_erase_result result;
+	struct agt_erase before = w_erase_row(agent, op->body);
+	if (op->action == AGT_ERASE_DONE && before.role == AGT_ERASE_HOLDER && (before.due || before.outcome == AGT_ERASE_RETAINED))
+		must_follow(w, agent, op->body);
 	step(w, agent, op->body, &event, &result);
 	if (result.changed && op->action == AGT_ERASE_RETAINED)
 		w_mark(w, WORLD_MARK_RETAINED);
@@ -197,6 +207,9 @@ static void take_question(struct world *w, struct w_agent *agent, const struct w
 		.action = said->action,
 		.manual = w->thread.at[said->thread].manual[w_say_party(w, agent, said->thread)]};
 	struct agt_erase_result result;
+	struct agt_erase before = w_erase_row(agent, said->thread);
+	if (said->action == AGT_ERASE_ACTION && !event.manual && (!before.known || before.action != AGT_ERASE_ACTION))
+		must_follow(w, agent, said->thread);
 	step(w, agent, said->thread, &event, &result);
 	if (result.next.role == AGT_ERASE_OWN)
 		w_mark(w, WORLD_MARK_BOTH_ASKED);
