@@ -22,6 +22,8 @@ struct follow_parts {
 	Kinward__V1__ServiceOffer offer;
 	Kinward__V1__ReferralEvent referral;
 	Kinward__V1__TracingEvent tracing;
+	Kinward__V1__MatchDecision match;
+	Kinward__V1__Staff decider;
 	struct consent_parts consent;
 	struct spool_offer record;
 	uint8_t id[KW_ID_SIZE];
@@ -62,6 +64,27 @@ static void fill_offer(const struct agent *agent, const struct spool_follow *fol
 	memcpy(parts->id, record->message_id.bytes, KW_ID_SIZE);
 	parts->content.body_case = KINWARD__V1__CONTENT__BODY_SERVICE_OFFER;
 	parts->content.service_offer = offer;
+}
+
+/* Of a match the agent says one thing by itself: that consent was withdrawn. The candidate is erased by then; its match has the
+ * id of the thread. */
+static void fill_match(const struct agent *agent, const struct spool_follow *follow, int64_t now_ms,
+	struct follow_parts *parts)
+{
+	Kinward__V1__MatchDecision *decision = &parts->match;
+
+	kinward__v1__match_decision__init(decision);
+	kinward__v1__staff__init(&parts->decider);
+	parts->decider.name = (char *)(uintptr_t)agent->office.agency.text; /* protobuf-c has no const, and changes nothing */
+	decision->match_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = (uint8_t *)(uintptr_t)follow->thread_id.bytes};
+	decision->verdict = follow->state == KW_MATCH_UNLINKED ? KINWARD__V1__MATCH_VERDICT__MATCH_VERDICT_UNLINK
+		: KINWARD__V1__MATCH_VERDICT__MATCH_VERDICT_REJECT;
+	decision->ground = KINWARD__V1__MATCH_GROUND__MATCH_GROUND_OTHER;
+	decision->note = (char *)(uintptr_t)"Consent was withdrawn.";
+	decision->decider = &parts->decider;
+	decision->at_unix_ms = now_ms;
+	parts->content.body_case = KINWARD__V1__CONTENT__BODY_MATCH_DECISION;
+	parts->content.match_decision = decision;
 }
 
 /* The message that declares a bare state. False: no message of this kind of thread does. */
@@ -117,6 +140,8 @@ static enum kw_err fill_follow(struct agent *agent, const struct spool_follow *f
 		fill_offer(agent, follow, parts);
 	else if (follow->kind == KW_THREAD_OFFER)
 		fill_closed(follow, parts);
+	else if (follow->kind == KW_THREAD_MATCH)
+		fill_match(agent, follow, now_ms, parts);
 	else if (!fill_state(follow, now_ms, parts))
 		return KW_EILLEGAL;
 	return KW_OK;

@@ -37,10 +37,16 @@ static enum kw_err check(const Kinward__V1__SendRequest *request, struct kw_name
 		content->body_case == KINWARD__V1__CONTENT__BODY_OFFER_CLOSED)
 		return refuse(refusal, "send.content", "The agent offers and closes by itself, so that one agency has it: use refer, "
 						       "lease.");
+	if (content->n_gaps != 0)
+		return refuse(refusal, "send.content.gaps", "The agent writes gaps itself, from what it knows of the thread.");
 	if (content->message_id.len != 0 && content->message_id.len != KW_ID_SIZE)
 		return refuse(refusal, "send.content.message_id", "A message id has 16 bytes, or is empty for a new one.");
 	if (request->thread_id.len != 0 && request->thread_id.len != KW_ID_SIZE)
 		return refuse(refusal, "send.thread_id", "A thread id has 16 bytes, or is empty for a new thread.");
+	const ProtobufCBinaryData *match = act_match(content);
+	if (match != NULL && request->thread_id.len != 0 &&
+		(match->len != KW_ID_SIZE || memcmp(match->data, request->thread_id.data, KW_ID_SIZE) != 0))
+		return refuse(refusal, "send.thread_id", "The thread of a match has the match's id; give that, or leave the thread empty.");
 	if (request->lifetime_hours > AGENT_LIFETIME_HOURS_MAX)
 		return refuse(refusal, "send.lifetime_hours", "A message lives 1 to 1080 hours; 0 means 720.");
 	if (request->class_ >= KW_MSG_CLASS_COUNT)
@@ -75,7 +81,10 @@ static enum kw_err complete(Kinward__V1__SendRequest *request, struct spool_item
 		err = kw_random(item->message_id.bytes, KW_ID_SIZE);
 	else
 		memcpy(item->message_id.bytes, content->message_id.data, KW_ID_SIZE);
-	if (err == KW_OK && request->thread_id.len == 0)
+	const ProtobufCBinaryData *match = act_match(content);
+	if (err == KW_OK && request->thread_id.len == 0 && match != NULL && match->len == KW_ID_SIZE)
+		memcpy(item->thread_id.bytes, match->data, KW_ID_SIZE);
+	else if (err == KW_OK && request->thread_id.len == 0)
 		err = kw_random(item->thread_id.bytes, KW_ID_SIZE);
 	else if (err == KW_OK)
 		memcpy(item->thread_id.bytes, request->thread_id.data, KW_ID_SIZE);
@@ -179,17 +188,26 @@ static enum kw_err add_track(const struct spool_op *op, enum kw_risk risk, struc
 		.sequence = (uint32_t)item->thread_sequence, /* far below, as the log of a thread is short */
 		.other_agency = item->agency};
 
+	/* For a hub that knows something else: where we are with it, and what of theirs we know. The states of a match are its own. */
+	if (op->present.kind != KW_THREAD_NONE && op->present.kind != KW_THREAD_MATCH) {
+		track.present = op->present.state;
+		track.heard = (uint32_t)(op->present.expected - 1);
+	}
+
 	return op->u.append.act.kind == KW_THREAD_NONE ? KW_OK : kw_frame_track_add(out, &track);
 }
 
 enum kw_err agent_submit_letter(struct agent *agent, struct agent_outgoing *outgoing, struct spool_op *op,
 	struct socket_call *call)
 {
-	const struct letter *letter = &outgoing->letter;
+	struct letter *letter = &outgoing->letter;
 	struct spool_item *item = &op->u.append.item;
 	struct agent_sending *sending = calloc(1, sizeof(*sending));
 	struct letter_sealed sealed = {0};
-	enum kw_err err = sending == NULL ? KW_ENOMEM : letter_seal(&agent->office, letter, &sealed);
+	enum kw_err err = sending == NULL ? KW_ENOMEM : spool_gaps(agent->spool, item, letter->gaps, &letter->gaps_count);
+
+	if (err == KW_OK)
+		err = letter_seal(&agent->office, letter, &sealed);
 
 	if (err == KW_OK)
 		err = add_track(op, outgoing->risk, &sealed.box->tracks);

@@ -2,6 +2,7 @@
 
 #include "agent/shell/act.h"
 #include "agent/shell/spool_consent.h"
+#include "agent/shell/spool_scan.h"
 #include "agent/shell/spool_thread_inner.h"
 
 /* The referral of an offer until it is sent: a content of no thread yet, so it has a key of its own in the vault. Where it goes
@@ -47,7 +48,7 @@ enum kw_err spool_offer_referral(struct spool *spool, uint64_t number, struct kw
 	uint8_t key[8];
 	size_t before = out->size;
 	MDB_txn *txn;
-	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
+	enum kw_err err = spool_read_begin(spool, &txn);
 
 	if (err != KW_OK)
 		return err;

@@ -37,7 +37,9 @@ enum kw_err spool_erasure_put(struct spool *spool, MDB_txn *txn, const uint8_t *
 	uint8_t plain[SPOOL_ERASURE_SIZE];
 
 	spool_erasure_encode(erasure, plain);
-	return spool_put_sealed(spool, txn, T_ERASURE, KW_VIEW(thread_key, SPOOL_THREAD_KEY_SIZE), KW_VIEW_OF(plain));
+	enum kw_err err =
+		spool_put_sealed(spool, txn, T_ERASURE, KW_VIEW(thread_key, SPOOL_THREAD_KEY_SIZE), KW_VIEW_OF(plain));
+	return err != KW_OK ? err : spool_asked_put(spool, txn, thread_key, erasure);
 }
 
 enum kw_err spool_erasure_is_done(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, bool *out)

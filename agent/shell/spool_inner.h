@@ -21,9 +21,10 @@
  *   seen    digest → expiry hour          seenexp  expiry hour ‖ digest → ""
  *   due     key → sealed receipt
  *   thread  thread id → last place given; of schema 1, read by its upgrade only
- *   threads tag(thread id) ‖ tag(agency) → sealed record      threadno  number → that key      open  number → "", open
+ *   threads tag(thread id) ‖ tag(agency) → sealed record      threadno  number → that key
+ *   open    number → its place in todo, or "": open      todo    not unclaimed ‖ due ms ‖ number → "", waits for us
  *   threadlog  that key ‖ n → sealed step  early    that key ‖ place → sealed act and inbox number
- *   erasure tag(thread id) ‖ tag(agency) → sealed: what was asked and done about consent there
+ *   erasure tag(thread id) ‖ tag(agency) → sealed: what was asked and done about consent there      asked  that key → "", no answer
  *   shred   id of a key in the vault → "", to be destroyed
  *   named   tag(digest of an attachment) → hour in which a message that names it was stored
  *   recall  envelope id → sealed agency ‖ expiry hour: the hub shall not deliver it
@@ -37,6 +38,7 @@ enum spool_table {
 	T_META, T_OUT, T_RETRY, T_ENV, T_SENT, T_SENTBODY, T_SENTID, T_INBOX, T_INID, T_INNEW, T_DEAD, T_SEEN, T_SEENEXP,
 	T_DUE, T_THREAD, T_REG, T_ASIDE, T_THREADS, T_THREADNO, T_OPEN, T_THREADLOG, T_EARLY, T_TRACKS, T_FOLLOW,
 	T_ERASURE, T_SHRED, T_RECALL, T_SERVICES, T_ANSWERS, T_OFFERS, T_OFFERID, T_OFFERTHREAD, T_OFFERDUE, T_OFFERBODY, T_NAMED,
+	T_TODO, T_ASKED,
 	T_COUNT
 };
 
@@ -59,6 +61,7 @@ enum spool_number {
 	N_NEXT_FOLLOW,
 	N_COMPACT, /* 1: contents of an older schema are in freed pages; the file is to be written anew */
 	N_NEXT_OFFER,
+	N_TODO, /* 1: todo and asked are made; an older version does not keep them, and does not write this number */
 	N_COUNT
 };
 
@@ -176,6 +179,16 @@ KW_MUST_USE enum kw_err spool_content_put(struct spool *spool, MDB_txn *txn, str
 	struct kw_view plain, struct kw_buf *out);
 KW_MUST_USE enum kw_err spool_content_get(struct spool *spool, MDB_txn *txn, struct spool_content_place place,
 	struct kw_view blob, struct kw_buf *out);
+
+/* spool_todo.c: the order of what waits for us. */
+#define SPOOL_TODO_KEY_SIZE 17u
+/* The thread's place in it, and whether it is on the list of the open ones. */
+KW_MUST_USE enum kw_err spool_todo_put(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread);
+/* The list of what was asked about consent and has no answer. */
+KW_MUST_USE enum kw_err spool_asked_put(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key,
+	const struct spool_erasure *erasure);
+/* Makes it, and the list of what was asked about consent, where there is none. Before the writer starts. */
+KW_MUST_USE enum kw_err spool_todo_open(struct spool *spool);
 
 /* spool_named.c: the attachments that a message names, with the message. */
 KW_MUST_USE enum kw_err spool_put_named(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
@@ -329,6 +342,14 @@ KW_MUST_USE enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, con
  * later. */
 KW_MUST_USE enum kw_err spool_thread_theirs(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
 	enum agt_thread_verdict *out);
+/* spool_gap.c: places that are not to be waited for, as the author of this message says; before it is judged. move->act may be
+ * of no kind. */
+KW_MUST_USE enum kw_err spool_gaps_take(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
+	const struct spool_op *op);
+/* A message of ours is lost, or nobody knows: where others wait behind it, its agency is told with a receipt. */
+KW_MUST_USE enum kw_err spool_gap_tell(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
+/* The place of a message that cannot be used, because its content cannot. */
+KW_MUST_USE enum kw_err spool_gap_unreadable(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
 /* After that: those that waited for it, with their receipts. */
 KW_MUST_USE enum kw_err spool_thread_drain(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
 /* The other side's agent has our message. */
@@ -365,13 +386,17 @@ struct spool_log {
 #define SPOOL_LOG_SIZE 40u
 void spool_log_encode(const struct spool_log *log, uint8_t *out);
 KW_MUST_USE enum kw_err spool_log_decode(struct kw_view bytes, struct spool_log *out);
-/* One of theirs that waits: what it will do, where it lies in the inbox, and since when. */
+/* One of theirs that waits: what it will do, where it lies in the inbox, and since when. number 0: nothing lies there, the
+ * place is a gap; then of what it will do only kind and state count, and state 0 is nothing. */
 struct spool_early {
 	struct spool_act act;
 	uint64_t number;
 	int64_t at_ms;
 };
 #define SPOOL_EARLY_SIZE 104u
+#define SPOOL_EARLY_GAP_SIZE 16u
+/* The bytes that it takes: one of the two above. */
+size_t spool_early_size(const struct spool_early *early);
 void spool_early_encode(const struct spool_early *early, uint8_t *out);
 KW_MUST_USE enum kw_err spool_early_decode(struct kw_view bytes, struct spool_early *out);
 #define SPOOL_FOLLOW_SIZE 91u /* and the content that it holds */

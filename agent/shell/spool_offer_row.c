@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "agent/shell/spool_inner.h"
+#include "agent/shell/spool_scan.h"
 
 /* Offers as rows: the record, its place among what is due, and reading them. The first byte is a version: rows only grow. */
 
@@ -178,7 +178,7 @@ enum kw_err spool_offer(struct spool *spool, const struct spool_offer_key *key, 
 	uint64_t number = key->number;
 	struct kw_view row;
 	MDB_txn *txn;
-	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
+	enum kw_err err = spool_read_begin(spool, &txn);
 
 	if (err != KW_OK)
 		return err;
@@ -201,7 +201,7 @@ enum kw_err spool_offers(struct spool *spool, bool (*each)(void *user, const str
 	MDB_txn *txn;
 	MDB_val k;
 	MDB_val v;
-	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
+	enum kw_err err = spool_read_begin(spool, &txn);
 
 	if (err != KW_OK)
 		return err;
@@ -228,7 +228,7 @@ enum kw_err spool_offers_unclaimed(struct spool *spool, int64_t now_ms,
 	MDB_val k;
 	MDB_val v;
 	bool more = true;
-	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
+	enum kw_err err = spool_read_begin(spool, &txn);
 
 	if (err != KW_OK)
 		return err;
@@ -236,6 +236,7 @@ enum kw_err spool_offers_unclaimed(struct spool *spool, int64_t now_ms,
 	int rc = err == KW_OK ? mdb_cursor_get(cursor, &k, &v, MDB_FIRST) : MDB_NOTFOUND;
 	while (more && rc == 0 && k.mv_size == SPOOL_OFFER_DUE_SIZE) {
 		const uint8_t *key = k.mv_data;
+		uint8_t past[SPOOL_OFFER_DUE_SIZE] = {SPOOL_OFFER_DUE_UNCLAIMED};
 		struct spool_offer offer;
 		bool late = (int64_t)kw_get_u64(key + 1) <= now_ms;
 
@@ -246,7 +247,10 @@ enum kw_err spool_offers_unclaimed(struct spool *spool, int64_t now_ms,
 		if ((key[0] == SPOOL_OFFER_DUE_UNCLAIMED || late) &&
 			spool_offer_get(spool, txn, kw_get_u64(key + 9), &offer) == KW_OK && offer.core.winner == AGT_OFFER_NOBODY)
 			more = each(user, &offer);
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+		bool pass = key[0] < SPOOL_OFFER_DUE_UNCLAIMED && !late; /* what follows of its kind is not late either */
+		if (pass)
+			k = (MDB_val){.mv_size = sizeof(past), .mv_data = past};
+		rc = mdb_cursor_get(cursor, &k, &v, pass ? MDB_SET_RANGE : MDB_NEXT);
 	}
 	mdb_cursor_close(cursor);
 	mdb_txn_abort(txn);

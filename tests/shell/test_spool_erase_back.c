@@ -76,7 +76,7 @@ static uint8_t say(struct rig *rig, enum spool_follow_what what)
 	uint8_t n = next_n++;
 	op->box = spool_box_new(kw_view_str("sealed envelope"));
 	op->u.append.msg_class = KW_NORMAL;
-	op->u.append.sequence = ++rig->outbox;
+	op->u.append.sequence = ++rig->outbox[KW_NORMAL];
 	op->u.append.envelope_id = id(n);
 	op->u.append.expiry_hour = NOW / HOUR + 24 * 45;
 	op->u.append.wants_receipt = true;

@@ -1,3 +1,4 @@
+#include "tests/kit/folder.h"
 #include "tests/kit/spool_rig.h"
 
 #include <dirent.h>
@@ -119,7 +120,7 @@ static struct spool_op *append_of(struct rig *rig, const struct spool_follow *fo
 	struct spool_thread thread = {0};
 	op->box = spool_box_new(kw_view_str("sealed envelope"));
 	op->u.append.msg_class = KW_NORMAL;
-	op->u.append.sequence = ++rig->outbox;
+	op->u.append.sequence = ++rig->outbox[KW_NORMAL];
 	op->u.append.expiry_hour = NOW / HOUR + 24 * 45;
 	op->u.append.now_ms = NOW + 1;
 	op->u.append.fresh = true;
@@ -603,7 +604,7 @@ static void test_a_kill_brings_no_referral_back(void **state)
 	uint32_t ended = 0, kept = 0;
 	close_spool(rig);
 	for (int round = 0; round < 20; round++) {
-		assert_true(nftw(rig->path, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT);
+		assert_true(folder_remove(rig->path) == 0 || errno == ENOENT);
 		int ready[2];
 		char byte;
 		assert_int_equal(pipe(ready), 0);
