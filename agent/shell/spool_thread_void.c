@@ -76,22 +76,30 @@ static enum kw_err stands(struct spool *spool, MDB_txn *txn, const struct spool_
 	return err;
 }
 
-/* It moves nothing at the other side: it never got there, or could not be read there. */
+/* It counts here, so it is said on as a gap with its state (spool_gap.c), and its author hears that it may not have arrived. */
+static enum kw_err keep_said(struct spool *spool, MDB_txn *txn, const struct spool_item *item)
+{
+	struct spool_item said = *item;
+
+	said.reason = KW_EUNCONFIRMED;
+	return spool_item_put(spool, txn, &said);
+}
+
+/* It counts nowhere: it never reached the other side, or could not be read there. */
 static bool is_lost(const struct spool_item *item, enum spool_end end)
 {
 	return end == SPOOL_END_LOST || (end == SPOOL_END_REFUSED && item->reason != KW_EILLEGAL);
 }
 
-/* Marks the step of a message of ours as one that does not count. When it moves nothing at the other side, the record is made
- * again from its log without it. When the other side's thread refused it, the record stays as it is: the tables are made such
- * that the same one of two loses on both sides, so what won has undone it here already, or will when it arrives; to undo it by
+/* Marks the step of a message of ours as one that does not count. Of one that is lost the record is made again from its log
+ * without it. When the other side's thread refused it, the record stays as it is: the tables are made such that
+ * the same one of two loses on both sides, so what won has undone it here already, or will when it arrives; to undo it by
  * hand as well would take away what stands on it, and the two sides would differ. One that arrived after all counts again,
  * in its place. KW_ENOTFOUND when the log has none. */
 static enum kw_err step_void(struct spool *spool, MDB_txn *txn, const struct spool_item *item, enum spool_end end,
 	struct spool_pass *pass)
 {
-	bool lost = is_lost(item, end);
-	struct replay after = {.number = item->number, .without = lost};
+	struct replay after = {.number = item->number, .without = is_lost(item, end)};
 	struct spool_log log;
 	enum kw_err err = replay(spool, txn, pass, &after);
 
@@ -99,9 +107,9 @@ static enum kw_err step_void(struct spool *spool, MDB_txn *txn, const struct spo
 		err = spool_log_get(spool, txn, pass->key, after.at, &log);
 	if (err != KW_OK)
 		return err;
-	bool again = lost || log.lost;
+	bool again = after.without || log.lost;
 	log.refused = end != SPOOL_END_NONE;
-	log.lost = lost;
+	log.lost = after.without;
 	err = spool_log_put(spool, txn, pass->key, after.at, &log);
 	if (err == KW_OK && again)
 		pass->thread.record = after.record;
@@ -148,8 +156,10 @@ enum kw_err spool_thread_void(struct spool *spool, MDB_txn *txn, const struct sp
 	bool kept = false;
 	if (!opening && is_lost(item, end))
 		err = stands(spool, txn, item, &pass, &kept);
-	if (err != KW_OK || kept)
+	if (err != KW_OK)
 		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
+	if (kept)
+		return keep_said(spool, txn, item);
 	pass.thread.record.failed = pass.thread.record.failed && !opening;
 	if (!opening && end != SPOOL_END_UNSURE)
 		err = step_void(spool, txn, item, end, &pass);

@@ -35,7 +35,7 @@ enum world_mutant {
 	WORLD_ERASE_BESIDE,       /* what informs of a withdrawal is taken for the question */
 	WORLD_ACCEPTANCE_UNDONE,  /* an acceptance that expired is undone, though the case has gone on */
 	WORLD_OFFER_ONCE_GIVEN,   /* a former owner may offer a case again when its transfer is complete */
-	WORLD_NEW_HUB_KNOWS,      /* a hub that lost its memory is believed that a message never arrived */
+	WORLD_NEW_HUB_KNOWS,      /* a hub is believed that a message never arrived, also when it says or shows that it does not know */
 	WORLD_RECALL_ALL,         /* a withdrawal takes back the word that makes a case somebody's */
 	WORLD_REMINDER_APART,     /* a hub's reminder is not in the transaction that moves the clock on */
 	WORLD_MUTANT_COUNT

@@ -202,8 +202,8 @@ static void apply_notice(struct world *w, struct w_agent *agent, const struct w_
 	}
 	if (kw_err_class(notice->reason) != KW_CLASS_RETRY) {
 		/* A hub that has lost its memory knows only what it had since. */
-		bool again = notice->reason == KW_EEXPIRED && msg->passed && w->mutant != WORLD_NEW_HUB_KNOWS;
-		bool unsure = notice->reason == KW_EUNCONFIRMED || again;
+		bool again = notice->reason == KW_EEXPIRED && msg->passed;
+		bool unsure = (notice->reason == KW_EUNCONFIRMED || again) && w->mutant != WORLD_NEW_HUB_KNOWS;
 		leave(w, agent, number);
 		if (unsure)
 			w_mark(w, WORLD_MARK_UNCONFIRMED);

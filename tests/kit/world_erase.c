@@ -125,6 +125,7 @@ static void ask(struct world *w, struct w_agent *agent, uint32_t thread, uint8_t
 	step(w, agent, thread, &event, &result);
 	if (!result.changed)
 		return;
+	w->thread.at[thread].questioned[w_say_party(w, agent, thread)] = false;
 	if (passed_on)
 		w_mark(w, WORLD_MARK_PASSED_ON);
 	if (result.recall)
@@ -208,6 +209,7 @@ static void take_question(struct world *w, struct w_agent *agent, const struct w
 		.manual = w->thread.at[said->thread].manual[w_say_party(w, agent, said->thread)]};
 	struct agt_erase_result result;
 	struct agt_erase before = w_erase_row(agent, said->thread);
+	w->thread.at[said->thread].questioned[w_say_party(w, agent, said->thread)] = true;
 	if (said->action == AGT_ERASE_ACTION && !event.manual && (!before.known || before.action != AGT_ERASE_ACTION))
 		must_follow(w, agent, said->thread);
 	step(w, agent, said->thread, &event, &result);
@@ -306,7 +308,7 @@ void w_erase_say(struct world *w, struct w_agent *agent, struct w_follow *follow
 		.say = {.type = follow->type, .thread = follow->thread, .follow = follow->id, .action = row.action}};
 	if (to == W_NOBODY && (w->calm || prng_percent(&w->prng, 50)))
 		return;
-	if (!w->calm && prng_percent(&w->prng, 30)) /* it cannot be sent now; those behind it can */
+	if (!w->calm && prng_percent(&w->prng, follow->type == W_SAY_ACK ? 50 : 30)) /* it cannot be sent now; those behind it can */
 		return;
 	if (w->mutant == WORLD_ERASE_STALE_ANSWER)
 		row.role = row.role == AGT_ERASE_AUTHOR ? AGT_ERASE_OWN : row.role;

@@ -24,6 +24,8 @@ void w_must(struct world *w, const struct w_agent *agent, uint32_t about, bool o
 void w_erase_promised(struct world *w, const struct w_agent *agent, const struct w_say *said)
 {
 	const struct w_thread *thread = &w->thread.at[said->thread];
+	if (said->type == W_SAY_ACK && said->action == AGT_ERASE_ACTION && !thread->questioned[w_say_party(w, agent, said->thread)])
+		w_fail(w, "erase: agent %u answers about thread %u, and nobody has asked", agent->number, said->thread);
 	if (said->type == W_SAY_ACK && said->action == AGT_ERASE_ACTION && said->outcome == AGT_ERASE_DONE &&
 		!thread->gone[w_say_party(w, agent, said->thread)])
 		w_fail(w, "erase: agent %u says that it has erased thread %u, and has not", agent->number, said->thread);

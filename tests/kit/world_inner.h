@@ -82,6 +82,7 @@ struct w_thread {
 	bool must[2];       /* by what the world knows, that end must be without it */
 	bool manual[2];     /* a person decides there about an Erase */
 	bool retains[2];    /* and a law forbids to erase it */
+	bool questioned[2]; /* that end was asked, and has not asked itself since */
 	bool unheard;       /* a word about consent went for good */
 	bool lost;          /* a message of it went for good: its ends need not agree */
 	bool lost_by_others; /* and its sender did not take it back */

@@ -433,8 +433,10 @@ void w_say_void(struct world *w, struct w_agent *agent, uint32_t number, enum w_
 			void_offer(w, agent, say, KW_OFFER_OFFERED);
 		return;
 	}
-	if (!opening && end == W_END_LOST && stands(w, agent, record, number))
+	if (!opening && end == W_END_LOST && stands(w, agent, record, number)) {
+		w->msgs.at[number].reason = KW_EUNCONFIRMED;
 		return;
+	}
 	record->thing.failed = record->thing.failed && !opening;
 	if (!opening && end != W_END_UNSURE)
 		step_void(w, record, number, end);

@@ -117,8 +117,15 @@ static void test_an_acceptance_stands_when_the_case_has_gone_on(void **state)
 	assert_int_equal(offer(rig, 4, 201, "J-5"), AGT_FAULT_NONE);
 	notice(rig, 3, KW_EEXPIRED, 0);
 	assert_true(owned(rig)); /* agency-c may accept it any moment */
-	assert_int_equal(sent(rig, 3).reason, KW_EEXPIRED);     /* and a person hears that it did not arrive */
-	assert_int_equal(thread(rig, 200).record.next, 3);
+	assert_int_equal(sent(rig, 3).reason, KW_EUNCONFIRMED); /* a person hears of it, and the old owner with our next word */
+	struct spool_gap gaps[SPOOL_GAPS_MAX];
+	uint32_t count = 0;
+	ours(rig, SAYS(TRANSFER, HANDOVER_CONFIRMED, .n = 6, .sequence = 3));
+	struct spool_item next = sent(rig, 6);
+	assert_int_equal(spool_gaps(rig->spool, &next, gaps, &count), KW_OK);
+	assert_int_equal(count, 1);
+	assert_int_equal(gaps[0].state, KW_TRANSFER_ACCEPTED);
+	assert_int_equal(thread(rig, 200).record.next, 4);
 }
 
 /* Nor what an acceptance stands on. */

@@ -11,8 +11,6 @@
 
 /* A mutant that so many seeds do not find is a hole in the simulation. */
 #define SEEDS_MAX 4000u
-/* Some need a rare meeting of a crash, a wait and a word. */
-#define SEEDS_RARE_MAX 40000u
 
 static void must_be_caught(enum world_mutant mutant)
 {
@@ -82,7 +80,7 @@ static void test_done_too_early_when_both_asked_is_caught(void **state)
 static void test_an_answer_that_is_not_true_any_more_is_caught(void **state)
 {
 	(void)state;
-	sim_must_catch(WORLD_ERASE_STALE_ANSWER, true, SEEDS_RARE_MAX);
+	must_be_caught(WORLD_ERASE_STALE_ANSWER);
 }
 
 static void test_a_holder_that_asks_nobody_is_caught(void **state)
@@ -142,7 +140,7 @@ static void test_a_former_owner_that_offers_is_caught(void **state)
 static void test_a_hub_believed_beyond_its_memory_is_caught(void **state)
 {
 	(void)state;
-	sim_must_catch(WORLD_NEW_HUB_KNOWS, true, SEEDS_RARE_MAX);
+	must_be_caught(WORLD_NEW_HUB_KNOWS);
 }
 
 static void test_a_reminder_apart_from_its_clock_is_caught(void **state)
