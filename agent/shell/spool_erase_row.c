@@ -5,6 +5,7 @@
 /* What was asked about consent, as bytes; each field in a fixed place, and rows only grow. */
 
 #define VERSION 1u
+#define AT_MORE 12u
 #define AT_THREAD 16u
 #define AT_AGENCY 32u
 #define AT_CASE_TAG 96u
@@ -64,6 +65,7 @@ void spool_erasure_encode(const struct spool_erasure *erasure, uint8_t *out)
 	out[7] = erasure->ground;
 	out[8] = (uint8_t)((erasure->due ? FLAG_DUE : 0) | (erasure->passed_on ? FLAG_PASSED_ON : 0));
 	out[9] = (uint8_t)erasure->passed_count;
+	kw_put_u32(out + AT_MORE, erasure->passed_more);
 	memcpy(out + AT_THREAD, erasure->thread_id.bytes, KW_ID_SIZE);
 	memcpy(out + AT_AGENCY, erasure->agency.text, sizeof(erasure->agency.text));
 	memcpy(out + AT_CASE_TAG, erasure->case_tag, sizeof(erasure->case_tag));
@@ -98,6 +100,7 @@ enum kw_err spool_erasure_decode(struct kw_view bytes, struct spool_erasure *out
 	out->due = (in[8] & FLAG_DUE) != 0;
 	out->passed_on = (in[8] & FLAG_PASSED_ON) != 0;
 	out->passed_count = in[9];
+	out->passed_more = kw_get_u32(in + AT_MORE); /* likewise zeros in older rows */
 	memcpy(out->thread_id.bytes, in + AT_THREAD, KW_ID_SIZE);
 	memcpy(out->agency.text, in + AT_AGENCY, sizeof(out->agency.text));
 	memcpy(out->case_tag, in + AT_CASE_TAG, sizeof(out->case_tag));

@@ -3,6 +3,15 @@
 
 #include "agent/shell/spool_inner.h"
 
+/* What a message of ours, or an offer, names as its case, before anything is written: see spool_case.h. */
+struct spool_case_found {
+	enum agt_thread_fault fault;   /* AGT_FAULT_FROM, AGT_FAULT_CASE: it cannot be */
+	uint32_t count;
+	uint64_t list[4];              /* cases that are one by this word */
+	bool has_local;
+	uint8_t local[SPOOL_TAG_SIZE]; /* the caller's id, as a tag */
+};
+
 /* Shared by spool_thread.c (records, what we say, what the hub says), spool_early.c (what the other side says) and
  * spool_thread_read.c, spool_thread_void.c (what did not arrive); nobody else includes it. */
 
@@ -13,6 +22,8 @@ struct spool_pass {
 	struct spool_thread thread;
 	struct agt_thread_event event;
 	struct agt_thread_result result;
+	bool cased;                    /* ours: cases says of which case it is */
+	struct spool_case_found cases;
 };
 
 /* Finds the thread and judges the message. KW_ECORRUPT: the record is damaged. */
@@ -23,6 +34,21 @@ KW_MUST_USE enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const
 	struct spool_pass *pass);
 /* Writes down what the agent has to say by itself. */
 KW_MUST_USE enum kw_err spool_pass_follow(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass);
+
+/* spool_thread_case.c. Which case a message of ours is about, into pass->cases. What only moves a thread says nothing of that,
+ * unless its caller does. */
+KW_MUST_USE enum kw_err spool_pass_cases(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
+	struct spool_pass *pass);
+/* Whether another thread keeps us from offering this case: two new owners must not be able to accept it. What each of them
+ * calls it does not matter. */
+KW_MUST_USE enum kw_err spool_pass_is_offered(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, bool *out);
+/* The thread among those of its case, and by its names. */
+KW_MUST_USE enum kw_err spool_pass_index(struct spool *spool, MDB_txn *txn, const struct spool_act *act,
+	struct spool_pass *pass);
+/* A bare state is to be said in a thread. */
+KW_MUST_USE enum kw_err spool_pass_say(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread, uint8_t state);
+/* The open threads of the same offer with other agencies are told that it is closed: all have the name that we gave it. */
+KW_MUST_USE enum kw_err spool_pass_close_others(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass);
 
 /* A word of the other side's agent that has no place; nothing when it does not apply or there is no such thread. */
 KW_MUST_USE enum kw_err spool_thread_receipt(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
