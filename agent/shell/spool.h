@@ -209,6 +209,7 @@ struct spool_erasure {
 	bool due;            /* ours to decide: nothing was done by itself */
 	bool passed_on;      /* asked because another agency asked us */
 	uint8_t case_tag[8]; /* keyed hash of the pseudonym, to find it by; zeros for none */
+	uint8_t alias_tag[8]; /* likewise of the new owner's */
 	int64_t asked_ms;
 	int64_t effective_ms;
 	int64_t answered_ms; /* 0: not yet */

@@ -129,8 +129,8 @@ static enum kw_err also_own(struct spool *spool, MDB_txn *txn, const struct spoo
 	if (has_from || wish->own_ref == NULL || wish->own_ref[0] == '\0')
 		return KW_OK;
 	enum kw_err err = by_name(spool, txn, &(struct spool_case_name){.ref = wish->own_ref}, &own);
-	if (err == KW_OK && own.first != 0 && out->has_local)
-		err = local_of(spool, txn, own.first, tag, &bound);
+	if (err == KW_OK && own.first != 0 && wish->claim != NULL && wish->claim->local_id[0] != '\0')
+		err = local_of(spool, txn, own.first, tag, &bound); /* to an id: what the caller says now is said of this one alone */
 	if (err != KW_OK || bound || (own.many && out->count > 0))
 		return err;
 	if (own.many) /* we said so of two: the caller must say which */

@@ -41,7 +41,8 @@ static enum kw_err look_for_alike(void *user, const uint8_t *key, const struct s
 	if (err != KW_OK)
 		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
 	alike->case_id = thread->case_id;
-	return spool_case_tagged(alike->spool, alike->txn, asked.case_tag, add_alike, alike);
+	err = spool_case_tagged(alike->spool, alike->txn, asked.case_tag, add_alike, alike);
+	return err != KW_OK ? err : spool_case_tagged(alike->spool, alike->txn, asked.alias_tag, add_alike, alike);
 }
 
 enum kw_err spool_same_names(struct spool *spool, uint64_t case_id, const struct kw_id *thread_id,

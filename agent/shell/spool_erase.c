@@ -170,6 +170,14 @@ enum kw_err spool_case_tag(const struct spool *spool, const char *case_ref, uint
 	return spool_tag(spool, kw_view_str(text), out);
 }
 
+/* What the thread is called, which it forgets with the erasure. */
+static enum kw_err put_tags(struct spool *spool, const struct spool_thread *thread, struct spool_erasure *erasure)
+{
+	enum kw_err err = spool_case_tag(spool, thread->case_ref, erasure->case_tag);
+
+	return err != KW_OK ? err : spool_case_tag(spool, thread->alias, erasure->alias_tag);
+}
+
 /* Asks the other agency of a thread, and counts it. Does nothing where it was asked before, or asked us. */
 static enum kw_err ask(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread,
 	const struct spool_erasure *what, struct spool_op *op)
@@ -195,7 +203,7 @@ static enum kw_err ask(struct spool *spool, MDB_txn *txn, const struct spool_thr
 	erasure = *what;
 	erasure.thread_id = thread->thread_id;
 	erasure.agency = thread->agency;
-	err = spool_case_tag(spool, thread->case_ref, erasure.case_tag);
+	err = put_tags(spool, thread, &erasure);
 	if (err == KW_OK && result.recall)
 		err = recall(spool, txn, thread, op);
 	if (err == KW_OK && result.withdraw && state.state != 0)
@@ -308,7 +316,7 @@ static enum kw_err apply(struct spool *spool, MDB_txn *txn, struct spool_erasure
 	onward.note[0] = '\0';
 	reach.case_id = thread.case_id;
 	if (err == KW_OK)
-		err = spool_case_tag(spool, thread.case_ref, erasure->case_tag);
+		err = put_tags(spool, &thread, erasure);
 	if (err == KW_OK && result->shred)
 		err = end_thread(spool, txn, erasure);
 	if (err == KW_OK)

@@ -19,10 +19,12 @@
 #define AT_PASSED 192u
 #define AT_NOTE (AT_PASSED + SPOOL_PASSED_MAX * 64u)
 #define AT_ANSWER 1720u
+#define AT_ALIAS_TAG 1776u
 #define FLAG_DUE 1u
 #define FLAG_PASSED_ON 2u
 
-_Static_assert(AT_NOTE + SPOOL_ERASE_NOTE_MAX + 1 <= AT_ANSWER && AT_ANSWER + 8 <= SPOOL_ERASURE_SIZE, "fields do not overlap");
+_Static_assert(AT_NOTE + SPOOL_ERASE_NOTE_MAX + 1 <= AT_ANSWER && AT_ANSWER + 8 <= AT_ALIAS_TAG &&
+	AT_ALIAS_TAG + 8 <= SPOOL_ERASURE_SIZE, "fields do not overlap");
 _Static_assert(sizeof(struct kw_name) == 64, "names have 64 bytes here");
 
 void spool_erasure_core(const struct spool_erasure *erasure, struct agt_erase *out)
@@ -69,6 +71,7 @@ void spool_erasure_encode(const struct spool_erasure *erasure, uint8_t *out)
 	memcpy(out + AT_THREAD, erasure->thread_id.bytes, KW_ID_SIZE);
 	memcpy(out + AT_AGENCY, erasure->agency.text, sizeof(erasure->agency.text));
 	memcpy(out + AT_CASE_TAG, erasure->case_tag, sizeof(erasure->case_tag));
+	memcpy(out + AT_ALIAS_TAG, erasure->alias_tag, sizeof(erasure->alias_tag));
 	kw_put_u64(out + AT_ASKED, (uint64_t)erasure->asked_ms);
 	kw_put_u64(out + AT_EFFECTIVE, (uint64_t)erasure->effective_ms);
 	kw_put_u64(out + AT_ANSWERED, (uint64_t)erasure->answered_ms);
@@ -104,6 +107,7 @@ enum kw_err spool_erasure_decode(struct kw_view bytes, struct spool_erasure *out
 	memcpy(out->thread_id.bytes, in + AT_THREAD, KW_ID_SIZE);
 	memcpy(out->agency.text, in + AT_AGENCY, sizeof(out->agency.text));
 	memcpy(out->case_tag, in + AT_CASE_TAG, sizeof(out->case_tag));
+	memcpy(out->alias_tag, in + AT_ALIAS_TAG, sizeof(out->alias_tag));
 	out->asked_ms = (int64_t)kw_get_u64(in + AT_ASKED);
 	out->effective_ms = (int64_t)kw_get_u64(in + AT_EFFECTIVE);
 	out->answered_ms = (int64_t)kw_get_u64(in + AT_ANSWERED);

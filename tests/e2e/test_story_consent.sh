@@ -111,7 +111,9 @@ story_is "the author hears whom else it reached" \
   "$(story_json agency-a consent list -- '[r["passedTo"] for r in j["rows"] if r.get("passedTo")]')" "[['agency-e']]"
 wait_outcomes agency-b "agency-a=done agency-e=done" --case-ref BE-9 # one case, whatever it is called where
 gone agency-e "$m"
-story_is "the purposes were passed on" "$(kw agency-e inbox --all --json --limit 500 | grep -c CONSENT_PURPOSE_SHARE_OTHER_ORGS)" 1
+story_is "referral, event, ConsentUpdate, Erase: all were passed on" "$(kw agency-e inbox --all --json --limit 500 | python3 -c '
+import base64, json, sys
+print(sum(base64.b64decode(i["threadId"]).hex() == sys.argv[1] for i in json.load(sys.stdin)["items"]))' "$on")" 4
 story_is "another child of the same pseudonym is untouched" \
   "$(has agency-c "$(message agency-c "$alike")" "Another child" && echo yes)" yes
 story_is "and the third" "$(has agency-a "$(message agency-a "$theirs")" "A third child" && echo yes)" yes
@@ -197,6 +199,12 @@ story_is "the referral never came" "$(story_count agency-d case list --all --age
 story_is "only what was said about it" "$(kw agency-d inbox --all --json --limit 500 | python3 -c '
 import base64, json, sys
 print(sum(base64.b64decode(i["threadId"]).hex() == sys.argv[1] for i in json.load(sys.stdin)["items"]))' "$t")" 3
+
+story_chapter "a record by its handle: nothing is kept so, and both sides hear of it"
+kw agency-a send agency-e --content "$STORY_ROOT/tests/data/messages/good/erase.json" >/dev/null
+failed() { kw agency-a inbox --all --json --limit 500 | grep -q ERASURE_OUTCOME_FAILED; }
+wait_until "$STORY_SECONDS" failed || die "the author hears nothing"
+story_is "the holder has written it down" "$(grep -c erase_by_handle_failed "$STATE/agency-e.log")" 1
 
 story_chapter "killed at any moment, each holder is reached once"
 for round in 1 2 3; do

@@ -284,6 +284,9 @@ static void test_the_new_owners_alias(void **state)
 	assert_int_equal(withdraw(rig, "K-17", NULL, 0), 2);
 	assert_true(is_asked(rig, 3, THEM));
 	assert_false(is_asked(rig, 4, "agency-c"));
+	struct spool_same_names same;
+	assert_int_equal(spool_same_names(rig->spool, reached, NULL, &same), KW_OK);
+	assert_int_equal(same.count, 1); /* that of agency-c: called like the alias */
 }
 
 static void test_our_own_alias(void **state)
