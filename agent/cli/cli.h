@@ -26,7 +26,7 @@ enum cli_exit {
 #define CLI_HUB_FOLDER "/var/lib/kinward/hub"
 #define CLI_AGENT_FOLDER "/var/lib/kinward/agent"
 /* Options of one command, and files read at once. */
-#define CLI_OPTIONS_MAX 24u
+#define CLI_OPTIONS_MAX 32u
 #define CLI_FILE_SIZE_MAX JSON_TEXT_SIZE_MAX
 #define CLI_TIMEOUT_MS_DEFAULT 10000
 #define CLI_TIMEOUT_S_MAX 3600

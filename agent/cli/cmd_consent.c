@@ -7,16 +7,18 @@
 /* kinward consent: withdraw reaches every agency that holds a case from us; list shows what each has said; erase and retain
  * are a holder's answers where agent.yaml leaves them to a person. */
 
-enum { W_CASE_REF, W_THREAD, W_PURPOSE, W_RESTRICT, W_REASON, W_FROM, W_NOTE };
+enum { W_CASE_REF, W_THREAD, W_PURPOSE, W_RESTRICT, W_REASON, W_FROM, W_NOTE, W_CASE, W_FROM_THREAD };
 
 const struct cli_option CLI_CONSENT_WITHDRAW_OPTIONS[] = {
-	[W_CASE_REF] = {"case-ref", "TEXT", "every thread of this pseudonym, whatever the agency"},
+	[W_CASE_REF] = {"case-ref", "TEXT", "every thread of the case that we call so, whatever it is called there"},
 	[W_THREAD] = {"thread", "ID", "this thread alone"},
 	[W_PURPOSE] = {"purpose", "CODE,...", "what it was given for, such as tracing,reporting; default: share_other_orgs"},
 	[W_RESTRICT] = {"restrict", NULL, "they keep it and do not use it any more; without it they erase it"},
 	[W_REASON] = {"reason", "CODE", "why it shall go; default: consent_withdrawn"},
 	[W_FROM] = {"from", "CODE", "who withdrew: individual, caregiver, other; default: individual"},
 	[W_NOTE] = {"note", "TEXT", "in words; required with the reason other"},
+	[W_CASE] = {"case", "ID", "every thread of the case with this id in your own case system"},
+	[W_FROM_THREAD] = {"from-thread", "ID", "every thread of the case of this one"},
 	{NULL, NULL, NULL},
 };
 
@@ -53,6 +55,7 @@ static int ask(struct cli_call *call, Kinward__V1__LocalRequest *request, const 
 		code = cli_print_message_json(call, &reply->consent->base);
 	if (code == CLI_OK && !call->json) {
 		(void)fprintf(call->out, "%s: %" PRIu32 "\n%s", before, reply->consent->holders, behind);
+		cli_print_same_names(call->out, reply->consent->same_name, reply->consent->n_same_name);
 		if (reply->consent->offers != 0)
 			(void)fprintf(call->out, "open offers of the case that are over: %" PRIu32 "\n", reply->consent->offers);
 	}
@@ -68,8 +71,11 @@ int cli_run_consent_withdraw(struct cli_call *call)
 	Kinward__V1__ConsentPurpose purposes[PURPOSES_MAX];
 	uint8_t thread[KW_ID_SIZE];
 	int reason = 0, from = 0;
-	if (!call->option[W_CASE_REF] == !call->option[W_THREAD])
-		return cli_fail_usage(call, "name the case: --case-ref TEXT, or --thread ID");
+	uint8_t from_thread[KW_ID_SIZE];
+	struct cli_claim claim = {withdraw.case_, withdraw.from_thread};
+	if (!!call->option[W_CASE_REF] + !!call->option[W_THREAD] + !!call->option[W_CASE] + !!call->option[W_FROM_THREAD] != 1)
+		return cli_fail_usage(call, "name the case by one of --case-ref TEXT, --case ID and --from-thread ID, or one thread "
+			"by --thread ID");
 	int code = call->option[W_THREAD] ? cli_id_option(call, "--thread", call->option[W_THREAD], thread) : CLI_OK;
 	if (code == CLI_OK)
 		code = take_purposes(call, purposes, &withdraw.n_purposes);
@@ -77,6 +83,10 @@ int cli_run_consent_withdraw(struct cli_call *call)
 		code = cli_take_code(call, &kinward__v1__erasure_reason__descriptor, W_REASON, &reason);
 	if (code == CLI_OK)
 		code = cli_take_code(call, &kinward__v1__consent_source__descriptor, W_FROM, &from);
+	if (code == CLI_OK)
+		code = cli_claim_options(call, from_thread, &claim);
+	withdraw.case_ = claim.case_id;
+	withdraw.from_thread = claim.from_thread;
 	withdraw.purposes = purposes;
 	withdraw.reason = (Kinward__V1__ErasureReason)reason;
 	withdraw.obtained_from = (Kinward__V1__ConsentSource)from;

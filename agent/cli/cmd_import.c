@@ -154,6 +154,7 @@ static enum kw_err take_referral(struct import_job *job, const struct import_rec
 	content.body_case = KINWARD__V1__CONTENT__BODY_REFERRAL_REQUEST;
 	content.referral_request = (Kinward__V1__ReferralRequest *)(uintptr_t)record->message; /* as above */
 	send.content = &content;
+	send.case_ = (char *)(uintptr_t)record->local_id; /* of the case in the system that it comes from; it stays here */
 	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_SEND;
 	request.send = &send;
 	err = ask(job, &request, KINWARD__V1__LOCAL_REPLY__BODY_SENT, &reply, fault);

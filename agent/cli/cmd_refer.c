@@ -15,7 +15,8 @@
 
 enum {
 	REFERRAL, SERVICE, RISK, REASON, CASE_REF, NAME, CODE, AGE, SEX, REFERRER, PHONE, CONSENT_FROM, OVERRIDE_REASON,
-	OVERRIDE_APPROVER, LOCATION, SAFE_CONTACT, AT, ADMIN2, LANGUAGE, DIRECT, PICK, CLAIM_BY, OFFER_ID, DRY_RUN
+	OVERRIDE_APPROVER, LOCATION, SAFE_CONTACT, AT, ADMIN2, LANGUAGE, DIRECT, PICK, CLAIM_BY, OFFER_ID, DRY_RUN,
+	CASE, FROM_THREAD
 };
 
 const struct cli_option CLI_REFER_OPTIONS[] = {
@@ -43,6 +44,8 @@ const struct cli_option CLI_REFER_OPTIONS[] = {
 	[CLAIM_BY] = {"claim-by", "SPAN", "how long to wait for claims, as 90s, 30min, 4h or 2d (default: by the risk)"},
 	[OFFER_ID] = {"offer-id", "ID", "repeat a request whose outcome is not known"},
 	[DRY_RUN] = {"dry-run", NULL, "show the candidates and the choice, send nothing"},
+	[CASE] = {"case", "ID", "the case's id in your own case system: it stays here; threads with one id are of one case"},
+	[FROM_THREAD] = {"from-thread", "ID", "this passes on, or is about the same child as, what that thread brought"},
 	{NULL, NULL, NULL},
 };
 
@@ -153,7 +156,11 @@ static int offer_it(struct cli_call *call, struct kinward *agent, Kinward__V1__R
 	uint8_t id[KW_ID_SIZE];
 	char admin2[32];
 	int64_t span = 0;
-	int code = call->option[OFFER_ID] ? CLI_OK : cli_random_id(call, id);
+	uint8_t from[KW_ID_SIZE];
+	struct cli_claim claim = {refer.case_, refer.from_thread};
+	int code = cli_claim_options(call, from, &claim);
+	if (code == CLI_OK && !call->option[OFFER_ID])
+		code = cli_random_id(call, id);
 	if (call->option[OFFER_ID] && cli_id_from(call->option[OFFER_ID], id) != KW_OK)
 		return cli_fail_usage(call, "--offer-id is an id of 32 hex digits");
 	if (call->option[CLAIM_BY] && !span_from(call->option[CLAIM_BY], &span))
@@ -161,6 +168,8 @@ static int offer_it(struct cli_call *call, struct kinward *agent, Kinward__V1__R
 	(void)snprintf(admin2, sizeof(admin2), call->option[ADMIN2] ? "%.20s" : "%.6s",
 		call->option[ADMIN2] ? call->option[ADMIN2] : call->option[AT]); /* the agent checks its form */
 	refer.offer_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = id};
+	refer.case_ = claim.case_id;
+	refer.from_thread = claim.from_thread;
 	refer.referral = referral;
 	refer.agencies = choice->agencies;
 	refer.n_agencies = choice->count;

@@ -15,7 +15,7 @@
 enum {
 	REFERRAL, CONTENT, SERVICE, RISK, REASON, CASE_REF, NAME, CODE, AGE, SEX, REFERRER, PHONE, CONSENT_FROM,
 	OVERRIDE_REASON, OVERRIDE_APPROVER, LOCATION, SAFE_CONTACT, THREAD, LIFETIME, CLASS, ATTACH, MESSAGE_ID, DRY_RUN,
-	FROM_URGENT
+	FROM_URGENT, CASE, FROM_THREAD
 };
 
 const struct cli_option CLI_SEND_OPTIONS[] = {
@@ -43,6 +43,8 @@ const struct cli_option CLI_SEND_OPTIONS[] = {
 	[ATTACH] = {"attach", "FILE", "seal this file too and name it in the referral; more with kinward attach"},
 	[DRY_RUN] = {"dry-run", NULL, "check, print the content as JSON, send nothing"},
 	[FROM_URGENT] = {"from-urgent", "MESSAGE", "fill in from this urgent action: service, high risk, reason, place, contact"},
+	[CASE] = {"case", "ID", "the case's id in your own case system: it stays here; threads with one id are of one case"},
+	[FROM_THREAD] = {"from-thread", "ID", "this passes on, or is about the same child as, what that thread brought"},
 	{NULL, NULL, NULL},
 };
 
@@ -303,6 +305,18 @@ int cli_class_option(struct cli_call *call, const char *text, Kinward__V1__SendR
 	return text && send->class_ == 0 ? cli_fail_usage(call, "--class is urgent, normal or bulk") : CLI_OK;
 }
 
+int cli_claim_options(struct cli_call *call, uint8_t from[KW_ID_SIZE], struct cli_claim *out)
+{
+	const char *case_id = cli_option_named(call, "case");
+	const char *thread = cli_option_named(call, "from-thread");
+	if (case_id && out->case_id[0] == '\0')
+		out->case_id = cli_borrowed(case_id);
+	int code = thread ? cli_id_option(call, "--from-thread", thread, from) : CLI_OK;
+	if (thread)
+		out->from_thread = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = from};
+	return code;
+}
+
 int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send)
 {
 	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
@@ -312,6 +326,13 @@ int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequ
 	/* Also those of a file, of an event and of an import. */
 	if (id->len == KW_ID_SIZE && memcmp(id->data, NONE, KW_ID_SIZE) == 0)
 		return fail_field(call, "message_id", "is all zeros, which is no id: give 16 random bytes, or leave it out");
+	uint8_t from[KW_ID_SIZE];
+	struct cli_claim claim = {send->case_, send->from_thread};
+	int claimed = cli_claim_options(call, from, &claim);
+	if (claimed != CLI_OK)
+		return claimed;
+	send->case_ = claim.case_id;
+	send->from_thread = claim.from_thread;
 	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_SEND;
 	request.send = send;
 	int code = cli_ask(call, agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_SENT, &reply);

@@ -4,7 +4,7 @@
 
 /* kinward tracing event: a TracingEvent into a thread of tracing. */
 
-enum { LOCATED, REASON, ACTION, OUTCOME, NOTE, AUTHOR };
+enum { LOCATED, REASON, ACTION, OUTCOME, NOTE, AUTHOR, CASE, FROM_THREAD };
 
 const struct cli_option CLI_TRACING_EVENT_OPTIONS[] = {
 	[LOCATED] = {"located", "CODE", "where: in_country, inter_camp or cross_border; required with family_located"},
@@ -13,6 +13,8 @@ const struct cli_option CLI_TRACING_EVENT_OPTIONS[] = {
 	[OUTCOME] = {"outcome", "CODE", "what came of that step; required with --action"},
 	[NOTE] = {"note", "TEXT", "in words; required with the reason or action other"},
 	[AUTHOR] = {"author", "TEXT", "who says so: name of the caseworker"},
+	[CASE] = {"case", "ID", "the case's id in your own case system: it stays here; threads with one id are of one case"},
+	[FROM_THREAD] = {"from-thread", "ID", "this passes on, or is about the same child as, what that thread brought"},
 	{NULL, NULL, NULL},
 };
 

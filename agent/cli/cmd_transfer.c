@@ -33,7 +33,8 @@ static int read_message(struct cli_call *call, const char *path, const ProtobufC
 
 enum {
 	O_OFFER, O_SUMMARY, O_CASE_REF, O_REASON, O_NOTE, O_RISK, O_CASEWORKER, O_SUPERVISOR, O_CHILD_INFORMED,
-	O_CAREGIVER_INFORMED, O_CONSENT_FROM, O_MEETING, O_PLACE, O_THREAD
+	O_CAREGIVER_INFORMED, O_CONSENT_FROM, O_MEETING, O_PLACE, O_THREAD,
+	O_CASE, O_FROM_THREAD
 };
 
 const struct cli_option CLI_TRANSFER_OFFER_OPTIONS[] = {
@@ -51,6 +52,8 @@ const struct cli_option CLI_TRANSFER_OFFER_OPTIONS[] = {
 	[O_MEETING] = {"meeting", "TIME", "handover meeting proposed, as 2025-03-01T14:00+03:00"},
 	[O_PLACE] = {"place", "TEXT", "where it would be"},
 	[O_THREAD] = {"thread", "ID", "answers the request in this thread; default: a new one"},
+	[O_CASE] = {"case", "ID", "the case's id in your own case system: it stays here; threads with one id are of one case"},
+	[O_FROM_THREAD] = {"from-thread", "ID", "this passes on, or is about the same child as, what that thread brought"},
 	{NULL, NULL, NULL},
 };
 
@@ -154,7 +157,7 @@ int cli_run_transfer_offer(struct cli_call *call)
 	return code;
 }
 
-enum { R_CASE_REF, R_REASON, R_NOTE, R_RISK, R_CASEWORKER };
+enum { R_CASE_REF, R_REASON, R_NOTE, R_RISK, R_CASEWORKER, R_CASE, R_FROM_THREAD };
 
 const struct cli_option CLI_TRANSFER_REQUEST_OPTIONS[] = {
 	[R_CASE_REF] = {"case-ref", "TEXT", "the case that is asked for: a pseudonym that both know"},
@@ -162,6 +165,8 @@ const struct cli_option CLI_TRANSFER_REQUEST_OPTIONS[] = {
 	[R_NOTE] = {"note", "TEXT", "in words; required with the reason other"},
 	[R_RISK] = {"risk", "CODE", "high, medium or low, as seen from here"},
 	[R_CASEWORKER] = {"caseworker", "TEXT", "who would take it"},
+	[R_CASE] = {"case", "ID", "the case's id in your own case system: it stays here; threads with one id are of one case"},
+	[R_FROM_THREAD] = {"from-thread", "ID", "this passes on, or is about the same child as, what that thread brought"},
 	{NULL, NULL, NULL},
 };
 

@@ -84,7 +84,8 @@ static const char TODO_DETAILS[] =
 
 static const char TRANSFER_OFFER_DETAILS[] =
 	"Offers the case to AGENCY, which owns it from the moment it accepts, and not before. While the offer is open, the same\n"
-	"case cannot be offered to another agency. kinward case show tells who owns it.\n\n"
+	"case cannot be offered to another agency, whatever it is called there: say with --case or --from-thread what is one case.\n"
+	"kinward case show tells who owns it.\n\n"
 	"  kinward transfer offer agency-b --summary case.json --case-ref K-17 --reason relocation --risk medium \\\n"
 	"      --caseworker \"Sara Lado\" --child-informed yes --consent-from caregiver\n"
 	"  kinward transfer offer agency-b --offer offer.json\n"
@@ -95,8 +96,11 @@ static const char CONSENT_WITHDRAW_DETAILS[] =
 	"passed the case on are asked by it. Our own copy here is erased at once. What each says, and who has not answered, is in\n"
 	"kinward consent list and, until all have, in kinward todo. An agency that is offline, or gone for a while, is asked\n"
 	"when it comes back. Offers of the case to a service end, and nobody gets the referral.\n"
-	"Copies in your own case system, and backups, are yours to erase.\n\n"
+	"Copies in your own case system, and backups, are yours to erase.\n"
+	"A pseudonym of ours names our case; what another agency calls alike may be another child's, and is named, not asked.\n\n"
 	"  kinward consent withdraw --case-ref R-2041 --from caregiver\n"
+	"  kinward consent withdraw --case 4711                        the id in your own case system\n"
+	"  kinward consent withdraw --from-thread 77ab...41            all threads of the case of this one\n"
 	"  kinward consent withdraw --thread 77ab...41 --purpose tracing,public_photo --restrict\n";
 
 static const char REFER_DETAILS[] =

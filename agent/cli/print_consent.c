@@ -1,5 +1,7 @@
 #include "agent/cli/print_consent.h"
 
+#include <inttypes.h>
+
 #include "agent/cli/cli.h"
 #include "kinward/v1/consent.pb-c.h"
 
@@ -20,6 +22,18 @@ static void print_open(FILE *out, const Kinward__V1__ConsentRow *row)
 	else
 		(void)fputs("not yet: it has not left here", out);
 	cli_print_text(out, row->failure);
+}
+
+void cli_print_same_names(FILE *out, Kinward__V1__SameName *const *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		(void)fputs("  not asked: thread ", out);
+		cli_print_hex(out, &rows[i]->thread_id);
+		(void)fputs(" of ", out);
+		cli_print_text(out, rows[i]->agency);
+		(void)fputs(" has the same pseudonym and is another case here; if it is the same child: kinward consent withdraw "
+			    "--from-thread, with its id\n", out);
+	}
 }
 
 void cli_print_consent(FILE *out, const Kinward__V1__ConsentRow *row)
@@ -50,5 +64,8 @@ void cli_print_consent(FILE *out, const Kinward__V1__ConsentRow *row)
 		(void)fputs(i == 0 ? "  passed on to " : ", ", out);
 		cli_print_text(out, row->passed_to[i]);
 	}
+	if (row->passed_to_more != 0)
+		(void)fprintf(out, " and %" PRIu32 " more", row->passed_to_more);
 	(void)fputc('\n', out);
+	cli_print_same_names(out, row->same_name, row->n_same_name);
 }

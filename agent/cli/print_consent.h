@@ -5,6 +5,8 @@
 
 #include "kinward/v1/local.pb-c.h"
 
+/* Threads that nobody was asked in although they are called alike, and what to do about it. */
+void cli_print_same_names(FILE *out, Kinward__V1__SameName *const *rows, size_t count);
 /* One line on what was asked about consent: thread, agency, what became of it, since when. */
 void cli_print_consent(FILE *out, const Kinward__V1__ConsentRow *row);
 

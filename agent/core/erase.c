@@ -61,6 +61,7 @@ static void asked(const struct agt_erase_event *event, struct agt_erase_result *
 	next = begin(out, AGT_ERASE_HOLDER, event->action);
 	if (event->action != AGT_ERASE_ACTION) {
 		next->outcome = AGT_ERASE_DONE; /* from now on nothing is shown */
+		out->onward = true;
 		say(out, AGT_ERASE_SAY_ACK);
 	} else if (event->manual) {
 		next->due = true;
@@ -95,6 +96,7 @@ static void decided(const struct agt_erase_event *event, struct agt_erase_result
 	next->due = false;
 	next->outcome = event->outcome;
 	out->changed = true;
+	out->onward = true; /* the law that binds us does not bind those that we told: they are asked like us */
 	say(out, AGT_ERASE_SAY_ACK);
 }
 
@@ -218,5 +220,5 @@ bool agt_erase_reaches(const struct agt_erase_reach *reach, const struct agt_thr
 		return false;
 	if (reach->by_thread)
 		return match->same_id;
-	return thread->kind != KW_THREAD_OFFER && match->named; /* what ties offers together is no pseudonym */
+	return thread->kind != KW_THREAD_OFFER && match->named; /* an offer ends by itself, and knows its threads */
 }

@@ -14,7 +14,7 @@
  * transaction. Destroying a key is no part of a transaction: it is written down there and done after it, and then the shell
  * says SHREDDED. That is why "done" is answered only then. */
 
-/* Of consent.proto's ErasureAction; any other action restricts, which nobody passes on. */
+/* Of consent.proto's ErasureAction; any other action restricts. */
 #define AGT_ERASE_ACTION 1u
 
 /* Of consent.proto's ErasureOutcome. */
@@ -80,7 +80,8 @@ struct agt_erase_result {
 	bool recall;   /* what of ours is on its way there need not arrive */
 	bool withdraw; /* the thread says so too, see agt_thread_withdrawal */
 	bool shred;    /* the key of the contents is to be destroyed, and the record forgets whom it is about */
-	bool onward;   /* the threads in which we told others are asked; our own ends as if the other side had said so */
+	bool onward;   /* the threads in which we told others are asked the same; with shred our own ends as if the other side had
+	                * said so */
 	struct agt_erase next;
 };
 
@@ -99,12 +100,12 @@ bool agt_erase_is_over(const struct agt_erase *row);
 
 /* Whom a withdrawal reaches, thread by thread. */
 struct agt_erase_reach {
-	bool by_thread;  /* the threads of one id; else those of a pseudonym */
+	bool by_thread;  /* the threads of one id; else those of a case */
 	bool told_by_us; /* only those that we began: the others have it from elsewhere */
 };
 struct agt_erase_match {
 	bool same_id; /* it has the id */
-	bool named;   /* it has the pseudonym, as one side or the other calls the case */
+	bool named;   /* it is of the case */
 	bool cause;   /* it is the thread in which we were asked */
 };
 bool agt_erase_reaches(const struct agt_erase_reach *reach, const struct agt_thread *thread,

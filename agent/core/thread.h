@@ -64,7 +64,9 @@ enum agt_thread_fault {
 	AGT_FAULT_OFFERED,   /* transfer: the case is on offer in another thread, or was given away in it */
 	AGT_FAULT_LONG,      /* it has as many steps as a thread can have */
 	AGT_FAULT_TAKEN,     /* another agency has a thread with this id */
-	AGT_FAULT_GIVEN      /* transfer: the case is another agency's */
+	AGT_FAULT_GIVEN,     /* transfer: the case is another agency's */
+	AGT_FAULT_FROM,      /* there is no such thread to pass on from */
+	AGT_FAULT_CASE       /* it is said to be of two cases */
 };
 
 /* What the agent itself has to send or do in answer, in the same transaction or after a crash. */

@@ -1,9 +1,14 @@
 #include "agent/shell/spool_consent.h"
 #include "agent/shell/agent_consent.h"
+#include "agent/shell/socket_same.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "proto/link/log.h"
+#include "proto/wire/crypt.h"
+#include "proto/wire/message.h"
 
 /* Who decides what: the spool's writer reaches every holder and destroys keys (spool_erase.c); here messages become records
  * and records messages, and callers are answered after the commit. */
@@ -28,9 +33,18 @@ static void copy_note(const char *from, char *out)
 static bool take_about(const Kinward__V1__ErasureSubject *about, struct spool_erasure *out)
 {
 	if (about->subject_case != KINWARD__V1__ERASURE_SUBJECT__SUBJECT_THREAD_ID || about->thread_id.len != KW_ID_SIZE)
-		return false; /* a tracing record, which no thread of ours is */
+		return false; /* a tracing record, which is answered at once: consent_answer_handle */
 	memcpy(out->thread_id.bytes, about->thread_id.data, KW_ID_SIZE);
 	return true;
+}
+
+static uint8_t purposes_of(const Kinward__V1__ConsentPurpose *list, size_t count)
+{
+	uint8_t out = 0;
+
+	for (size_t i = 0; i < count; i++)
+		out |= (uint8_t)(1u << (list[i] - 1));
+	return out;
 }
 
 static bool take_update(const Kinward__V1__ConsentUpdate *update, struct spool_erasure *out)
@@ -41,9 +55,25 @@ static bool take_update(const Kinward__V1__ConsentUpdate *update, struct spool_e
 	out->action = (uint8_t)update->action;
 	out->reason = KINWARD__V1__ERASURE_REASON__ERASURE_REASON_CONSENT_WITHDRAWN;
 	out->from = (uint8_t)update->obtained_from;
-	for (size_t i = 0; i < update->n_withdrawn; i++)
-		out->purposes |= (uint8_t)(1u << (update->withdrawn[i] - 1));
+	out->purposes = purposes_of(update->withdrawn, update->n_withdrawn);
 	out->effective_ms = update->effective_at_unix_ms;
+	return true;
+}
+
+/* What has to be said on to those that we told stands in the Erase. An older version did not write it there: then the purpose that
+ * every message needs, and a source that claims nothing. */
+static bool take_erase(const Kinward__V1__Erase *erase, struct spool_erasure *out)
+{
+	if (!take_about(erase->about, out))
+		return false;
+	out->action = (uint8_t)erase->action;
+	out->reason = (uint8_t)erase->reason;
+	out->effective_ms = erase->effective_at_unix_ms;
+	out->purposes = purposes_of(erase->withdrawn, erase->n_withdrawn);
+	if (out->purposes == 0)
+		out->purposes = 1u << (KINWARD__V1__CONSENT_PURPOSE__CONSENT_PURPOSE_SHARE_OTHER_ORGS - 1);
+	out->from = (uint8_t)(erase->obtained_from != KINWARD__V1__CONSENT_SOURCE__CONSENT_SOURCE_UNSPECIFIED
+		? erase->obtained_from : KINWARD__V1__CONSENT_SOURCE__CONSENT_SOURCE_OTHER);
 	return true;
 }
 
@@ -63,6 +93,7 @@ static bool take_ack(const Kinward__V1__EraseAck *ack, struct spool_erasure *out
 	for (size_t i = 0; i < ack->n_passed_to && i < SPOOL_PASSED_MAX; i++)
 		if (kw_name_from(kw_view_str(ack->passed_to[i]), &out->passed[out->passed_count]) == KW_OK)
 			out->passed_count++;
+	out->passed_more = ack->passed_to_more;
 	copy_note(ack->note, out->note);
 	return true;
 }
@@ -76,10 +107,7 @@ enum kw_err consent_of(const Kinward__V1__Content *content, struct spool_erasure
 	if (content->body_case == KINWARD__V1__CONTENT__BODY_CONSENT_UPDATE) {
 		has = take_update(content->consent_update, &erasure);
 	} else if (content->body_case == KINWARD__V1__CONTENT__BODY_ERASE) {
-		has = take_about(content->erase->about, &erasure);
-		erasure.action = (uint8_t)content->erase->action;
-		erasure.reason = (uint8_t)content->erase->reason;
-		erasure.effective_ms = content->erase->effective_at_unix_ms;
+		has = take_erase(content->erase, &erasure);
 	} else if (content->body_case == KINWARD__V1__CONTENT__BODY_ERASE_ACK) {
 		has = take_ack(content->erase_ack, &erasure);
 	}
@@ -92,6 +120,45 @@ enum kw_err consent_of(const Kinward__V1__Content *content, struct spool_erasure
 	return KW_OK;
 }
 
+enum kw_err consent_answer_handle(const Kinward__V1__Content *content, struct kw_buf *out)
+{
+	bool update = content->body_case == KINWARD__V1__CONTENT__BODY_CONSENT_UPDATE &&
+		content->consent_update->action == KINWARD__V1__ERASURE_ACTION__ERASURE_ACTION_RESTRICT;
+	bool erase = content->body_case == KINWARD__V1__CONTENT__BODY_ERASE;
+	Kinward__V1__EraseAck ack = KINWARD__V1__ERASE_ACK__INIT;
+	Kinward__V1__Content answer = KINWARD__V1__CONTENT__INIT;
+	struct kw_fault fault = {0};
+	uint8_t id[KW_ID_SIZE];
+
+	if (!update && !erase)
+		return KW_OK;
+	ack.about = update ? content->consent_update->about : content->erase->about;
+	if (ack.about->subject_case != KINWARD__V1__ERASURE_SUBJECT__SUBJECT_RECORD_HANDLE)
+		return KW_OK;
+	enum kw_err err = kw_random(id, sizeof(id));
+	ack.action = update ? content->consent_update->action : content->erase->action;
+	ack.outcome = KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_FAILED;
+	ack.failure = (char *)(uintptr_t)kw_err_name(KW_ENOTFOUND);
+	ack.note = (char *)(uintptr_t)"Nothing is kept by this handle here: nothing was erased. Name the thread that brought it.";
+	ack.at_unix_ms = agent_now_ms();
+	answer.message_id = (ProtobufCBinaryData){.len = sizeof(id), .data = id};
+	answer.created_unix_ms = ack.at_unix_ms;
+	answer.body_case = KINWARD__V1__CONTENT__BODY_ERASE_ACK;
+	answer.erase_ack = &ack;
+	kw_log(KW_LOG_WARN, "erase_by_handle_failed", KW_LOG_ERR(KW_ENOTFOUND));
+	return err != KW_OK ? err : kw_content_pack(&answer, out, &fault);
+}
+
+static size_t list_purposes(uint8_t purposes, Kinward__V1__ConsentPurpose *list)
+{
+	size_t count = 0;
+
+	for (unsigned i = 0; i < 7; i++)
+		if ((purposes & (1u << i)) != 0)
+			list[count++] = (Kinward__V1__ConsentPurpose)(i + 1);
+	return count;
+}
+
 static void fill_update(struct consent_parts *parts, Kinward__V1__Content *content)
 {
 	const struct spool_erasure *erasure = &parts->erasure;
@@ -99,9 +166,7 @@ static void fill_update(struct consent_parts *parts, Kinward__V1__Content *conte
 
 	kinward__v1__consent_update__init(update);
 	update->about = &parts->about;
-	for (unsigned i = 0; i < 7; i++)
-		if ((erasure->purposes & (1u << i)) != 0)
-			parts->purposes[update->n_withdrawn++] = (Kinward__V1__ConsentPurpose)(i + 1);
+	update->n_withdrawn = list_purposes(erasure->purposes, parts->purposes);
 	update->withdrawn = parts->purposes;
 	update->action = (Kinward__V1__ErasureAction)erasure->action;
 	update->effective_at_unix_ms = erasure->effective_ms;
@@ -120,6 +185,9 @@ static void fill_erase(struct consent_parts *parts, Kinward__V1__Content *conten
 	erase->action = (Kinward__V1__ErasureAction)erasure->action;
 	erase->reason = (Kinward__V1__ErasureReason)erasure->reason;
 	erase->effective_at_unix_ms = erasure->effective_ms;
+	erase->n_withdrawn = list_purposes(erasure->purposes, parts->purposes);
+	erase->withdrawn = parts->purposes;
+	erase->obtained_from = (Kinward__V1__ConsentSource)erasure->from;
 	if (erase->reason == KINWARD__V1__ERASURE_REASON__ERASURE_REASON_OTHER)
 		erase->note = parts->erasure.note[0] != '\0' ? parts->erasure.note : (char *)(uintptr_t)"-";
 	content->body_case = KINWARD__V1__CONTENT__BODY_ERASE;
@@ -151,6 +219,7 @@ static enum kw_err fill_ack(struct consent_parts *parts, int64_t now_ms, Kinward
 		parts->passed[i] = erasure->passed[i].text;
 	ack->passed_to = parts->passed;
 	ack->n_passed_to = erasure->passed_count;
+	ack->passed_to_more = erasure->passed_more;
 	if (erasure->outcome != SPOOL_ERASE_RETAINED)
 		return KW_OK;
 	ack->legal_ground = (Kinward__V1__LegalGround)erasure->ground;
@@ -217,6 +286,23 @@ static enum kw_err refuse(struct refusal *refusal, const char *field, const char
 	return KW_EFIELD;
 }
 
+/* With the threads that nobody was asked in, though their pseudonym is the same. */
+static void reply_withdrawn(struct consent_call *waiting, const struct spool_op *op, Kinward__V1__LocalReply *reply)
+{
+	struct socket_same_names same = {0};
+	enum kw_err err = KW_OK;
+
+	if (op->type == SPOOL_OP_WITHDRAW)
+		err = spool_same_names(waiting->agent->spool, op->u.withdraw.case_id, op->u.withdraw.by_thread
+			? &op->u.withdraw.thread_id : NULL, &same.list);
+	socket_same_names_fill(&same);
+	reply->consent->same_name = same.rows;
+	reply->consent->n_same_name = same.list.count;
+	if (err != KW_OK) /* it is asked all the same, and kinward consent list says so */
+		kw_log(KW_LOG_WARN, "same_names_not_read", KW_LOG_ERR(err));
+	socket_call_reply(waiting->call, reply);
+}
+
 static void consent_done(struct spool_op *op, enum kw_err err)
 {
 	struct consent_call *waiting = op->user;
@@ -224,6 +310,10 @@ static void consent_done(struct spool_op *op, enum kw_err err)
 
 	if (err != KW_OK) {
 		socket_call_refuse(waiting->call, err, NULL, NULL);
+	} else if (withdraw && op->u.withdraw.ambiguous) {
+		socket_call_refuse(waiting->call, KW_EEXIST, "consent_withdraw.case_ref",
+			"More than one case has this name here, and nobody was asked; kinward case list --all --case-ref shows their "
+			"threads: name one with --from-thread, which reaches all threads of its case.");
 	} else if (op->count == 0 && !(withdraw && op->offers > 0)) {
 		socket_call_refuse(waiting->call, KW_ENOTFOUND, withdraw ? "consent_withdraw" : "consent_answer.thread_id",
 			withdraw ? "No agency holds such a case from us that was not asked before; kinward case list --all names cases, "
@@ -237,7 +327,7 @@ static void consent_done(struct spool_op *op, enum kw_err err)
 		body.offers = op->offers;
 		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_CONSENT;
 		reply.consent = &body;
-		socket_call_reply(waiting->call, &reply);
+		reply_withdrawn(waiting, op, &reply);
 	}
 	op->user = waiting->agent;
 	free(waiting);
@@ -265,9 +355,13 @@ static enum kw_err fill_withdraw(const Kinward__V1__ConsentWithdrawRequest *requ
 		(int)KINWARD__V1__ERASURE_REASON__ERASURE_REASON_CONSENT_WITHDRAWN;
 	int from = request->obtained_from != 0 ? (int)request->obtained_from : (int)KINWARD__V1__CONSENT_SOURCE__CONSENT_SOURCE_INDIVIDUAL;
 	size_t size = strlen(request->case_ref);
+	int named = (request->thread_id.len != 0) + (size != 0) + (request->case_[0] != '\0') + (request->from_thread.len != 0);
 
-	if ((request->thread_id.len == 0) == (size == 0))
-		return refuse(refusal, "consent_withdraw", "Name the case by its pseudonym, or one thread by its id.");
+	if (named != 1)
+		return refuse(refusal, "consent_withdraw", "Name the case by its pseudonym, its id in your case system or one of its "
+							   "threads, or one thread alone: one of the four.");
+	if (agent_take_claim(request->case_, &request->from_thread, &op->u.withdraw.claim) != KW_OK)
+		return refuse(refusal, "consent_withdraw.case", "A case id has at most 64 bytes, a thread id 16.");
 	if (request->thread_id.len != 0 && request->thread_id.len != KW_ID_SIZE)
 		return refuse(refusal, "consent_withdraw.thread_id", "A thread id has 16 bytes.");
 	if (size > SPOOL_CASE_REF_SIZE_MAX)
@@ -280,8 +374,8 @@ static enum kw_err fill_withdraw(const Kinward__V1__ConsentWithdrawRequest *requ
 		return refuse(refusal, "consent_withdraw.note", "A note has at most 500 bytes.");
 	if (reason == KINWARD__V1__ERASURE_REASON__ERASURE_REASON_OTHER && request->note[0] == '\0')
 		return refuse(refusal, "consent_withdraw.note", "The reason OTHER needs a note.");
-	op->u.withdraw.by_thread = size == 0;
-	if (size == 0)
+	op->u.withdraw.by_thread = request->thread_id.len != 0;
+	if (op->u.withdraw.by_thread)
 		memcpy(op->u.withdraw.thread_id.bytes, request->thread_id.data, KW_ID_SIZE);
 	else
 		memcpy(op->u.withdraw.case_ref, request->case_ref, size + 1);

@@ -11,6 +11,10 @@
 KW_MUST_USE enum kw_err consent_of(const Kinward__V1__Content *content, struct spool_erasure **out);
 
 /* A content that the agent sends by itself; the parts live with the caller. */
+/* The answer to an Erase or a restriction of a record by its handle, appended to out; nothing for any other content. Nothing is
+ * kept by a handle here, and that is said: whoever asks must not take silence for an erasure. KW_ENOMEM. */
+KW_MUST_USE enum kw_err consent_answer_handle(const Kinward__V1__Content *content, struct kw_buf *out);
+
 struct consent_parts {
 	Kinward__V1__ErasureSubject about;
 	Kinward__V1__ConsentUpdate update;

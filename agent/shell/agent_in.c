@@ -155,6 +155,8 @@ static enum kw_err classify(struct agent *agent, struct spool_op *op, struct let
 		act_of(content, &op->u.receive.act);
 		err = consent_of(content, &op->u.receive.erasure);
 		if (err == KW_OK)
+			err = consent_answer_handle(content, &op->answer);
+		if (err == KW_OK)
 			err = take_named(content, op);
 		if (err == KW_OK)
 			err = kw_buf_add(&op->content, kw_buf_view(&opened->content));

@@ -172,6 +172,8 @@ struct agent_outgoing {
 	enum kw_risk risk;
 	const char *field;
 };
+/* What a caller says about the case of what it sends. KW_EFIELD: too long, or no thread id. */
+KW_MUST_USE enum kw_err agent_take_claim(const char *local_id, const ProtobufCBinaryData *from_thread, struct spool_claim *out);
 KW_MUST_USE enum kw_err agent_submit_letter(struct agent *agent, struct agent_outgoing *outgoing, struct spool_op *op,
 	struct socket_call *call);
 /* Headers carry whole hours, so a lifetime is rounded up. 0 hours: the usual one. */

@@ -54,6 +54,19 @@ static enum kw_err check(const Kinward__V1__SendRequest *request, struct kw_name
 	return KW_OK;
 }
 
+enum kw_err agent_take_claim(const char *local_id, const ProtobufCBinaryData *from_thread, struct spool_claim *out)
+{
+	size_t size = strlen(local_id);
+
+	if (size > SPOOL_CASE_REF_SIZE_MAX || (from_thread->len != 0 && from_thread->len != KW_ID_SIZE))
+		return KW_EFIELD;
+	memcpy(out->local_id, local_id, size + 1);
+	out->has_from = from_thread->len != 0;
+	if (out->has_from)
+		memcpy(out->from_thread.bytes, from_thread->data, KW_ID_SIZE);
+	return KW_OK;
+}
+
 /* Of all that the caller asked for, before anything is completed, so that a repeat is known by it. */
 static enum kw_err digest_request(const Kinward__V1__SendRequest *request, struct kw_digest *out)
 {
@@ -262,6 +275,8 @@ static enum kw_err send_it(struct agent *agent, Kinward__V1__SendRequest *reques
 	struct spool_act *act = &op->u.append.act;
 	item->at_ms = agent_now_ms();
 	err = check(request, &item->agency, refusal);
+	if (err == KW_OK && agent_take_claim(request->case_, &request->from_thread, &op->u.append.claim) != KW_OK)
+		err = refuse(refusal, "send.case", "A case id has at most 64 bytes; the thread that it comes from has 16.");
 	if (err == KW_OK)
 		err = digest_request(request, &item->request_digest);
 	if (err == KW_OK)

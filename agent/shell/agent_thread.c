@@ -87,6 +87,15 @@ static enum kw_err explain(enum agt_thread_fault fault, const struct agt_thread 
 	case AGT_FAULT_TAKEN:
 		refusal->text = "This thread id is in use with another agency; leave it empty to begin a thread of its own.";
 		break;
+	case AGT_FAULT_FROM:
+		refusal->field = "send.from_thread";
+		refusal->text = "No thread has this id here, or it is an offer; kinward case list --all shows those that brought a case.";
+		break;
+	case AGT_FAULT_CASE:
+		refusal->field = "send.case";
+		refusal->text = "What this names is of two cases here; say which it is: --case with its id in your own case system, or "
+				"--from-thread.";
+		break;
 	case AGT_FAULT_LONG:
 		refusal->text = "This thread has as many steps as one can have; end it, and go on in a new thread.";
 		break;

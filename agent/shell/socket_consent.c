@@ -3,6 +3,7 @@
 
 #include "agent/shell/spool_consent.h"
 #include "agent/shell/socket_inner.h"
+#include "agent/shell/socket_same.h"
 
 /* What was asked about consent: those without an answer first, the oldest of them first, because somebody must see to them. */
 
@@ -10,11 +11,13 @@ struct socket_consent {
 	struct spool_erasure erasure;
 	Kinward__V1__ConsentRow row;
 	char *passed[SPOOL_PASSED_MAX];
+	struct socket_same_names *same; /* NULL: none */
 };
 
 struct gather {
 	struct socket_consents *out;
 	const uint8_t *case_tag; /* NULL: all */
+	uint64_t case_id;        /* and those of this case; 0: none */
 	enum kw_err err;
 };
 
@@ -23,7 +26,7 @@ static bool gather_one(void *user, const struct spool_erasure *erasure)
 	struct gather *gather = user;
 	struct socket_consents *out = gather->out;
 
-	if (gather->case_tag != NULL && memcmp(gather->case_tag, erasure->case_tag, sizeof(erasure->case_tag)) != 0)
+	if (gather->case_tag != NULL && (gather->case_id == 0 || erasure->case_id != gather->case_id) && memcmp(gather->case_tag, erasure->case_tag, sizeof(erasure->case_tag)) != 0)
 		return true;
 	if (out->count == out->room) {
 		size_t room = out->room == 0 ? 64 : out->room * 2;
@@ -36,7 +39,7 @@ static bool gather_one(void *user, const struct spool_erasure *erasure)
 		out->list = list;
 		out->room = room;
 	}
-	out->list[out->count++].erasure = *erasure;
+	out->list[out->count++] = (struct socket_consent){.erasure = *erasure};
 	return true;
 }
 
@@ -76,8 +79,39 @@ static void fill(struct socket_consent *consent)
 		consent->passed[i] = erasure->passed[i].text;
 	row->passed_to = consent->passed;
 	row->n_passed_to = erasure->passed_count;
+	row->passed_to_more = erasure->passed_more;
 	row->waits_for_us = erasure->due;
 	row->passed_on = erasure->passed_on;
+}
+
+void socket_same_names_fill(struct socket_same_names *same)
+{
+	for (uint32_t i = 0; i < same->list.count; i++) {
+		struct spool_same_name *from = &same->list.list[i];
+
+		kinward__v1__same_name__init(&same->body[i]);
+		same->body[i].thread_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = from->thread_id.bytes};
+		same->body[i].agency = from->agency.text;
+		same->rows[i] = &same->body[i];
+	}
+}
+
+/* Those that nobody was asked in, though they are called alike: a person says whether it is the same child. */
+static enum kw_err fill_same(struct spool *spool, struct socket_consent *consent)
+{
+	struct spool_same_names same;
+	enum kw_err err = spool_same_names(spool, 0, &consent->erasure.thread_id, &same);
+
+	if (err != KW_OK || same.count == 0)
+		return err;
+	consent->same = calloc(1, sizeof(*consent->same));
+	if (consent->same == NULL)
+		return KW_ENOMEM;
+	consent->same->list = same;
+	socket_same_names_fill(consent->same);
+	consent->row.same_name = consent->same->rows;
+	consent->row.n_same_name = same.count;
+	return KW_OK;
 }
 
 enum kw_err socket_consents(struct spool *spool, const Kinward__V1__ConsentListRequest *request,
@@ -93,6 +127,8 @@ enum kw_err socket_consents(struct spool *spool, const Kinward__V1__ConsentListR
 			return KW_EFIELD;
 		gather.case_tag = tag;
 		err = spool_case_tag(spool, request->case_ref, tag);
+		if (err == KW_OK)
+			err = spool_case_of(spool, request->case_ref, &gather.case_id);
 	}
 	if (err == KW_OK)
 		err = spool_erasures(spool, request->open, gather_one, &gather);
@@ -105,15 +141,18 @@ enum kw_err socket_consents(struct spool *spool, const Kinward__V1__ConsentListR
 	if (err != KW_OK || out->count == 0)
 		return err;
 	qsort(out->list, out->count, sizeof(out->list[0]), by_need);
-	for (size_t i = 0; i < out->count; i++) {
+	for (size_t i = 0; err == KW_OK && i < out->count; i++) {
 		fill(&out->list[i]);
 		out->rows[i] = &out->list[i].row;
+		err = fill_same(spool, &out->list[i]);
 	}
-	return KW_OK;
+	return err;
 }
 
 void socket_consents_fini(struct socket_consents *consents)
 {
+	for (size_t i = 0; i < consents->count; i++)
+		free(consents->list[i].same);
 	free(consents->list);
 	free(consents->rows);
 	*consents = (struct socket_consents){0};

@@ -121,12 +121,20 @@ struct spool_gap {
 	struct kw_id thread_id; /* zeros: of the message's own */
 };
 
+/* What a caller says about the case of what it sends: it stays here. */
+struct spool_claim {
+	char local_id[SPOOL_CASE_REF_SIZE_MAX + 1]; /* the case's id in the caller's own system; empty: not said */
+	bool has_from;
+	struct kw_id from_thread; /* the thread that brought what is passed on */
+};
+
 /* A thread with one agency. */
 struct spool_thread {
 	uint64_t number; /* in order of opening, from 1 */
 	struct kw_id thread_id;
 	struct kw_name agency; /* the other one */
 	struct agt_thread record;
+	uint64_t case_id; /* local and random, see spool_case.h; 0: none, of an offer */
 	uint32_t service;
 	char case_ref[SPOOL_CASE_REF_SIZE_MAX + 1]; /* empty once erased */
 	char alias[SPOOL_CASE_REF_SIZE_MAX + 1];    /* of a transfer: the new owner's pseudonym */
@@ -220,9 +228,11 @@ struct spool_erasure {
 	enum kw_err failure; /* FAILED, or our question did not arrive */
 	uint32_t passed_count;
 	struct kw_name passed[SPOOL_PASSED_MAX]; /* whom the holder has told */
+	uint32_t passed_more; /* how many more than there is room for */
 	char note[SPOOL_ERASE_NOTE_MAX + 1];
 	/* Read only: */
 	enum spool_state sent; /* how far our question is; 0: not under way yet */
+	uint64_t case_id;      /* of the thread */
 };
 
 /* A row that left the outbox. */
@@ -306,6 +316,8 @@ struct spool_op {
 			bool fresh;              /* a new message of a caller: item and content are stored as sent */
 			struct spool_item item;  /* number is given by the spool */
 			struct spool_act act;    /* fresh ones */
+			struct spool_claim claim; /* fresh ones of a caller */
+			uint64_t case_id;        /* of the offer whose referral it is; by the spool */
 			uint64_t follow_key;     /* not 0: the follow-up that it is */
 			enum spool_follow_what follow_what;
 			uint64_t retry_ms;       /* not 0: it comes from the retry table, where it stood under ... */
@@ -359,9 +371,12 @@ struct spool_op {
 			uint32_t rows_max;
 		} sweep;
 		struct {
-			bool by_thread;          /* thread_id, else every thread of case_ref */
+			bool by_thread;          /* thread_id, else every thread of the case of claim or case_ref */
 			struct kw_id thread_id;
+			struct spool_claim claim;
 			char case_ref[SPOOL_CASE_REF_SIZE_MAX + 1];
+			uint64_t case_id;        /* result: of which case; 0 for a thread alone */
+			bool ambiguous;          /* result: more than one is meant, and nothing was done */
 			struct spool_erasure *erasure; /* what is asked; freed with the operation. op->count: of how many agencies */
 		} withdraw;
 		struct {
@@ -379,8 +394,10 @@ struct spool_op {
 			struct kw_name *agencies; /* freed with the operation */
 		} publish;
 		struct {
-			struct spool_offer offer; /* number is given by the spool */
+			struct spool_offer offer; /* number and case are given by the spool */
 			bool taken;               /* result: another offer has this id */
+			struct spool_claim claim;
+			char case_ref[SPOOL_CASE_REF_SIZE_MAX + 1]; /* of the referral */
 		} offer;
 		struct {
 			struct kw_id id; /* of the member's thread; of the offer to withdraw it */

@@ -16,6 +16,23 @@ KW_MUST_USE enum kw_err spool_recalls(struct spool *spool,
 /* That of one thread. KW_ENOTFOUND. */
 KW_MUST_USE enum kw_err spool_erasure(struct spool *spool, const struct kw_id *thread_id, const struct kw_name *agency,
 	struct spool_erasure *out);
+/* A thread with the pseudonym of a case that is not of it, and in which nobody was asked anything. */
+struct spool_same_name {
+	uint64_t number;
+	struct kw_id thread_id;
+	struct kw_name agency;
+};
+#define SPOOL_SAME_MAX 100u
+struct spool_same_names {
+	uint32_t count;
+	struct spool_same_name list[SPOOL_SAME_MAX];
+};
+/* Those of a case; of 0 those of this thread, whatever the agency. What is asked about consent there names the pseudonyms, also
+ * when nothing else does any more. */
+KW_MUST_USE enum kw_err spool_same_names(struct spool *spool, uint64_t case_id, const struct kw_id *thread_id,
+	struct spool_same_names *out);
+/* The case that a withdrawal by this pseudonym would reach; 0: none, or more than one. */
+KW_MUST_USE enum kw_err spool_case_of(struct spool *spool, const char *case_ref, uint64_t *out);
 /* The tag under which a pseudonym stands in erasures: 8 bytes. */
 KW_MUST_USE enum kw_err spool_case_tag(const struct spool *spool, const char *case_ref, uint8_t *out);
 

@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "agent/shell/spool_consent.h"
-#include "agent/shell/spool_thread_inner.h"
+#include "agent/shell/spool_case.h"
 #include "proto/wire/crypt.h"
 
 /* Consent that is withdrawn, run by the writer; agent/core/erase.h decides. In one transaction: what is asked of each holder is written down, what has to
@@ -172,7 +172,7 @@ enum kw_err spool_case_tag(const struct spool *spool, const char *case_ref, uint
 	return spool_tag(spool, kw_view_str(text), out);
 }
 
-/* What stays to find it by. */
+/* What stays to find it by: the thread forgets what it is called with the erasure. */
 static enum kw_err put_tags(const struct spool *spool, const struct spool_thread *thread, struct spool_erasure *erasure)
 {
 	enum kw_err err = spool_case_tag(spool, thread->case_ref, erasure->case_tag);
@@ -219,71 +219,74 @@ static enum kw_err ask(struct spool *spool, MDB_txn *txn, const struct spool_thr
 
 /* Which threads a withdrawal is about. */
 struct reach {
-	const struct kw_id *thread_id;     /* this one; NULL: those of a pseudonym */
-	const char *case_ref;
-	const char *alias;
+	struct spool *spool;
+	MDB_txn *txn;
+	struct spool_op *op;
+	const struct spool_erasure *what;
+	const struct kw_id *thread_id;     /* this one; NULL: those of the case */
+	uint64_t case_id;
 	const uint8_t *but;                /* not this one: a key */
 	bool told_by_us;                   /* those only that we began */
-	uint32_t passed_count;             /* who was asked */
-	struct kw_name passed[SPOOL_PASSED_MAX];
+	struct spool_erasure *told;        /* where it is written down who was asked; NULL: nowhere */
 };
 
-static bool is_named(const struct spool_thread *thread, const char *ref)
+/* A name stands once, however many threads it has with us. */
+static void tell(struct spool_erasure *told, const struct kw_name *agency)
 {
-	return ref != NULL && ref[0] != '\0' && (strcmp(thread->case_ref, ref) == 0 || strcmp(thread->alias, ref) == 0);
+	for (uint32_t i = 0; i < told->passed_count; i++)
+		if (kw_name_equal(&told->passed[i], agency))
+			return;
+	if (told->passed_count < SPOOL_PASSED_MAX)
+		told->passed[told->passed_count++] = *agency;
+	else
+		told->passed_more++;
 }
 
-static bool is_reached(const struct reach *reach, const struct spool_thread *thread, struct kw_view key)
+static enum kw_err reach_one(void *user, const uint8_t *key, const struct spool_thread *thread)
 {
+	const struct reach *reach = user;
 	struct agt_erase_reach rule = {.by_thread = reach->thread_id != NULL, .told_by_us = reach->told_by_us};
-	struct agt_erase_match match = {
-		.same_id = reach->thread_id != NULL && kw_id_equal(&thread->thread_id, reach->thread_id),
-		.named = is_named(thread, reach->case_ref) || is_named(thread, reach->alias),
-		.cause = reach->but != NULL && memcmp(key.data, reach->but, SPOOL_THREAD_KEY_SIZE) == 0};
+	struct agt_erase_match match = {.same_id = reach->thread_id != NULL,
+		.named = reach->thread_id == NULL,
+		.cause = reach->but != NULL && memcmp(key, reach->but, SPOOL_THREAD_KEY_SIZE) == 0};
+	uint32_t before = reach->op->count;
 
-	return agt_erase_reaches(&rule, &thread->record, &match);
+	if (!agt_erase_reaches(&rule, &thread->record, &match))
+		return KW_OK;
+	enum kw_err err = ask(reach->spool, reach->txn, thread, reach->what, reach->op);
+	if (err == KW_OK && reach->op->count > before && reach->told != NULL)
+		tell(reach->told, &thread->agency);
+	return err;
 }
 
-static enum kw_err ask_all(struct spool *spool, MDB_txn *txn, struct reach *reach, const struct spool_erasure *what,
-	struct spool_op *op)
+static enum kw_err ask_all(struct reach *reach)
 {
-	MDB_cursor *cursor;
-	MDB_val k;
-	MDB_val v;
-	const struct spool_offer_reach offers = {reach->thread_id, reach->case_ref, reach->alias};
-	enum kw_err err = spool_erase_offers(spool, txn, &offers, op);
-
-	if (err == KW_OK)
-		err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_THREADNO], &cursor));
+	const struct spool_offer_reach offers = {reach->thread_id, reach->case_id};
+	enum kw_err err = spool_erase_offers(reach->spool, reach->txn, &offers, reach->op);
 
 	if (err != KW_OK)
 		return err;
-	int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
-	for (; err == KW_OK && rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
-		struct spool_thread thread;
-		struct kw_view key;
-		uint32_t before = op->count;
-
-		if (spool_check(T_THREADNO, KW_VIEW(k.mv_data, k.mv_size), &v, &key) != KW_OK ||
-			key.size != SPOOL_THREAD_KEY_SIZE || spool_thread_get(spool, txn, key.data, &thread) != KW_OK ||
-			!is_reached(reach, &thread, key))
-			continue;
-		err = ask(spool, txn, &thread, what, op);
-		if (op->count > before && reach->passed_count < SPOOL_PASSED_MAX)
-			reach->passed[reach->passed_count++] = thread.agency;
-	}
-	mdb_cursor_close(cursor);
-	return err != KW_OK || rc == MDB_NOTFOUND ? err : spool_mdb(rc);
+	if (reach->thread_id != NULL)
+		return spool_case_thread_id(reach->spool, reach->txn, reach->thread_id, reach_one, reach);
+	return spool_case_threads(reach->spool, reach->txn, reach->case_id, reach_one, reach);
 }
 
 enum kw_err spool_run_withdraw(struct spool *spool, MDB_txn *txn, struct spool_op *op)
 {
-	struct reach reach = {.case_ref = op->u.withdraw.case_ref};
+	struct reach reach = {.spool = spool, .txn = txn, .op = op, .what = op->u.withdraw.erasure};
+	enum kw_err err = KW_OK;
 
 	op->count = 0;
+	op->offers = 0;
 	if (op->u.withdraw.by_thread)
 		reach.thread_id = &op->u.withdraw.thread_id;
-	return ask_all(spool, txn, &reach, op->u.withdraw.erasure, op);
+	else
+		err = spool_case_meant(spool, txn, op->u.withdraw.case_ref, &op->u.withdraw.claim, &reach.case_id);
+	op->u.withdraw.ambiguous = err == KW_EEXIST;
+	op->u.withdraw.case_id = err == KW_OK ? reach.case_id : 0;
+	if (err != KW_OK)
+		return err == KW_EEXIST ? KW_OK : err;
+	return ask_all(&reach);
 }
 
 /* The other agency has said it all with its Erase, whatever becomes of its event. */
@@ -296,31 +299,32 @@ static enum kw_err end_thread(struct spool *spool, MDB_txn *txn, const struct sp
 	return spool_thread_receipt(spool, txn, &move);
 }
 
-/* A holder erases: those that it told hear of it, its own key goes. */
+/* What a holder was asked, or decided, is asked of those that it told; with an erasure its own key goes. */
 static enum kw_err apply(struct spool *spool, MDB_txn *txn, struct spool_erasure *erasure,
 	const struct agt_erase_result *result, struct spool_op *op)
 {
 	uint8_t key[SPOOL_THREAD_KEY_SIZE];
 	struct spool_thread thread = {0};
 	struct spool_erasure onward = *erasure;
-	struct reach reach = {.case_ref = thread.case_ref, .alias = thread.alias, .but = key, .told_by_us = true};
+	struct reach reach = {.spool = spool, .txn = txn, .op = op, .what = &onward, .but = key, .told_by_us = true, .told = erasure};
 	enum kw_err err = spool_thread_key(spool, &erasure->thread_id, &erasure->agency, key);
 
 	if (err != KW_OK)
 		return err;
 	err = spool_thread_get(spool, txn, key, &thread);
 	onward.passed_on = true;
+	onward.passed_count = 0;
+	onward.passed_more = 0;
 	onward.note[0] = '\0';
+	reach.case_id = thread.case_id;
 	if (err == KW_OK)
 		err = put_tags(spool, &thread, erasure);
-	if (err == KW_OK)
+	if (err == KW_OK && result->shred)
 		err = end_thread(spool, txn, erasure);
 	if (err == KW_OK)
-		err = ask_all(spool, txn, &reach, &onward, op);
+		err = ask_all(&reach);
 	if (err != KW_OK && err != KW_ENOTFOUND && err != KW_ECORRUPT)
 		return err;
-	erasure->passed_count = reach.passed_count;
-	memcpy(erasure->passed, reach.passed, sizeof(erasure->passed));
 	return spool_erasure_keep(spool, txn, erasure, result);
 }
 
@@ -345,6 +349,7 @@ static enum kw_err take_answer(struct spool *spool, MDB_txn *txn, const uint8_t 
 	erasure.until_ms = answer->until_ms;
 	erasure.answered_ms = op->u.receive.item.at_ms;
 	erasure.passed_count = answer->passed_count;
+	erasure.passed_more = answer->passed_more;
 	memcpy(erasure.passed, answer->passed, sizeof(erasure.passed));
 	memcpy(erasure.note, answer->note, sizeof(erasure.note));
 	return spool_erasure_keep(spool, txn, &erasure, &result);
@@ -426,14 +431,13 @@ enum kw_err spool_run_answer(struct spool *spool, MDB_txn *txn, struct spool_op 
 	spool_erasure_core(&erasure, &row);
 	agt_erase_step(&row, &event, &result);
 	op->follow = true;
-	if (result.onward) {
-		err = apply(spool, txn, &erasure, &result, op);
-		op->count = 1;
-		return err;
+	if (!result.shred) {
+		erasure.ground = answer->ground;
+		erasure.until_ms = answer->until_ms;
+		erasure.answered_ms = answer->answered_ms;
+		memcpy(erasure.note, answer->note, sizeof(erasure.note));
 	}
-	erasure.ground = answer->ground;
-	erasure.until_ms = answer->until_ms;
-	erasure.answered_ms = answer->answered_ms;
-	memcpy(erasure.note, answer->note, sizeof(erasure.note));
-	return spool_erasure_keep(spool, txn, &erasure, &result);
+	err = result.onward ? apply(spool, txn, &erasure, &result, op) : spool_erasure_keep(spool, txn, &erasure, &result);
+	op->count = 1; /* the thread that was decided about, however many were asked for it */
+	return err;
 }

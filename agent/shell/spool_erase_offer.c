@@ -1,20 +1,10 @@
 #include <string.h>
 
-#include "agent/shell/spool_consent.h"
-#include "agent/shell/spool_thread_inner.h"
+#include "agent/shell/spool_case.h"
 
 /* Consent that is withdrawn reaches the offers of the case, in the transaction that asks the holders: whoever was asked hears
  * that it is over, nobody gets the lease any more, and the referral that waited is destroyed. One whose lease was given out
  * ends too, or it would be offered again when the lease comes back. */
-
-static bool is_tagged(struct spool *spool, const struct spool_offer *offer, const char *ref)
-{
-	static const uint8_t none[SPOOL_CASE_TAG_SIZE];
-	uint8_t tag[SPOOL_CASE_TAG_SIZE];
-
-	return ref != NULL && ref[0] != '\0' && spool_case_tag(spool, ref, tag) == KW_OK && memcmp(tag, none, sizeof(tag)) != 0 &&
-		memcmp(tag, offer->case_tag, sizeof(tag)) == 0;
-}
 
 /* One of its threads: with somebody who was asked in this round, or the one in which the referral goes. */
 static bool has_thread(const struct spool_offer *offer, const struct kw_id *thread_id)
@@ -25,40 +15,55 @@ static bool has_thread(const struct spool_offer *offer, const struct kw_id *thre
 	return kw_id_equal(&offer->referral_thread_id, thread_id);
 }
 
-static bool is_reached(struct spool *spool, const struct spool_offer_reach *reach, const struct spool_offer *offer)
+struct ending {
+	struct spool *spool;
+	MDB_txn *txn;
+	struct spool_op *op;
+};
+
+static enum kw_err end_offer(const struct ending *ending, struct spool_offer *offer)
 {
-	if (reach->thread_id != NULL)
-		return has_thread(offer, reach->thread_id);
-	return is_tagged(spool, offer, reach->case_ref) || is_tagged(spool, offer, reach->alias);
+	if (offer->core.state == AGT_OFFER_WITHDRAWN)
+		return KW_OK;
+	ending->op->follow = true;
+	ending->op->offers++;
+	return spool_offer_consent(ending->spool, ending->txn, offer);
+}
+
+static enum kw_err end_of_case(void *user, uint64_t number)
+{
+	const struct ending *ending = user;
+	struct spool_offer offer;
+	enum kw_err err = spool_offer_get(ending->spool, ending->txn, number, &offer);
+
+	if (err != KW_OK)
+		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
+	return end_offer(ending, &offer);
+}
+
+/* An offer has no index by the thread of its referral, which nobody knows before it has the lease. */
+static enum kw_err end_of_thread(const struct ending *ending, const struct kw_id *thread_id)
+{
+	enum kw_err err = KW_OK;
+
+	for (uint64_t number = 1; err == KW_OK && number < ending->spool->numbers[N_NEXT_OFFER]; number++) {
+		struct spool_offer offer;
+
+		err = spool_offer_get(ending->spool, ending->txn, number, &offer);
+		if (err == KW_OK && has_thread(&offer, thread_id))
+			err = end_offer(ending, &offer);
+		if (err == KW_ENOTFOUND || err == KW_ECORRUPT)
+			err = KW_OK;
+	}
+	return err;
 }
 
 enum kw_err spool_erase_offers(struct spool *spool, MDB_txn *txn, const struct spool_offer_reach *reach,
 	struct spool_op *op)
 {
-	MDB_cursor *cursor;
-	uint8_t key[8];
-	MDB_val k;
-	MDB_val v;
-	enum kw_err err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_OFFERS], &cursor));
+	struct ending ending = {spool, txn, op};
 
 	op->offers = 0; /* also when the transaction runs a second time */
-	if (err != KW_OK)
-		return err;
-	int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
-	while (err == KW_OK && rc == 0 && k.mv_size == sizeof(key)) {
-		struct spool_offer offer;
-
-		memcpy(key, k.mv_data, sizeof(key));
-		if (spool_offer_get(spool, txn, kw_get_u64(key), &offer) == KW_OK && offer.core.state != AGT_OFFER_WITHDRAWN &&
-			is_reached(spool, reach, &offer)) {
-			err = spool_offer_consent(spool, txn, &offer);
-			op->follow = true;
-			op->offers++;
-		}
-		kw_put_u64(key, kw_get_u64(key) + 1); /* by key: the row was written */
-		k = (MDB_val){.mv_size = sizeof(key), .mv_data = key};
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-	}
-	mdb_cursor_close(cursor);
-	return err != KW_OK || rc == 0 || rc == MDB_NOTFOUND ? err : spool_mdb(rc);
+	return reach->thread_id != NULL ? end_of_thread(&ending, reach->thread_id)
+		: spool_case_offers(spool, txn, reach->case_id, end_of_case, &ending);
 }

@@ -6,6 +6,7 @@
 /* What was asked about consent, as bytes; each field in a fixed place, and rows only grow. */
 
 #define VERSION 1u
+#define AT_MORE 12u
 #define AT_THREAD 16u
 #define AT_AGENCY 32u
 #define AT_CASE_TAG 96u
@@ -19,12 +20,13 @@
 #define AT_PASSED 192u
 #define AT_NOTE (AT_PASSED + SPOOL_PASSED_MAX * 64u)
 #define AT_ANSWER 1720u
-#define AT_ALIAS_TAG 1728u
+#define AT_ALIAS_TAG 1776u
 #define FLAG_DUE 1u
 #define FLAG_PASSED_ON 2u
 #define FLAG_SHREDS 4u
 
-_Static_assert(AT_NOTE + SPOOL_ERASE_NOTE_MAX + 1 <= AT_ANSWER && AT_ALIAS_TAG + 8 <= SPOOL_ERASURE_SIZE, "fields do not overlap");
+_Static_assert(AT_NOTE + SPOOL_ERASE_NOTE_MAX + 1 <= AT_ANSWER && AT_ANSWER + 8 <= AT_ALIAS_TAG &&
+	AT_ALIAS_TAG + 8 <= SPOOL_ERASURE_SIZE, "fields do not overlap");
 _Static_assert(sizeof(struct kw_name) == 64, "names have 64 bytes here");
 
 void spool_erasure_core(const struct spool_erasure *erasure, struct agt_erase *out)
@@ -70,9 +72,11 @@ void spool_erasure_encode(const struct spool_erasure *erasure, uint8_t *out)
 	out[8] = (uint8_t)((erasure->due ? FLAG_DUE : 0) | (erasure->passed_on ? FLAG_PASSED_ON : 0) |
 		(erasure->shreds ? FLAG_SHREDS : 0));
 	out[9] = (uint8_t)erasure->passed_count;
+	kw_put_u32(out + AT_MORE, erasure->passed_more);
 	memcpy(out + AT_THREAD, erasure->thread_id.bytes, KW_ID_SIZE);
 	memcpy(out + AT_AGENCY, erasure->agency.text, sizeof(erasure->agency.text));
 	memcpy(out + AT_CASE_TAG, erasure->case_tag, sizeof(erasure->case_tag));
+	memcpy(out + AT_ALIAS_TAG, erasure->alias_tag, sizeof(erasure->alias_tag));
 	kw_put_u64(out + AT_ASKED, (uint64_t)erasure->asked_ms);
 	kw_put_u64(out + AT_EFFECTIVE, (uint64_t)erasure->effective_ms);
 	kw_put_u64(out + AT_ANSWERED, (uint64_t)erasure->answered_ms);
@@ -106,9 +110,11 @@ enum kw_err spool_erasure_decode(struct kw_view bytes, struct spool_erasure *out
 	out->passed_on = (in[8] & FLAG_PASSED_ON) != 0;
 	out->shreds = (in[8] & FLAG_SHREDS) != 0;
 	out->passed_count = in[9];
+	out->passed_more = kw_get_u32(in + AT_MORE); /* likewise zeros in older rows */
 	memcpy(out->thread_id.bytes, in + AT_THREAD, KW_ID_SIZE);
 	memcpy(out->agency.text, in + AT_AGENCY, sizeof(out->agency.text));
 	memcpy(out->case_tag, in + AT_CASE_TAG, sizeof(out->case_tag));
+	memcpy(out->alias_tag, in + AT_ALIAS_TAG, sizeof(out->alias_tag));
 	out->asked_ms = (int64_t)kw_get_u64(in + AT_ASKED);
 	out->effective_ms = (int64_t)kw_get_u64(in + AT_EFFECTIVE);
 	out->answered_ms = (int64_t)kw_get_u64(in + AT_ANSWERED);

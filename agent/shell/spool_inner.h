@@ -25,6 +25,7 @@
  *   open    number → its place in todo, or "": open      todo    not unclaimed ‖ due ms ‖ number → "", waits for us
  *   threadlog  that key ‖ n → sealed step  early    that key ‖ place → sealed act and inbox number
  *   erasure tag(thread id) ‖ tag(agency) → sealed: what was asked and done about consent there      asked  that key → "", no answer
+ *   cases   tag(case) ‖ member → ""; under member 0 the tag of the caller's own id      names   tag(pseudonym) ‖ tag(who gave it) ‖ member → ""
  *   shred   id of a key in the vault → "", to be destroyed
  *   named   tag(digest of an attachment) → hour in which a message that names it was stored
  *   recall  envelope id → sealed agency ‖ expiry hour: the hub shall not deliver it
@@ -38,11 +39,12 @@ enum spool_table {
 	T_META, T_OUT, T_RETRY, T_ENV, T_SENT, T_SENTBODY, T_SENTID, T_INBOX, T_INID, T_INNEW, T_DEAD, T_SEEN, T_SEENEXP,
 	T_DUE, T_THREAD, T_REG, T_ASIDE, T_THREADS, T_THREADNO, T_OPEN, T_THREADLOG, T_EARLY, T_TRACKS, T_FOLLOW,
 	T_ERASURE, T_SHRED, T_RECALL, T_SERVICES, T_ANSWERS, T_OFFERS, T_OFFERID, T_OFFERTHREAD, T_OFFERDUE, T_OFFERBODY, T_NAMED,
-	T_TODO, T_ASKED,
+	T_TODO, T_ASKED, T_CASES, T_NAMES,
 	T_COUNT
 };
 
-#define SPOOL_SCHEMA 4u
+#define SPOOL_SCHEMA 5u
+#define SPOOL_SCHEMA_BEFORE_CASES 4u /* threads under their pseudonyms alone */
 #define SPOOL_SCHEMA_BEFORE_DRAFTS 3u /* referrals of offers under the store key alone */
 #define SPOOL_SCHEMA_BEFORE_VAULT 2u /* contents under the store key alone */
 #define SPOOL_SCHEMA_BEFORE_THREADS 1u
@@ -331,6 +333,8 @@ KW_MUST_USE enum kw_err spool_thread_get(struct spool *spool, MDB_txn *txn, cons
 struct spool_move {
 	const struct spool_item *item;
 	const struct spool_act *act;
+	const struct spool_claim *claim; /* ours: what the caller says about the case; NULL: nothing */
+	uint64_t case_id;                /* ours: the case that it has already, of an offer; 0 */
 	uint64_t number; /* the place it has or is about to have in its list */
 	int64_t now_ms;
 	bool log_only;   /* the upgrade: no receipts, no follow-ups */
@@ -424,8 +428,8 @@ KW_MUST_USE enum kw_err spool_offer_may_lease(struct spool *spool, MDB_txn *txn,
 	bool *may);
 /* Offers that nobody claimed in time; referrals that are kept no longer. */
 KW_MUST_USE enum kw_err spool_sweep_offers(struct spool *spool, MDB_txn *txn, int64_t now_ms);
-/* Whether the append may go on: it is not the referral of an offer, or this agency has its lease. */
-KW_MUST_USE enum kw_err spool_offer_may_refer(struct spool *spool, MDB_txn *txn, const struct spool_op *op, bool *may);
+/* Whether the append may go on: it is not the referral of an offer, or this agency has its lease. Its case is the offer's. */
+KW_MUST_USE enum kw_err spool_offer_may_refer(struct spool *spool, MDB_txn *txn, struct spool_op *op, bool *may);
 /* Consent for its case is withdrawn: it is over, and its referral is to be destroyed. Nothing when it is over already. */
 KW_MUST_USE enum kw_err spool_offer_consent(struct spool *spool, MDB_txn *txn, struct spool_offer *offer);
 
@@ -436,11 +440,10 @@ KW_MUST_USE enum kw_err spool_draft_shred(struct spool *spool, MDB_txn *txn, uin
 /* The upgrade's: one under the store key alone gets its own; where consent was withdrawn since, it goes. KW_ECORRUPT. */
 KW_MUST_USE enum kw_err spool_draft_reseal(struct spool *spool, MDB_txn *txn, struct kw_view key, struct kw_view plain);
 
-/* spool_erase_offer.c: ends the offers of a case. By thread, or by one of two pseudonyms; each may be NULL. */
+/* spool_erase_offer.c: ends the offers of a thread, or those of a case. */
 struct spool_offer_reach {
-	const struct kw_id *thread_id;
-	const char *case_ref;
-	const char *alias;
+	const struct kw_id *thread_id; /* NULL: of the case */
+	uint64_t case_id;
 };
 KW_MUST_USE enum kw_err spool_erase_offers(struct spool *spool, MDB_txn *txn, const struct spool_offer_reach *reach,
 	struct spool_op *op);

@@ -1,7 +1,6 @@
 #include <string.h>
 
-#include "agent/shell/spool_inner.h"
-#include "agent/shell/spool_thread_inner.h"
+#include "agent/shell/spool_case.h"
 #include "proto/wire/crypt.h"
 
 /* Offers, run by the writer in the transaction of what moves them: the claim that is committed first is the first, and the
@@ -175,7 +174,7 @@ enum kw_err spool_offer_may_lease(struct spool *spool, MDB_txn *txn, const uint8
 	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
 }
 
-enum kw_err spool_offer_may_refer(struct spool *spool, MDB_txn *txn, const struct spool_op *op, bool *may)
+enum kw_err spool_offer_may_refer(struct spool *spool, MDB_txn *txn, struct spool_op *op, bool *may)
 {
 	const struct spool_item *item = &op->u.append.item;
 	struct spool_follow follow;
@@ -193,6 +192,7 @@ enum kw_err spool_offer_may_refer(struct spool *spool, MDB_txn *txn, const struc
 	*may = !refers;
 	if (err == KW_OK && refers) {
 		err = spool_offer_get(spool, txn, follow.offer, &offer);
+		op->u.append.case_id = err == KW_OK ? offer.case_id : 0;
 		*may = err == KW_OK && agt_offer_may_refer(&offer.core, offer.core.winner) &&
 			kw_id_equal(&offer.referral_thread_id, &item->thread_id) &&
 			kw_name_equal(&offer.agencies[offer.core.winner], &item->agency);
@@ -207,6 +207,26 @@ enum kw_err spool_offer_consent(struct spool *spool, MDB_txn *txn, struct spool_
 
 	agt_offer_step(&offer->core, &event, &result);
 	return result.refusal == AGT_OFFER_TAKEN_ON ? carry_out(spool, txn, offer, &result) : KW_OK;
+}
+
+/* Which case it is about: the referral will be of the same. */
+static enum kw_err put_case(struct spool *spool, MDB_txn *txn, struct spool_op *op)
+{
+	struct spool_offer *offer = &op->u.offer.offer;
+	const struct spool_case_wish wish = {.own_ref = op->u.offer.case_ref, .claim = &op->u.offer.claim};
+	const uint64_t member = offer->number | SPOOL_MEMBER_OFFER;
+	struct spool_case_found found;
+	enum kw_err err = spool_case_find(spool, txn, &wish, &found);
+
+	op->fault = err == KW_OK ? found.fault : AGT_FAULT_NONE;
+	if (err != KW_OK || op->fault != AGT_FAULT_NONE)
+		return err;
+	err = spool_case_settle(spool, txn, &found, &offer->case_id);
+	if (err == KW_OK)
+		err = spool_case_add(spool, txn, offer->case_id, member);
+	if (err == KW_OK)
+		err = spool_case_call(spool, txn, &(struct spool_case_name){.ref = op->u.offer.case_ref}, member);
+	return err != KW_OK ? err : spool_case_call_local(spool, txn, &found, member);
 }
 
 enum kw_err spool_run_offer(struct spool *spool, MDB_txn *txn, struct spool_op *op)
@@ -233,8 +253,12 @@ enum kw_err spool_run_offer(struct spool *spool, MDB_txn *txn, struct spool_op *
 		return err;
 	if (spool->numbers[N_NEXT_OFFER] == 0)
 		spool->numbers[N_NEXT_OFFER] = 1;
-	offer->number = spool->numbers[N_NEXT_OFFER]++;
+	offer->number = spool->numbers[N_NEXT_OFFER];
 	kw_put_u64(number, offer->number);
+	err = put_case(spool, txn, op);
+	if (err != KW_OK || op->fault != AGT_FAULT_NONE)
+		return err; /* nothing is written */
+	spool->numbers[N_NEXT_OFFER]++;
 	err = spool_put(spool, txn, T_OFFERID, KW_VIEW_OF(tag), KW_VIEW_OF(number));
 	if (err == KW_OK)
 		err = spool_draft_put(spool, txn, offer->number, kw_buf_view(&op->content));

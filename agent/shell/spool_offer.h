@@ -28,6 +28,7 @@ struct spool_offer {
 	uint32_t risk;
 	char admin2[SPOOL_PCODE_SIZE];
 	uint8_t case_tag[SPOOL_CASE_TAG_SIZE]; /* keyed hash of the pseudonym, see spool_case_tag; zeros for none */
+	uint64_t case_id; /* local, see spool_case.h */
 	struct kw_id message_id;  /* of this round's offers, the same to all */
 	struct kw_id referral_thread_id; /* where the referral goes in this round */
 	struct agt_offer core;

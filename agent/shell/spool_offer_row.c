@@ -29,6 +29,7 @@
 #define AT_REFERRAL 128u
 #define AT_ADMIN2 144u
 #define AT_CASE_TAG 168u
+#define AT_CASE 176u
 #define FLAG_MANUAL 1u
 #define FLAG_UNCLAIMED 2u
 #define FLAG_COORDINATOR 1u
@@ -59,6 +60,7 @@ static void encode(const struct spool_offer *offer, uint8_t *out)
 	memcpy(out + AT_REFERRAL, offer->referral_thread_id.bytes, KW_ID_SIZE);
 	memcpy(out + AT_ADMIN2, offer->admin2, sizeof(offer->admin2));
 	memcpy(out + AT_CASE_TAG, offer->case_tag, sizeof(offer->case_tag));
+	kw_put_u64(out + AT_CASE, offer->case_id);
 	for (uint8_t i = 0; i < core->count; i++) {
 		uint8_t *at = out + HEAD_SIZE + i * MEMBER_SIZE;
 
@@ -100,6 +102,7 @@ static enum kw_err decode(struct kw_view bytes, struct spool_offer *out)
 	memcpy(out->referral_thread_id.bytes, in + AT_REFERRAL, KW_ID_SIZE);
 	memcpy(out->admin2, in + AT_ADMIN2, sizeof(out->admin2));
 	memcpy(out->case_tag, in + AT_CASE_TAG, sizeof(out->case_tag));
+	out->case_id = kw_get_u64(in + AT_CASE); /* zeros in an older spool */
 	for (uint8_t i = 0; i < out->core.count; i++) {
 		const uint8_t *at = in + HEAD_SIZE + i * MEMBER_SIZE;
 

@@ -99,6 +99,7 @@ static enum kw_err append_thread(struct spool *spool, MDB_txn *txn, struct spool
 	struct spool_place place = {.msg_class = op->u.append.msg_class, .sequence = op->u.append.sequence};
 	struct spool_move move = {.item = &op->u.append.item,
 		.act = &op->u.append.act,
+		.claim = &op->u.append.claim,
 		.number = spool->numbers[N_NEXT_ITEM],
 		.now_ms = op->u.append.now_ms};
 	uint8_t key[SPOOL_THREAD_KEY_SIZE];
@@ -115,6 +116,7 @@ static enum kw_err append_thread(struct spool *spool, MDB_txn *txn, struct spool
 	} else {
 		err = spool_offer_may_refer(spool, txn, op, &may);
 	}
+	move.case_id = op->u.append.case_id;
 	if (err == KW_OK && erased)
 		op->fault = AGT_FAULT_ERASED;
 	else if (err == KW_OK && !may)

@@ -122,10 +122,15 @@ enum kw_err spool_shred(struct spool *spool)
 static void fill_sent(struct spool *spool, MDB_txn *txn, struct spool_erasure *erasure)
 {
 	struct spool_item item;
+	struct spool_thread thread;
+	uint8_t key[SPOOL_THREAD_KEY_SIZE];
 
 	erasure->sent = (enum spool_state)0;
 	if (erasure->number != 0 && spool_item_get(spool, txn, erasure->number, &item) == KW_OK)
 		erasure->sent = item.state;
+	if (spool_thread_key(spool, &erasure->thread_id, &erasure->agency, key) == KW_OK &&
+		spool_thread_get(spool, txn, key, &thread) == KW_OK)
+		erasure->case_id = thread.case_id;
 }
 
 enum kw_err spool_erasures(struct spool *spool, bool open, bool (*each)(void *user, const struct spool_erasure *erasure),

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "agent/shell/spool_thread_inner.h"
+#include "agent/shell/spool_case.h"
 #include "proto/base/check.h"
 
 /* Threads, run by the writer in the transaction of the message that moves them, so that no crash leaves a message without
@@ -148,6 +148,8 @@ enum kw_err spool_pass_judge(struct spool *spool, MDB_txn *txn, const struct spo
 	const struct spool_act *act = move->act;
 	enum kw_err err = spool_thread_key(spool, &move->item->thread_id, &move->item->agency, pass->key);
 
+	pass->cased = false;
+	pass->cases = (struct spool_case_found){.fault = AGT_FAULT_NONE};
 	if (err != KW_OK)
 		return err;
 	err = spool_thread_get(spool, txn, pass->key, &pass->thread);
@@ -221,7 +223,11 @@ enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const struct spoo
 
 		err = spool_log_put(spool, txn, pass->key, ++thread->log_count, &log);
 	}
-	return err != KW_OK ? err : spool_thread_put(spool, txn, pass->key, thread);
+	if (err == KW_OK && !pass->known && !pass->cased && thread->record.kind != KW_THREAD_OFFER)
+		err = spool_case_theirs(spool, txn, &thread->agency, thread->case_ref, &thread->case_id);
+	if (err == KW_OK)
+		err = spool_thread_put(spool, txn, pass->key, thread);
+	return err != KW_OK || move->act == NULL ? err : spool_pass_index(spool, txn, move->act, pass);
 }
 
 enum kw_err spool_follow_put(struct spool *spool, MDB_txn *txn, const struct spool_follow *follow)
@@ -242,50 +248,13 @@ enum kw_err spool_follow_put(struct spool *spool, MDB_txn *txn, const struct spo
 	return err;
 }
 
-static enum kw_err put_follow(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread, uint8_t state)
-{
-	struct spool_follow follow = {
-		.thread_id = thread->thread_id, .agency = thread->agency, .kind = thread->record.kind, .state = state};
-
-	return spool_follow_put(spool, txn, &follow);
-}
-
-/* The open threads of the same offer with other agencies are told that it is closed. */
-static enum kw_err close_others(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass)
-{
-	MDB_cursor *cursor;
-	MDB_val k;
-	MDB_val v;
-	enum kw_err err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_OPEN], &cursor));
-
-	if (err != KW_OK)
-		return err;
-	int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
-	for (; err == KW_OK && rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
-		struct spool_thread thread;
-		struct kw_view key;
-
-		if (spool_get(spool, txn, T_THREADNO, KW_VIEW(k.mv_data, k.mv_size), &key) != KW_OK ||
-			key.size != SPOOL_THREAD_KEY_SIZE || spool_thread_get(spool, txn, key.data, &thread) != KW_OK)
-			continue;
-		if (thread.record.kind != KW_THREAD_OFFER || thread.number == pass->thread.number ||
-			thread.record.party != KW_PARTY_OPENER || thread.case_ref[0] == '\0' ||
-			strcmp(thread.case_ref, pass->thread.case_ref) != 0 ||
-			!agt_thread_may(&thread.record, KW_OFFER_CLOSED))
-			continue;
-		err = put_follow(spool, txn, &thread, KW_OFFER_CLOSED);
-	}
-	mdb_cursor_close(cursor);
-	return err != KW_OK || rc == MDB_NOTFOUND ? err : spool_mdb(rc);
-}
-
 enum kw_err spool_pass_follow(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass)
 {
 	switch (pass->result.follow) {
 	case AGT_FOLLOW_WITHDRAWN:
-		return put_follow(spool, txn, &pass->thread, KW_TRANSFER_WITHDRAWN);
+		return spool_pass_say(spool, txn, &pass->thread, KW_TRANSFER_WITHDRAWN);
 	case AGT_FOLLOW_CLOSE_OTHERS:
-		return close_others(spool, txn, pass);
+		return spool_pass_close_others(spool, txn, pass);
 	case AGT_FOLLOW_NONE:
 		break;
 	}
@@ -294,11 +263,10 @@ enum kw_err spool_pass_follow(struct spool *spool, MDB_txn *txn, const struct sp
 
 /* Whether we may offer this case: two new owners must not be able to accept it, and who gave it away has it no more. To accept
  * one is not looked at: whose it is, the agency that offers it must know. */
-static enum kw_err may_offer(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, const char *case_ref,
-	enum agt_thread_fault *fault)
+static enum kw_err may_offer(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, enum agt_thread_fault *fault)
 {
 	struct agt_case about;
-	enum kw_err err = spool_case_of(spool, txn, case_ref, pass->key, &about);
+	enum kw_err err = spool_owner_of(spool, txn, &pass->cases, pass->key, &about);
 
 	if (err == KW_OK && !agt_case_may_offer(&about))
 		*fault = about.on_offer || about.given_open ? AGT_FAULT_OFFERED : AGT_FAULT_GIVEN;
@@ -340,6 +308,11 @@ enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct sp
 		op->fault = pass.result.fault;
 		return KW_OK;
 	}
+	err = spool_pass_cases(spool, txn, move, &pass);
+	if (err != KW_OK || (!move->log_only && pass.cases.fault != AGT_FAULT_NONE)) {
+		op->fault = pass.cases.fault;
+		return err;
+	}
 	if (!move->log_only && !pass.known) {
 		bool taken = false;
 
@@ -350,7 +323,7 @@ enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct sp
 		}
 	}
 	if (!move->log_only && move->act->kind == KW_THREAD_TRANSFER && move->act->state == KW_TRANSFER_OFFERED) {
-		err = may_offer(spool, txn, &pass, move->act->case_ref, &op->fault);
+		err = may_offer(spool, txn, &pass, &op->fault);
 		if (err != KW_OK || op->fault != AGT_FAULT_NONE)
 			return err;
 	}
@@ -362,7 +335,10 @@ enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct sp
 		op->fault = AGT_FAULT_STATE;
 		return err;
 	}
-	err = spool_pass_keep(spool, txn, move, &pass);
+	if (pass.cased)
+		err = spool_case_settle(spool, txn, &pass.cases, &pass.thread.case_id);
+	if (err == KW_OK)
+		err = spool_pass_keep(spool, txn, move, &pass);
 	if (err != KW_OK || move->log_only)
 		return err;
 	if (of_offer) /* which knows its members: nobody has to look for them */

@@ -4,6 +4,15 @@
 #include "agent/core/owner.h"
 #include "agent/shell/spool_inner.h"
 
+/* What a message of ours, or an offer, names as its case, before anything is written: see spool_case.h. */
+struct spool_case_found {
+	enum agt_thread_fault fault;   /* AGT_FAULT_FROM, AGT_FAULT_CASE: it cannot be */
+	uint32_t count;
+	uint64_t list[4];              /* cases that are one by this word */
+	bool has_local;
+	uint8_t local[SPOOL_TAG_SIZE]; /* the caller's id, as a tag */
+};
+
 /* Shared by spool_thread.c (records, what we say, what the hub says), spool_early.c (what the other side says) and
  * spool_thread_read.c, spool_thread_void.c (what did not arrive); nobody else includes it. */
 
@@ -14,6 +23,8 @@ struct spool_pass {
 	struct spool_thread thread;
 	struct agt_thread_event event;
 	struct agt_thread_result result;
+	bool cased;                    /* ours: cases says of which case it is */
+	struct spool_case_found cases;
 };
 
 /* Finds the thread and judges the message. KW_ECORRUPT: the record is damaged. */
@@ -24,6 +35,18 @@ KW_MUST_USE enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const
 	struct spool_pass *pass);
 /* Writes down what the agent has to say by itself. */
 KW_MUST_USE enum kw_err spool_pass_follow(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass);
+
+/* spool_thread_case.c. Which case a message of ours is about, into pass->cases. What only moves a thread says nothing of that,
+ * unless its caller does. */
+KW_MUST_USE enum kw_err spool_pass_cases(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
+	struct spool_pass *pass);
+/* The thread among those of its case, and by its names. */
+KW_MUST_USE enum kw_err spool_pass_index(struct spool *spool, MDB_txn *txn, const struct spool_act *act,
+	struct spool_pass *pass);
+/* A bare state is to be said in a thread. */
+KW_MUST_USE enum kw_err spool_pass_say(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread, uint8_t state);
+/* The open threads of the same offer with other agencies are told that it is closed: all have the name that we gave it. */
+KW_MUST_USE enum kw_err spool_pass_close_others(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass);
 
 /* A word of the other side's agent that has no place; nothing when it does not apply or there is no such thread. */
 KW_MUST_USE enum kw_err spool_thread_receipt(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
@@ -43,12 +66,9 @@ KW_MUST_USE enum kw_err spool_pass_is_opening(struct spool *spool, MDB_txn *txn,
 KW_MUST_USE enum kw_err spool_log_get(struct spool *spool, MDB_txn *txn, const uint8_t *key, uint32_t n,
 	struct spool_log *out);
 
-/* spool_case.c: the transfers of the case of this pseudonym, but for one thread (a key; NULL: of all) ... */
-KW_MUST_USE enum kw_err spool_case_of(struct spool *spool, MDB_txn *txn, const char *case_ref, const uint8_t *but,
-	struct agt_case *out);
-/* ... and those of a thread's case, with the thread. */
-KW_MUST_USE enum kw_err spool_case_of_thread(struct spool *spool, MDB_txn *txn, const uint8_t *key,
-	const struct spool_thread *thread, struct agt_case *out);
+/* spool_owner.c: the transfers of these cases, but for one thread (a key; NULL: of all). */
+KW_MUST_USE enum kw_err spool_owner_of(struct spool *spool, MDB_txn *txn, const struct spool_case_found *cases,
+	const uint8_t *but, struct agt_case *out);
 
 #define SPOOL_EARLY_KEY_SIZE (SPOOL_THREAD_KEY_SIZE + 8u)
 void spool_early_key(const uint8_t *thread_key, uint64_t sequence, uint8_t *out);

@@ -21,6 +21,7 @@
 #define AT_LOG_COUNT 40u
 #define AT_NUMBER 48u
 #define AT_SERVICE_BEFORE_VAULT 56u
+#define AT_CASE 56u /* zeros before cases */
 #define AT_ID 64u
 #define AT_AGENCY 80u
 #define AT_CASE_REF SPOOL_THREAD_HEAD_SIZE
@@ -48,6 +49,7 @@ void spool_thread_encode(const struct spool_thread *thread, uint8_t *out)
 	kw_put_u64(out + AT_CHANGED, (uint64_t)record->changed_ms);
 	kw_put_u32(out + AT_LOG_COUNT, thread->log_count);
 	kw_put_u64(out + AT_NUMBER, thread->number);
+	kw_put_u64(out + AT_CASE, thread->case_id);
 	kw_put_u32(out + AT_SERVICE, thread->service);
 	memcpy(out + AT_ID, thread->thread_id.bytes, KW_ID_SIZE);
 	memcpy(out + AT_AGENCY, thread->agency.text, sizeof(thread->agency.text));
@@ -84,6 +86,7 @@ enum kw_err spool_thread_decode(struct kw_view bytes, struct spool_thread *out)
 	memcpy(out->case_ref, in + AT_CASE_REF, sizeof(out->case_ref));
 	if (old)
 		return KW_OK;
+	out->case_id = kw_get_u64(in + AT_CASE);
 	memcpy(out->alias, in + AT_ALIAS, sizeof(out->alias));
 	out->alias[SPOOL_CASE_REF_SIZE_MAX] = '\0';
 	return KW_OK;

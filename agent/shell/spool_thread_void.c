@@ -71,7 +71,8 @@ static enum kw_err stands(struct spool *spool, MDB_txn *txn, const struct spool_
 	enum kw_err err = replay(spool, txn, pass, &without);
 	if (err != KW_OK || agt_thread_owns(&without.record))
 		return err;
-	err = spool_case_of_thread(spool, txn, pass->key, &pass->thread, &all);
+	const struct spool_case_found cases = {.count = 1, .list = {pass->thread.case_id}};
+	err = spool_owner_of(spool, txn, &cases, NULL, &all);
 	*out = err == KW_OK && !agt_case_may_offer(&all);
 	return err;
 }

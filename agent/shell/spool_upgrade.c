@@ -2,10 +2,10 @@
 #include <string.h>
 
 #include "agent/shell/act.h"
-#include "agent/shell/spool_thread_inner.h"
+#include "agent/shell/spool_case.h"
 #include "proto/base/check.h"
 
-/* From schema 3, which sealed the referrals of offers under the store key alone, and 2 and 1, which sealed all contents so:
+/* From schema 4, which knew pseudonyms and no cases: spool_case_build.c. From schema 3, which sealed the referrals of offers under the store key alone, and 2 and 1, which sealed all contents so:
  * spool_reseal.c gives each its key first.
  *
  * From schema 1, which knew messages and no threads: every message that opens or moves a thread is judged again, in the
@@ -186,7 +186,8 @@ enum kw_err spool_upgrade(struct spool *spool)
 	uint8_t bytes[N_COUNT * 8];
 	bool threads = spool->numbers[N_SCHEMA] == SPOOL_SCHEMA_BEFORE_THREADS;
 	MDB_txn *txn;
-	enum kw_err err = spool_reseal(spool);
+	bool before_cases_only = spool->numbers[N_SCHEMA] == SPOOL_SCHEMA_BEFORE_CASES;
+	enum kw_err err = before_cases_only ? KW_OK : spool_reseal(spool);
 
 	KW_ASSERT(spool->numbers[N_SCHEMA] != 0 && spool->numbers[N_SCHEMA] < SPOOL_SCHEMA);
 	if (err == KW_OK)
@@ -200,8 +201,11 @@ enum kw_err spool_upgrade(struct spool *spool)
 	}
 	if (spool->numbers[N_NEXT_OFFER] == 0)
 		spool->numbers[N_NEXT_OFFER] = 1;
+	if (err == KW_OK)
+		err = spool_case_build(spool, txn);
 	spool->numbers[N_SCHEMA] = SPOOL_SCHEMA;
-	spool->numbers[N_COMPACT] = 1;
+	if (!before_cases_only)
+		spool->numbers[N_COMPACT] = 1;
 	for (int i = 0; i < N_COUNT; i++)
 		kw_put_u64(bytes + i * 8, spool->numbers[i]);
 	if (err == KW_OK)

@@ -30,8 +30,9 @@ wait_outcomes() {
 
 story_chapter "three holders, one of them away"
 SECRET="Seen at the Yambio crossing"
+# To each agency under a pseudonym of its own: a's case system knows that they are one.
 for to in b c d; do
-  declare "t_$to=$(story_refer agency-a agency-$to --case-ref K-17 --reason "$SECRET")"
+  declare "t_$to=$(story_refer agency-a agency-$to --case-ref "K-17-$to" --case 4711 --reason "$SECRET")"
 done
 other=$(story_refer agency-a agency-b --case-ref K-18 --reason "Another child")
 for to in b c d; do
@@ -49,8 +50,8 @@ import base64, json, sys
 print(base64.b64decode(json.load(sys.stdin)["items"][0]["messageId"]).hex())')
 has agency-a "$sent" "$SECRET" || die "the sender's copy is not there to begin with"
 story_away agency-d
-kw agency-a consent withdraw --case-ref K-17 --from caregiver --purpose services,share_other_orgs >/dev/null
-wait_outcomes agency-a "agency-b=done agency-c=done agency-d=open" --case-ref K-17
+kw agency-a consent withdraw --case 4711 --from caregiver --purpose services,share_other_orgs >/dev/null
+wait_outcomes agency-a "agency-b=done agency-c=done agency-d=open" --case-ref K-17-b
 gone agency-b "$m_b"
 gone agency-c "$m_c"
 gone agency-a "$sent"
@@ -60,10 +61,10 @@ story_is "what is open stands first" "$(kw agency-a consent list | head -n 1 | g
 story_is "and says why" "$(kw agency-a consent list --open | grep -c 'waits at the hub, they are offline')" 1
 story_is "it stands in todo" "$(story_json agency-a todo -- '[r["agency"] for r in j["consents"]]')" "['agency-d']"
 story_is "another case is untouched" "$(has agency-b "$(message agency-b "$other")" "Another child" && echo yes)" yes
-story_refused agency-a not_found consent withdraw --case-ref K-17 # everybody was asked
+story_refused agency-a not_found consent withdraw --case 4711 # everybody was asked
 story_refused agency-a illegal_state event "$t_b" acknowledged
-story_is "the pseudonym is gone at the sender" "$(story_count agency-a case list --all --case-ref K-17)" 0
-story_is "and at the holder" "$(story_count agency-b case list --all --case-ref K-17)" 0
+story_is "the pseudonym is gone at the sender" "$(story_count agency-a case list --all --case-ref K-17-b)" 0
+story_is "and at the holder" "$(story_count agency-b case list --all --case-ref K-17-b)" 0
 
 story_chapter "killed in between; the one that was away comes back after five days"
 # From here on every clock stands five days later. The library alone, because the program faketime stays in between and does
@@ -74,12 +75,12 @@ story_hub_away KILL
 export ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0" LD_PRELOAD="$faketime" FAKETIME=+5d FAKETIME_DONT_FAKE_MONOTONIC=1
 hub_start
 for agency in agency-a agency-b agency-c agency-e; do story_back "$agency"; done
-wait_outcomes agency-a "agency-b=done agency-c=done agency-d=open" --case-ref K-17
+wait_outcomes agency-a "agency-b=done agency-c=done agency-d=open" --case-ref K-17-b
 story_is "it is named, and how long it has not answered" \
   "$(story_json agency-a consent list --open -- '[(r["agency"], (int(__import__("time").time() * 1000) - int(r["askedUnixMs"])) // 86400000) for r in j["rows"]]')" \
   "[('agency-d', 5)]"
 story_back agency-d
-wait_outcomes agency-a "agency-b=done agency-c=done agency-d=done" --case-ref K-17
+wait_outcomes agency-a "agency-b=done agency-c=done agency-d=done" --case-ref K-17-b
 gone agency-d "$m_d"
 story_both "$t_d" consent_withdrawn agency-a agency-d
 story_is "nothing is open" "$(story_json agency-a todo -- 'len(j.get("consents", []))')" 0
@@ -94,15 +95,40 @@ story_timeline agency-b "$t_b" "queued acknowledged consent_withdrawn"
 story_chapter "a holder that had passed the case on passes the erasure on"
 t=$(story_refer agency-a agency-b --case-ref K-30 --reason "$SECRET")
 story_wait agency-b "$t" delivered
-on=$(story_refer agency-b agency-e --case-ref K-30 --reason "$SECRET")
+on=$(story_refer agency-b agency-e --case-ref BE-9 --from-thread "$t" --reason "$SECRET")
 story_wait agency-e "$on" delivered
+# Another child, whom b calls to c as a calls the first one to b; and one whom c calls so to a.
+alike=$(story_refer agency-b agency-c --case-ref K-30 --reason "Another child")
+story_wait agency-c "$alike" delivered
+theirs=$(story_refer agency-c agency-a --case-ref K-30 --reason "A third child")
+story_wait agency-a "$theirs" delivered
 m=$(message agency-e "$on")
 has agency-e "$m" "$SECRET"
-kw agency-a consent withdraw --thread "$t" >/dev/null
-wait_outcomes agency-a "agency-b=done agency-b=done agency-c=done agency-d=done"
+story_is "what is called alike is named and not asked" \
+  "$(kw agency-a consent withdraw --case-ref K-30 | grep -c "not asked: thread $theirs of agency-c")" 1
+wait_outcomes agency-a "agency-b=done" --case-ref K-30
 story_is "the author hears whom else it reached" \
   "$(story_json agency-a consent list -- '[r["passedTo"] for r in j["rows"] if r.get("passedTo")]')" "[['agency-e']]"
-wait_outcomes agency-b "agency-a=done agency-e=done" --case-ref K-30
+wait_outcomes agency-b "agency-a=done agency-e=done" --case-ref BE-9 # one case, whatever it is called where
+gone agency-e "$m"
+story_is "referral, event, ConsentUpdate, Erase: all were passed on" "$(kw agency-e inbox --all --json --limit 500 | python3 -c '
+import base64, json, sys
+print(sum(base64.b64decode(i["threadId"]).hex() == sys.argv[1] for i in json.load(sys.stdin)["items"]))' "$on")" 4
+story_is "another child of the same pseudonym is untouched" \
+  "$(has agency-c "$(message agency-c "$alike")" "Another child" && echo yes)" yes
+story_is "and the third" "$(has agency-a "$(message agency-a "$theirs")" "A third child" && echo yes)" yes
+story_is "it stands in the list of both" "$(kw agency-b consent list | grep -c "not asked: thread $alike of agency-c")" 1
+grep -q follow_up_dropped "$STATE"/*.log && die "a follow-up was dropped"
+
+story_chapter "a restriction is passed on"
+t=$(story_refer agency-a agency-b --case-ref K-31 --reason "$SECRET")
+story_wait agency-b "$t" delivered
+on=$(story_refer agency-b agency-e --case-ref BE-10 --from-thread "$t" --reason "$SECRET")
+story_wait agency-e "$on" delivered
+m=$(message agency-e "$on")
+kw agency-a consent withdraw --case-ref K-31 --restrict >/dev/null
+wait_outcomes agency-a "agency-b=done" --case-ref K-31
+wait_outcomes agency-b "agency-a=done agency-e=done" --case-ref BE-10
 gone agency-e "$m"
 
 story_chapter "begun by the receiver"
@@ -173,6 +199,12 @@ story_is "the referral never came" "$(story_count agency-d case list --all --age
 story_is "only what was said about it" "$(kw agency-d inbox --all --json --limit 500 | python3 -c '
 import base64, json, sys
 print(sum(base64.b64decode(i["threadId"]).hex() == sys.argv[1] for i in json.load(sys.stdin)["items"]))' "$t")" 3
+
+story_chapter "a record by its handle: nothing is kept so, and both sides hear of it"
+kw agency-a send agency-e --content "$STORY_ROOT/tests/data/messages/good/erase.json" >/dev/null
+failed() { kw agency-a inbox --all --json --limit 500 | grep -q ERASURE_OUTCOME_FAILED; }
+wait_until "$STORY_SECONDS" failed || die "the author hears nothing"
+story_is "the holder has written it down" "$(grep -c erase_by_handle_failed "$STATE/agency-e.log")" 1
 
 story_chapter "killed at any moment, each holder is reached once"
 for round in 1 2 3; do

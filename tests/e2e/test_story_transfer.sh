@@ -36,6 +36,12 @@ story_refused agency-a illegal_state transfer offer agency-c --case-ref K-17 "${
 story_is "it says why" "$(story_words agency-a transfer offer agency-c --case-ref K-17 "${OFFER_OPTIONS[@]}")" \
   "kinward: send.content.transfer_offer.case_ref: This case is on offer already, or given away and not handed over; withdraw that offer first."
 story_refused agency-a illegal_state transfer accept "$t" --caseworker "Sara Lado" # not by the owner
+# Nor under another pseudonym, where the caller says that it is the same case: --from-thread, or its own id on both.
+story_refused agency-a illegal_state transfer offer agency-c --case-ref K-18 --from-thread "$t" "${OFFER_OPTIONS[@]}"
+one=$(offer agency-a agency-b K-70 --case 4711)
+story_wait agency-b "$one" offered
+story_refused agency-a illegal_state transfer offer agency-c --case-ref K-71 --case 4711 "${OFFER_OPTIONS[@]}"
+story_is "another case of another pseudonym may go" "$(offer agency-a agency-c K-72 --case 4712 | wc -c)" 33
 kw agency-b transfer accept "$t" --caseworker "Peter Wani" --new-case-ref J-3 >/dev/null
 story_both "$t" accepted agency-a agency-b
 owned "$t" agency-b agency-a

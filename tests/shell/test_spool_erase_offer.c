@@ -39,8 +39,10 @@ static struct spool_op *offer_op(struct rig *rig, uint8_t n, const char *case_re
 	out->span_ms = HOUR;
 	out->service = 14;
 	out->risk = 1;
-	if (case_ref != NULL)
+	if (case_ref != NULL) {
 		assert_int_equal(spool_case_tag(rig->spool, case_ref, out->case_tag), KW_OK);
+		snprintf(op->u.offer.case_ref, sizeof(op->u.offer.case_ref), "%s", case_ref);
+	}
 	agt_offer_init(&out->core, COUNT, false, NOW + HOUR);
 	for (uint8_t i = 0; i < COUNT; i++) {
 		out->agencies[i] = provider(i);
@@ -432,7 +434,10 @@ static void test_a_holder_that_is_asked_ends_its_own_offers(void **state)
 {
 	struct rig *rig = *state;
 	theirs(rig, OPENS(.n = 1, .case_ref = CASE));
-	offer(rig, 0, CASE);
+	offer(rig, 1, CASE); /* another child, whom we call as they call theirs */
+	struct spool_op *passes_on = offer_op(rig, 0, "J-5", NULL);
+	passes_on->u.offer.claim = (struct spool_claim){.has_from = true, .from_thread = id(200)};
+	run(rig, passes_on);
 	struct spool_op *op = spool_op_new(SPOOL_OP_RECEIVE);
 	op->u.receive.msg_class = KW_NORMAL;
 	op->u.receive.cursor = (struct kw_cursor){.epoch = 9, .sequence = ++rig->arrived};
@@ -443,7 +448,9 @@ static void test_a_holder_that_is_asked_ends_its_own_offers(void **state)
 	fill_content(op, NULL);
 	run(rig, op);
 	assert_int_equal(the_offer(rig, 0).core.state, AGT_OFFER_WITHDRAWN);
-	assert_false(has_draft(rig, 1));
+	assert_false(has_draft(rig, 2));
+	assert_int_equal(the_offer(rig, 1).core.state, AGT_OFFER_OPEN);
+	assert_true(has_draft(rig, 1));
 }
 
 /* ------------------------------------------------------------------------------------------------------------- upgrade */
@@ -497,7 +504,7 @@ static void make_old(const struct rig *rig, struct kw_view referral)
 	assert_int_equal(mdb_get(txn, dbi, &k, &v), 0);
 	assert_true(v.mv_size <= sizeof(meta));
 	memcpy(meta, (const uint8_t *)v.mv_data + 5, v.mv_size - 5);
-	assert_int_equal(kw_get_u64(meta), 4);
+	assert_int_equal(kw_get_u64(meta), 5);
 	kw_put_u64(meta, 3); /* the schema is the first number */
 	put_row(txn, "meta", 0, kw_view_str("state"), KW_VIEW(meta, v.mv_size - 5));
 	assert_int_equal(mdb_txn_commit(txn), 0);

@@ -82,9 +82,12 @@ static void test_a_restriction_is_answered_at_once(void **state)
 	assert_int_equal(STEP(&b, ASKED, R, .manual = true), ACK);
 	assert_true(agt_erase_hides(&b.row));
 	assert_false(agt_erase_is_over(&b.row)); /* it is all there */
-	assert_false(b.result.shred || b.result.onward);
+	assert_false(b.result.shred);
+	assert_true(b.result.onward); /* those that we told are restricted like us */
+	assert_int_equal(STEP(&b, ASKED, R), ACK);
+	assert_false(b.result.onward);
 	assert_int_equal(STEP(&b, ASKED, E), 0);
-	assert_true(b.result.shred);
+	assert_true(b.result.shred && b.result.onward);
 }
 
 static void test_where_a_person_decides_nothing_goes_by_itself(void **state)
@@ -97,6 +100,7 @@ static void test_where_a_person_decides_nothing_goes_by_itself(void **state)
 	assert_int_equal(STEP(&b, ASKED, E, .manual = true), 0);
 	assert_int_equal(STEP(&b, SHREDDED, ), 0);
 	assert_int_equal(STEP(&b, DECIDED, .outcome = AGT_ERASE_RETAINED), ACK);
+	assert_true(b.result.onward); /* the law that binds us does not bind those that we told */
 	assert_false(agt_erase_hides(&b.row) || b.row.due);
 	assert_int_equal(STEP(&b, ASKED, E, .manual = true), ACK);
 	assert_int_equal(STEP(&b, DECIDED, .outcome = AGT_ERASE_DONE), 0); /* the law does not forbid it any more */

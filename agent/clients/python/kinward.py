@@ -111,13 +111,17 @@ class Agent:
 
     # -- requests, one method each; they return the body of the reply ------------------------------------------------
 
-    def send(self, agency, content, thread_id=b"", lifetime_hours=0, message_class=0):
-        """Returns a SendReply once the message is durable in the agent's outbox."""
+    def send(self, agency, content, thread_id=b"", lifetime_hours=0, message_class=0, case="", from_thread=b""):
+        """Returns a SendReply once the message is durable in the agent's outbox. `case` is the case's id in your own system,
+        `from_thread` the thread that brought what this passes on: without one of them a withdrawal of consent does not reach it
+        unless the pseudonym is the same. Both stay with the agent."""
         request = local_pb2.LocalRequest()
         request.send.agency = agency
         request.send.content.CopyFrom(content)
         request.send.thread_id = thread_id
         request.send.lifetime_hours = lifetime_hours
+        request.send.case = case
+        request.send.from_thread = from_thread
         setattr(request.send, "class", message_class)  # a word of Python's
         return self.ask(request).sent
 
