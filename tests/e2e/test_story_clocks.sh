@@ -77,10 +77,13 @@ story_hub_away
 # The hub's machine stands four hours later: a start believes the wall clock. The library alone, because the program faketime
 # stays in between and does not pass signals on.
 faketime=$(ls /usr/lib/*/faketime/libfaketime.so.1) || die "no libfaketime: deploy/install-deps.sh --test brings it"
-env ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0" LD_PRELOAD="$faketime" FAKETIME=+4h FAKETIME_DONT_FAKE_MONOTONIC=1 \
-  "$BIN/kinward-broker" "$STATE/hub/broker.yaml" 2>>"$STATE/hub.log" &
-HUB_PID=$!
-wait_until 20 bash -c "exec 3<>/dev/tcp/127.0.0.1/$HUB_PORT" || die "the hub did not start"
+hub_at() { # OFFSET, as +4h: the hub on a machine whose clock is off by so much
+  env ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0" LD_PRELOAD="$faketime" FAKETIME="$1" FAKETIME_DONT_FAKE_MONOTONIC=1 \
+    "$BIN/kinward-broker" "$STATE/hub/broker.yaml" 2>>"$STATE/hub.log" &
+  HUB_PID=$!
+  wait_until 20 bash -c "exec 3<>/dev/tcp/127.0.0.1/$HUB_PORT" || die "the hub did not start"
+}
+hub_at +4h
 story_online agency-a
 story_both "$seen" expired agency-a agency-a
 story_wait agency-a "$lost" undeliverable
@@ -88,4 +91,33 @@ story_is "it is on the dead-letter list" "$(story_count agency-a dead-letters)" 
 story_back agency-b
 story_wait agency-b "$seen" expired
 story_refused agency-b illegal_state event "$seen" acknowledged # it knows that it is too late: the sender asks anew
+
+story_chapter "a hub whose clock was a day ahead at a start expires nothing, and is set right"
+story_hub_away
+hub_at +1d
+for agency in agency-a agency-b; do story_online "$agency"; done
+t=$(story_refer agency-a agency-b) # something is written, so the wrong time is kept
+story_wait agency-b "$t" delivered
+story_settled agency-a
+story_hub_away
+: >"$STATE/hub.log"
+story_hub_back
+t=$(story_refer agency-a agency-b --risk high --lifetime 2)
+story_wait agency-b "$t" delivered
+story_settled agency-a
+story_is "it has not expired" "$(story_state agency-a "$t")" delivered
+story_is "no new dead letter" "$(story_count agency-a dead-letters)" 1
+said() { grep -q "\"$1\"" "$STATE/hub.log"; }
+wait_until "$STORY_SECONDS" said clock_jumped || die "the hub does not say that its clock jumped"
+"$BIN/kinward" hub time --reset --dir "$STATE/hub" >/dev/null || die "hub time --reset"
+wait_until "$STORY_SECONDS" said hub_time_reset || die "hub time was not reset"
+wait_until "$STORY_SECONDS" said clock_agrees || die "the clocks do not agree after the reset"
+taken() { [ ! -e "$STATE/hub/time.reset" ]; }
+wait_until "$STORY_SECONDS" taken || die "the broker left time.reset behind"
+story_is "it is reset once" "$(grep -c '"hub_time_reset"' "$STATE/hub.log")" 1
+: >"$STATE/hub.log"
+story_hub_away
+story_hub_back
+sleep 2
+story_is "hub time is right after a restart too" "$(grep -c -e clock_jumped -e hub_time_reset "$STATE/hub.log" || true)" 0
 story_end

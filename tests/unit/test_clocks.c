@@ -585,6 +585,25 @@ static void test_hub_time_after_a_start(void **state)
 	assert_int_equal(kw_hub_time_now(&time, T0 + DAY, 10), T0 + 900);
 }
 
+static void test_hub_time_ahead_and_reset(void **state)
+{
+	(void)state;
+	struct kw_hub_time time;
+	kw_hub_time_start(&time, T0 + DAY, T0, 500); /* it was stored with a clock a day ahead */
+	assert_int_equal(kw_hub_time_ahead_ms(&time), DAY);
+	int64_t now = kw_hub_time_now(&time, T0 + 1000, 1500);
+	assert_int_equal(now - kw_hub_time_ahead_ms(&time), T0 + 1000); /* the earlier of the two */
+	kw_hub_time_reset(&time, T0 + 2000, 2500);
+	assert_int_equal(kw_hub_time_ahead_ms(&time), 0);
+	assert_int_equal(kw_hub_time_now(&time, T0 + 3000, 3500), T0 + 3000);
+	/* A clock that is ahead is not believed: hub time is the earlier one. */
+	now = kw_hub_time_now(&time, T0 + DAY, 4500);
+	assert_int_equal(kw_hub_time_ahead_ms(&time), 0);
+	assert_true(now < T0 + 5000);
+	kw_hub_time_reset(&time, T0 + DAY, 5500);
+	assert_int_equal(kw_hub_time_now(&time, T0 + DAY + 1000, 6500), T0 + DAY + 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -604,6 +623,7 @@ int main(void)
 		cmocka_unit_test(test_names_lead_there_and_back),
 		cmocka_unit_test(test_hub_time_leans_and_never_jumps),
 		cmocka_unit_test(test_hub_time_after_a_start),
+		cmocka_unit_test(test_hub_time_ahead_and_reset),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
