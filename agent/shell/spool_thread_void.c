@@ -11,6 +11,7 @@ static enum kw_err void_opening(struct spool *spool, MDB_txn *txn, const struct 
 		.kind = pass->thread.record.kind,
 		.state = KW_REFERRAL_UNDELIVERABLE,
 		.now_ms = spool->now_ms};
+	spool_clock_event(spool, &event);
 	struct spool_move move = {.item = item, .number = item->number};
 
 	pass->event = event;
@@ -52,6 +53,7 @@ static enum kw_err step_void(struct spool *spool, MDB_txn *txn, const struct spo
 		}
 		if (log.lost)
 			continue;
+		spool_clock_event(spool, &log.event);
 		if (n == 1)
 			agt_thread_rewind(&record, &log.event);
 		else

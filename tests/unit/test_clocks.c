@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "agent/core/thread.h"
 #include "kinward/v1/track.pb-c.h"
 #include "proto/wire/clocks.h"
 
@@ -63,6 +64,22 @@ static struct kw_clock_thread tracing(uint8_t state)
 static struct kw_clock_run run_of(size_t line, struct kw_clock_thread *thread, const struct kw_clock_limits *limits)
 {
 	struct kw_clock_run run = {0};
+	/* Only an agent knows that a child is young: there the clock starts with the message that asks for the search. */
+	if (table[line].clock == KW_CLOCK_TRACING_YOUNG) {
+		const struct agt_thread none = {.kind = KW_THREAD_NONE};
+		struct agt_thread_event event = {.author = AGT_THREAD_OURS, .kind = KW_THREAD_TRACING, .opening = true,
+			.state = KW_TRACING_REGISTERED, .risk = thread->risk, .sequence = 1, .now_ms = T0 - 9 * DAY, .hub_ms = T0,
+			.young_until_ms = T0 + DAY, .limits = limits};
+		struct agt_thread_result result;
+		agt_thread_step(&none, &event, &result);
+		assert_int_equal(result.verdict, AGT_THREAD_APPLY);
+		assert_int_equal(agt_thread_due_ms(&result.next), result.next.run.deadline_ms);
+		struct kw_clock_run run_young = result.next.run;
+		event.young_until_ms = T0; /* it is five by now */
+		agt_thread_step(&none, &event, &result);
+		assert_int_equal(result.next.run.clock, KW_CLOCK_TRACING);
+		return run_young;
+	}
 	if (table[line].state == KW_TRACING_FOLLOW_UP && thread->kind == KW_THREAD_TRACING) {
 		thread->state = KW_TRACING_REUNIFIED;
 		kw_clock_move(&run, limits, thread, T0);
