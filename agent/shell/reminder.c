@@ -26,12 +26,40 @@ static void fill_reminder(const struct kw_frame_reminder *from, const struct spo
 		out->case_ref = (char *)(uintptr_t)thread->case_ref;
 }
 
+/* The parts live with the caller. */
+struct alternates {
+	struct agent_alternates found;
+	Kinward__V1__ReminderAlternate bodies[AGENT_ALTERNATES_MAX];
+	Kinward__V1__ReminderAlternate *list[AGENT_ALTERNATES_MAX];
+	char *phones[AGENT_ALTERNATES_MAX][AGENT_ALTERNATE_PHONES_MAX];
+};
+
+static void fill_alternates(struct agent *agent, const struct kw_name *agency, uint32_t service, struct alternates *parts,
+	Kinward__V1__Reminder *out)
+{
+	agent_alternates_of(agent, agency, service, &parts->found);
+	for (size_t i = 0; i < parts->found.count; i++) {
+		struct agent_alternate *from = &parts->found.list[i];
+
+		kinward__v1__reminder_alternate__init(&parts->bodies[i]);
+		for (size_t k = 0; k < from->count; k++)
+			parts->phones[i][k] = from->texts[k];
+		parts->bodies[i].agency = from->agency.text;
+		parts->bodies[i].phones = parts->phones[i];
+		parts->bodies[i].n_phones = from->count;
+		parts->list[i] = &parts->bodies[i];
+	}
+	out->alternates = parts->list;
+	out->n_alternates = parts->found.count;
+}
+
 enum kw_err reminder_pack(struct agent *agent, const struct kw_frame_reminder *reminder, struct spool_item *item,
 	struct kw_buf *out)
 {
 	struct spool_thread thread = {0};
 	struct kw_fault fault = {0};
 	struct agent_phones phones;
+	struct alternates alternates;
 	Kinward__V1__Reminder body;
 	Kinward__V1__Content content = KINWARD__V1__CONTENT__INIT;
 	enum kw_err err = kw_random(item->message_id.bytes, KW_ID_SIZE);
@@ -46,6 +74,7 @@ enum kw_err reminder_pack(struct agent *agent, const struct kw_frame_reminder *r
 		agent_phones_of(agent, &reminder->agency, thread.service, &phones);
 		body.phones = phones.list;
 		body.n_phones = phones.count;
+		fill_alternates(agent, &reminder->agency, thread.service, &alternates, &body);
 	}
 	content.message_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = item->message_id.bytes};
 	content.created_unix_ms = item->at_ms;

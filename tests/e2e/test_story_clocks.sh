@@ -37,9 +37,24 @@ EOF
 kw agency-b services publish "$STATE/services.json" --to agency-a >/dev/null
 knows() { [ "$(story_json agency-a services -- 'len(j.get("rows", []))')" = 3 ]; }
 wait_until "$STORY_SECONDS" knows || die "agency-a does not know what agency-b offers"
+cat >"$STATE/other.json" <<EOF
+{"issuedUnixMs": "$now", "validUntilUnixMs": "$((now + 86400000))", "services": [
+  $(service o1 SHELTER '"+211 7"'), $(service o2 SHELTER '"+211 8"' | sed 's/AVAILABLE/NONE/'), $(service o3 FOOD '"+211 9"')]}
+EOF
+kw agency-c services publish "$STATE/other.json" --to agency-a >/dev/null
+knows() { [ "$(story_json agency-a services -- 'len(j.get("rows", []))')" = 6 ]; }
+wait_until "$STORY_SECONDS" knows || die "agency-a does not know what agency-c offers"
 t=$(story_refer agency-a agency-b --risk high)
 story_wait agency-b "$t" delivered
+# due AGENCY THREAD: the limit of the clock that runs, in seconds, told from its state's beginning
+due() { story_json "$1" case show "$2" -- "round((int(j['row']['dueUnixMs']) - int(j['row']['sinceUnixMs'])) / 1000)"; }
+story_is "the receiver shows the hub's limit" "$(due agency-b "$t")" 6
 reminded agency-b "$t" "receiver:50"
+# told AGENCY THREAD: when the last reminder says that it is due, and when the case does
+told() { echo $(story_json "$1" inbox --all -- "[i['content']['reminder']['dueUnixMs'] for i in j['items'] if 'reminder' in i['content']][-1]") \
+  $(story_json "$1" case show "$2" -- "j['row']['dueUnixMs']"); }
+read -r says shows <<<"$(told agency-b "$t")"
+story_is "and what the reminder says" "$says" "$shows"
 reminded agency-b "$t" "receiver:50 receiver_supervisor:100"
 reminded agency-a "$t" "sender:100"
 hub_kill KILL
@@ -51,6 +66,8 @@ reminded agency-b "$t" "receiver:50 receiver_supervisor:100"
 # phones AGENCY STEP: those of the reminder of that step
 phones() { story_json "$1" inbox --all -- "next(i['content']['reminder'].get('phones', []) for i in j['items'] if i.get('content', {}).get('reminder', {}).get('step') == $2)"; }
 story_is "whom to telephone, the focal point of that service first" "$(phones agency-a 200)" "['+211 3', '+211 4', '+211 1', '+211 2']"
+alternates() { story_json "$1" inbox --all -- "[(a['agency'], a.get('phones', [])) for i in j['items'] if i.get('content', {}).get('reminder', {}).get('step') == $2 for a in i['content']['reminder'].get('alternates', [])]"; }
+story_is "and whom else to ask: who offers it there and has room" "$(alternates agency-a 200)" "[('agency-c', ['+211 7'])]"
 story_is "before that nobody is to be telephoned" "$(phones agency-a 100)$(phones agency-a 150)" "[][]"
 story_is "the state has not moved by itself" "$(story_state agency-b "$t")" delivered
 story_is "the coordinator hears of thread, agencies, risk and lateness only" \
