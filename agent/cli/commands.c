@@ -77,8 +77,8 @@ static const char CASE_DETAILS[] =
 	"does not count: the other agency's agent refused it, because the case had moved on meanwhile, or it never arrived.\n";
 
 static const char TODO_DETAILS[] =
-	"Cases in which the next step is ours, the most overdue first. The time is counted from when the case came into its\n"
-	"present state; kinward event takes the next step.\n\n"
+	"Cases in which the next step is ours, the most overdue first, by the hub's limits and time; kinward event takes the next\n"
+	"step. And open cases of ours whose consent has ended, until there is a new one (ConsentUpdate) or they are over.\n\n"
 	"  kinward todo\n"
 	"  kinward todo --json | your-program\n";
 

@@ -56,7 +56,7 @@ struct kw_clock_thread {
 	enum kw_thread_kind kind;
 	uint8_t state;
 	enum kw_risk risk;
-	bool young; /* the child is known to be under 5; false at a hub */
+	bool young; /* the child is, or may be, under 5; false at a hub */
 };
 
 /* A clock that runs: part of the stored row of a thread. All zero: none runs. */

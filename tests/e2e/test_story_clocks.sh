@@ -10,6 +10,7 @@ coordinator: agency-c
 clocks:
   acknowledged: {high: 6 s, medium: 2 h}
   decided: {high: 300 s}
+  tracing_young: {high: 8 s}
 YAML
 hub_start
 for agency in agency-a agency-b agency-c; do story_agency "$agency"; done
@@ -80,6 +81,58 @@ story_event agency-b "$t" acknowledged
 sleep 8
 story_is "no reminder to the receiver" "$(reminders agency-b "$t")" ""
 story_is "none to the sender" "$(reminders agency-a "$t")" ""
+
+story_chapter "the search for a child under 5: each agent reminds its own people, and the hub knows nothing of it"
+search() { # YEARS: a TracingRequest for a child of that age today
+  python3 - "$STORY_ROOT/tests/data/messages/good/tracing_request.json" "$1" >"$STATE/search.json" <<'PY'
+import datetime, json, sys
+content = json.load(open(sys.argv[1]))
+today = datetime.date.today()
+content = {'tracingRequest': content['tracingRequest']}
+for child in content['tracingRequest']['children']:
+    child.pop('birthDate', None)
+    child['age'] = {'years': int(sys.argv[2]), 'asOf': {'year': today.year, 'month': today.month, 'day': today.day}}
+content['tracingRequest']['consent'].pop('validUntilUnixMs', None)
+json.dump(content, sys.stdout)
+PY
+  kw agency-a send agency-b --content "$STATE/search.json" | story_thread_of
+}
+three=$(search 3)
+seven=$(search 7)
+story_wait agency-b "$three" registered
+story_is "the limit is that of a young child" "$(due agency-a "$three") $(due agency-b "$three")" "8 8"
+story_is "of an older one it is the hub's" "$(due agency-a "$seven")" $((14 * 86400))
+reminded agency-a "$three" "receiver:50"
+story_away agency-a KILL
+sleep 5
+story_back agency-a
+reminded agency-a "$three" "receiver:50 receiver_supervisor:100" # it has to act; the other one waits for it
+reminded agency-b "$three" "sender:100 sender_supervisor:150 sender:200"
+story_is "nobody is reminded of the older one" "$(reminders agency-a "$seven")$(reminders agency-b "$seven")" ""
+story_is "the coordinator does not learn that a child is young" "$(reminders agency-c "$three")" ""
+
+story_chapter "a consent that ends: nothing is sent on it, and an open case asks for a new one"
+consented() { # SECONDS: a referral whose consent ends in so many
+  python3 - "$STORY_ROOT/tests/data/messages/good/referral_request.json" "$1" >"$STATE/consented.json" <<'PY'
+import json, sys, time
+content = json.load(open(sys.argv[1]))
+content = {'referralRequest': content['referralRequest']}
+content['referralRequest']['consent']['validUntilUnixMs'] = str(int((time.time() + float(sys.argv[2])) * 1000))
+json.dump(content, sys.stdout)
+PY
+}
+consented -1
+story_refused agency-a bad_field send agency-b --content "$STATE/consented.json"
+consented 6
+t=$(kw agency-a send agency-b --content "$STATE/consented.json" | story_thread_of)
+story_wait agency-b "$t" delivered
+lapsed() { story_json "$1" todo -- "[r.get('consentLapsed', False) for r in j.get('cases', []) if __import__('base64').b64decode(r['threadId']).hex() == '$t']"; }
+story_is "it is not in todo yet" "$(lapsed agency-a)" "[]"
+has_lapsed() { [ "$(lapsed agency-a)" = "[True]" ]; }
+wait_until "$STORY_SECONDS" has_lapsed || die "todo does not say that the consent has ended: $(lapsed agency-a)"
+story_is "the receiver need not ask" "$(lapsed agency-b)" "[False]"
+kw agency-a todo | grep -q "CONSENT HAS ENDED" || die "todo does not say it in words"
+story_event agency-a "$t" cancel_requested
 
 story_chapter "a referral that nobody acknowledges expires; one that never arrived is undeliverable"
 seen=$(story_refer agency-a agency-b --lifetime 1)
