@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <systemd/sd-daemon.h>
 #include <uv.h>
@@ -34,6 +35,8 @@ struct server {
 	struct hub *hub;
 	enum kw_err fatal;
 	bool stopping;
+	bool time_was_reset; /* on the last tick: the file that asked for it goes */
+	bool reset_stuck;    /* and could not go; said once */
 };
 
 static void fatal(void *user, enum kw_err err)
@@ -45,9 +48,26 @@ static void fatal(void *user, enum kw_err err)
 	_Exit(EXIT_FAILURE);
 }
 
+/* `kinward hub time --reset` leaves a file. It goes on the next tick, when the time is in the store: a crash in between
+ * resets twice, which does no harm. */
+static void look_for_reset(struct server *server)
+{
+	char path[CONFIG_PATH_SIZE];
+	bool asked = config_path(&server->config, KW_TIME_RESET_FILE, path) == KW_OK && access(path, F_OK) == 0;
+	if (asked && server->time_was_reset && unlink(path) != 0 && !server->reset_stuck) {
+		server->reset_stuck = true;
+		kw_log(KW_LOG_ERROR, "hub_time_reset", KW_LOG_STR("path", path),
+			KW_LOG_STR("text", "this file cannot be removed: remove it, or the next start resets hub time again"));
+	}
+	if (asked && !server->time_was_reset)
+		hub_time_reset(server->hub);
+	server->time_was_reset = asked;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
 	struct server *server = timer->data;
+	look_for_reset(server);
 	hub_tick(server->hub);
 }
 

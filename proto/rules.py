@@ -29,6 +29,9 @@ KNOWN_TO_HUBS = {
     "Reminder.other_agency": "as above",
     "Reminder.case_ref": "empty on the way: the agent fills it in for its own inbox",
     "Reminder.phones": "empty on the way: the agent fills them in for its own inbox",
+    "Reminder.alternates": "as above",
+    "ReminderAlternate.agency": "as above",
+    "ReminderAlternate.phones": "as above",
 }
 
 # The fields of Rule that this program understands; a new one must be taught here, or it would hold nobody.

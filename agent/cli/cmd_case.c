@@ -86,6 +86,8 @@ static void print_row(FILE *out, const Kinward__V1__CaseRow *row)
 	}
 	if (row->unclaimed)
 		(void)fputs("  UNCLAIMED: to coordinate", out);
+	if (row->consent_lapsed)
+		(void)fputs("  CONSENT HAS ENDED: ask again", out);
 	(void)fputs(row->waits_for_us ? "  our move\n" : row->open ? "\n" : "  over\n", out);
 }
 
@@ -115,6 +117,12 @@ static void print_case(FILE *out, const Kinward__V1__CaseRow *row)
 		cli_print_code(out, &kinward__v1__thread_clock__descriptor, (int)row->clock);
 		(void)fputs(", ", out);
 		print_due(out, row);
+		(void)fputc('\n', out);
+	}
+	if (row->consent_until_unix_ms != 0) {
+		print_name(out, "consent");
+		(void)fputs(row->consent_lapsed ? "HAS ENDED, ask again: " : "until ", out);
+		cli_print_time(out, row->consent_until_unix_ms);
 		(void)fputc('\n', out);
 	}
 	if (row->reminded)

@@ -364,7 +364,7 @@ static int check_body(struct cli_call *call, const Kinward__V1__Content *content
 	struct kw_fault fault;
 	if (content->body_case != KINWARD__V1__CONTENT__BODY_REFERRAL_REQUEST)
 		return CLI_OK; /* the agent checks every kind */
-	if (kw_message_validate(&content->referral_request->base, "", &fault) == KW_OK)
+	if (kw_message_validate_at(&content->referral_request->base, (int64_t)time(NULL) * 1000, &fault) == KW_OK)
 		return CLI_OK;
 	char option[64];
 	bool from_file = call->option[REFERRAL] || call->option[CONTENT];

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "agent/cli/commands.h"
 #include "proto/wire/message.h"
@@ -76,13 +77,16 @@ static enum kw_err check_content(Kinward__V1__Content *content, bool complete, s
 	uint8_t id[KW_ID_SIZE] = {1};
 	ProtobufCBinaryData given_id = content->message_id;
 	int64_t given_time = content->created_unix_ms;
+	int64_t now_ms = (int64_t)time(NULL) * 1000;
 	struct kw_buf bytes;
 	if (!complete && given_id.len == 0)
 		content->message_id = (ProtobufCBinaryData){.len = sizeof(id), .data = id};
 	if (!complete && given_time == 0)
 		content->created_unix_ms = 1;
 	kw_buf_init(&bytes, JSON_TEXT_SIZE_MAX); /* so that the fault says how large it is, and how large it may be */
-	enum kw_err err = kw_content_pack(content, &bytes, fault);
+	enum kw_err err = kw_message_validate_at(&content->base, now_ms, fault);
+	if (err == KW_OK)
+		err = kw_content_pack(content, &bytes, fault);
 	kw_buf_fini(&bytes);
 	content->message_id = given_id; /* the message frees its own */
 	content->created_unix_ms = given_time;
@@ -99,7 +103,7 @@ static enum kw_err check_text(const struct validate_job *job, struct kw_view tex
 	if (job->type == &kinward__v1__content__descriptor)
 		err = check_content((Kinward__V1__Content *)message, job->call->option[COMPLETE] != NULL, &broken);
 	else
-		err = kw_message_validate(message, "", &broken);
+		err = kw_message_validate_at(message, (int64_t)time(NULL) * 1000, &broken);
 	if (err != KW_OK)
 		copy_fault(fault, &broken);
 	protobuf_c_message_free_unpacked(message, NULL);

@@ -77,8 +77,8 @@ static const char CASE_DETAILS[] =
 	"does not count: the other agency's agent refused it, because the case had moved on meanwhile, or it never arrived.\n";
 
 static const char TODO_DETAILS[] =
-	"Cases in which the next step is ours, the most overdue first. The time is counted from when the case came into its\n"
-	"present state; kinward event takes the next step.\n\n"
+	"Cases in which the next step is ours, the most overdue first, by the hub's limits and time; kinward event takes the next\n"
+	"step. And open cases of ours whose consent has ended, until there is a new one (ConsentUpdate) or they are over.\n\n"
 	"  kinward todo\n"
 	"  kinward todo --json | your-program\n";
 
@@ -208,6 +208,12 @@ static const char HUB_LIST_DETAILS[] =
 	"  kinward hub list\n"
 	"  kinward hub list --json\n";
 
+static const char HUB_TIME_DETAILS[] =
+	"Clocks run on hub time, which does not follow a jump of the machine's clock. Once that clock was wrong at a start, hub time is\n"
+	"wrong too, and follows the right one by a tenth only; until then nothing expires early. When the log says clock_jumped and\n"
+	"this machine's clock is right, this ends it. The broker need not be restarted.\n\n"
+	"  kinward hub time --reset\n";
+
 static const char TRACING_DETAILS[] =
 	"A tracing case begins with a TracingRequest (kinward send AGENCY --content request.json). The agency that sent it leads:\n"
 	"it says tracing, verifying, verified, not_verified, reunification_planned, reunified, follow_up, closed, suspended,\n"
@@ -227,7 +233,8 @@ const struct cli_group CLI_GROUPS[] = {
 	{"hub", "set up a hub and enrol agencies, on the hub's machine",
 		"  kinward hub init --name ke-hub --address hub.example.org:7443\n"
 		"  kinward hub add agency-a\n"
-		"  kinward hub list\n"},
+		"  kinward hub list\n"
+		"  kinward hub time --reset\n"},
 	{"consent", "withdraw consent to share, and see that every holder has erased",
 		"  kinward consent withdraw --case-ref R-2041\n"
 		"  kinward consent list                            who has answered, and who has not\n"
@@ -404,6 +411,8 @@ const struct cli_command CLI_COMMANDS[] = {
 		.local = true},
 	{.name = "hub list", .args = "", .summary = "List the agencies of a hub with their fingerprints",
 		.details = HUB_LIST_DETAILS, .options = CLI_HUB_LIST_OPTIONS, .run = cli_run_hub_list, .local = true},
+	{.name = "hub time", .args = "", .summary = "Set hub time to this machine's clock, after a wrong one",
+		.details = HUB_TIME_DETAILS, .options = CLI_HUB_TIME_OPTIONS, .run = cli_run_hub_time, .local = true},
 	{.name = "version", .args = "", .summary = "Print the version", .details = "  kinward version\n", .run = run_version,
 		.local = true},
 	{.name = "help", .args = "[COMMAND]", .summary = "Explain a command", .details = "  kinward help send\n  kinward help hub add\n",

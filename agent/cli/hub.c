@@ -11,6 +11,7 @@
 #include "proto/link/address.h"
 #include "proto/link/file.h"
 #include "proto/link/pki.h"
+#include "proto/wire/clocks.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/directory.h"
 #include "proto/wire/enrol.h"
@@ -44,6 +45,14 @@ enum { LIST_DIR };
 
 const struct cli_option CLI_HUB_LIST_OPTIONS[] = {
 	[LIST_DIR] = {"dir", "DIR", "the hub's folder (default " CLI_HUB_FOLDER ")"},
+	{NULL, NULL, NULL},
+};
+
+enum { TIME_DIR, TIME_RESET };
+
+const struct cli_option CLI_HUB_TIME_OPTIONS[] = {
+	[TIME_DIR] = {"dir", "DIR", "the hub's folder (default " CLI_HUB_FOLDER ")"},
+	[TIME_RESET] = {"reset", NULL, "hub time becomes what this machine's clock says; required"},
 	{NULL, NULL, NULL},
 };
 
@@ -428,6 +437,29 @@ int cli_run_hub_add(struct cli_call *call)
 	kw_wipe(&code, sizeof(code));
 	kw_wipe(text, sizeof(text));
 	return err == KW_OK ? CLI_OK : fail_dir(&args, err);
+}
+
+int cli_run_hub_time(struct cli_call *call)
+{
+	struct hub_args args = {.call = call};
+	struct kw_name name;
+	char path[PATH_SIZE];
+	int code = take_dir(&args, call->option[TIME_DIR]);
+	if (code != CLI_OK)
+		return code;
+	if (!call->option[TIME_RESET])
+		return cli_fail_usage(call, "say --reset, when this machine's clock is right and the log says clock_jumped");
+	enum kw_err err = load_name(&args, &name); /* it is a hub's folder */
+	if (err == KW_OK)
+		err = kw_file_write_atomic(in_dir(&args, KW_TIME_RESET_FILE, path), KW_VIEW(NULL, 0), 0600);
+	if (err != KW_OK)
+		return fail_dir(&args, err);
+	if (call->json)
+		cli_print_json(call->out, json_pack("{s:s, s:b}", "hub", name.text, "asked", 1));
+	else
+		(void)fputs("The broker sets hub time to this machine's clock within a second, or when it starts; its log says "
+			"hub_time_reset.\n", call->out);
+	return CLI_OK;
 }
 
 static enum kw_err print_entry(struct cli_call *call, const struct kw_directory_entry *entry)

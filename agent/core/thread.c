@@ -1,7 +1,6 @@
 #include "agent/core/thread.h"
 
 #include "proto/base/check.h"
-#include "proto/wire/clocks.h"
 
 static enum kw_party other_party(enum kw_party party)
 {
@@ -19,6 +18,25 @@ static void refuse(struct agt_thread_result *out, enum agt_thread_fault fault)
 {
 	out->verdict = AGT_THREAD_ILLEGAL;
 	out->fault = fault;
+}
+
+/* The clock goes on as the hub's does. Only here the age is known, so that of a young child runs here. `moved`: the event
+ * brought a state; else somebody did something all the same. */
+static void run_clock(struct agt_thread *thread, const struct agt_thread_event *event, bool moved)
+{
+	int64_t hub_ms = event->hub_ms != 0 ? event->hub_ms : event->now_ms;
+	const struct kw_clock_thread now = {.kind = thread->kind, .state = thread->state, .risk = thread->risk,
+		.young = hub_ms < thread->young_until_ms};
+	struct kw_clock_limits limits;
+
+	if (event->limits != NULL)
+		limits = *event->limits;
+	else
+		kw_clock_limits_default(&limits);
+	if (moved)
+		kw_clock_move(&thread->run, &limits, &now, hub_ms);
+	else
+		kw_clock_touch(&thread->run, hub_ms);
 }
 
 /* The first state; false when no agency may begin a thread so. */
@@ -39,6 +57,10 @@ static bool begin(struct agt_thread *thread, const struct agt_thread_event *even
 	/* What reached us was delivered: the receiver of a referral never sees it queued. */
 	if (event->author == AGT_THREAD_THEIRS && thread->kind == KW_THREAD_REFERRAL)
 		(void)kw_state_apply(thread->kind, state, KW_REFERRAL_DELIVERED, thread->party, &thread->state);
+	if (event->young_until_ms != 0) /* else made again: it is as it was */
+		thread->young_until_ms = event->young_until_ms;
+	thread->run = (struct kw_clock_run){0};
+	run_clock(thread, event, true);
 	return true;
 }
 
@@ -97,8 +119,13 @@ static enum kw_verdict move(struct agt_thread *thread, const struct agt_thread_e
 		!kw_state_may_declare(thread->kind, thread->state, event->state, party))
 		return KW_VERDICT_ILLEGAL;
 	if (verdict == KW_VERDICT_APPLY) {
+		bool moved = next != thread->state || event->state == next;
+
 		thread->state = next;
 		thread->changed_ms = event->now_ms;
+		run_clock(thread, event, moved);
+	} else if (verdict == KW_VERDICT_REPEAT) {
+		run_clock(thread, event, false);
 	}
 	return verdict;
 }
@@ -207,6 +234,8 @@ int64_t agt_thread_due_ms(const struct agt_thread *thread)
 
 	if (clock == KW_CLOCK_NONE || !agt_thread_is_open(thread))
 		return 0;
+	if (thread->run.clock != KW_CLOCK_NONE)
+		return thread->run.deadline_ms;
 	kw_clock_limits_default(&limits);
 	return thread->changed_ms + kw_clock_limit(&limits, clock, thread->risk);
 }

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proto/wire/states.h"
+#include "proto/wire/clocks.h"
 
 /* One thread of a case as one of its two agencies sees it: a record in, an event in, the next record and what to do out.
  * Pure: no clock, no I/O, no names. The table of proto/wire/states.h says what may follow what; here stands whose turn in
@@ -23,6 +23,8 @@ struct agt_thread {
 	uint64_t next;      /* our next place */
 	int64_t opened_ms;  /* our clock, since 1970 */
 	int64_t changed_ms; /* when the present state was reached */
+	struct kw_clock_run run; /* as the hub runs it, on hub time as far as we know it; all zero: none, or of an older record */
+	int64_t young_until_ms;  /* tracing: until then a child sought may be under 5; 0: none is */
 };
 
 enum agt_thread_author {
@@ -42,6 +44,9 @@ struct agt_thread_event {
 	enum kw_risk risk; /* of an opening */
 	uint64_t sequence; /* its place; 0 where it has none */
 	int64_t now_ms;
+	int64_t hub_ms;    /* the same moment on hub time; 0: as now_ms */
+	int64_t young_until_ms; /* of an opening: see the record */
+	const struct kw_clock_limits *limits; /* the hub's; NULL: those of DOMAIN.md */
 };
 
 enum agt_thread_verdict {
@@ -103,7 +108,7 @@ uint32_t agt_thread_choices(const struct agt_thread *thread, uint8_t *states);
 bool agt_thread_may(const struct agt_thread *thread, uint8_t state);
 /* It is our move: the other side waits for us. */
 bool agt_thread_waits_for_us(const struct agt_thread *thread);
-/* When the present state is to be left, by the default limits and from when it was reached here; 0: no clock runs. */
+/* When the present state is to be left, on hub time; 0: no clock runs. Of a record of an older version by the default limits. */
 int64_t agt_thread_due_ms(const struct agt_thread *thread);
 /* Transfers: the case is ours, as far as we know. */
 bool agt_thread_owns(const struct agt_thread *thread);

@@ -82,6 +82,7 @@ static void on_tick(uv_timer_t *timer)
 	agent_blobs_tick(agent);
 	agent_retries(agent);
 	agent_receipts_again(agent);
+	agent_clock_tick(agent);
 	agent->follow = agent_pause_tick(&agent->follow_pause) || agent->follow; /* what could not be sent then */
 	if (++agent->ticks % AGENT_SWEEP_TICKS == 0) {
 		agent->follow = agent->follow || agent->follow_pause.left == 0; /* what lost its place to another message */
@@ -195,6 +196,11 @@ static enum kw_err open_spool(struct agent *agent)
 	return err;
 }
 
+static int64_t hub_ms(void *user)
+{
+	return agent_hub_ms(user);
+}
+
 static enum kw_err open_socket(struct agent *agent)
 {
 	struct socket_options options = {.path = agent->settings->socket,
@@ -203,7 +209,8 @@ static enum kw_err open_socket(struct agent *agent)
 		.connections_max = agent->settings->connections_max};
 	struct socket_host host = {
 		.user = agent, .spool = agent->spool, .send = agent_send, .status = agent_status, .identity = agent_identity,
-		.attachment = agent_attachment, .consent = agent_consent, .service = agent_service};
+		.attachment = agent_attachment, .consent = agent_consent, .service = agent_service,
+		.hub_ms = hub_ms};
 	enum kw_err err = socket_open(&options, &host, &agent->loop, &agent->socket);
 
 	if (err != KW_OK)
@@ -245,6 +252,7 @@ static enum kw_err start_core(struct agent *agent)
 	spool_recover(agent->spool, &event.u.start);
 	event.u.start.directory_version = agent->directory->version;
 	agent->since_ms = agent_now_ms();
+	agent_clock_start(agent);
 	agent->problem = KW_EOFFLINE;
 	agent->due = true; /* what was owed before the restart */
 	agent->follow = true;

@@ -170,6 +170,8 @@ static enum kw_err make_content(struct agent *agent, const struct spool_follow *
 		err = kw_content_unpack(kw_buf_view(&op->content), &arena, &content, &fault);
 	else if (err == KW_OK)
 		err = kw_content_pack(content, &op->content, &fault);
+	if (err == KW_OK && follow->what == SPOOL_FOLLOW_REFERRAL) /* its consent may have ended since it was written */
+		err = kw_message_validate_at(&content->base, item->at_ms, &fault);
 	if (err == KW_OK) {
 		memcpy(item->message_id.bytes, content->message_id.data, KW_ID_SIZE);
 		act_of(content, &op->u.append.act);

@@ -127,6 +127,12 @@ struct agent {
 
 	int64_t since_ms;
 	int64_t skew_ms;
+	struct kw_clock_limits limits; /* the hub's */
+	int64_t hub_at_ms;  /* hub time ... */
+	int64_t mono_at_ms; /* ... at this moment of the machine's second clock */
+	int64_t kept_ms;    /* hub time when it was kept last */
+	bool keeping;
+	bool reminding;
 	enum kw_err problem;
 	uint64_t pong_ms;
 	uint64_t nonce;
@@ -192,6 +198,14 @@ enum kw_err agent_thread_refused(const struct spool_op *op, const char *field, s
 void agent_follow(struct agent *agent);
 /* A hub's reminder as an item of the inbox. A bad one leaves op without content: its cursor moves on. */
 KW_MUST_USE enum kw_err agent_reminder(struct agent *agent, struct kw_view bytes, struct spool_op *op);
+
+/* agent_clock.c: the hub's clocks as known here, and the alarms that only an agent can give. */
+void agent_clock_start(struct agent *agent);
+/* Hub time now: it goes on by the machine's second clock from what the hub said last, so our wall clock may jump. */
+int64_t agent_hub_ms(const struct agent *agent);
+/* A WELCOME came. limits NULL: it says nothing of them. */
+void agent_clock_welcome(struct agent *agent, int64_t hub_ms, const struct kw_clock_limits *limits);
+void agent_clock_tick(struct agent *agent);
 
 /* agent_in.c: IN_STORE and IN_NOTICE; each takes the box. */
 void agent_in_store(struct agent *agent, const struct agt_effect *effect);

@@ -115,6 +115,8 @@ static enum kw_err take_directory(struct agent *agent, struct kw_view body)
 static enum kw_err take_event(struct agent *agent, const struct kw_frame *frame)
 {
 	struct agt_event event = {.type = AGT_EV_PONG};
+	struct kw_clock_limits limits = agent->limits;
+	bool said = false;
 	uint64_t nonce;
 	enum kw_err err;
 
@@ -123,7 +125,9 @@ static enum kw_err take_event(struct agent *agent, const struct kw_frame *frame)
 		event.type = AGT_EV_WELCOME;
 		err = kw_frame_welcome_parse(frame->body, &event.u.hello);
 		if (err == KW_OK)
-			agent->skew_ms = event.u.hello.clock_unix_ms - agent_now_ms();
+			err = kw_frame_welcome_limits(frame->body, &limits, &said);
+		if (err == KW_OK)
+			agent_clock_welcome(agent, event.u.hello.clock_unix_ms, said ? &limits : NULL);
 		break;
 	case KW_FRAME_ACK:
 		event.type = AGT_EV_ACK;

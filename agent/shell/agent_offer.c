@@ -86,17 +86,15 @@ static enum kw_err fill_members(struct agent *agent, const Kinward__V1__ReferReq
 }
 
 /* Where and until when. */
-static enum kw_err fill_need(const Kinward__V1__ReferRequest *request, int64_t now_ms, struct spool_offer *offer,
-	struct agent_refusal *refusal)
+static enum kw_err fill_need(const struct agent *agent, const Kinward__V1__ReferRequest *request, int64_t now_ms,
+	struct spool_offer *offer, struct agent_refusal *refusal)
 {
 	const Kinward__V1__ReferralRequest *referral = request->referral;
 	size_t size = strlen(request->admin2_pcode);
-	struct kw_clock_limits limits;
 
 	if (size < 2 || size > 20)
 		return refuse(refusal, "refer.admin2_pcode", "Give the area at level 2 as a P-code: 2 to 20 of A-Z and 0-9.");
-	kw_clock_limits_default(&limits);
-	offer->span_ms = kw_clock_limit(&limits, KW_CLOCK_CLAIMED, (enum kw_risk)referral->risk);
+	offer->span_ms = kw_clock_limit(&agent->limits, KW_CLOCK_CLAIMED, (enum kw_risk)referral->risk);
 	if (request->claim_by_unix_ms != 0)
 		offer->span_ms = request->claim_by_unix_ms - now_ms;
 	if (offer->span_ms <= 0 || offer->span_ms > CLAIM_MS_MAX)
@@ -185,7 +183,7 @@ static enum kw_err refer(struct agent *agent, const Kinward__V1__ReferRequest *r
 	if (err == KW_OK)
 		err = fill_members(agent, request, offer, refusal);
 	if (err == KW_OK)
-		err = fill_need(request, now_ms, offer, refusal);
+		err = fill_need(agent, request, now_ms, offer, refusal);
 	if (err == KW_OK)
 		err = spool_case_tag(agent->spool, request->referral->case_ref, offer->case_tag);
 	if (err == KW_OK && agent_take_claim(request->case_, &request->from_thread, &op->u.offer.claim) != KW_OK)

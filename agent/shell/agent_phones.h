@@ -18,4 +18,23 @@ struct agent_phones {
  * the order to try. service 0: none is preferred. None when it published no directory, or one that cannot be read. */
 void agent_phones_of(struct agent *agent, const struct kw_name *agency, uint32_t service, struct agent_phones *out);
 
+/* An agency to ask instead. */
+#define AGENT_ALTERNATES_MAX 8u
+#define AGENT_ALTERNATE_PHONES_MAX 4u
+struct agent_alternate {
+	struct kw_name agency;
+	int area; /* enum agt_area, of the nearest of its places */
+	size_t count;
+	char texts[AGENT_ALTERNATE_PHONES_MAX][AGENT_PHONE_SIZE_MAX + 1];
+};
+struct agent_alternates {
+	size_t count;
+	struct agent_alternate list[AGENT_ALTERNATES_MAX];
+};
+
+/* The agencies, neither ours nor `agency`, that by their last directories offer `service` now, are not full, and are where
+ * `agency` offers it: in one area of level 2 at most apart. The nearest first. Where `agency` offers none, the place is not
+ * known and all of them are named. None for service 0. */
+void agent_alternates_of(struct agent *agent, const struct kw_name *agency, uint32_t service, struct agent_alternates *out);
+
 #endif

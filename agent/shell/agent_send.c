@@ -290,6 +290,8 @@ static enum kw_err send_it(struct agent *agent, Kinward__V1__SendRequest *reques
 		socket_call_sent(call, &sent);
 		return KW_OK;
 	}
+	if (err == KW_OK) /* not of a repeat: that was sent while the consent held */
+		err = kw_message_validate_at(&request->content->base, item->at_ms, &refusal->fault);
 	/* Not of a repeat: what it names may have been delivered and forgotten since. */
 	if (err == KW_OK && agent_blobs_named(agent, &request->content->base, &item->agency) != KW_OK)
 		err = refuse(refusal, "send.content", "It names an attachment that is not for this agency; attach the file to it first.");

@@ -3,7 +3,7 @@
 
 #include "agent/shell/act.h"
 #include "agent/shell/agent_consent.h"
-#include "agent/shell/agent_phones.h"
+#include "agent/shell/reminder.h"
 #include "agent/shell/spool_read.h"
 #include "proto/link/log.h"
 #include "proto/wire/crypt.h"
@@ -11,9 +11,6 @@
 
 /* Threads on the loop thread: which place a message gets and why one is refused, and the hub's reminders. What counts is decided by the spool's writer; the question asked here beforehand gives the caller its
  * answer at once. */
-
-/* The step at which who waits is told to telephone. */
-#define TELEPHONE_STEP 200u
 
 /* ", A, B or C" into words, at most size bytes. */
 static void list_choices(const struct agt_thread *present, char *out, size_t size)
@@ -158,64 +155,22 @@ enum kw_err agent_thread_place(struct agent *agent, struct spool_op *op, const c
 	return result.verdict == AGT_THREAD_ILLEGAL ? explain(result.fault, &thread.record, field, refusal) : KW_OK;
 }
 
-static void fill_reminder(const struct kw_frame_reminder *from, const struct spool_thread *thread,
-	Kinward__V1__Reminder *out)
-{
-	kinward__v1__reminder__init(out);
-	out->thread_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = (uint8_t *)(uintptr_t)from->thread_id.bytes};
-	out->kind = (Kinward__V1__ThreadKind)from->kind;
-	out->clock = (Kinward__V1__ThreadClock)from->clock;
-	out->step = from->step;
-	out->audience = (Kinward__V1__ReminderAudience)from->audience;
-	out->risk = (Kinward__V1__Risk)from->risk;
-	out->state = from->state;
-	out->due_unix_ms = from->due_unix_ms;
-	out->late_ms = from->late_ms;
-	out->agency = (char *)(uintptr_t)from->agency.text;
-	out->other_agency = (char *)(uintptr_t)from->other_agency.text;
-	if (thread->record.kind != KW_THREAD_NONE && thread->record.kind != KW_THREAD_OFFER)
-		out->case_ref = (char *)(uintptr_t)thread->case_ref;
-}
-
 enum kw_err agent_reminder(struct agent *agent, struct kw_view bytes, struct spool_op *op)
 {
 	struct kw_frame_reminder reminder;
 	struct spool_item *item = &op->u.notice.item;
-	struct spool_thread thread = {0};
-	struct kw_fault fault = {0};
-	struct agent_phones phones;
-	Kinward__V1__Reminder body;
-	Kinward__V1__Content content = KINWARD__V1__CONTENT__INIT;
 	enum kw_err err = kw_frame_reminder_parse(bytes, &reminder);
 
-	if (err != KW_OK)
-		goto out;
-	item->at_ms = agent_now_ms();
-	item->thread_id = reminder.thread_id;
-	item->agency = kw_name_equal(&reminder.agency, &agent->office.agency) ? reminder.other_agency : reminder.agency;
-	op->u.notice.act = (struct spool_act){.kind = (enum kw_thread_kind)reminder.kind, .state = reminder.state};
-	op->u.notice.step = reminder.step;
-	err = kw_random(item->message_id.bytes, KW_ID_SIZE);
-	if (err != KW_OK)
-		return err;
-	/* Ours is a pseudonym for this pair of agencies; a coordinator has none. A record that cannot be read has none either. */
-	if (spool_thread(agent->spool, &item->thread_id, &item->agency, &thread) != KW_OK)
-		thread.record.kind = KW_THREAD_NONE;
-	fill_reminder(&reminder, &thread, &body);
-	if (reminder.step >= TELEPHONE_STEP && body.audience == KINWARD__V1__REMINDER_AUDIENCE__REMINDER_AUDIENCE_SENDER) {
-		agent_phones_of(agent, &reminder.agency, thread.service, &phones);
-		body.phones = phones.list;
-		body.n_phones = phones.count;
+	if (err == KW_OK) {
+		item->at_ms = agent_now_ms();
+		item->thread_id = reminder.thread_id;
+		item->agency = kw_name_equal(&reminder.agency, &agent->office.agency) ? reminder.other_agency : reminder.agency;
+		op->u.notice.act = (struct spool_act){.kind = (enum kw_thread_kind)reminder.kind, .state = reminder.state};
+		op->u.notice.step = reminder.step;
+		op->u.notice.clock = reminder.clock;
+		op->u.notice.due_ms = reminder.due_unix_ms;
+		return reminder_pack(agent, &reminder, item, &op->content);
 	}
-	content.message_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = item->message_id.bytes};
-	content.created_unix_ms = item->at_ms;
-	content.body_case = KINWARD__V1__CONTENT__BODY_REMINDER;
-	content.reminder = &body;
-	err = kw_content_pack(&content, &op->content, &fault);
-out:
-	if (err != KW_OK && err != KW_ENOMEM) {
-		kw_log(KW_LOG_WARN, "bad_reminder", KW_LOG_ERR(err), KW_LOG_STR("field", fault.field));
-		err = KW_OK;
-	}
-	return err;
+	kw_log(KW_LOG_WARN, "bad_reminder", KW_LOG_ERR(err));
+	return KW_OK;
 }

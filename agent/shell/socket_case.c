@@ -9,8 +9,8 @@
 
 /* Threads as a caseworker asks for them: the list of cases, one case with all that was said in it, and what waits for us.
  *
- * Due times are told from the limits of DOMAIN.md and from when the present state was reached here. The hub, which may have
- * other limits, reminds by its own; what is shown here is for looking, and decides nothing. */
+ * Due times are told on hub time and by the hub's limits, as the agent knows them from its last session: what is shown here is
+ * what the hub reminds of. Of a child under 5 only the agent knows. It is for looking, and decides nothing. */
 
 #define CASES_MAX 500u
 #define CASES_DEFAULT 100u
@@ -23,6 +23,13 @@ static int64_t now_ms(void)
 
 	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail for this clock */
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int64_t hub_ms(const struct socket_conn *conn)
+{
+	const struct socket_host *host = &conn->socket->host;
+
+	return host->hub_ms != NULL ? host->hub_ms(host->user) : now_ms();
 }
 
 /* A thread and its row; the row's views lie in the thread. */
@@ -39,11 +46,12 @@ static Kinward__V1__ThreadParty party_of(enum kw_party party)
 static void fill_clock(const struct agt_thread *record, int64_t at_ms, Kinward__V1__CaseRow *row)
 {
 	struct kw_clock_thread thread = {.kind = record->kind, .state = record->state, .risk = record->risk};
+	enum kw_clock clock = record->run.clock != KW_CLOCK_NONE ? (enum kw_clock)record->run.clock : kw_clock_of(&thread);
 
 	row->due_unix_ms = agt_thread_due_ms(record);
 	if (row->due_unix_ms == 0)
 		return;
-	row->clock = (Kinward__V1__ThreadClock)kw_clock_of(&thread); /* the same numbers: unit/test_states_schema */
+	row->clock = (Kinward__V1__ThreadClock)clock; /* the same numbers: unit/test_states_schema */
 	row->late_ms = at_ms > row->due_unix_ms ? at_ms - row->due_unix_ms : 0;
 }
 
@@ -75,6 +83,8 @@ static void show(struct shown *shown, int64_t at_ms)
 	row->opened_unix_ms = record->opened_ms;
 	row->reminded = thread->reminded;
 	row->unclaimed = thread->unclaimed;
+	row->consent_until_unix_ms = thread->consent_until_ms;
+	row->consent_lapsed = thread->lapsed && row->open;
 }
 
 struct gather {
@@ -87,6 +97,7 @@ struct gather {
 	enum kw_err err;
 	struct socket_consents consents; /* todo: those without an answer */
 	int64_t at_ms;
+	int64_t hub_ms;
 };
 
 static bool is_wanted(const struct gather *gather, const struct spool_thread *thread)
@@ -105,7 +116,7 @@ static bool is_wanted(const struct gather *gather, const struct spool_thread *th
 static void settle(struct gather *gather)
 {
 	for (uint32_t i = 0; i < gather->count; i++)
-		show(&gather->list[i], gather->at_ms);
+		show(&gather->list[i], gather->hub_ms);
 }
 
 static bool gather_case(void *user, const struct spool_thread *thread)
@@ -165,7 +176,7 @@ static void gather_fini(struct gather *gather)
 void socket_do_cases(struct socket_conn *conn, uint64_t id, const Kinward__V1__CaseListRequest *request)
 {
 	struct gather gather = {
-		.filter = request, .limit = request->limit != 0 ? request->limit : CASES_DEFAULT, .at_ms = now_ms()};
+		.filter = request, .limit = request->limit != 0 ? request->limit : CASES_DEFAULT, .at_ms = now_ms(), .hub_ms = hub_ms(conn)};
 	struct spool_thread_query query = {.open = !request->all, .kind = (enum kw_thread_kind)request->kind};
 	uint64_t next = 0;
 
@@ -219,7 +230,7 @@ static enum kw_err find_unclaimed(struct spool *spool, struct gather *gather)
 
 void socket_do_todo(struct socket_conn *conn, uint64_t id, const Kinward__V1__TodoRequest *request)
 {
-	struct gather gather = {.limit = request->limit != 0 ? request->limit : CASES_DEFAULT, .at_ms = now_ms()};
+	struct gather gather = {.limit = request->limit != 0 ? request->limit : CASES_DEFAULT, .at_ms = now_ms(), .hub_ms = hub_ms(conn)};
 	Kinward__V1__ConsentListRequest asked = KINWARD__V1__CONSENT_LIST_REQUEST__INIT;
 
 	asked.open = true;
@@ -301,7 +312,7 @@ static void reply_detail(struct socket_conn *conn, uint64_t id, struct detail *d
 		fill_event(&detail->shown.thread.record, &detail->steps[i], &detail->events[i]);
 		detail->list[i] = &detail->events[i];
 	}
-	show(&detail->shown, now_ms());
+	show(&detail->shown, hub_ms(conn));
 	body.row = &detail->shown.row;
 	body.events = detail->list;
 	body.n_events = detail->count;

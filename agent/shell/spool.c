@@ -169,6 +169,10 @@ static enum kw_err run_one(struct spool *spool, MDB_txn *txn, struct spool_op *o
 		return spool_run_withdraw(spool, txn, op);
 	case SPOOL_OP_ANSWER:
 		return spool_run_answer(spool, txn, op);
+	case SPOOL_OP_CLOCKS:
+		return spool_run_clocks(spool, txn, op);
+	case SPOOL_OP_REMIND:
+		return spool_run_remind(spool, txn, op);
 	}
 	return KW_ESTATE;
 }

@@ -112,6 +112,9 @@ struct spool_act {
 	char case_ref[SPOOL_CASE_REF_SIZE_MAX + 1]; /* of an offer: what its threads have in common */
 	bool unclaimed; /* of an offer: it came to the coordinator because nobody else claimed it */
 	char alias[SPOOL_CASE_REF_SIZE_MAX + 1];    /* the new owner's pseudonym from its acceptance on */
+	int64_t young_until_ms;   /* of a search: see agt_thread */
+	bool consent;             /* it carries the consent on which the thread stands */
+	int64_t consent_until_ms; /* when that ends; 0: it does not */
 };
 
 /* A place whose message the other side may never get, and the state that stands there all the same; 0: none. */
@@ -141,6 +144,25 @@ struct spool_thread {
 	uint32_t log_count;
 	uint8_t reminded; /* percent of the last reminder in this state; 0: none */
 	bool unclaimed;   /* an offer that came to us for coordination */
+	int64_t consent_until_ms; /* when the consent that it stands on ends; 0: it does not */
+	bool lapsed;      /* it has ended; only where we have to ask for it anew, and the thread is open */
+};
+
+/* What the agent knows of its hub's clocks; durable. */
+struct spool_clocks {
+	struct kw_clock_limits limits;
+	int64_t skew_ms; /* hub time minus our wall clock */
+	int64_t hub_ms;  /* hub time when this was kept last; 0: never */
+};
+
+/* A thread of which something is to be said now, or whose place in that order is an old one. */
+enum spool_alarm_what { SPOOL_ALARM_CLOCK, SPOOL_ALARM_CONSENT };
+struct spool_alarm {
+	enum spool_alarm_what what;
+	uint64_t number;  /* of the thread */
+	int64_t due_ms;   /* its place in the order */
+	bool stands;      /* else it only leaves the order */
+	struct spool_thread thread; /* of one that stands */
 };
 
 /* One step of a thread. */
@@ -235,6 +257,9 @@ struct spool_erasure {
 	uint64_t case_id;      /* of the thread */
 };
 
+/* What is known of the hub's clocks, as of the open. */
+void spool_clocks(const struct spool *spool, struct spool_clocks *out);
+
 /* A row that left the outbox. */
 struct spool_gone {
 	enum kw_msg_class msg_class;
@@ -275,7 +300,9 @@ enum spool_op_type {
 	SPOOL_OP_PUBLISH,   /* publish: what we offer, with its content, and to whom it goes */
 	SPOOL_OP_OFFER,     /* offer: a new one, with the referral as content */
 	SPOOL_OP_PICK,      /* pick: a person's word on an offer */
-	SPOOL_OP_UNFOLLOW   /* unfollow: what cannot be said */
+	SPOOL_OP_UNFOLLOW,  /* unfollow: what cannot be said */
+	SPOOL_OP_CLOCKS,    /* clocks: what is known of the hub's */
+	SPOOL_OP_REMIND     /* remind: an alarm of our own, with a reminder for the inbox as content, or none */
 };
 
 enum spool_arrival {
@@ -355,6 +382,8 @@ struct spool_op {
 			struct spool_item item;
 			struct spool_act act; /* the state that the hub tells of */
 			uint8_t step;         /* percent */
+			uint8_t clock;        /* enum kw_clock */
+			int64_t due_ms;       /* on hub time; 0: not said */
 			int64_t now_ms;
 		} notice;
 		struct {
@@ -411,6 +440,14 @@ struct spool_op {
 			struct spool_follow follow;
 			int64_t now_ms;
 		} unfollow;
+		struct spool_clocks clocks;
+		struct {
+			struct spool_alarm alarm;
+			struct kw_clock_run run; /* of a clock: after this step. Nothing happens when the thread has moved meanwhile */
+			uint8_t step;
+			struct spool_item item;  /* of the reminder */
+			int64_t now_ms;
+		} remind;
 	} u;
 };
 

@@ -63,7 +63,7 @@ static enum kw_err put_seen(struct spool *spool, MDB_txn *txn, const struct spoo
 	return spool_put(spool, txn, T_SEENEXP, KW_VIEW_OF(key), KW_VIEW(NULL, 0));
 }
 
-static enum kw_err put_inbox(struct spool *spool, MDB_txn *txn, struct spool_op *op, const struct spool_item *item,
+enum kw_err spool_put_inbox(struct spool *spool, MDB_txn *txn, struct spool_op *op, const struct spool_item *item,
 	struct kw_view id)
 {
 	struct kw_buf plain;
@@ -231,9 +231,11 @@ static enum kw_err take_message(struct spool *spool, MDB_txn *txn, struct spool_
 	if (err == KW_OK && op->u.receive.arrival == SPOOL_MESSAGE && op->u.receive.erasure != NULL)
 		err = spool_erasure_take(spool, txn, op);
 	if (err == KW_OK && op->u.receive.arrival == SPOOL_MESSAGE)
-		err = put_inbox(spool, txn, op, move.item, id);
+		err = spool_put_inbox(spool, txn, op, move.item, id);
 	if (err == KW_OK && op->u.receive.arrival == SPOOL_MESSAGE)
 		err = spool_service_taken(spool, txn, op);
+	if (err == KW_OK && op->u.receive.arrival == SPOOL_MESSAGE)
+		err = spool_clock_consent(spool, txn, &move);
 	if (err == KW_OK && op->u.receive.arrival == SPOOL_MESSAGE)
 		err = spool_put_named(spool, txn, op);
 	/* Until its turn has come nobody can say whether it is good: its author hears that it is here (R1). */
@@ -294,10 +296,10 @@ static enum kw_err take_reminder(struct spool *spool, MDB_txn *txn, struct spool
 	memcpy(id, item->message_id.bytes, KW_ID_SIZE);
 	err = spool_tag(spool, spool_name_view(&item->agency), id + KW_ID_SIZE);
 	if (err == KW_OK)
-		err = put_inbox(spool, txn, op, item, KW_VIEW_OF(id));
+		err = spool_put_inbox(spool, txn, op, item, KW_VIEW_OF(id));
 	if (err == KW_OK)
 		err = spool_thread_hub(spool, txn, &move);
-	return err != KW_OK ? err : spool_thread_reminded(spool, txn, item, op->u.notice.step);
+	return err != KW_OK ? err : spool_thread_reminded(spool, txn, op);
 }
 
 /* A hub's last word about a message of ours: that it cannot arrive any more, or that it was under way when it expired. One that

@@ -33,13 +33,14 @@
  *   services tag(agency) → sealed: what it offers      answers  tag(agency) ‖ tag(thread id) → sealed: what it answered
  *   offers  number → sealed offer          offerid  tag(offer id) → number       offerthread  a thread's key → number
  *   offerdue  what ‖ ms ‖ number → ""      offerbody  number → sealed content of the referral, under its key in the vault
+ *   alarm   due ms ‖ thread number ‖ what → "": the agent's own alarms. A place that its thread has left goes when its time comes
  *   reg     tag(local id) → sealed record aside    key → envelope that could not be opened */
 
 enum spool_table {
 	T_META, T_OUT, T_RETRY, T_ENV, T_SENT, T_SENTBODY, T_SENTID, T_INBOX, T_INID, T_INNEW, T_DEAD, T_SEEN, T_SEENEXP,
 	T_DUE, T_THREAD, T_REG, T_ASIDE, T_THREADS, T_THREADNO, T_OPEN, T_THREADLOG, T_EARLY, T_TRACKS, T_FOLLOW,
 	T_ERASURE, T_SHRED, T_RECALL, T_SERVICES, T_ANSWERS, T_OFFERS, T_OFFERID, T_OFFERTHREAD, T_OFFERDUE, T_OFFERBODY, T_NAMED,
-	T_TODO, T_ASKED, T_CASES, T_NAMES,
+	T_TODO, T_ASKED, T_CASES, T_NAMES, T_ALARM,
 	T_COUNT
 };
 
@@ -64,8 +65,12 @@ enum spool_number {
 	N_COMPACT, /* 1: contents of an older schema are in freed pages; the file is to be written anew */
 	N_NEXT_OFFER,
 	N_TODO, /* 1: todo and asked are made; an older version does not keep them, and does not write this number */
+	N_SKEW,   /* hub time minus our clock, two's complement */
+	N_HUB_MS, /* hub time, kept from time to time */
 	N_COUNT
 };
+
+struct spool_move;
 
 struct spool {
 	MDB_env *env;
@@ -87,6 +92,7 @@ struct spool {
 	bool shreds;               /* the writer's: keys wait to be destroyed */
 
 	uint64_t numbers[N_COUNT]; /* the writer's */
+	struct kw_clock_limits limits; /* the writer's, from the start on */
 	uint8_t sweep_key[9];      /* the writer's: where the expiry walk goes on */
 	int64_t now_ms;            /* the writer's: when the operation that runs was asked for */
 	uint64_t retry_rows;       /* the writer's */
@@ -191,6 +197,25 @@ KW_MUST_USE enum kw_err spool_asked_put(struct spool *spool, MDB_txn *txn, const
 	const struct spool_erasure *erasure);
 /* Makes it, and the list of what was asked about consent, where there is none. Before the writer starts. */
 KW_MUST_USE enum kw_err spool_todo_open(struct spool *spool);
+
+/* spool_clock.c: clocks as the hub runs them, and the alarms that only the agent can give. */
+/* Before the writer starts. */
+KW_MUST_USE enum kw_err spool_clocks_open(struct spool *spool);
+/* The event's time on hub time, and the hub's limits. */
+void spool_clock_event(const struct spool *spool, struct agt_thread_event *event);
+/* Where the thread stands in the order of alarms; with its record. */
+KW_MUST_USE enum kw_err spool_clock_put(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread);
+/* Whether its consent is ours to ask for again. */
+bool spool_clock_consents(const struct spool_thread *thread);
+/* A message in a thread, of whichever side, brings the consent as it is now. */
+KW_MUST_USE enum kw_err spool_clock_consent(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
+KW_MUST_USE enum kw_err spool_run_clocks(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+KW_MUST_USE enum kw_err spool_run_remind(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+/* spool_todo.c: the thread of a number; KW_ENOTFOUND also for one that is damaged, which is counted. */
+KW_MUST_USE enum kw_err spool_thread_numbered(struct spool *spool, MDB_txn *txn, struct kw_view number, struct spool_thread *out);
+/* spool_in.c: an item and op's content into the inbox; id: message id ‖ tag(agency). */
+KW_MUST_USE enum kw_err spool_put_inbox(struct spool *spool, MDB_txn *txn, struct spool_op *op, const struct spool_item *item,
+	struct kw_view id);
 
 /* spool_named.c: the attachments that a message names, with the message. */
 KW_MUST_USE enum kw_err spool_put_named(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
@@ -366,15 +391,17 @@ KW_MUST_USE enum kw_err spool_thread_binds(struct spool *spool, MDB_txn *txn, co
 /* The hub declares a state; nothing when it may not, or when there is no such thread. */
 KW_MUST_USE enum kw_err spool_thread_hub(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
 /* A reminder came for the thread of this item. */
-KW_MUST_USE enum kw_err spool_thread_reminded(struct spool *spool, MDB_txn *txn, const struct spool_item *item,
-	uint8_t step);
+KW_MUST_USE enum kw_err spool_thread_reminded(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
 /* Early ones that have waited too long: refused, so that their authors hear of it. */
 KW_MUST_USE enum kw_err spool_sweep_early(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
 
 /* spool_thread_row.c: rows of threads as bytes. */
-#define SPOOL_THREAD_SIZE 292u
-#define SPOOL_THREAD_HEAD_SIZE 144u         /* what stays of an erased thread; behind it stand service and pseudonyms */
+#define SPOOL_THREAD_SIZE 300u
+#define SPOOL_THREAD_HEAD_SIZE 152u         /* what stays of an erased thread; behind it stand service and pseudonyms */
+#define SPOOL_THREAD_HEAD_SIZE_BEFORE_CASES 144u
 #define SPOOL_THREAD_SIZE_BEFORE_VAULT 224u
+/* Bytes of the head of a row of this version. */
+size_t spool_thread_head(uint8_t version);
 void spool_thread_encode(const struct spool_thread *thread, uint8_t *out);
 KW_MUST_USE enum kw_err spool_thread_decode(struct kw_view bytes, struct spool_thread *out);
 /* A step in the log: what replaying it needs, and where its message is. */

@@ -27,7 +27,7 @@ static const char *const table_names[T_COUNT] = {[T_META] = "meta", [T_OUT] = "o
 	[T_RECALL] = "recall", [T_SERVICES] = "services",
 	[T_ANSWERS] = "answers", [T_OFFERS] = "offers", [T_OFFERID] = "offerid", [T_OFFERTHREAD] = "offerthread",
 	[T_OFFERDUE] = "offerdue", [T_OFFERBODY] = "offerbody",
-	[T_NAMED] = "named", [T_TODO] = "todo", [T_ASKED] = "asked", [T_CASES] = "cases", [T_NAMES] = "names"};
+	[T_NAMED] = "named", [T_TODO] = "todo", [T_ASKED] = "asked", [T_CASES] = "cases", [T_NAMES] = "names", [T_ALARM] = "alarm"};
 
 static const char check_text[] = "kinward agent spool";
 
@@ -368,6 +368,8 @@ static enum kw_err open_all(struct spool *spool, const struct spool_options *opt
 		err = spool_vault_open(spool);
 	if (err == KW_OK && spool->numbers[N_SCHEMA] != SPOOL_SCHEMA)
 		err = spool_upgrade(spool);
+	if (err == KW_OK)
+		err = spool_clocks_open(spool);
 	if (err == KW_OK)
 		err = spool_todo_open(spool);
 	if (err == KW_OK && spool->numbers[N_COMPACT] != 0)

@@ -200,6 +200,8 @@ enum kw_err spool_run_append(struct spool *spool, MDB_txn *txn, struct spool_op 
 		err = spool_place_put(spool, txn, &row.envelope_id, &place);
 	if (err == KW_OK)
 		err = append_rest(spool, txn, op);
+	if (err == KW_OK && op->u.append.fresh)
+		err = spool_clock_consent(spool, txn, &(struct spool_move){.item = &op->u.append.item, .act = &op->u.append.act});
 	return err != KW_OK ? err : spool_service_sent(spool, txn, op);
 }
 

@@ -59,6 +59,10 @@ KW_MUST_USE enum kw_err spool_threads(struct spool *spool, const struct spool_th
 /* Threads that wait for us, in the order in which a person takes them: unclaimed ones, then what is due first; what has no clock
  * comes last, of two the older first. Until `each` returns false. Costs what it hands over. */
 KW_MUST_USE enum kw_err spool_todo(struct spool *spool, bool (*each)(void *user, const struct spool_thread *thread), void *user);
+/* Threads of which the agent itself has to say something by hub_ms, hub time, the most overdue first, until `each` returns false:
+ * the clock of a young child has reached a step, or the consent has ended. Costs what it hands over. */
+KW_MUST_USE enum kw_err spool_alarms(struct spool *spool, int64_t hub_ms, bool (*each)(void *user, const struct spool_alarm *alarm),
+	void *user);
 /* All steps of a thread, oldest first, then what waits for its turn. */
 KW_MUST_USE enum kw_err spool_steps(struct spool *spool, const struct spool_thread *thread,
 	void (*each)(void *user, const struct spool_step *step), void *user);

@@ -31,6 +31,16 @@ static struct spool_vault_id vault_id(const uint8_t *key)
 	return id;
 }
 
+/* A row that was written before there were cases has a shorter head: its case is none yet. */
+static enum kw_err open_head(struct kw_buf *plain, size_t head, struct kw_buf *part)
+{
+	static const uint8_t none[SPOOL_THREAD_HEAD_SIZE - SPOOL_THREAD_HEAD_SIZE_BEFORE_CASES];
+
+	plain->size = head;
+	enum kw_err err = head == SPOOL_THREAD_HEAD_SIZE ? KW_OK : kw_buf_add(plain, KW_VIEW_OF(none));
+	return err != KW_OK ? err : kw_buf_add(plain, kw_buf_view(part));
+}
+
 /* Head ‖ sealed part becomes the whole; of an erased thread zeros. */
 static enum kw_err open_private(struct spool *spool, const uint8_t *key, struct kw_buf *plain)
 {
@@ -39,16 +49,16 @@ static enum kw_err open_private(struct spool *spool, const uint8_t *key, struct 
 	struct kw_buf part;
 	enum kw_err err;
 
-	if (plain->size < SPOOL_THREAD_HEAD_SIZE)
+	size_t head = plain->size > 0 ? spool_thread_head(plain->data[0]) : SPOOL_THREAD_HEAD_SIZE;
+	if (plain->size < head)
 		return KW_ECORRUPT;
 	kw_buf_init(&part, 4096);
 	err = spool_content_open(spool, &id, place_of(key),
-		KW_VIEW(plain->data + SPOOL_THREAD_HEAD_SIZE, plain->size - SPOOL_THREAD_HEAD_SIZE), &part);
+		KW_VIEW(plain->data + head, plain->size - head), &part);
 	if (err == KW_OK && part.size == 0)
 		err = kw_buf_add(&part, KW_VIEW_OF(zeros));
-	plain->size = SPOOL_THREAD_HEAD_SIZE;
 	if (err == KW_OK)
-		err = kw_buf_add(plain, kw_buf_view(&part));
+		err = open_head(plain, head, &part);
 	kw_buf_fini(&part);
 	return err;
 }
@@ -64,7 +74,8 @@ static enum kw_err put_row(struct spool *spool, MDB_txn *txn, const uint8_t *key
 	spool_thread_encode(thread, plain);
 	kw_buf_init(&row, 4096);
 	err = kw_buf_add(&row, KW_VIEW(plain, SPOOL_THREAD_HEAD_SIZE));
-	if (err == KW_OK && (thread->service != 0 || thread->case_ref[0] != '\0' || thread->alias[0] != '\0'))
+	if (err == KW_OK && (thread->service != 0 || thread->case_ref[0] != '\0' || thread->alias[0] != '\0' ||
+		thread->record.young_until_ms != 0 || thread->consent_until_ms != 0))
 		err = spool_content_seal(spool, &id, place_of(key),
 			KW_VIEW(plain + SPOOL_THREAD_HEAD_SIZE, SPOOL_THREAD_SIZE - SPOOL_THREAD_HEAD_SIZE), &row);
 	if (err == KW_OK)
@@ -102,6 +113,8 @@ enum kw_err spool_thread_put(struct spool *spool, MDB_txn *txn, const uint8_t *k
 		err = spool_put(spool, txn, T_THREADNO, KW_VIEW_OF(number), KW_VIEW(key, SPOOL_THREAD_KEY_SIZE));
 	if (err == KW_OK)
 		err = put_row(spool, txn, key, thread);
+	if (err == KW_OK)
+		err = spool_clock_put(spool, txn, thread);
 	return err != KW_OK ? err : spool_todo_put(spool, txn, thread);
 }
 
@@ -166,7 +179,9 @@ enum kw_err spool_pass_judge(struct spool *spool, MDB_txn *txn, const struct spo
 		.state = act->state,
 		.risk = act->risk,
 		.sequence = author > AGT_THREAD_THEIRS ? 0 : move->item->thread_sequence,
-		.now_ms = move->now_ms};
+		.now_ms = move->now_ms,
+		.young_until_ms = act->young_until_ms};
+	spool_clock_event(spool, &pass->event);
 	agt_thread_step(&pass->thread.record, &pass->event, &pass->result);
 	if (pass->result.verdict == AGT_THREAD_APPLY && pass->thread.log_count >= log_max(pass)) {
 		struct agt_thread before = pass->thread.record;
@@ -211,6 +226,7 @@ enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const struct spoo
 		thread->thread_id = move->item->thread_id;
 		thread->agency = move->item->agency;
 		thread->unclaimed = move->act->unclaimed;
+		thread->consent_until_ms = move->act->consent_until_ms;
 	}
 	if (pass->result.next.changed_ms != thread->record.changed_ms || pass->result.next.state != thread->record.state)
 		thread->reminded = 0;
@@ -411,13 +427,20 @@ enum kw_err spool_thread_delivered(struct spool *spool, MDB_txn *txn, const stru
 	return placeless(spool, txn, &move, AGT_THREAD_RECEIPT);
 }
 
-enum kw_err spool_thread_reminded(struct spool *spool, MDB_txn *txn, const struct spool_item *item, uint8_t step)
+enum kw_err spool_thread_reminded(struct spool *spool, MDB_txn *txn, const struct spool_op *op)
 {
 	struct spool_pass pass;
-	enum kw_err err = spool_pass_find(spool, txn, item, &pass);
+	struct kw_clock_run *run = &pass.thread.record.run;
+	enum kw_err err = spool_pass_find(spool, txn, &op->u.notice.item, &pass);
 
 	if (err != KW_OK)
 		return err == KW_ENOTFOUND ? KW_OK : err; /* a coordinator has no part in the thread */
-	pass.thread.reminded = step;
+	/* Of a young child's clock, which is shorter, we know more than the hub. */
+	if (run->clock != KW_CLOCK_TRACING_YOUNG || pass.thread.reminded < op->u.notice.step)
+		pass.thread.reminded = op->u.notice.step;
+	if (op->u.notice.due_ms != 0 && op->u.notice.clock == run->clock) { /* the hub's own word */
+		run->started_ms += op->u.notice.due_ms - run->deadline_ms;
+		run->deadline_ms = op->u.notice.due_ms;
+	}
 	return spool_thread_put(spool, txn, pass.key, &pass.thread);
 }

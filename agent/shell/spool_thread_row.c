@@ -6,7 +6,8 @@
 
 #define VERSION 1u
 #define VERSION_BEFORE_VAULT 1u
-#define VERSION_THREAD 2u
+#define VERSION_BEFORE_CASES 2u
+#define VERSION_THREAD 3u
 
 #define AT_KIND 1u
 #define AT_PARTY 2u
@@ -14,22 +15,75 @@
 #define AT_RISK 4u
 #define AT_FLAGS 5u
 #define AT_REMINDED 6u
+#define AT_CLOCK 7u    /* of the clock that runs: which, and a step told in the upper three bits */
 #define AT_EXPECTED 8u
 #define AT_NEXT 16u
 #define AT_OPENED 24u
 #define AT_CHANGED 32u
 #define AT_LOG_COUNT 40u
+#define AT_LIMIT_S 44u /* of the clock */
 #define AT_NUMBER 48u
+#define AT_STARTED 56u
 #define AT_SERVICE_BEFORE_VAULT 56u
-#define AT_CASE 56u /* zeros before cases */
 #define AT_ID 64u
 #define AT_AGENCY 80u
+#define AT_CASE SPOOL_THREAD_HEAD_SIZE_BEFORE_CASES /* zeros before cases */
+#define AT_CASE_REF_BEFORE_VAULT 144u
 #define AT_CASE_REF SPOOL_THREAD_HEAD_SIZE
 #define AT_ALIAS (AT_CASE_REF + SPOOL_CASE_REF_SIZE_MAX + 1u)
 #define AT_SERVICE (AT_ALIAS + SPOOL_CASE_REF_SIZE_MAX + 1u)
-_Static_assert(AT_SERVICE + 4u <= SPOOL_THREAD_SIZE, "the service is the last field");
+#define AT_YOUNG (AT_SERVICE + 4u)
+#define AT_CONSENT (AT_YOUNG + 8u) /* six bytes: enough for ten thousand years */
+_Static_assert(AT_CONSENT + 6u <= SPOOL_THREAD_SIZE, "the end of the consent is the last field");
 #define FLAG_FAILED 1u
 #define FLAG_UNCLAIMED 2u
+#define FLAG_LAPSED 4u
+#define STEP_SHIFT 5u
+#define STEP_PERCENT 50u
+_Static_assert(KW_CLOCK_COUNT <= 1u << STEP_SHIFT, "a clock and a step share a byte");
+
+/* A limit is whole seconds; a clock's risk is its thread's. */
+static void encode_run(const struct agt_thread *record, uint8_t *out)
+{
+	const struct kw_clock_run *run = &record->run;
+	int64_t limit_ms = run->deadline_ms - run->started_ms;
+
+	out[AT_CLOCK] = (uint8_t)(run->clock | (unsigned)(run->told / STEP_PERCENT) << STEP_SHIFT);
+	kw_put_u32(out + AT_LIMIT_S, (uint32_t)((limit_ms + 999) / 1000));
+	kw_put_u64(out + AT_STARTED, (uint64_t)run->started_ms);
+}
+
+static void decode_run(const uint8_t *in, struct agt_thread *record)
+{
+	struct kw_clock_run *run = &record->run;
+
+	run->clock = in[AT_CLOCK] & ((1u << STEP_SHIFT) - 1u);
+	if (run->clock == KW_CLOCK_NONE || run->clock >= KW_CLOCK_COUNT) {
+		*run = (struct kw_clock_run){0};
+		return;
+	}
+	run->told = (uint8_t)((in[AT_CLOCK] >> STEP_SHIFT) * STEP_PERCENT);
+	run->risk = (uint8_t)record->risk;
+	run->started_ms = (int64_t)kw_get_u64(in + AT_STARTED);
+	run->deadline_ms = run->started_ms + (int64_t)kw_get_u32(in + AT_LIMIT_S) * 1000;
+}
+
+/* Big-endian, as all here. */
+static void put_u48(uint8_t *out, uint64_t value)
+{
+	uint8_t bytes[8];
+
+	kw_put_u64(bytes, value);
+	memcpy(out, bytes + 2, 6);
+}
+
+static uint64_t get_u48(const uint8_t *in)
+{
+	uint8_t bytes[8] = {0};
+
+	memcpy(bytes + 2, in, 6);
+	return kw_get_u64(bytes);
+}
 
 void spool_thread_encode(const struct spool_thread *thread, uint8_t *out)
 {
@@ -41,12 +95,16 @@ void spool_thread_encode(const struct spool_thread *thread, uint8_t *out)
 	out[AT_PARTY] = (uint8_t)record->party;
 	out[AT_STATE] = record->state;
 	out[AT_RISK] = (uint8_t)record->risk;
-	out[AT_FLAGS] = (uint8_t)((record->failed ? FLAG_FAILED : 0) | (thread->unclaimed ? FLAG_UNCLAIMED : 0));
+	out[AT_FLAGS] = (uint8_t)((record->failed ? FLAG_FAILED : 0) | (thread->unclaimed ? FLAG_UNCLAIMED : 0) |
+		(thread->lapsed ? FLAG_LAPSED : 0));
 	out[AT_REMINDED] = thread->reminded;
 	kw_put_u64(out + AT_EXPECTED, record->expected);
 	kw_put_u64(out + AT_NEXT, record->next);
 	kw_put_u64(out + AT_OPENED, (uint64_t)record->opened_ms);
 	kw_put_u64(out + AT_CHANGED, (uint64_t)record->changed_ms);
+	encode_run(record, out);
+	kw_put_u64(out + AT_YOUNG, (uint64_t)record->young_until_ms);
+	put_u48(out + AT_CONSENT, (uint64_t)thread->consent_until_ms);
 	kw_put_u32(out + AT_LOG_COUNT, thread->log_count);
 	kw_put_u64(out + AT_NUMBER, thread->number);
 	kw_put_u64(out + AT_CASE, thread->case_id);
@@ -57,14 +115,25 @@ void spool_thread_encode(const struct spool_thread *thread, uint8_t *out)
 	memcpy(out + AT_ALIAS, thread->alias, sizeof(thread->alias));
 }
 
+size_t spool_thread_head(uint8_t version)
+{
+	return version == VERSION_BEFORE_CASES ? SPOOL_THREAD_HEAD_SIZE_BEFORE_CASES : SPOOL_THREAD_HEAD_SIZE;
+}
+
+static bool is_version(uint8_t version, bool old)
+{
+	return old ? version == VERSION_BEFORE_VAULT : version == VERSION_THREAD || version == VERSION_BEFORE_CASES;
+}
+
 enum kw_err spool_thread_decode(struct kw_view bytes, struct spool_thread *out)
 {
 	const uint8_t *in = bytes.data;
 	bool old = bytes.size == SPOOL_THREAD_SIZE_BEFORE_VAULT;
+	const uint8_t *case_ref = in + (old ? AT_CASE_REF_BEFORE_VAULT : AT_CASE_REF);
 
-	if ((!old && bytes.size < SPOOL_THREAD_SIZE) || in[0] != (old ? VERSION_BEFORE_VAULT : VERSION_THREAD) || in[AT_KIND] == KW_THREAD_NONE ||
+	if ((!old && bytes.size < SPOOL_THREAD_SIZE) || !is_version(in[0], old) || in[AT_KIND] == KW_THREAD_NONE ||
 		in[AT_KIND] >= KW_THREAD_KIND_COUNT || in[AT_PARTY] > KW_PARTY_OTHER || in[AT_RISK] >= KW_RISK_COUNT ||
-		in[AT_AGENCY + KW_NAME_SIZE_MAX] != '\0' || in[AT_CASE_REF + SPOOL_CASE_REF_SIZE_MAX] != '\0')
+		in[AT_AGENCY + KW_NAME_SIZE_MAX] != '\0' || case_ref[SPOOL_CASE_REF_SIZE_MAX] != '\0')
 		return KW_ECORRUPT;
 	memset(out, 0, sizeof(*out));
 	out->record = (struct agt_thread){.kind = (enum kw_thread_kind)in[AT_KIND],
@@ -77,16 +146,20 @@ enum kw_err spool_thread_decode(struct kw_view bytes, struct spool_thread *out)
 		.opened_ms = (int64_t)kw_get_u64(in + AT_OPENED),
 		.changed_ms = (int64_t)kw_get_u64(in + AT_CHANGED)};
 	out->unclaimed = (in[AT_FLAGS] & FLAG_UNCLAIMED) != 0;
+	out->lapsed = (in[AT_FLAGS] & FLAG_LAPSED) != 0;
 	out->reminded = in[AT_REMINDED];
 	out->log_count = kw_get_u32(in + AT_LOG_COUNT);
 	out->number = kw_get_u64(in + AT_NUMBER);
 	out->service = kw_get_u32(in + (old ? AT_SERVICE_BEFORE_VAULT : AT_SERVICE));
 	memcpy(out->thread_id.bytes, in + AT_ID, KW_ID_SIZE);
 	memcpy(out->agency.text, in + AT_AGENCY, sizeof(out->agency.text));
-	memcpy(out->case_ref, in + AT_CASE_REF, sizeof(out->case_ref));
+	memcpy(out->case_ref, case_ref, sizeof(out->case_ref));
 	if (old)
 		return KW_OK;
 	out->case_id = kw_get_u64(in + AT_CASE);
+	decode_run(in, &out->record);
+	out->record.young_until_ms = (int64_t)kw_get_u64(in + AT_YOUNG);
+	out->consent_until_ms = (int64_t)get_u48(in + AT_CONSENT);
 	memcpy(out->alias, in + AT_ALIAS, sizeof(out->alias));
 	out->alias[SPOOL_CASE_REF_SIZE_MAX] = '\0';
 	return KW_OK;

@@ -11,6 +11,7 @@ static enum kw_err void_opening(struct spool *spool, MDB_txn *txn, const struct 
 		.kind = pass->thread.record.kind,
 		.state = KW_REFERRAL_UNDELIVERABLE,
 		.now_ms = spool->now_ms};
+	spool_clock_event(spool, &event);
 	struct spool_move move = {.item = item, .number = item->number};
 
 	pass->event = event;
@@ -48,6 +49,7 @@ static enum kw_err replay(struct spool *spool, MDB_txn *txn, const struct spool_
 		out->at = ours ? n : out->at;
 		if (ours ? out->without : log.lost)
 			continue;
+		spool_clock_event(spool, &log.event);
 		if (n == 1)
 			agt_thread_rewind(&out->record, &log.event);
 		else

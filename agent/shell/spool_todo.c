@@ -20,9 +20,13 @@
 static bool place_of(const struct spool_thread *thread, uint8_t *out)
 {
 	int64_t due_ms = agt_thread_due_ms(&thread->record);
+	bool lapsed = thread->lapsed && agt_thread_is_open(&thread->record);
 
-	if (!agt_thread_waits_for_us(&thread->record))
+	if (!agt_thread_waits_for_us(&thread->record) && !lapsed)
 		return false;
+	/* The consent it stands on has ended: that is for us to see to, whoever has the next step. */
+	if (lapsed && (due_ms <= 0 || thread->consent_until_ms < due_ms || !agt_thread_waits_for_us(&thread->record)))
+		due_ms = thread->consent_until_ms;
 	out[FIRST_AT] = thread->unclaimed ? 0 : 1;
 	kw_put_u64(out + DUE_AT, due_ms > 0 ? (uint64_t)due_ms : UINT64_MAX);
 	kw_put_u64(out + NUMBER_AT, thread->number);
@@ -70,8 +74,7 @@ enum kw_err spool_todo_put(struct spool *spool, MDB_txn *txn, const struct spool
 	return was.there && same ? KW_OK : spool_put(spool, txn, T_OPEN, KW_VIEW_OF(number), KW_VIEW(place, waits ? sizeof(place) : 0));
 }
 
-/* The thread of a number; KW_ENOTFOUND also for one that is damaged, which is counted. */
-static enum kw_err get_thread(struct spool *spool, MDB_txn *txn, struct kw_view number, struct spool_thread *out)
+enum kw_err spool_thread_numbered(struct spool *spool, MDB_txn *txn, struct kw_view number, struct spool_thread *out)
 {
 	struct kw_view key;
 	enum kw_err err = spool_get(spool, txn, T_THREADNO, number, &key);
@@ -143,7 +146,7 @@ static enum kw_err build_todo(struct spool *spool, MDB_txn *txn)
 		if (k.mv_size != sizeof(number))
 			continue;
 		memcpy(number, k.mv_data, sizeof(number));
-		err = get_thread(spool, txn, KW_VIEW_OF(number), &thread);
+		err = spool_thread_numbered(spool, txn, KW_VIEW_OF(number), &thread);
 		if (err == KW_OK) /* its row may name a place of an order that is gone */
 			err = spool_put(spool, txn, T_OPEN, KW_VIEW_OF(number), KW_VIEW(NULL, 0));
 		if (err == KW_OK)
@@ -201,7 +204,7 @@ enum kw_err spool_todo(struct spool *spool, bool (*each)(void *user, const struc
 		if (k.mv_size != sizeof(place))
 			continue;
 		const uint8_t *key = k.mv_data;
-		err = get_thread(spool, txn, KW_VIEW(key + NUMBER_AT, 8), &thread);
+		err = spool_thread_numbered(spool, txn, KW_VIEW(key + NUMBER_AT, 8), &thread);
 		/* A place that its thread has left, after damage: it stands elsewhere, or nowhere. */
 		if (err == KW_OK && place_of(&thread, place) && memcmp(place, key, sizeof(place)) == 0)
 			more = each(user, &thread);

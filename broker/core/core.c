@@ -340,6 +340,7 @@ void brk_step(struct brk *brk, const struct brk_event *event, struct brk_plan *p
 	plan->more = false;
 	brk->plan = plan;
 	brk->wall_ms = event->wall_ms;
+	brk->limits.threads.ahead_ms = event->ahead_ms < event->wall_ms ? event->ahead_ms : event->wall_ms;
 	dispatch(brk, event);
 	flush(brk);
 	brk->plan = NULL;

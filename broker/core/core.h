@@ -126,7 +126,8 @@ struct brk_message {
 
 struct brk_event {
 	enum brk_event_type type;
-	uint64_t wall_ms; /* hub time, since 1970 */
+	uint64_t wall_ms;  /* hub time, since 1970 */
+	uint64_t ahead_ms; /* of it, what it is ahead of the machine's clock: expiry is judged by so much earlier a time */
 	union {
 		uint64_t epoch;
 		uint64_t ticket;

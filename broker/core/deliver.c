@@ -89,9 +89,9 @@ static void trim(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, ui
 		brk_watch_held(brk, slot);
 }
 
-static bool expired(const struct brk *brk, uint32_t expiry_hour)
+bool brk_expired(const struct brk *brk, uint32_t expiry_hour)
 {
-	return expiry_hour != 0 && (uint64_t)expiry_hour * 3600000u <= brk->wall_ms;
+	return expiry_hour != 0 && (uint64_t)expiry_hour * 3600000u <= brk->wall_ms - brk->limits.threads.ahead_ms;
 }
 
 static void tell_owner(struct brk *brk, uint32_t slot, const struct brk_entry *entry, enum kw_err reason)
@@ -187,7 +187,7 @@ static bool send_next(struct brk *brk, uint32_t slot, enum kw_msg_class msg_clas
 	if (wait)
 		return false;
 	struct brk_entry entry = brk->nodes[queue->window.head].entry;
-	if (expired(brk, entry.expiry_hour)) {
+	if (brk_expired(brk, entry.expiry_hour)) {
 		if (!pending_room(brk)) {
 			brk->postponed = true;
 			return false;
@@ -302,7 +302,7 @@ static bool on_disk_only(const struct brk *brk, const struct brk_event *event)
 void brk_deliver_expired(struct brk *brk, const struct brk_event *event)
 {
 	const struct brk_entry *entry = &event->u.expired.entry;
-	if (on_disk_only(brk, event) && expired(brk, entry->expiry_hour) && pending_room(brk))
+	if (on_disk_only(brk, event) && brk_expired(brk, entry->expiry_hour) && pending_room(brk))
 		expire(brk, event->u.expired.slot, event->u.expired.msg_class, entry);
 }
 

@@ -50,7 +50,7 @@ static enum kw_err admit(const struct brk *brk, const struct brk_message *messag
 	const struct brk_agency *to = &brk->agencies[message->to_slot];
 	if (!brk_is_admitted(brk, message->to_slot))
 		return KW_ENOAGENCY;
-	if (message->expiry_hour != 0 && (uint64_t)message->expiry_hour * 3600000u <= brk->wall_ms)
+	if (brk_expired(brk, message->expiry_hour))
 		return KW_EEXPIRED;
 	const struct brk_queue *queue = to->queue;
 	if (message->msg_class == KW_URGENT)

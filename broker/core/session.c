@@ -16,6 +16,7 @@ static void send_welcome(struct brk *brk, struct brk_agency *agency)
 		.epoch = brk->epoch,
 		.clock_unix_ms = (int64_t)brk->wall_ms,
 		.envelope_size_max = KW_ENVELOPE_SIZE_MAX,
+		.limits = &brk->limits.threads.limits,
 	};
 	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++) {
 		fx->u.welcome.cursors[c] = agency->rx[c].durable;

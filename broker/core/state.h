@@ -84,7 +84,7 @@ struct brk {
 	struct brk_limits limits;
 	uint64_t epoch;
 	uint64_t ticket;
-	uint64_t wall_ms;
+	uint64_t wall_ms; /* hub time; expiry is judged by brk_expired */
 	enum brk_space space;
 	uint64_t space_told_ms; /* when the agencies last heard that it is not OK */
 	bool postponed; /* an expiry found no place for its notice; looked at again likewise */
@@ -115,6 +115,8 @@ struct brk {
 /* core.c: the shared small things */
 struct brk_effect *brk_fx(struct brk *brk, enum brk_effect_type type);
 uint64_t brk_fx_ticket(struct brk *brk);
+/* A message of this hour has expired: never before both hub time and the machine say so. */
+bool brk_expired(const struct brk *brk, uint32_t expiry_hour);
 void brk_fx_note(struct brk *brk, uint32_t slot, enum brk_note code, enum kw_err err);
 void brk_fx_close(struct brk *brk, uint32_t conn, enum kw_err err, const char *field);
 void brk_dirty(struct brk *brk, uint32_t slot, uint8_t what);

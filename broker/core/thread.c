@@ -14,14 +14,14 @@ static struct kw_clock_thread clock_thread(const struct brk_thread *thread)
 		.kind = (enum kw_thread_kind)thread->kind, .state = thread->state, .risk = (enum kw_risk)thread->risk};
 }
 
-/* When an unacknowledged referral is over; 0 when it will not be. */
-static uint64_t expiry_ms(const struct brk_thread *thread)
+/* When an unacknowledged referral is over, on hub time; 0 when it will not be. */
+static uint64_t expiry_ms(const struct brk_thread_rules *rules, const struct brk_thread *thread)
 {
 	if (thread->kind != KW_THREAD_REFERRAL || thread->expiry_hour == 0)
 		return 0;
 	if (thread->state == KW_REFERRAL_DELIVERED)
-		return thread->expiry_hour * HOUR_MS;
-	return thread->state == KW_REFERRAL_QUEUED ? thread->expiry_hour * HOUR_MS + UNDELIVERED_GRACE_MS : 0;
+		return thread->expiry_hour * HOUR_MS + rules->ahead_ms;
+	return thread->state == KW_REFERRAL_QUEUED ? thread->expiry_hour * HOUR_MS + UNDELIVERED_GRACE_MS + rules->ahead_ms : 0;
 }
 
 bool brk_thread_is_open(const struct brk_thread *thread)
@@ -62,7 +62,7 @@ void brk_thread_owe(struct brk_thread *thread, enum kw_audience audience, uint64
 static void set_due(const struct brk_thread_rules *rules, struct brk_thread *thread, uint64_t now_ms)
 {
 	int64_t next_ms = kw_clock_next_ms(&thread->run);
-	uint64_t expiry = expiry_ms(thread);
+	uint64_t expiry = expiry_ms(rules, thread);
 	thread->due_ms = next_ms == INT64_MAX ? 0 : (uint64_t)next_ms;
 	if (expiry != 0 && (thread->due_ms == 0 || expiry < thread->due_ms))
 		thread->due_ms = expiry;
@@ -316,9 +316,9 @@ static void take_owed(struct brk_thread *thread, uint8_t owed, uint64_t now_ms, 
 }
 
 /* All steps were taken, nobody answered for as long as a thread is kept, and nothing more will come of itself. */
-static bool is_silent(const struct brk_thread *thread, uint64_t now_ms)
+static bool is_silent(const struct brk_thread_rules *rules, const struct brk_thread *thread, uint64_t now_ms)
 {
-	return brk_thread_is_open(thread) && kw_clock_next_ms(&thread->run) == INT64_MAX && expiry_ms(thread) == 0 &&
+	return brk_thread_is_open(thread) && kw_clock_next_ms(&thread->run) == INT64_MAX && expiry_ms(rules, thread) == 0 &&
 		   !is_owed(thread) && !is_to_link(thread) && thread->due_ms != 0 && thread->due_ms <= now_ms;
 }
 
@@ -364,7 +364,7 @@ static void declare_own(const struct brk_thread_rules *rules, struct brk_thread 
 		.clock = thread->run.clock,
 		.due_ms = thread->run.deadline_ms};
 	enum declared result = REFUSED;
-	uint64_t expiry = expiry_ms(thread);
+	uint64_t expiry = expiry_ms(rules, thread);
 	if (expiry != 0 && expiry <= now_ms) {
 		alarm.due_ms = (int64_t)expiry;
 		result = declare(rules, thread, KW_REFERRAL_EXPIRED, KW_PARTY_HUB, now_ms);
@@ -394,7 +394,7 @@ void brk_thread_due(const struct brk_thread_rules *rules, struct brk_thread *thr
 	due->over = !brk_thread_is_open(thread) && thread->run.clock == KW_CLOCK_NONE;
 	if (due->over)
 		return;
-	if (is_silent(thread, now_ms)) {
+	if (is_silent(rules, thread, now_ms)) {
 		give_up(thread, now_ms, due);
 		return;
 	}

@@ -36,6 +36,7 @@ struct brk_thread {
 struct brk_thread_rules {
 	struct kw_clock_limits limits;
 	uint64_t keep_ms; /* a thread that is over, or that nobody answers, goes after so long without an event */
+	uint64_t ahead_ms; /* the core's, of the present event: an expiry comes so much later on hub time */
 };
 
 /* A track, and who said it. */

@@ -14,7 +14,8 @@ static const cyaml_schema_field_t RISKS[] = {
 
 #define CLOCK(name, number) CYAML_FIELD_MAPPING_PTR(name, OPTIONAL, struct config_clocks, at[number], RISKS)
 
-/* By the names of kw_clock_name; a test holds them together. An age is not known here, so no clock for the young. */
+/* By the names of kw_clock_name; a test holds them together. An age is not known here: tracing_young is for the agents alone,
+ * which hear it with their WELCOME and run it themselves. */
 const cyaml_schema_field_t CONFIG_CLOCKS_FIELDS[] = {
 	CLOCK("delivered", KW_CLOCK_DELIVERED),
 	CLOCK("acknowledged", KW_CLOCK_ACKNOWLEDGED),
@@ -23,6 +24,7 @@ const cyaml_schema_field_t CONFIG_CLOCKS_FIELDS[] = {
 	CLOCK("outcome", KW_CLOCK_OUTCOME),
 	CLOCK("review", KW_CLOCK_REVIEW),
 	CLOCK("tracing", KW_CLOCK_TRACING),
+	CLOCK("tracing_young", KW_CLOCK_TRACING_YOUNG),
 	CLOCK("verification", KW_CLOCK_VERIFICATION),
 	CLOCK("reunification", KW_CLOCK_REUNIFICATION),
 	CLOCK("follow_up_first", KW_CLOCK_FOLLOW_UP_FIRST),

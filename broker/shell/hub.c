@@ -11,9 +11,10 @@
 void hub_step(struct hub *hub, struct brk_event *event)
 {
 	event->wall_ms = hub_time_now(hub);
+	event->ahead_ms = hub_time_ahead(hub);
 	brk_step(hub->brk, event, hub->plan);
 	hub_carry_out(hub, hub->plan);
-	struct brk_event more = {.type = BRK_EV_CONTINUE, .wall_ms = event->wall_ms};
+	struct brk_event more = {.type = BRK_EV_CONTINUE, .wall_ms = event->wall_ms, .ahead_ms = event->ahead_ms};
 	while (hub->plan->more) {
 		brk_step(hub->brk, &more, hub->plan);
 		hub_carry_out(hub, hub->plan);
@@ -256,7 +257,7 @@ static void sweep(struct hub *hub)
 {
 	hub->expired_count = 0;
 	/* Expiry is in whole hours: one walk over the rows an hour, a slice a second, and then rest. */
-	uint32_t hour = (uint32_t)(hub_time_now(hub) / 3600000u);
+	uint32_t hour = (uint32_t)((hub_time_now(hub) - hub_time_ahead(hub)) / 3600000u);
 	if (hub->sweep_hour == 0) {
 		if (hour == hub->swept_hour)
 			return;

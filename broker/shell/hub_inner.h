@@ -60,6 +60,8 @@ void hub_event(struct hub *hub, struct brk_event *event);
 void hub_time_start(struct hub *hub, const struct hub_options *options);
 /* Hub time, milliseconds since 1970. */
 uint64_t hub_time_now(struct hub *hub);
+/* How far it is ahead of the machine's clock; expiry is judged by that one then. */
+uint64_t hub_time_ahead(const struct hub *hub);
 void hub_time_keep(struct hub *hub, bool now);
 /* Reads the tracks of a message and what is known of their threads. Errors are the frame's. */
 enum kw_err hub_tracks(struct hub *hub, struct kw_view tracks, struct brk_message *message);

@@ -48,6 +48,25 @@ uint64_t hub_time_now(struct hub *hub)
 	return (uint64_t)kw_hub_time_now(&hub->time, wall_ms, mono_ms);
 }
 
+uint64_t hub_time_ahead(const struct hub *hub)
+{
+	int64_t ahead_ms = kw_hub_time_ahead_ms(&hub->time);
+	return ahead_ms < hub->time.hub_ms ? (uint64_t)ahead_ms : 0; /* a clock before 1970 says nothing */
+}
+
+void hub_time_reset(struct hub *hub)
+{
+	int64_t wall_ms, mono_ms;
+	int64_t before_ms = (int64_t)hub_time_now(hub);
+	hub->clock(hub->clock_user, &wall_ms, &mono_ms);
+	kw_hub_time_reset(&hub->time, wall_ms, mono_ms);
+	kw_log(KW_LOG_WARN, "hub_time_reset", KW_LOG_INT("before_ms", before_ms), KW_LOG_INT("now_ms", wall_ms),
+		KW_LOG_INT("moved_ms", wall_ms - before_ms),
+		KW_LOG_STR("text", "an operator asked for it: hub time is what the machine's clock says"));
+	hub->time_kept_ms = wall_ms;
+	store_put_time(hub->store, hub->ticket, (uint64_t)wall_ms);
+}
+
 /* Says loudly that the wall clock cannot be right, and that clocks do not follow it at once. */
 static void say_apart(struct hub *hub)
 {
@@ -59,8 +78,10 @@ static void say_apart(struct hub *hub)
 		hub->time_said_ms = 0;
 	} else if (apart && (hub->time_said_ms == 0 || now_ms - hub->time_said_ms >= HUB_TIME_SAID_MS)) {
 		kw_log(KW_LOG_ERROR, "clock_jumped", KW_LOG_INT("apart_ms", apart_ms),
-			KW_LOG_STR("action", "hub time goes on as before and follows by a tenth; correct the machine's clock, "
-								 "or restart the broker if the clock is right"));
+			KW_LOG_STR("action", apart_ms < 0 ? "hub time goes on as before and follows by a tenth, and what would expire is kept "
+				"until the machine's clock says so; correct that clock, or if it is right: kinward hub time --reset"
+				: "hub time goes on as before and follows by a tenth; correct the machine's clock, or if it is right: "
+				"kinward hub time --reset"));
 		hub->time_said_ms = now_ms;
 	}
 }

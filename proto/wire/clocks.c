@@ -339,3 +339,13 @@ int64_t kw_hub_time_now(struct kw_hub_time *time, int64_t wall_ms, int64_t mono_
 	time->apart_ms = wall_ms - time->hub_ms;
 	return time->hub_ms;
 }
+
+int64_t kw_hub_time_ahead_ms(const struct kw_hub_time *time)
+{
+	return time->apart_ms < 0 ? -time->apart_ms : 0;
+}
+
+void kw_hub_time_reset(struct kw_hub_time *time, int64_t wall_ms, int64_t mono_ms)
+{
+	*time = (struct kw_hub_time){.hub_ms = wall_ms, .mono_ms = mono_ms};
+}

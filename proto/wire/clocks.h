@@ -56,7 +56,7 @@ struct kw_clock_thread {
 	enum kw_thread_kind kind;
 	uint8_t state;
 	enum kw_risk risk;
-	bool young; /* the child is known to be under 5; false at a hub */
+	bool young; /* the child is, or may be, under 5; false at a hub */
 };
 
 /* A clock that runs: part of the stored row of a thread. All zero: none runs. */
@@ -121,13 +121,16 @@ const char *kw_audience_name(enum kw_audience audience); /* "receiver_supervisor
 
 /* Hub time: what the clocks run on. It goes with the monotonic clock, and leans towards the wall clock by at most a tenth of
  * the time that passes. So a wall clock that jumps a day ahead makes nobody late at once, and one that jumps a day back
- * stops nothing. It never goes back. */
+ * stops nothing. It goes back only when a person resets it. */
 struct kw_hub_time {
 	int64_t hub_ms;  /* the time now, as of the last call; store it from time to time */
 	int64_t mono_ms; /* of the last call */
 	int64_t apart_ms; /* wall clock minus hub time at the last call */
 	int64_t rest_ms; /* time passed that did not make up a tenth yet */
 };
+
+/* In a hub's folder: its operator asks for kw_hub_time_reset. The broker takes the file away when that is done. */
+#define KW_TIME_RESET_FILE "time.reset"
 
 /* Over this, a hub should log that its wall clock has jumped. */
 #define KW_HUB_TIME_APART_MS_MAX 60000
@@ -137,5 +140,10 @@ struct kw_hub_time {
 void kw_hub_time_start(struct kw_hub_time *time, int64_t stored_ms, int64_t wall_ms, int64_t mono_ms);
 /* Returns the hub time now. */
 int64_t kw_hub_time_now(struct kw_hub_time *time, int64_t wall_ms, int64_t mono_ms);
+/* How far hub time is ahead of the wall clock, as of the last call; else 0. Whether something has expired is judged by the
+ * earlier of the two: while they differ one of them is wrong, and what is kept too long does less harm. */
+int64_t kw_hub_time_ahead_ms(const struct kw_hub_time *time);
+/* A person has said that the wall clock is right: hub time is what it says, whatever was before. The one way back. */
+void kw_hub_time_reset(struct kw_hub_time *time, int64_t wall_ms, int64_t mono_ms);
 
 #endif

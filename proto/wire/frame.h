@@ -5,6 +5,7 @@
 
 #include "proto/base/bytes.h"
 #include "proto/base/id.h"
+#include "proto/wire/clocks.h"
 
 /* Frames: u24 body length (big-endian), u8 type, body. The two hot ones (MESSAGE, ACK) are written and read here without
  * allocation; the rare ones go through protobuf-c with a bounded arena (message.h). All of it is bytes in, structs of
@@ -91,12 +92,16 @@ struct kw_frame_hello {
 	int64_t clock_unix_ms;
 	uint64_t directory_version;
 	uint32_t envelope_size_max; /* WELCOME only */
+	const struct kw_clock_limits *limits; /* WELCOME only, and of its writer; NULL: not said. See kw_frame_welcome_limits */
 };
 
 KW_MUST_USE enum kw_err kw_frame_hello_parse(struct kw_view body, struct kw_frame_hello *out);
 KW_MUST_USE enum kw_err kw_frame_hello_add(struct kw_buf *out, const struct kw_frame_hello *hello);
 KW_MUST_USE enum kw_err kw_frame_welcome_parse(struct kw_view body, struct kw_frame_hello *out);
 KW_MUST_USE enum kw_err kw_frame_welcome_add(struct kw_buf *out, const struct kw_frame_hello *welcome);
+/* Sets in `limits` what a WELCOME says of the hub's clocks, which kw_frame_welcome_parse has checked; the others are left. A
+ * limit that is no whole second is said as the next one. *said: it says something. */
+KW_MUST_USE enum kw_err kw_frame_welcome_limits(struct kw_view body, struct kw_clock_limits *limits, bool *said);
 
 struct kw_frame_notice {
 	struct kw_id envelope_id;

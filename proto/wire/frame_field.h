@@ -57,6 +57,11 @@ KW_MUST_USE enum kw_err kw_field_add_cursors(struct kw_buf *out, uint32_t number
 	uint8_t mask);
 KW_MUST_USE enum kw_err kw_field_add_credits(struct kw_buf *out, uint32_t number, const struct kw_credit *credits,
 	uint8_t mask);
+/* frame_clocks.c: one ClockLimit into limits (NULL: only checked). KW_EFIELD for a limit out of range, or a clock that has its bit
+ * in `mask` already; sets the bit. A clock that we do not know is passed over. */
+void kw_fields_clock(struct kw_fields *fields, struct kw_view bytes, struct kw_clock_limits *limits, uint32_t *mask);
+/* Appends one ClockLimit as field `number` for each clock. */
+KW_MUST_USE enum kw_err kw_field_add_clocks(struct kw_buf *out, uint32_t number, const struct kw_clock_limits *limits);
 /* A cursor that names a place but no store cannot be. */
 bool kw_field_cursors_ok(const struct kw_cursor *cursors);
 

@@ -121,12 +121,13 @@ enum kw_err kw_frame_welcome_parse(struct kw_view body, struct kw_frame_hello *o
 {
 	static const struct kw_field_rules RULES = {.kinds = {[1] = KW_FIELD_VARINT, [2] = KW_FIELD_VARINT,
 		[3] = KW_FIELD_FIXED64, [4] = KW_FIELD_BYTES_REPEATED, [5] = KW_FIELD_BYTES_REPEATED,
-		[6] = KW_FIELD_VARINT, [7] = KW_FIELD_VARINT, [8] = KW_FIELD_VARINT}};
+		[6] = KW_FIELD_VARINT, [7] = KW_FIELD_VARINT, [8] = KW_FIELD_VARINT, [9] = KW_FIELD_BYTES_REPEATED}};
 	struct kw_fields fields = kw_fields_from(body, &RULES);
 	struct kw_frame_hello welcome = {.version_min = 0};
 	struct kw_pb_field field;
 	uint8_t cursor_mask = 0;
 	uint8_t credit_mask = 0;
+	uint32_t clock_mask = 0;
 	while (kw_fields_next(&fields, &field)) {
 		switch (field.number) {
 		case 1:
@@ -150,6 +151,9 @@ enum kw_err kw_frame_welcome_parse(struct kw_view body, struct kw_frame_hello *o
 			break;
 		case 7:
 			welcome.directory_version = field.value;
+			break;
+		case 9:
+			kw_fields_clock(&fields, field.bytes, NULL, &clock_mask);
 			break;
 		default:
 			welcome.envelope_size_max = (uint32_t)kw_fields_uint(&fields, &field, UINT32_MAX);
@@ -186,6 +190,8 @@ enum kw_err kw_frame_welcome_add(struct kw_buf *out, const struct kw_frame_hello
 		err = kw_pb_add_uint(out, 7, welcome->directory_version);
 	if (err == KW_OK)
 		err = kw_pb_add_uint(out, 8, welcome->envelope_size_max);
+	if (err == KW_OK && welcome->limits != NULL)
+		err = kw_field_add_clocks(out, 9, welcome->limits);
 	return kw_field_frame_end(out, start, err);
 }
 

@@ -44,6 +44,10 @@ KW_MUST_USE enum kw_err kw_message_unpack(struct kw_view bytes, struct kw_unpack
  * KW_EVERSION  Content of a kind that we do not know */
 KW_MUST_USE enum kw_err kw_message_validate(const ProtobufCMessage *message, const char *root, struct kw_fault *fault);
 
+/* The same without a root, as of `at_ms` (milliseconds since 1970) where that is later than when the message was written: for
+ * who sends it now. A consent that has ended by then does not count. */
+KW_MUST_USE enum kw_err kw_message_validate_at(const ProtobufCMessage *message, int64_t at_ms, struct kw_fault *fault);
+
 /* The same without a root, for all faults of a message in one go: `each` gets them, in the order of fields. What holds
  * across the fields of a message is looked at only when each of them is right, so there may be more to find once these
  * are corrected. Gives how many there are. */

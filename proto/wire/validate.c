@@ -1,4 +1,5 @@
-/* The engine: walks a message by its descriptor and applies the rule of each field. It knows no message by name. */
+/* The engine: walks a message by its descriptor and applies the rule of each field. It knows no message by name, but that a
+ * Content says when it was written. */
 
 #include "proto/wire/validate.h"
 
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kinward/v1/content.pb-c.h"
 #include "proto/base/check.h"
 #include "proto/base/id.h"
 
@@ -399,10 +401,24 @@ static enum kw_err check_message(struct kw_walk *walk, const ProtobufCMessage *m
 	return fault_or_go_on(walk, set->across(walk, message));
 }
 
+/* A message is judged by when it was written, or by `at_ms` when that is later. */
+static int64_t judged_at(const ProtobufCMessage *message, int64_t at_ms)
+{
+	int64_t written_ms = message->descriptor == &kinward__v1__content__descriptor ?
+		((const Kinward__V1__Content *)(const void *)message)->created_unix_ms : 0;
+	return written_ms > at_ms ? written_ms : at_ms;
+}
+
 enum kw_err kw_message_validate(const ProtobufCMessage *message, const char *root, struct kw_fault *fault)
 {
-	struct kw_walk walk = {.fault = fault};
+	struct kw_walk walk = {.fault = fault, .at_ms = judged_at(message, 0)};
 	(void)enter(&walk, root, -1); /* never left: the root stays */
+	return check_message(&walk, message);
+}
+
+enum kw_err kw_message_validate_at(const ProtobufCMessage *message, int64_t at_ms, struct kw_fault *fault)
+{
+	struct kw_walk walk = {.fault = fault, .at_ms = judged_at(message, at_ms)};
 	return check_message(&walk, message);
 }
 
@@ -410,7 +426,7 @@ size_t kw_message_faults(const ProtobufCMessage *message, void (*each)(void *con
 	void *context)
 {
 	struct kw_fault fault;
-	struct kw_walk walk = {.fault = &fault, .each = each, .context = context};
+	struct kw_walk walk = {.fault = &fault, .each = each, .context = context, .at_ms = judged_at(message, 0)};
 	(void)check_message(&walk, message); /* each has been told all */
 	return walk.faults;
 }

@@ -56,6 +56,7 @@ struct kw_walk {
 	void (*each)(void *context, const struct kw_fault *fault);
 	void *context;
 	size_t faults; /* how many it got */
+	int64_t at_ms; /* when the message is sent, as far as is known; 0: not known, nothing has ended then */
 	struct kw_fault *fault;
 	size_t path_size;
 	char path[sizeof(((struct kw_fault *)NULL)->field)];

@@ -45,12 +45,26 @@ static bool given(Kinward__V1__ConsentAnswer answer)
 	return answer == KW_CODE(CONSENT_ANSWER, GIVEN);
 }
 
+/* What holds for every purpose. An end is the first moment at which it does not count. */
+static enum kw_err standing(struct kw_walk *walk, const Kinward__V1__Consent *consent)
+{
+	if (consent->override != NULL)
+		return KW_OK;
+	if (consent->child_assent == KW_CODE(CONSENT_ANSWER, REFUSED))
+		return kw_validate_refuse(walk, KW_EFIELD, "consent.child_assent",
+			"is refused: nothing may be sent; ask the child again, or say in override who approved it");
+	if (consent->valid_until_unix_ms != 0 && walk->at_ms != 0 && consent->valid_until_unix_ms <= walk->at_ms)
+		return kw_validate_refuse(walk, KW_EFIELD, "consent.valid_until_unix_ms",
+			"is past: the consent has ended; ask for it again, or say in override who approved it");
+	return KW_OK;
+}
+
 enum kw_err kw_clash_sharing(struct kw_walk *walk, const Kinward__V1__Consent *consent)
 {
 	if ((!given(consent->services) || !given(consent->share_other_orgs)) && consent->override == NULL)
 		return kw_validate_refuse(walk, KW_EFIELD, "consent.override",
 			"is required unless services and share_other_orgs are given; ask for consent, or say who approved it");
-	return KW_OK;
+	return standing(walk, consent);
 }
 
 enum kw_err kw_clash_tracing(struct kw_walk *walk, const Kinward__V1__Consent *consent)
@@ -58,7 +72,7 @@ enum kw_err kw_clash_tracing(struct kw_walk *walk, const Kinward__V1__Consent *c
 	if (!given(consent->tracing) && consent->override == NULL)
 		return kw_validate_refuse(walk, KW_EFIELD, "consent.override",
 			"is required unless tracing is given; ask for consent, or say who approved it");
-	return KW_OK;
+	return standing(walk, consent);
 }
 
 enum kw_err kw_across_partial_date(struct kw_walk *walk, const void *message)

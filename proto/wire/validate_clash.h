@@ -33,8 +33,9 @@ bool kw_clash_holds(const int *codes, size_t count, int code);
 /* True when the later date is certainly before the earlier one; parts that are not known are no contradiction. */
 bool kw_clash_before(const Kinward__V1__PartialDate *later, const Kinward__V1__PartialDate *earlier);
 
-/* The consent lets a service be asked of another agency: services and share_other_orgs are given, or there is an override.
- * The fault names consent.override. */
+/* The consent lets a service be asked of another agency: services and share_other_orgs are given, the child has not refused,
+ * and it has not ended (walk->at_ms); or there is an override. The fault names consent.override, consent.child_assent or
+ * consent.valid_until_unix_ms. */
 KW_MUST_USE enum kw_err kw_clash_sharing(struct kw_walk *walk, const Kinward__V1__Consent *consent);
 /* The same for tracing. */
 KW_MUST_USE enum kw_err kw_clash_tracing(struct kw_walk *walk, const Kinward__V1__Consent *consent);

@@ -387,6 +387,95 @@ static void test_a_clock_that_jumps_back_stops_nothing(void **state)
 	assert_int_equal(heard(rig, 1, 1, 100, KW_AUDIENCE_RECEIVER_SUPERVISOR), 1);
 }
 
+/* A start with a clock that is a day ahead, then one with the right clock: nothing has expired until that one says so. */
+static void test_a_start_with_a_wrong_clock_expires_nothing(void **state)
+{
+	struct rig *rig = *state;
+	rig->wall_ms = START + 99 * HOUR; /* what is sent expires at START + 100 h */
+	open_hub(rig);
+	open_thread(rig, 2);
+	settle(rig);
+	close_hub(rig);
+	rig->wall_ms -= DAY;
+	rig->mono_ms = 5;
+	open_hub(rig);
+	rig->sent = 1; /* a goes on after thread 2 */
+	assert_int_equal(hub_time_now(rig->hub), START + 99 * HOUR);
+	pass(rig, 2 * HOUR); /* by hub time it is over */
+	assert_true((int64_t)hub_time_now(rig->hub) > START + 100 * HOUR);
+	open_thread(rig, 1);
+	settle(rig);
+	pass(rig, 60000);
+	hear(rig, 0);
+	assert_int_equal(rig->notices[0], 0);
+	assert_int_equal(stats(rig).counts.refused, 0);
+	assert_int_equal(thread_of(rig, 2).state, KW_REFERRAL_QUEUED);
+	assert_int_equal(thread_of(rig, 1).state, KW_REFERRAL_QUEUED);
+	hello(rig, 1); /* it is still to be had */
+	settle(rig);
+	submit(rig, 1, 1, (struct kw_frame_track){.thread_id = id_of(1), .kind = KW_THREAD_REFERRAL, .state = KW_REFERRAL_DELIVERED,
+		.risk = KW_RISK_HIGH, .sequence = 0, .other_agency = name_of(0)});
+	settle(rig);
+	assert_int_equal(thread_of(rig, 1).state, KW_REFERRAL_DELIVERED);
+	pass(rig, 22 * HOUR); /* 99:01 */
+	pass(rig, 1000);
+	assert_int_equal(thread_of(rig, 1).state, KW_REFERRAL_DELIVERED);
+	pass(rig, HOUR); /* now also by the right clock */
+	pass(rig, HOUR);
+	assert_int_equal(thread_of(rig, 1).state, KW_REFERRAL_EXPIRED);
+}
+
+/* The same the other way: the clock goes a day ahead while the hub runs, and nothing expires for that. */
+static void test_a_clock_that_jumps_a_day_expires_nothing(void **state)
+{
+	struct rig *rig = *state;
+	rig->wall_ms = START + 98 * HOUR;
+	open_hub(rig);
+	open_thread(rig, 1);
+	settle(rig);
+	rig->wall_ms += DAY;
+	pass(rig, 1000);
+	pass(rig, HOUR);
+	hear(rig, 0);
+	assert_int_equal(rig->notices[0], 0);
+	assert_int_equal(thread_of(rig, 1).state, KW_REFERRAL_QUEUED);
+	rig->wall_ms -= DAY;
+	pass(rig, 4 * HOUR);
+	pass(rig, 1000);
+	hear(rig, 0);
+	assert_int_equal(rig->notices[0], 1);
+	assert_int_equal(thread_of(rig, 1).state, KW_REFERRAL_UNDELIVERABLE);
+}
+
+static void test_hub_time_can_be_reset(void **state)
+{
+	struct rig *rig = *state;
+	rig->wall_ms = START + DAY;
+	open_hub(rig);
+	open_thread(rig, 1);
+	settle(rig);
+	close_hub(rig);
+	rig->wall_ms = START + HOUR;
+	open_hub(rig);
+	assert_int_equal(hub_time_now(rig->hub), START + DAY);
+	hub_time_reset(rig->hub);
+	assert_int_equal(hub_time_now(rig->hub), START + HOUR);
+	settle(rig);
+	close_hub(rig);
+	open_hub(rig); /* it is in the store at once */
+	assert_int_equal(hub_time_now(rig->hub), START + HOUR);
+	hello(rig, 1);
+	rig->sent = 1; /* a goes on after thread 1 */
+	open_thread(rig, 2); /* after it clocks run as if nothing had been */
+	settle(rig);
+	pass(rig, LIMIT / 2);
+	hear(rig, 1);
+	assert_int_equal(heard(rig, 1, 2, 50, KW_AUDIENCE_RECEIVER), 1);
+	pass(rig, DAY); /* one that was started a day ahead comes late, and it comes */
+	hear(rig, 1);
+	assert_int_equal(heard(rig, 1, 1, 50, KW_AUDIENCE_RECEIVER), 1);
+}
+
 static void test_an_expired_opening_message_makes_its_thread_undeliverable(void **state)
 {
 	struct rig *rig = *state;
@@ -641,6 +730,9 @@ int main(void)
 		TEST(test_clocks_outlive_a_restart),
 		TEST(test_a_clock_that_jumps_a_day_makes_nobody_late),
 		TEST(test_a_clock_that_jumps_back_stops_nothing),
+		TEST(test_a_start_with_a_wrong_clock_expires_nothing),
+		TEST(test_a_clock_that_jumps_a_day_expires_nothing),
+		TEST(test_hub_time_can_be_reset),
 		TEST(test_an_expired_opening_message_makes_its_thread_undeliverable),
 		TEST(test_a_third_agency_moves_nothing),
 		TEST(test_the_quota_of_open_threads_outlives_a_restart),

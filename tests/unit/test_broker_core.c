@@ -24,11 +24,13 @@ struct fix {
 	uint64_t ticket; /* the last one that the core gave */
 	uint64_t box;
 	uint64_t later_ms; /* than HOUR */
+	uint64_t ahead_ms; /* of it, ahead of the machine's clock */
 };
 
 static void step(struct fix *f, struct brk_event *event)
 {
 	event->wall_ms = HOUR * 3600000ull + f->later_ms;
+	event->ahead_ms = f->ahead_ms;
 	brk_step(f->brk, event, f->plan);
 	for (uint32_t i = 0; i < f->plan->count; i++)
 		if (f->plan->effects[i].type >= BRK_FX_APPEND && f->plan->effects[i].type <= BRK_FX_RECALL)
@@ -457,6 +459,24 @@ static void test_expired_row_goes_with_a_notice_to_its_owner(void **state)
 	assert_null(find(f, BRK_FX_REMOVE));
 }
 
+/* Hub time is an hour and more ahead of the machine's clock: nothing expires before that one says so. */
+static void test_nothing_expires_while_hub_time_is_ahead(void **state)
+{
+	struct fix *f = *state;
+	hello(f, 0, 0);
+	f->ahead_ms = 2 * UINT64_C(3600000);
+	message_at(f, (struct brk_message){.msg_class = KW_NORMAL, .sequence = 1, .to_slot = 1, .expiry_hour = HOUR - 1});
+	want(f, BRK_FX_APPEND);
+	committed(f);
+	expire_row(f, 1, HOUR - 1);
+	assert_null(find(f, BRK_FX_REMOVE));
+	message_at(f, (struct brk_message){.msg_class = KW_NORMAL, .sequence = 2, .to_slot = 1, .expiry_hour = HOUR - 2});
+	refused(f, KW_EEXPIRED, 0);
+	f->ahead_ms = UINT64_C(3600000) - 1;
+	expire_row(f, 1, HOUR - 1);
+	assert_int_equal(want(f, BRK_FX_REMOVE)->sequence, 1);
+}
+
 static void test_expired_row_that_was_under_way_may_have_arrived(void **state)
 {
 	struct fix *f = *state;
@@ -794,6 +814,7 @@ int main(void)
 		T(test_notices_have_a_quota),
 		T(test_full_queue_in_bytes),
 		T(test_expired_row_goes_with_a_notice_to_its_owner),
+		T(test_nothing_expires_while_hub_time_is_ahead),
 		T(test_expired_row_that_was_under_way_may_have_arrived),
 		T(test_a_waiting_row_goes_when_its_owner_takes_it_back),
 		T(test_a_row_under_way_is_not_taken_back),

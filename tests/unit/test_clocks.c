@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "agent/core/thread.h"
 #include "kinward/v1/track.pb-c.h"
 #include "proto/wire/clocks.h"
 
@@ -63,6 +64,22 @@ static struct kw_clock_thread tracing(uint8_t state)
 static struct kw_clock_run run_of(size_t line, struct kw_clock_thread *thread, const struct kw_clock_limits *limits)
 {
 	struct kw_clock_run run = {0};
+	/* Only an agent knows that a child is young: there the clock starts with the message that asks for the search. */
+	if (table[line].clock == KW_CLOCK_TRACING_YOUNG) {
+		const struct agt_thread none = {.kind = KW_THREAD_NONE};
+		struct agt_thread_event event = {.author = AGT_THREAD_OURS, .kind = KW_THREAD_TRACING, .opening = true,
+			.state = KW_TRACING_REGISTERED, .risk = thread->risk, .sequence = 1, .now_ms = T0 - 9 * DAY, .hub_ms = T0,
+			.young_until_ms = T0 + DAY, .limits = limits};
+		struct agt_thread_result result;
+		agt_thread_step(&none, &event, &result);
+		assert_int_equal(result.verdict, AGT_THREAD_APPLY);
+		assert_int_equal(agt_thread_due_ms(&result.next), result.next.run.deadline_ms);
+		struct kw_clock_run run_young = result.next.run;
+		event.young_until_ms = T0; /* it is five by now */
+		agt_thread_step(&none, &event, &result);
+		assert_int_equal(result.next.run.clock, KW_CLOCK_TRACING);
+		return run_young;
+	}
 	if (table[line].state == KW_TRACING_FOLLOW_UP && thread->kind == KW_THREAD_TRACING) {
 		thread->state = KW_TRACING_REUNIFIED;
 		kw_clock_move(&run, limits, thread, T0);
@@ -585,6 +602,25 @@ static void test_hub_time_after_a_start(void **state)
 	assert_int_equal(kw_hub_time_now(&time, T0 + DAY, 10), T0 + 900);
 }
 
+static void test_hub_time_ahead_and_reset(void **state)
+{
+	(void)state;
+	struct kw_hub_time time;
+	kw_hub_time_start(&time, T0 + DAY, T0, 500); /* it was stored with a clock a day ahead */
+	assert_int_equal(kw_hub_time_ahead_ms(&time), DAY);
+	int64_t now = kw_hub_time_now(&time, T0 + 1000, 1500);
+	assert_int_equal(now - kw_hub_time_ahead_ms(&time), T0 + 1000); /* the earlier of the two */
+	kw_hub_time_reset(&time, T0 + 2000, 2500);
+	assert_int_equal(kw_hub_time_ahead_ms(&time), 0);
+	assert_int_equal(kw_hub_time_now(&time, T0 + 3000, 3500), T0 + 3000);
+	/* A clock that is ahead is not believed: hub time is the earlier one. */
+	now = kw_hub_time_now(&time, T0 + DAY, 4500);
+	assert_int_equal(kw_hub_time_ahead_ms(&time), 0);
+	assert_true(now < T0 + 5000);
+	kw_hub_time_reset(&time, T0 + DAY, 5500);
+	assert_int_equal(kw_hub_time_now(&time, T0 + DAY + 1000, 6500), T0 + DAY + 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -604,6 +640,7 @@ int main(void)
 		cmocka_unit_test(test_names_lead_there_and_back),
 		cmocka_unit_test(test_hub_time_leans_and_never_jumps),
 		cmocka_unit_test(test_hub_time_after_a_start),
+		cmocka_unit_test(test_hub_time_ahead_and_reset),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

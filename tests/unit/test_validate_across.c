@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@
 #define CONSENT "{'services': 'CONSENT_ANSWER_GIVEN', 'shareOtherOrgs': 'CONSENT_ANSWER_GIVEN'," \
 	" 'tracing': 'CONSENT_ANSWER_GIVEN', 'obtainedFrom': 'CONSENT_SOURCE_CAREGIVER'}"
 #define NO_SHARING "{'shareOtherOrgs': 'CONSENT_ANSWER_REFUSED'}"
+#define NO_ASSENT "{'childAssent': 'CONSENT_ANSWER_REFUSED'}"
 #define NO_TRACING "{'tracing': 'CONSENT_ANSWER_REFUSED'}"
 #define CHILD "{'name': " NAME ", 'age': {'years': 7, 'asOf': " DAY "}, 'sex': 'SEX_FEMALE'}"
 #define SUMMARY "{'name': " NAME ", 'sex': 'SEX_FEMALE', 'birthDate': " DAY ", 'concerns': ['CONCERN_NEGLECT']," \
@@ -135,6 +137,7 @@ static const struct bad BADS[] = {
 	{"Reminder", "{'step': 149}", "step", "must be 50, 100, 150 or 200"},
 	{"ReferredChild", "{'name': null}", "name", "a name or a code is required"},
 	{"ReferralRequest", "{'consent': " NO_SHARING "}", "consent.override", "unless services and share_other_orgs"},
+	{"ReferralRequest", "{'consent': " NO_ASSENT "}", "consent.child_assent", "is refused"},
 	{"ReferralEvent", "{'state': 'REFERRAL_STATE_REJECTED'}", "reason", WITH_STATE},
 	{"ReferralEvent", "{'reason': 'REFERRAL_REASON_OTHER'}", "note", "is required with the reason OTHER"},
 	{"ReferralEvent", "{'onwardAgency': 'b'}", "onward_agency", "goes with ONWARD_PROPOSED only"},
@@ -156,10 +159,12 @@ static const struct bad BADS[] = {
 	{"CaseSummary", "{'birthDate': null}", "birth_date", "a birth date or an age is required"},
 	{"TransferOffer", "{'note': null}", "note", WITH_OTHER},
 	{"TransferOffer", "{'consent': " NO_SHARING "}", "consent.override", "unless services and share_other_orgs"},
+	{"TransferOffer", "{'consent': " NO_ASSENT "}", "consent.child_assent", "is refused"},
 	{"TransferRequest", "{'child': null}", "case_ref", "a common pseudonym or the child is required"},
 	{"TransferRequest", "{'note': null}", "note", WITH_OTHER},
 	{"TransferRequest", "{'consent': null}", "consent", "is required with the child"},
 	{"TransferRequest", "{'consent': " NO_SHARING "}", "consent.override", "unless services and share_other_orgs"},
+	{"TransferRequest", "{'consent': " NO_ASSENT "}", "consent.child_assent", "is refused"},
 	{"TransferEvent", "{'refusal': 'TRANSFER_REFUSAL_UNSAFE'}", "refusal", NOT_STATE},
 	{"TransferEvent", "{'state': 'TRANSFER_STATE_REJECTED'}", "refusal", WITH_STATE},
 	{"TransferEvent", "{'state': 'TRANSFER_STATE_REJECTED', 'refusal': 'TRANSFER_REFUSAL_OTHER'}", "note", WITH_OTHER},
@@ -200,6 +205,7 @@ static const struct bad BADS[] = {
 	{"Inquirer", "{'contact': null}", "contact", "a contact or a location is required"},
 	{"SoughtChild", "{'birthDate': null}", "birth_date", "a birth date or an age is required"},
 	{"TracingRequest", "{'consent': " NO_TRACING "}", "consent.override", "unless tracing is given"},
+	{"TracingRequest", "{'consent': " NO_ASSENT "}", "consent.child_assent", "is refused"},
 	{"TracingRequest", "{'children': [{'name': " NAME ", 'sex': 'SEX_MALE', 'birthDate': " DAY ","
 		" 'relation': 'RELATION_AUNT', 'photoDigest': '" DIGEST "'}]}", "attachments", "must hold the photo"},
 	{"MatchCandidate", "{'state': 'MATCH_STATE_LINKED'}", "state", "must be CANDIDATE, SUPERSEDED or REUNITED_ELSEWHERE"},
@@ -217,6 +223,7 @@ static const struct bad BADS[] = {
 	{"VerificationExchange", "{'person': null}", "person", "goes with TELL, and only with it"},
 	{"VerificationExchange", "{'consent': null}", "consent", "is required with TELL"},
 	{"VerificationExchange", "{'consent': " NO_TRACING "}", "consent.override", "unless tracing is given"},
+	{"VerificationExchange", "{'consent': " NO_ASSENT "}", "consent.child_assent", "is refused"},
 	{"PersonVerification", "{'methods': ['VERIFICATION_METHOD_PHOTO', 'VERIFICATION_METHOD_OTHER']}", "note", WITH_OTHER},
 	{"PersonVerification", "{'result': 'VERIFICATION_RESULT_INCONCLUSIVE'}", "note", "is required unless the person is confirmed"},
 	{"Verification", "{'bestInterestsNote': null}", "best_interests_note", "is required with a decision"},
@@ -387,6 +394,47 @@ static void test_across_refuses_no_more(void **state)
 	}
 }
 
+/* The fault of a message that asks for something on this consent, sent at a time; "" when it may be sent. */
+static void sent_at(const char *type, const char *consent, int64_t at_ms, const char *field)
+{
+	ProtobufCMessage *message = NULL;
+	struct kw_fault fault = {0};
+	struct json_fault broken;
+	char change[300];
+	(void)snprintf(change, sizeof(change), "{'consent': %s}", consent);
+	json_t *value = quoted(good_of(type)->json);
+	json_t *over = quoted(change);
+	assert_int_equal(json_object_update_recursive(value, over), 0);
+	assert_int_equal(json_map_read(good_of(type)->type, value, &message, &broken), KW_OK);
+	enum kw_err err = kw_message_validate_at(message, at_ms, &fault);
+	if ((err == KW_OK) != (field[0] == '\0') || strcmp(fault.field, field) != 0)
+		fail_msg("%s %s at %lld: '%s' %s", type, consent, (long long)at_ms, fault.field, fault.rule);
+	protobuf_c_message_free_unpacked(message, NULL);
+	json_decref(over);
+	json_decref(value);
+}
+
+#define OVERRIDE "'override': {'reason': 'Danger.', 'approver': 'B'}"
+
+static void test_across_a_consent_ends(void **state)
+{
+	static const char *const KINDS[] = {"ReferralRequest", "TransferOffer", "TransferRequest", "TracingRequest",
+		"VerificationExchange"};
+	(void)state;
+	for (size_t i = 0; i < COUNT(KINDS); i++) {
+		sent_at(KINDS[i], "{'validUntilUnixMs': 1760000000000}", 1759999999999, "");
+		sent_at(KINDS[i], "{'validUntilUnixMs': 1760000000000}", 1760000000000, "consent.valid_until_unix_ms");
+		sent_at(KINDS[i], "{'validUntilUnixMs': 1760000000000}", 1760000001000, "consent.valid_until_unix_ms");
+		sent_at(KINDS[i], "{'validUntilUnixMs': 1760000000000, " OVERRIDE "}", 1760000001000, "");
+		sent_at(KINDS[i], "{'validUntilUnixMs': 0}", INT64_C(253402300799999), "");
+		sent_at(KINDS[i], NO_ASSENT, 1760000000000, "consent.child_assent");
+		sent_at(KINDS[i], "{'childAssent': 'CONSENT_ANSWER_REFUSED', " OVERRIDE "}", 1760000000000, "");
+		sent_at(KINDS[i], "{'childAssent': 'CONSENT_ANSWER_NOT_ASKED'}", 1760000000000, "");
+	}
+	/* What the consent is now may be told whatever it is. */
+	sent_at("ConsentUpdate", "{'validUntilUnixMs': 1, 'childAssent': 'CONSENT_ANSWER_REFUSED'}", 1760000000000, "");
+}
+
 static void each_is_tried(const ProtobufCMessageDescriptor *type)
 {
 	bool tried = false;
@@ -443,6 +491,7 @@ int main(void)
 		cmocka_unit_test(test_across_good_ones_pass),
 		cmocka_unit_test(test_across_each_fault_is_named),
 		cmocka_unit_test(test_across_refuses_no_more),
+		cmocka_unit_test(test_across_a_consent_ends),
 		cmocka_unit_test(test_across_every_check_is_tried),
 		cmocka_unit_test(test_across_good_ones_travel),
 	};
