@@ -8,6 +8,7 @@
 #include "agent/shell/codes.h"
 #include "agent/shell/import_row.h"
 #include "proto/wire/message.h"
+#include "proto/wire/spelling.h"
 
 /* kinward send: a content from a file, or a referral from options. An option is a column of the importer by another name,
  * so both have the same rules and errors. With --from-urgent an urgent action fills what the options leave open. */
@@ -115,8 +116,11 @@ static const char *option_of_field(const char *field, char out[64])
 	const struct import_columns *known = import_columns(IMPORT_REFERRAL);
 	for (size_t i = 0; i < COLUMN_COUNT; i++) {
 		const struct import_column *column = import_column_find(known, COLUMNS[i].column);
-		size_t size = column ? strlen(column->path) : 0;
-		if (size > 0 && strncmp(path, column->path, size) == 0 && (path[size] == '\0' || path[size] == '.'))
+		char wanted[128];
+		(void)snprintf(wanted, sizeof(wanted), "%s", column ? column->path : ""); /* fits: ours */
+		kw_spell_json(wanted);
+		size_t size = strlen(wanted);
+		if (size > 0 && strncmp(path, wanted, size) == 0 && (path[size] == '\0' || path[size] == '.'))
 			return option_of(COLUMNS[i].column, out);
 	}
 	return NULL;

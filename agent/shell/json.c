@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/shell/json_inner.h"
+#include "proto/wire/spelling.h"
 
 /* Reading: the JSON value is turned into wire bytes, which protobuf-c then unpacks. Going through the wire form needs no
  * knowledge of how protobuf-c lays out or frees its structs, and presence, oneofs and repeats fall out by themselves. */
@@ -48,17 +49,8 @@ void json_pop(struct json_walk *walk, size_t before)
 
 void json_camel(char out[JSON_NAME_SIZE], const char *name)
 {
-	size_t n = 0;
-	bool upper = false;
-	for (; *name && n + 1 < JSON_NAME_SIZE; name++) {
-		if (*name == '_') {
-			upper = true;
-			continue;
-		}
-		out[n++] = upper && *name >= 'a' && *name <= 'z' ? (char)(*name - 'a' + 'A') : *name;
-		upper = false;
-	}
-	out[n] = '\0';
+	(void)snprintf(out, JSON_NAME_SIZE, "%s", name); /* fits: a name of the schema */
+	kw_spell_json(out);
 }
 
 static enum kw_err put_varint(struct kw_buf *out, uint64_t value)
@@ -265,8 +257,12 @@ static enum kw_err check_alone(struct json_walk *walk, const ProtobufCMessageDes
 		if (other == field || !(other->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) ||
 			other->quantifier_offset != field->quantifier_offset)
 			continue;
-		if (given(object, other, ""))
-			return json_refuse(walk, "only one may be set of %s and %s", field->name, other->name);
+		if (given(object, other, "")) {
+			char names[2][JSON_NAME_SIZE];
+			json_camel(names[0], field->name);
+			json_camel(names[1], other->name);
+			return json_refuse(walk, "only one may be set of %s and %s; leave out the other", names[0], names[1]);
+		}
 	}
 	return KW_OK;
 }
@@ -296,8 +292,11 @@ static enum kw_err read_object(struct json_walk *walk, const ProtobufCMessageDes
 	const char *key;
 	json_t *value;
 	json_object_foreach(object, key, value) {
-		size_t before = json_push_name(walk, key);
+		char name[JSON_NAME_SIZE];
 		const ProtobufCFieldDescriptor *field = find_field(type, key);
+		if (field)
+			json_camel(name, field->name);
+		size_t before = json_push_name(walk, field ? name : key);
 		if (!field)
 			return refuse_unknown(walk, type);
 		if (!json_is_null(value)) {

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -5,6 +6,7 @@
 #include "agent/shell/spool_read.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"
+#include "proto/wire/spelling.h"
 
 /* Requests: unpacked within bounds, checked, carried out. What changes the spool is answered after its commit. */
 
@@ -12,9 +14,12 @@ void socket_refuse(struct socket_conn *conn, uint64_t id, enum kw_err err, const
 {
 	Kinward__V1__LocalReply reply = KINWARD__V1__LOCAL_REPLY__INIT;
 	Kinward__V1__LocalError body = KINWARD__V1__LOCAL_ERROR__INIT;
+	char field[256];
 
+	(void)snprintf(field, sizeof(field), "%s", detail->field != NULL ? detail->field : ""); /* fits: a path of ours */
+	kw_spell_json(field);
 	body.code = (char *)(uintptr_t)kw_err_name(err);
-	body.field = (char *)(uintptr_t)(detail->field != NULL ? detail->field : "");
+	body.field = field;
 	body.text = (char *)(uintptr_t)(detail->text != NULL ? detail->text : kw_err_text(err));
 	body.retryable = kw_err_class(err) == KW_CLASS_RETRY;
 	reply.id = id;

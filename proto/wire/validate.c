@@ -8,6 +8,7 @@
 
 #include "proto/base/check.h"
 #include "proto/base/id.h"
+#include "proto/wire/spelling.h"
 
 #define TIME_MAX_UNIX_MS INT64_C(253402300799999)
 /* Of a week. */
@@ -24,7 +25,8 @@ struct place {
 
 static enum kw_err check_message(struct kw_walk *walk, const ProtobufCMessage *message);
 
-/* Goes one step down the path and gives the size to go back to. A path that is too long is cut, never overrun. */
+/* Goes one step down the path, spelled as in JSON, and gives the size to go back to. A path that is too long is cut, never
+ * overrun. */
 static size_t enter(struct kw_walk *walk, const char *field, long index)
 {
 	size_t before = walk->path_size;
@@ -33,7 +35,8 @@ static size_t enter(struct kw_walk *walk, const char *field, long index)
 	int size = index < 0 ? snprintf(walk->path + before, room, "%s%s", dot, field) :
 		snprintf(walk->path + before, room, "%s%s[%ld]", dot, field, index);
 	if (size > 0)
-		walk->path_size = before + ((size_t)size < room ? (size_t)size : room - 1);
+		kw_spell_json(walk->path + before);
+	walk->path_size = before + strlen(walk->path + before);
 	return before;
 }
 
@@ -340,7 +343,8 @@ static enum kw_err refuse_oneof(struct kw_walk *walk, const ProtobufCMessage *me
 		}
 		rule[used++] = ' ';
 		memcpy(rule + used, field->name, strlen(field->name) + 1);
-		used += strlen(field->name);
+		kw_spell_json(rule + used);
+		used += strlen(rule + used);
 	}
 	return kw_validate_refuse(walk, KW_EFIELD, "", rule);
 }

@@ -152,7 +152,7 @@ static void test_import_is_whole_or_not_at_all(void **state)
 	holds(ERR, "file.csv: row 6, column service: is no known code; one of: safehouse ");
 	assert_string_equal(OUT, "2 faults; nothing was sent\n");
 	assert_int_equal(IMPORT("--to", "agency-b", "--json", NULL), CLI_REFUSED);
-	holds(OUT, "\"row\":5,\"column\":\"admin2_pcode\",\"field\":\"admin2_pcode\",\"rule\":\"must be a P-code");
+	holds(OUT, "\"row\":5,\"column\":\"admin2_pcode\",\"field\":\"admin2Pcode\",\"rule\":\"must be a P-code");
 	holds(OUT, "\"faults\":2}}");
 	/* Agencies are looked up before the first message goes. */
 	fake_file(&fake->at,
