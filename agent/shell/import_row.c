@@ -195,7 +195,9 @@ enum kw_err import_row_json(const struct import_options *options, const struct i
 	if (err == KW_OK)
 		err = finish(&build, row->relatives);
 	if (err == KW_OK && options->kind != IMPORT_RELATIVE && !local_id[0])
-		err = refuse(fault, build.columns->columns[0].name, "is required: the id of the case in your own system");
+		err = refuse(fault, build.columns->columns[0].name, options->kind == IMPORT_REFERRAL ?
+			"is required: a pseudonym of the case for you and the agency that gets it, not your own case number" :
+			"is required: the id of the case in your own system");
 	if (err == KW_OK)
 		*out = build.root;
 	else

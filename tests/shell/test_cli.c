@@ -448,6 +448,11 @@ static void test_cli_send_makes_a_referral_of_options(void **state)
 	assert_int_equal(kinward(&fake->at, "send", "agency-b", FLAGS, NULL), CLI_REFUSED);
 	holds(ERR, "consent");
 	assert_int_equal(kinward(&fake->at, "send", "agency-b", FLAGS, "--age=x", NULL), CLI_USAGE);
+	/* What both agencies read is never asked for as the number of one. */
+	assert_int_equal(kinward(&fake->at, "send", "agency-b", "--service", "shelter", "--risk", "low", NULL), CLI_REFUSED);
+	holds(ERR, "--case-ref: is required: a pseudonym of the case for you and the agency that gets it, not your own case number");
+	assert_int_equal(kinward(&fake->at, "refer", "--service", "shelter", "--at", "SS0101001", NULL), CLI_REFUSED);
+	holds(ERR, "--case-ref: is required: a pseudonym of the case for you and the agency that gets it, not your own case number");
 	assert_int_equal(kinward(&fake->at, "send", "agency-b", "--risk", "huge", NULL), CLI_REFUSED);
 	holds(ERR, "--risk: is no known code; one of: high medium low");
 	assert_int_equal(kinward(&fake->at, "send", "agency-b", FLAGS, "--consent-from", "child", "--dry-run", NULL), CLI_OK);

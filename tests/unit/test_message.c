@@ -529,11 +529,11 @@ static void test_all_faults_of_a_message_are_found(void **state)
 	f->age.value_case = KINWARD__V1__AGE__VALUE__NOT_SET;
 	f->date = (Kinward__V1__PartialDate){.base = f->date.base, .year = 2023, .day = 1};
 	assert_int_equal(kw_message_faults(&f->request.base, on_fault, &found), 2);
-	assert_string_equal(found.fields, "children[0].age;children[0].age.as_of.month;");
+	assert_string_equal(found.fields, "children[0].age;children[0].age.asOf.month;");
 	f->date.year = 1;
 	found = (struct found){0};
 	assert_int_equal(kw_message_faults(&f->request.base, on_fault, &found), 2);
-	assert_string_equal(found.fields, "children[0].age;children[0].age.as_of.year;");
+	assert_string_equal(found.fields, "children[0].age;children[0].age.asOf.year;");
 }
 
 /* Every week that the C library's calendar knows, and no other, of every year. */

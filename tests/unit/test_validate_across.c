@@ -185,7 +185,7 @@ static const struct bad BADS[] = {
 	{"EraseAck", "{'outcome': 'ERASURE_OUTCOME_DONE', 'legalGround': null}", "retainedUntilUnixMs", "goes with RETAINED"},
 	{"EraseAck", "{'outcome': 'ERASURE_OUTCOME_FAILED', 'legalGround': null, 'retainedUntilUnixMs': null}", "failure",
 		"goes with FAILED, and only with it"},
-	{"EraseAck", "{'failure': 'noMemory'}", "failure", "goes with FAILED, and only with it"},
+	{"EraseAck", "{'failure': 'no_memory'}", "failure", "goes with FAILED, and only with it"},
 	{"EraseAck", "{'note': null}", "note", WITH_OTHER},
 	{"UascRegistration", "{'birthDate': null}", "birthDate", "a birth date or an age is required"},
 	{"TracingEvent", "{'located': null}", "located", WITH_STATE},
