@@ -347,7 +347,7 @@ static int send_all(struct table_job *job)
 
 static int run(struct table_job *job, struct kw_view text)
 {
-	struct table_ask ask = {.kind = job->kind, .refused = print_fault, .context = job};
+	struct table_ask ask = {.kind = job->kind, .now_ms = cli_now_ms(), .refused = print_fault, .context = job};
 	enum kw_err err = table_read(text, &ask, &job->table, &job->faults);
 	if (err != KW_OK && job->faults == 0)
 		return cli_fail_err(job->call, err, NULL);

@@ -73,6 +73,7 @@ struct table;
  * KW_ENOMEM */
 struct table_ask {
 	const ProtobufCFieldDescriptor *kind;
+	int64_t now_ms; /* when the messages are made, for dates that must be past; 0 looks at none */
 	void (*refused)(void *context, const struct table_fault *fault);
 	void *context;
 };

@@ -388,7 +388,7 @@ static enum kw_err check_whole(struct build *build, ProtobufCMessage *body)
 	struct kw_fault fault;
 	struct kw_buf bytes;
 	content.message_id = (ProtobufCBinaryData){.len = sizeof(id), .data = id};
-	content.created_unix_ms = 1;
+	content.created_unix_ms = build->source->now_ms > 0 ? build->source->now_ms : 1;
 	content.body_case = (Kinward__V1__Content__BodyCase)kind->id;
 	memcpy((char *)&content + kind->offset, &body, sizeof(body)); /* the members of the oneof are pointers */
 	kw_buf_init(&bytes, JSON_TEXT_SIZE_MAX);
@@ -396,7 +396,10 @@ static enum kw_err check_whole(struct build *build, ProtobufCMessage *body)
 	kw_buf_fini(&bytes);
 	if (err == KW_OK || err == KW_ENOMEM)
 		return err;
-	refuse_field(build, "", fault.rule);
+	char field[TABLE_PATH_SIZE];
+	const char *below = strchr(fault.field, '.'); /* the name of the body */
+	snake(field, below ? below + 1 : "");
+	refuse_field(build, field, fault.rule);
 	return KW_OK;
 }
 

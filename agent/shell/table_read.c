@@ -345,7 +345,7 @@ static void check_roles(struct table *table, const struct message *message)
 
 static enum kw_err build_all(struct table *table)
 {
-	struct table_source source = {.kind = table->ask->kind, .columns = table->columns, .column_count = table->column_count,
+	struct table_source source = {.kind = table->ask->kind, .now_ms = table->ask->now_ms, .columns = table->columns, .column_count = table->column_count,
 		.rows = table->rows, .faults = &table->faults, .context = table, .refuse = tell};
 	enum kw_err err = KW_OK;
 	for (size_t i = 0; err == KW_OK && i < table->message_count; i++) {
