@@ -216,11 +216,14 @@ bool agt_thread_owns(const struct agt_thread *thread)
 	return thread->kind == KW_THREAD_TRANSFER && kw_transfer_owner(thread->state) == thread->party;
 }
 
-bool agt_thread_bars_offer(const struct agt_thread *thread)
+bool agt_thread_binds(enum kw_thread_kind kind)
 {
-	/* Offered and not answered, or given away and not yet handed over; a request alone binds nobody. */
-	return thread->kind == KW_THREAD_TRANSFER && thread->party == KW_PARTY_OPENER && agt_thread_is_open(thread) &&
-	       thread->state != KW_TRANSFER_REQUESTED;
+	return kind == KW_THREAD_TRANSFER || kind == KW_THREAD_OFFER;
+}
+
+bool agt_thread_gives_up(enum kw_thread_kind kind, bool opening)
+{
+	return kind == KW_THREAD_NONE || (opening && !agt_thread_binds(kind));
 }
 
 uint8_t agt_thread_withdrawal(const struct agt_thread *thread)

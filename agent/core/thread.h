@@ -63,7 +63,8 @@ enum agt_thread_fault {
 	AGT_FAULT_ERASED,    /* its contents are erased: consent was withdrawn */
 	AGT_FAULT_OFFERED,   /* transfer: the case is on offer in another thread, or was given away in it */
 	AGT_FAULT_LONG,      /* it has as many steps as a thread can have */
-	AGT_FAULT_TAKEN      /* another agency has a thread with this id */
+	AGT_FAULT_TAKEN,     /* another agency has a thread with this id */
+	AGT_FAULT_GIVEN      /* transfer: the case is another agency's */
 };
 
 /* What the agent itself has to send or do in answer, in the same transaction or after a crash. */
@@ -106,7 +107,11 @@ int64_t agt_thread_due_ms(const struct agt_thread *thread);
 bool agt_thread_owns(const struct agt_thread *thread);
 /* The state by which we say that consent is withdrawn, or the nearest that the kind has; 0 when there is nothing to say. */
 uint8_t agt_thread_withdrawal(const struct agt_thread *thread);
-/* Transfers: while this one stands, the same case cannot be offered in another. */
-bool agt_thread_bars_offer(const struct agt_thread *thread);
+/* Whose something is, a case or a lease, hangs on the words of such a thread: none of them is taken back. */
+bool agt_thread_binds(enum kw_thread_kind kind);
+/* Whether a message that expires is given up by our own clock. It may have arrived though no ack has come, and then what stands
+ * on it here and there would differ, so only the hub or the other side can say that it does not count. An opening that
+ * binds nobody is given up, because people wait for it: who answers it overrules that. */
+bool agt_thread_gives_up(enum kw_thread_kind kind, bool opening);
 
 #endif

@@ -126,31 +126,37 @@ static void fill_erase(struct consent_parts *parts, Kinward__V1__Content *conten
 	content->erase = erase;
 }
 
-static void fill_ack(struct consent_parts *parts, int64_t now_ms, Kinward__V1__Content *content)
+/* KW_EILLEGAL: there is nothing to answer any more, or not yet. */
+static enum kw_err fill_ack(struct consent_parts *parts, int64_t now_ms, Kinward__V1__Content *content)
 {
 	struct spool_erasure *erasure = &parts->erasure;
 	Kinward__V1__EraseAck *ack = &parts->ack;
+	struct agt_erase row;
+	uint8_t outcome = AGT_ERASE_OPEN;
 
+	spool_erasure_core(erasure, &row);
+	if (!agt_erase_answer(&row, &outcome))
+		return KW_EILLEGAL;
 	kinward__v1__erase_ack__init(ack);
 	ack->about = &parts->about;
 	ack->action = (Kinward__V1__ErasureAction)erasure->action;
-	ack->outcome = KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_DONE;
+	ack->outcome = (Kinward__V1__ErasureOutcome)outcome;
 	ack->at_unix_ms = now_ms;
 	content->body_case = KINWARD__V1__CONTENT__BODY_ERASE_ACK;
 	content->erase_ack = ack;
 	if (erasure->role != SPOOL_ERASURE_HOLDER)
-		return; /* both asked: we had erased ours when we did; what stands in the record is the other's answer */
-	ack->outcome = (Kinward__V1__ErasureOutcome)erasure->outcome;
+		return KW_OK;
 	ack->at_unix_ms = erasure->answered_ms;
 	for (uint32_t i = 0; i < erasure->passed_count; i++)
 		parts->passed[i] = erasure->passed[i].text;
 	ack->passed_to = parts->passed;
 	ack->n_passed_to = erasure->passed_count;
 	if (erasure->outcome != SPOOL_ERASE_RETAINED)
-		return;
+		return KW_OK;
 	ack->legal_ground = (Kinward__V1__LegalGround)erasure->ground;
 	ack->retained_until_unix_ms = erasure->until_ms;
 	ack->note = erasure->note;
+	return KW_OK;
 }
 
 enum kw_err consent_fill(struct agent *agent, const struct spool_follow *follow, int64_t now_ms, struct consent_parts *parts,
@@ -168,7 +174,7 @@ enum kw_err consent_fill(struct agent *agent, const struct spool_follow *follow,
 	else if (follow->what == SPOOL_FOLLOW_ERASE)
 		fill_erase(parts, content);
 	else
-		fill_ack(parts, now_ms, content);
+		return fill_ack(parts, now_ms, content);
 	return KW_OK;
 }
 

@@ -242,7 +242,9 @@ static enum kw_err seal(struct agent *agent, struct agent_outgoing *outgoing, st
 	op->u.append.fresh = true;
 	op->u.append.msg_class = letter->msg_class;
 	op->u.append.envelope_id = sealed.envelope_id;
-	op->u.append.expiry_hour = letter->expiry_hour;
+	/* The envelope says when it ends; the row may stay until the hub has said what became of it. */
+	op->u.append.expiry_hour =
+		agt_thread_gives_up(op->u.append.act.kind, op->u.append.act.opening) ? letter->expiry_hour : 0;
 	op->u.append.wants_receipt = true;
 	op->u.append.now_ms = letter->now_ms;
 	*sending = (struct agent_sending){.agent = agent,

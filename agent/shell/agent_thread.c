@@ -79,6 +79,11 @@ static enum kw_err explain(enum agt_thread_fault fault, const struct agt_thread 
 		refusal->field = "send.content.transfer_offer.case_ref";
 		refusal->text = "This case is on offer already, or given away and not handed over; withdraw that offer first.";
 		break;
+	case AGT_FAULT_GIVEN:
+		refusal->field = "send.content.transfer_offer.case_ref";
+		refusal->text = "This case is another agency's: only its owner can offer it. Ask for it with kinward transfer request, or "
+				"accept it first; another case needs a reference of its own.";
+		break;
 	case AGT_FAULT_TAKEN:
 		refusal->text = "This thread id is in use with another agency; leave it empty to begin a thread of its own.";
 		break;

@@ -19,4 +19,7 @@ KW_MUST_USE enum kw_err spool_erasure(struct spool *spool, const struct kw_id *t
 /* The tag under which a pseudonym stands in erasures: 8 bytes. */
 KW_MUST_USE enum kw_err spool_case_tag(const struct spool *spool, const char *case_ref, uint8_t *out);
 
+/* The part of a row that agent/core/erase.h decides about. */
+void spool_erasure_core(const struct spool_erasure *erasure, struct agt_erase *out);
+
 #endif

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "agent/shell/spool_consent.h"
 #include "agent/shell/spool_inner.h"
 
 /* What was asked about consent, as bytes; each field in a fixed place, and rows only grow. */
@@ -17,11 +18,41 @@
 #define FAILURE_SIZE 40u
 #define AT_PASSED 192u
 #define AT_NOTE (AT_PASSED + SPOOL_PASSED_MAX * 64u)
+#define AT_ANSWER 1720u
+#define AT_ALIAS_TAG 1728u
 #define FLAG_DUE 1u
 #define FLAG_PASSED_ON 2u
+#define FLAG_SHREDS 4u
 
-_Static_assert(AT_NOTE + SPOOL_ERASE_NOTE_MAX + 1 <= SPOOL_ERASURE_SIZE, "the note is the last field");
+_Static_assert(AT_NOTE + SPOOL_ERASE_NOTE_MAX + 1 <= AT_ANSWER && AT_ALIAS_TAG + 8 <= SPOOL_ERASURE_SIZE, "fields do not overlap");
 _Static_assert(sizeof(struct kw_name) == 64, "names have 64 bytes here");
+
+void spool_erasure_core(const struct spool_erasure *erasure, struct agt_erase *out)
+{
+	*out = (struct agt_erase){.known = true,
+		.role = (enum agt_erase_role)erasure->role,
+		.action = erasure->action,
+		.outcome = erasure->outcome,
+		.due = erasure->due,
+		.passed_on = erasure->passed_on,
+		.shreds = erasure->shreds,
+		.question = erasure->number,
+		.answer = erasure->answer,
+		.failure = erasure->failure};
+}
+
+void spool_erasure_set(struct spool_erasure *erasure, const struct agt_erase *core)
+{
+	erasure->role = (enum spool_erasure_role)core->role;
+	erasure->action = core->action;
+	erasure->outcome = core->outcome;
+	erasure->due = core->due;
+	erasure->passed_on = core->passed_on;
+	erasure->shreds = core->shreds;
+	erasure->number = core->question;
+	erasure->answer = core->answer;
+	erasure->failure = core->failure;
+}
 
 void spool_erasure_encode(const struct spool_erasure *erasure, uint8_t *out)
 {
@@ -36,7 +67,8 @@ void spool_erasure_encode(const struct spool_erasure *erasure, uint8_t *out)
 	out[5] = erasure->from;
 	out[6] = erasure->outcome;
 	out[7] = erasure->ground;
-	out[8] = (uint8_t)((erasure->due ? FLAG_DUE : 0) | (erasure->passed_on ? FLAG_PASSED_ON : 0));
+	out[8] = (uint8_t)((erasure->due ? FLAG_DUE : 0) | (erasure->passed_on ? FLAG_PASSED_ON : 0) |
+		(erasure->shreds ? FLAG_SHREDS : 0));
 	out[9] = (uint8_t)erasure->passed_count;
 	memcpy(out + AT_THREAD, erasure->thread_id.bytes, KW_ID_SIZE);
 	memcpy(out + AT_AGENCY, erasure->agency.text, sizeof(erasure->agency.text));
@@ -50,6 +82,8 @@ void spool_erasure_encode(const struct spool_erasure *erasure, uint8_t *out)
 	for (uint32_t i = 0; i < erasure->passed_count && i < SPOOL_PASSED_MAX; i++)
 		memcpy(out + AT_PASSED + i * 64u, erasure->passed[i].text, sizeof(erasure->passed[i].text));
 	memcpy(out + AT_NOTE, erasure->note, sizeof(erasure->note));
+	kw_put_u64(out + AT_ANSWER, erasure->answer);
+	memcpy(out + AT_ALIAS_TAG, erasure->alias_tag, sizeof(erasure->alias_tag));
 }
 
 enum kw_err spool_erasure_decode(struct kw_view bytes, struct spool_erasure *out)
@@ -70,6 +104,7 @@ enum kw_err spool_erasure_decode(struct kw_view bytes, struct spool_erasure *out
 	out->ground = in[7];
 	out->due = (in[8] & FLAG_DUE) != 0;
 	out->passed_on = (in[8] & FLAG_PASSED_ON) != 0;
+	out->shreds = (in[8] & FLAG_SHREDS) != 0;
 	out->passed_count = in[9];
 	memcpy(out->thread_id.bytes, in + AT_THREAD, KW_ID_SIZE);
 	memcpy(out->agency.text, in + AT_AGENCY, sizeof(out->agency.text));
@@ -86,5 +121,7 @@ enum kw_err spool_erasure_decode(struct kw_view bytes, struct spool_erasure *out
 		out->passed[i].text[KW_NAME_SIZE_MAX] = '\0';
 	}
 	memcpy(out->note, in + AT_NOTE, sizeof(out->note));
+	out->answer = kw_get_u64(in + AT_ANSWER); /* zeros in rows that were written before it had a place */
+	memcpy(out->alias_tag, in + AT_ALIAS_TAG, sizeof(out->alias_tag));
 	return KW_OK;
 }

@@ -300,12 +300,18 @@ static enum kw_err take_reminder(struct spool *spool, MDB_txn *txn, struct spool
 	return err != KW_OK ? err : spool_thread_reminded(spool, txn, item, op->u.notice.step);
 }
 
-/* A hub's last word about a message of ours: that it cannot arrive any more, or that it was under way when it expired. */
+/* A hub's last word about a message of ours: that it cannot arrive any more, or that it was under way when it expired. One that
+ * has lost its memory since knows of its second life only. */
 static enum kw_err hub_ends(struct spool *spool, MDB_txn *txn, uint64_t number, enum kw_err reason)
 {
-	struct spool_item item;
+	struct spool_item item = {.passed = false};
+	enum kw_err err = reason == KW_EEXPIRED ? spool_item_get(spool, txn, number, &item) : KW_OK;
+
+	if (err != KW_OK)
+		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
+	reason = item.passed ? KW_EUNCONFIRMED : reason;
 	bool unsure = reason == KW_EUNCONFIRMED;
-	enum kw_err err = spool_bury(spool, txn, number, reason, unsure ? SPOOL_END_UNSURE : SPOOL_END_LOST);
+	err = spool_bury(spool, txn, number, reason, unsure ? SPOOL_END_UNSURE : SPOOL_END_LOST);
 
 	if (err != KW_OK || !unsure)
 		return err;

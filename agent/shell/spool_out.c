@@ -81,10 +81,8 @@ static enum kw_err append_item(struct spool *spool, MDB_txn *txn, struct spool_o
 	if (err == KW_OK)
 		err = spool_put_sealed(spool, txn, T_SENTBODY, KW_VIEW_OF(number), kw_buf_view(&body));
 	kw_buf_fini(&body);
-	if (err == KW_OK && (op->u.append.follow_what == SPOOL_FOLLOW_ERASE || op->u.append.follow_what == SPOOL_FOLLOW_CONSENT))
-		err = spool_erasure_sent(spool, txn, item);
-	else if (err == KW_OK && op->u.append.follow_what == SPOOL_FOLLOW_ACK)
-		err = spool_erasure_answered(spool, txn, item);
+	if (err == KW_OK)
+		err = spool_erasure_sent(spool, txn, item, op->u.append.follow_what);
 	if (err != KW_OK)
 		return err;
 	memcpy(id, item->message_id.bytes, KW_ID_SIZE);
@@ -214,12 +212,15 @@ static enum kw_err set_state(struct spool *spool, MDB_txn *txn, uint64_t number,
 	err = spool_item_get(spool, txn, number, &item);
 	if (err == KW_ENOTFOUND || err == KW_ECORRUPT)
 		return KW_OK; /* a damaged item does not hold up the row */
-	if (err != KW_OK || (item.state != SPOOL_QUEUED && item.state != SPOOL_HELD) || item.state == state)
+	if (err != KW_OK || (item.state != SPOOL_QUEUED && item.state != SPOOL_HELD))
 		return err;
+	/* A hub without its memory: it had this one, or may have had it, because its ack can be lost too. */
+	bool passed = item.passed || state == SPOOL_QUEUED;
+	if (item.state == state && item.passed == passed)
+		return KW_OK;
 	if (state == SPOOL_HELD)
 		item.held_ms = now_ms;
-	else
-		item.passed = true;
+	item.passed = passed;
 	return spool_turn(spool, txn, &item, state);
 }
 

@@ -177,28 +177,43 @@ enum kw_err spool_pass_judge(struct spool *spool, MDB_txn *txn, const struct spo
 	return KW_OK;
 }
 
+/* Whom the thread is about, as a message says. What is erased is not told again: a message that was on its way then moves the
+ * thread and leaves no pseudonym. */
+static enum kw_err keep_names(struct spool *spool, MDB_txn *txn, const struct spool_act *act, struct spool_pass *pass)
+{
+	struct spool_thread *thread = &pass->thread;
+	bool step = pass->result.verdict == AGT_THREAD_APPLY;
+	bool erased = false;
+	enum kw_err err = spool_erasure_is_done(spool, txn, pass->key, &erased);
+
+	if (err != KW_OK || erased)
+		return err;
+	if (!pass->known) {
+		thread->service = act->service;
+		memcpy(thread->case_ref, act->case_ref, sizeof(thread->case_ref));
+	} else if (step && act->opening && act->case_ref[0] != '\0') {
+		memcpy(thread->case_ref, act->case_ref, sizeof(thread->case_ref)); /* an offer names what a request did not */
+	}
+	if (step && act->alias[0] != '\0')
+		memcpy(thread->alias, act->alias, sizeof(thread->alias));
+	return KW_OK;
+}
+
 enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const struct spool_move *move, struct spool_pass *pass)
 {
 	struct spool_thread *thread = &pass->thread;
 	bool step = pass->result.verdict == AGT_THREAD_APPLY;
-	enum kw_err err = KW_OK;
+	enum kw_err err = move->act != NULL ? keep_names(spool, txn, move->act, pass) : KW_OK;
 
 	if (!pass->known) {
 		thread->thread_id = move->item->thread_id;
 		thread->agency = move->item->agency;
-		thread->service = move->act->service;
 		thread->unclaimed = move->act->unclaimed;
-		memcpy(thread->case_ref, move->act->case_ref, sizeof(thread->case_ref));
-	} else if (pass->result.verdict == AGT_THREAD_APPLY && move->act != NULL && move->act->opening &&
-		move->act->case_ref[0] != '\0') {
-		memcpy(thread->case_ref, move->act->case_ref, sizeof(thread->case_ref)); /* an offer names what a request did not */
 	}
-	if (pass->result.verdict == AGT_THREAD_APPLY && move->act != NULL && move->act->alias[0] != '\0')
-		memcpy(thread->alias, move->act->alias, sizeof(thread->alias));
 	if (pass->result.next.changed_ms != thread->record.changed_ms || pass->result.next.state != thread->record.state)
 		thread->reminded = 0;
 	thread->record = pass->result.next;
-	if (step) {
+	if (err == KW_OK && step) {
 		struct spool_log log = {.event = pass->event,
 			.became = thread->record.state,
 			.content_type = pass->event.author <= AGT_THREAD_THEIRS ? move->act->content_type : 0,
@@ -277,30 +292,17 @@ enum kw_err spool_pass_follow(struct spool *spool, MDB_txn *txn, const struct sp
 	return KW_OK;
 }
 
-/* Whether another thread keeps us from offering this case: two new owners must not be able to accept it. */
-static enum kw_err is_offered(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, const char *case_ref,
-	bool *out)
+/* Whether we may offer this case: two new owners must not be able to accept it, and who gave it away has it no more. To accept
+ * one is not looked at: whose it is, the agency that offers it must know. */
+static enum kw_err may_offer(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, const char *case_ref,
+	enum agt_thread_fault *fault)
 {
-	MDB_cursor *cursor;
-	MDB_val k;
-	MDB_val v;
-	enum kw_err err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_OPEN], &cursor));
+	struct agt_case about;
+	enum kw_err err = spool_case_of(spool, txn, case_ref, pass->key, &about);
 
-	if (err != KW_OK)
-		return err;
-	int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
-	for (*out = false; !*out && rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
-		struct spool_thread thread;
-		struct kw_view key;
-
-		if (spool_get(spool, txn, T_THREADNO, KW_VIEW(k.mv_data, k.mv_size), &key) != KW_OK ||
-			key.size != SPOOL_THREAD_KEY_SIZE || memcmp(key.data, pass->key, SPOOL_THREAD_KEY_SIZE) == 0 ||
-			spool_thread_get(spool, txn, key.data, &thread) != KW_OK)
-			continue;
-		*out = agt_thread_bars_offer(&thread.record) && strcmp(thread.case_ref, case_ref) == 0;
-	}
-	mdb_cursor_close(cursor);
-	return rc == 0 || rc == MDB_NOTFOUND ? KW_OK : spool_mdb(rc);
+	if (err == KW_OK && !agt_case_may_offer(&about))
+		*fault = about.on_offer || about.given_open ? AGT_FAULT_OFFERED : AGT_FAULT_GIVEN;
+	return err;
 }
 
 /* Whether a thread of this id stands with another agency. One id must not name two: a caller that gives the id alone could not
@@ -348,13 +350,9 @@ enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, const struct sp
 		}
 	}
 	if (!move->log_only && move->act->kind == KW_THREAD_TRANSFER && move->act->state == KW_TRANSFER_OFFERED) {
-		bool offered = false;
-
-		err = is_offered(spool, txn, &pass, move->act->case_ref, &offered);
-		if (err != KW_OK || offered) {
-			op->fault = AGT_FAULT_OFFERED; /* of an error nothing is read but the error */
+		err = may_offer(spool, txn, &pass, move->act->case_ref, &op->fault);
+		if (err != KW_OK || op->fault != AGT_FAULT_NONE)
 			return err;
-		}
 	}
 	bool of_offer = move->act->kind == KW_THREAD_OFFER && move->act->state == KW_OFFER_LEASED;
 	bool may = true; /* LEASED in the thread of an offer that we keep is said to the winner alone */

@@ -1,6 +1,7 @@
 #ifndef AGENT_SHELL_SPOOL_THREAD_INNER_H
 #define AGENT_SHELL_SPOOL_THREAD_INNER_H
 
+#include "agent/core/owner.h"
 #include "agent/shell/spool_inner.h"
 
 /* Shared by spool_thread.c (records, what we say, what the hub says), spool_early.c (what the other side says) and
@@ -41,6 +42,13 @@ KW_MUST_USE enum kw_err spool_pass_is_opening(struct spool *spool, MDB_txn *txn,
 	const struct spool_pass *pass, bool *out);
 KW_MUST_USE enum kw_err spool_log_get(struct spool *spool, MDB_txn *txn, const uint8_t *key, uint32_t n,
 	struct spool_log *out);
+
+/* spool_case.c: the transfers of the case of this pseudonym, but for one thread (a key; NULL: of all) ... */
+KW_MUST_USE enum kw_err spool_case_of(struct spool *spool, MDB_txn *txn, const char *case_ref, const uint8_t *but,
+	struct agt_case *out);
+/* ... and those of a thread's case, with the thread. */
+KW_MUST_USE enum kw_err spool_case_of_thread(struct spool *spool, MDB_txn *txn, const uint8_t *key,
+	const struct spool_thread *thread, struct agt_case *out);
 
 #define SPOOL_EARLY_KEY_SIZE (SPOOL_THREAD_KEY_SIZE + 8u)
 void spool_early_key(const uint8_t *thread_key, uint64_t sequence, uint8_t *out);

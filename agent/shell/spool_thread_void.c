@@ -23,45 +23,97 @@ static enum kw_err void_opening(struct spool *spool, MDB_txn *txn, const struct 
 	return spool_pass_keep(spool, txn, &move, pass);
 }
 
-/* Marks the step of a message of ours as one that does not count. When it never reached the other side, or could not be read
- * there, the record is made again from its log without it. When the other side's thread refused it, the record stays as it is: the tables are made such that
- * the same one of two loses on both sides, so what won has undone it here already, or will when it arrives; to undo it by
- * hand as well would take away what stands on it, and the two sides would differ. One that arrived after all counts again,
- * in its place. KW_ENOTFOUND when the log has none. */
-static enum kw_err step_void(struct spool *spool, MDB_txn *txn, const struct spool_item *item, enum spool_end end,
-	struct spool_pass *pass)
+/* The record as it is without one message of ours, or with it. */
+struct replay {
+	uint64_t number; /* of the message */
+	bool without;
+	struct agt_thread record;
+	uint32_t at;     /* the message's place in the log */
+};
+
+/* Makes the record again from its log, without what is lost. KW_ENOTFOUND when the log does not have the message. */
+static enum kw_err replay(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, struct replay *out)
 {
-	struct agt_thread record = pass->thread.record;
-	bool found = false;
-	bool lost = end == SPOOL_END_LOST || (end == SPOOL_END_REFUSED && item->reason != KW_EILLEGAL);
-	bool again = lost;
 	enum kw_err err = KW_OK;
 
+	out->record = pass->thread.record;
+	out->at = 0;
 	for (uint32_t n = 1; err == KW_OK && n <= pass->thread.log_count; n++) {
 		struct spool_log log;
 
 		err = spool_log_get(spool, txn, pass->key, n, &log);
 		if (err != KW_OK)
 			break;
-		if (n > 1 && log.event.author == AGT_THREAD_OURS && log.number == item->number) {
-			found = true;
-			again = again || log.lost;
-			log.refused = end != SPOOL_END_NONE;
-			log.lost = lost;
-			err = spool_log_put(spool, txn, pass->key, n, &log);
-		}
-		if (log.lost)
+		bool ours = n > 1 && log.event.author == AGT_THREAD_OURS && log.number == out->number;
+		out->at = ours ? n : out->at;
+		if (ours ? out->without : log.lost)
 			continue;
 		if (n == 1)
-			agt_thread_rewind(&record, &log.event);
+			agt_thread_rewind(&out->record, &log.event);
 		else
-			agt_thread_again(&record, &log.event);
+			agt_thread_again(&out->record, &log.event);
 	}
-	if (err != KW_OK || !found)
-		return err != KW_OK ? err : KW_ENOTFOUND;
-	if (again)
-		pass->thread.record = record;
-	return KW_OK;
+	return err == KW_OK && out->at == 0 ? KW_ENOTFOUND : err;
+}
+
+/* Whether a message that never arrived counts all the same: without it a case would not be ours any more, and it has gone on
+ * from us, or may. Two agencies would have it then, and to say so is for people. */
+static enum kw_err stands(struct spool *spool, MDB_txn *txn, const struct spool_item *item, const struct spool_pass *pass,
+	bool *out)
+{
+	const struct agt_thread *now = &pass->thread.record;
+	struct replay without = {.number = item->number, .without = true};
+	struct agt_case all;
+
+	*out = false;
+	if (now->kind != KW_THREAD_TRANSFER || now->party != KW_PARTY_OTHER || !agt_thread_owns(now))
+		return KW_OK;
+	enum kw_err err = replay(spool, txn, pass, &without);
+	if (err != KW_OK || agt_thread_owns(&without.record))
+		return err;
+	err = spool_case_of_thread(spool, txn, pass->key, &pass->thread, &all);
+	*out = err == KW_OK && !agt_case_may_offer(&all);
+	return err;
+}
+
+/* It counts here, so it is said on as a gap with its state (spool_gap.c), and its author hears that it may not have arrived. */
+static enum kw_err keep_said(struct spool *spool, MDB_txn *txn, const struct spool_item *item)
+{
+	struct spool_item said = *item;
+
+	said.reason = KW_EUNCONFIRMED;
+	return spool_item_put(spool, txn, &said);
+}
+
+/* It counts nowhere: it never reached the other side, or could not be read there. */
+static bool is_lost(const struct spool_item *item, enum spool_end end)
+{
+	return end == SPOOL_END_LOST || (end == SPOOL_END_REFUSED && item->reason != KW_EILLEGAL);
+}
+
+/* Marks the step of a message of ours as one that does not count. Of one that is lost the record is made again from its log
+ * without it. When the other side's thread refused it, the record stays as it is: the tables are made such that
+ * the same one of two loses on both sides, so what won has undone it here already, or will when it arrives; to undo it by
+ * hand as well would take away what stands on it, and the two sides would differ. One that arrived after all counts again,
+ * in its place. KW_ENOTFOUND when the log has none. */
+static enum kw_err step_void(struct spool *spool, MDB_txn *txn, const struct spool_item *item, enum spool_end end,
+	struct spool_pass *pass)
+{
+	struct replay after = {.number = item->number, .without = is_lost(item, end)};
+	struct spool_log log;
+	enum kw_err err = replay(spool, txn, pass, &after);
+
+	if (err == KW_OK)
+		err = spool_log_get(spool, txn, pass->key, after.at, &log);
+	if (err != KW_OK)
+		return err;
+	bool again = after.without || log.lost;
+	log.refused = end != SPOOL_END_NONE;
+	log.lost = after.without;
+	err = spool_log_put(spool, txn, pass->key, after.at, &log);
+	if (err == KW_OK && again)
+		pass->thread.record = after.record;
+	return err;
 }
 
 enum kw_err spool_thread_binds(struct spool *spool, MDB_txn *txn, const struct spool_item *item, bool *out)
@@ -101,6 +153,13 @@ enum kw_err spool_thread_void(struct spool *spool, MDB_txn *txn, const struct sp
 		err = void_opening(spool, txn, item, end, &pass);
 		return err != KW_OK || !gone ? err : spool_pass_void_offer(spool, txn, &pass, was);
 	}
+	bool kept = false;
+	if (!opening && is_lost(item, end))
+		err = stands(spool, txn, item, &pass, &kept);
+	if (err != KW_OK)
+		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
+	if (kept)
+		return keep_said(spool, txn, item);
 	pass.thread.record.failed = pass.thread.record.failed && !opening;
 	if (!opening && end != SPOOL_END_UNSURE)
 		err = step_void(spool, txn, item, end, &pass);

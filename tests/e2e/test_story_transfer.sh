@@ -48,6 +48,23 @@ story_both "$t" complete agency-a agency-b
 story_timeline agency-a "$t" "offered acknowledged accepted handover_confirmed complete"
 owned "$t" agency-b agency-a
 
+story_chapter "a former owner cannot offer it again, until it comes back"
+story_refused agency-a illegal_state transfer offer agency-c --case-ref K-17 "${OFFER_OPTIONS[@]}"
+story_is "it says why" "$(story_words agency-a transfer offer agency-c --case-ref K-17 "${OFFER_OPTIONS[@]}")" \
+  "kinward: send.content.transfer_offer.case_ref: This case is another agency's: only its owner can offer it. Ask for it with kinward transfer request, or accept it first; another case needs a reference of its own."
+t=$(offer agency-b agency-a J-3) # as its new owner calls it
+story_wait agency-a "$t" offered
+story_refused agency-a illegal_state transfer offer agency-c --case-ref K-17 "${OFFER_OPTIONS[@]}" # not accepted yet
+kw agency-a transfer accept "$t" --caseworker "Sara Lado" >/dev/null
+story_both "$t" accepted agency-b agency-a
+owned "$t" agency-a agency-b
+kw agency-a transfer confirm "$t" --meeting 2026-03-02T14:00+03:00 >/dev/null
+story_wait agency-b "$t" handover_confirmed
+kw agency-b transfer complete "$t" >/dev/null
+story_both "$t" complete agency-b agency-a
+t=$(offer agency-a agency-c K-17)
+story_wait agency-c "$t" offered
+
 story_chapter "rejected: the owner keeps it, and may offer it to another"
 t=$(offer agency-a agency-b K-20)
 story_wait agency-b "$t" offered

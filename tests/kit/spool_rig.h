@@ -180,6 +180,7 @@ struct said {
 	uint8_t state;
 	bool opening;
 	const char *case_ref;
+	const char *alias;
 	int64_t now_ms; /* 0: NOW */
 	uint64_t follow_key;
 	const char *json; /* as schema 1 kept it: a content that can be read, and no word of a thread */
@@ -201,6 +202,7 @@ static inline struct spool_act act_from(const struct said *said)
 	struct spool_act act = {.kind = said->kind, .opening = said->opening, .state = said->state, .risk = KW_RISK_HIGH};
 	act.service = 14;
 	snprintf(act.case_ref, sizeof(act.case_ref), "%s", said->case_ref ? said->case_ref : "K-17-pseudonym");
+	snprintf(act.alias, sizeof(act.alias), "%s", said->alias ? said->alias : "");
 	return act;
 }
 

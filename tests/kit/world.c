@@ -10,8 +10,9 @@
  * of the two daemons, world_check.c knows what must be true. */
 
 /* After the faults end, everything must have come true within this time. The longest wait in a sound run is the agent's
- * reconnect after many failures: ten minutes; a tight world (one message a queue, one frame under way) takes hours. */
-#define CALM_MS (150u * 60000u)
+ * reconnect after many failures: ten minutes; a tight world (one message a queue, one frame under way, eight
+ * reminders every ten minutes) takes hours. */
+#define CALM_MS (400u * 60000u)
 #define STEPS_MAX 3000000u
 
 volatile uint64_t world_seed;
@@ -29,6 +30,20 @@ const char *const WORLD_MUTANT_NAMES[WORLD_MUTANT_COUNT] = {
 	[WORLD_CLAIM_IN_MEMORY] = "claim_in_memory",
 	[WORLD_ERASE_VOLATILE] = "erase_volatile",
 	[WORLD_NO_TOMB] = "no_tomb",
+	[WORLD_ERASE_NAMES_BACK] = "erase_names_back",
+	[WORLD_ERASE_DONE_EARLY] = "erase_done_early",
+	[WORLD_ERASE_OWN_EARLY] = "erase_own_early",
+	[WORLD_ERASE_STALE_ANSWER] = "erase_stale_answer",
+	[WORLD_ERASE_NOT_ONWARD] = "erase_not_onward",
+	[WORLD_ERASE_ASKS_ONCE] = "erase_asks_once",
+	[WORLD_ERASE_ANSWERS_ONCE] = "erase_answers_once",
+	[WORLD_ERASE_LOST_IS_DONE] = "erase_lost_is_done",
+	[WORLD_ERASE_LAST_ANSWER] = "erase_last_answer",
+	[WORLD_ERASE_BESIDE] = "erase_beside",
+	[WORLD_RECALL_ALL] = "recall_all",
+	[WORLD_ACCEPTANCE_UNDONE] = "acceptance_undone",
+	[WORLD_OFFER_ONCE_GIVEN] = "offer_once_given",
+	[WORLD_NEW_HUB_KNOWS] = "new_hub_knows",
 	[WORLD_REMINDER_APART] = "reminder_apart",
 };
 
@@ -83,11 +98,23 @@ const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT] = {
 	[WORLD_MARK_ANOTHER_ROUND] = "another round of an offer",
 	[WORLD_MARK_LEASE_VOID] = "lease not wanted any more",
 	[WORLD_MARK_UNCLAIMED] = "offer that nobody claimed",
+	[WORLD_MARK_OFFER_GIVEN] = "offer barred: given away",
+	[WORLD_MARK_OWNER_UNHEARD] = "old owner has not heard, and may not offer",
+	[WORLD_MARK_STANDS] = "acceptance stands: the case has gone on",
+	[WORLD_MARK_UNCONFIRMED] = "expired, and may have arrived",
+	[WORLD_MARK_ROSE] = "arrived after all",
 	[WORLD_MARK_CONSENT_WITHDRAWN] = "consent withdrawn",
+	[WORLD_MARK_RESTRICTED] = "consent restricted",
 	[WORLD_MARK_ERASED] = "erasure answered",
 	[WORLD_MARK_RETAINED] = "kept on a legal ground",
+	[WORLD_MARK_PASSED_ON] = "erasure passed on",
+	[WORLD_MARK_BOTH_ASKED] = "both ends asked to erase",
+	[WORLD_MARK_RECALLED] = "recalled",
+	[WORLD_MARK_ERASED_BARS] = "refused: the thread is erased",
 	[WORLD_MARK_AFTER_ERASURE] = "message of a thread that was erased",
 	[WORLD_MARK_ASKED_AGAIN] = "asked again to erase",
+	[WORLD_MARK_ANSWERED_AGAIN] = "answer about erasure said again",
+	[WORLD_MARK_ANSWER_OVERTAKEN] = "answer after \"done\" not heard",
 };
 
 void w_grow(void **at, uint32_t count, uint32_t *cap, size_t size)

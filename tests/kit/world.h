@@ -21,8 +21,22 @@ enum world_mutant {
 	WORLD_FOLLOW_VOLATILE,    /* what an agent has to say by itself is lost in a crash */
 	WORLD_TRANSFER_EXPIRES,   /* what is said in a transfer is given up when it expires, as in other threads */
 	WORLD_CLAIM_IN_MEMORY,    /* who has claimed an offer, and who won, is lost in a crash; what is on its way goes */
-	WORLD_ERASE_VOLATILE,     /* what an agent erased is back after a crash */
-	WORLD_NO_TOMB,            /* an agent does not remember what it erased */
+	WORLD_ERASE_VOLATILE,     /* which keys are to be destroyed is lost in a crash */
+	WORLD_NO_TOMB,            /* an agent keeps what comes in a thread that it erased */
+	WORLD_ERASE_NAMES_BACK,   /* and whom it is about */
+	WORLD_ERASE_DONE_EARLY,   /* a holder answers when it is asked, before the key is gone */
+	WORLD_ERASE_OWN_EARLY,    /* so does one that had asked itself */
+	WORLD_ERASE_STALE_ANSWER, /* an answer that waited is said though it is not true any more */
+	WORLD_ERASE_NOT_ONWARD,   /* a holder does not ask those that it told */
+	WORLD_ERASE_ASKS_ONCE,    /* a question that expired is not asked again */
+	WORLD_ERASE_ANSWERS_ONCE, /* nor is an answer said again */
+	WORLD_ERASE_LOST_IS_DONE, /* a question that did not arrive counts as answered */
+	WORLD_ERASE_LAST_ANSWER,  /* the last answer counts, also after "done" */
+	WORLD_ERASE_BESIDE,       /* what informs of a withdrawal is taken for the question */
+	WORLD_ACCEPTANCE_UNDONE,  /* an acceptance that expired is undone, though the case has gone on */
+	WORLD_OFFER_ONCE_GIVEN,   /* a former owner may offer a case again when its transfer is complete */
+	WORLD_NEW_HUB_KNOWS,      /* a hub is believed that a message never arrived, also when it says or shows that it does not know */
+	WORLD_RECALL_ALL,         /* a withdrawal takes back the word that makes a case somebody's */
 	WORLD_REMINDER_APART,     /* a hub's reminder is not in the transaction that moves the clock on */
 	WORLD_MUTANT_COUNT
 };
@@ -81,11 +95,23 @@ enum world_mark {
 	WORLD_MARK_ANOTHER_ROUND,
 	WORLD_MARK_LEASE_VOID,
 	WORLD_MARK_UNCLAIMED,
+	WORLD_MARK_OFFER_GIVEN,
+	WORLD_MARK_STANDS,
+	WORLD_MARK_OWNER_UNHEARD,
+	WORLD_MARK_UNCONFIRMED,
+	WORLD_MARK_ROSE,
 	WORLD_MARK_CONSENT_WITHDRAWN,
+	WORLD_MARK_RESTRICTED,
 	WORLD_MARK_ERASED,
 	WORLD_MARK_RETAINED,
+	WORLD_MARK_PASSED_ON,
+	WORLD_MARK_BOTH_ASKED,
+	WORLD_MARK_RECALLED,
+	WORLD_MARK_ERASED_BARS,
 	WORLD_MARK_AFTER_ERASURE,
 	WORLD_MARK_ASKED_AGAIN,
+	WORLD_MARK_ANSWERED_AGAIN,
+	WORLD_MARK_ANSWER_OVERTAKEN,
 	WORLD_MARK_COUNT
 };
 extern const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT];

@@ -271,7 +271,7 @@ void w_agent_read(struct world *w, struct w_agent *agent, const struct w_event *
 		}
 		const struct w_msg *msg = &w->msgs.at[row->msg];
 		rows[count++] = (struct agt_row){.sequence = row->sequence, .envelope_id = w_id(row->msg), .size = msg->size,
-			.expiry_hour = msg->expiry_hour, .wants_receipt = !msg->receipt,
+			.expiry_hour = w_row_expiry(w, row->msg), .wants_receipt = !msg->receipt,
 			.box = w_box_new(&agent->boxes, row->msg, 1)};
 	}
 	if (count > 0)
@@ -292,7 +292,7 @@ static void submit(struct world *w, struct w_agent *agent, uint32_t number, stru
 	agent->submit = context;
 	event.u.submit.msg_class = msg->msg_class;
 	event.u.submit.row = (struct agt_row){.envelope_id = w_id(number), .size = msg->size,
-		.expiry_hour = msg->expiry_hour, .wants_receipt = !msg->receipt,
+		.expiry_hour = w_row_expiry(w, number), .wants_receipt = !msg->receipt,
 		.box = w_box_new(&agent->boxes, number, 1)};
 	w_agent_step(w, agent, &event);
 }

@@ -21,16 +21,80 @@ static void leave(struct world *w, struct w_agent *agent, uint32_t number)
 			agent->retries.at[i--] = agent->retries.at[--agent->retries.count];
 }
 
-static void bury(struct world *w, struct w_agent *agent, uint32_t number, enum kw_err reason)
+/* As spool_bury. */
+static void bury(struct world *w, struct w_agent *agent, uint32_t number, enum kw_err reason, enum w_end end)
 {
-	leave(w, agent, number);
 	struct w_msg *msg = &w->msgs.at[number];
-	if (msg->receipt || msg->state != W_QUEUED)
+	bool unsure = msg->state == W_DEAD && msg->reason == KW_EUNCONFIRMED && end != W_END_UNSURE;
+	if (msg->receipt || (msg->state == W_DEAD && !unsure) || (msg->state == W_DELIVERED && end != W_END_REFUSED))
 		return;
 	w_log(w, "agent %u: message %u is a dead letter: %s", agent->number, number, kw_err_name(reason));
 	msg->state = W_DEAD;
+	msg->reason = reason;
 	w_mark(w, WORLD_MARK_DEAD);
-	w_say_void(w, agent, number, false);
+	w_erase_dead(w, agent, number);
+	if (end != W_END_UNSURE)
+		w_say_void(w, agent, number, end);
+}
+
+static bool is_held(const struct w_agent *agent, uint32_t number, enum kw_msg_class msg_class)
+{
+	for (uint32_t i = 0; i < agent->rows[msg_class].count; i++) {
+		const struct w_out_row *row = &agent->rows[msg_class].at[i];
+		if (row->msg == number && !row->gone && row->sequence <= agent->held[msg_class])
+			return true;
+	}
+	return false;
+}
+
+/* As spool_expire: only what the hub never took is certain not to have arrived. */
+static void expire(struct world *w, struct w_agent *agent, uint32_t number)
+{
+	struct w_msg *msg = &w->msgs.at[number];
+	bool unsure = is_held(agent, number, msg->msg_class) || msg->passed;
+	if (w->mutant == WORLD_TRANSFER_EXPIRES && msg->say.type == W_SAY_EVENT &&
+		w->thread.at[msg->say.thread].kind == KW_THREAD_TRANSFER)
+		unsure = false;
+	leave(w, agent, number);
+	if (unsure)
+		w_mark(w, WORLD_MARK_UNCONFIRMED);
+	bury(w, agent, number, unsure ? KW_EUNCONFIRMED : KW_EEXPIRED, unsure ? W_END_UNSURE : W_END_LOST);
+}
+
+void w_agent_arrived(struct world *w, struct w_agent *agent, uint32_t number)
+{
+	struct w_msg *msg = &w->msgs.at[number];
+	bool dead = msg->state == W_DEAD;
+	if (dead)
+		w_mark(w, WORLD_MARK_DELIVERED_AND_DEAD);
+	if (msg->state == W_DELIVERED || (dead && msg->reason != KW_EEXPIRED && msg->reason != KW_EUNCONFIRMED))
+		return;
+	if (dead) {
+		w_mark(w, WORLD_MARK_ROSE);
+		msg->reason = KW_OK;
+		w_say_void(w, agent, number, W_END_NONE);
+	}
+	msg->state = W_DELIVERED;
+	w_say_delivered(w, agent, number);
+}
+
+void w_agent_recall(struct world *w, struct w_agent *agent, uint32_t thread)
+{
+	for (int c = KW_URGENT; c < KW_MSG_CLASS_COUNT; c++) {
+		for (uint32_t i = 0; i < agent->rows[c].count; i++) {
+			struct w_out_row *row = &agent->rows[c].at[i];
+			struct w_msg *msg = &w->msgs.at[row->msg];
+			if (row->gone || msg->receipt || msg->say.type == W_SAY_NOTHING || msg->say.thread != thread ||
+				(w_say_binds(w, &msg->say) && w->mutant != WORLD_RECALL_ALL))
+				continue;
+			w_log(w, "agent %u: message %u is recalled", agent->number, row->msg);
+			w_mark(w, WORLD_MARK_RECALLED);
+			row->gone = true;
+			*W_PUSH(agent->gone) = (struct w_gone){.msg_class = (enum kw_msg_class)c, .sequence = row->sequence};
+			msg->state = W_DEAD;
+			msg->reason = KW_ERECALLED;
+		}
+	}
 }
 
 static void put_cursor(struct world *w, struct w_agent *agent, const struct w_agent_op *op)
@@ -69,6 +133,8 @@ static void apply_append(struct world *w, struct w_agent *agent, const struct w_
 		w->msgs.at[op->body].barred = true;
 		*W_PUSH(agent->gone) = (struct w_gone){.msg_class = op->msg_class, .sequence = op->sequence};
 	} else if (op->submit == W_SUBMIT_FRESH) {
+		w_log(w, "agent %u: message %u is stored, %d/%llu", agent->number, op->body, (int)op->msg_class,
+			(unsigned long long)op->sequence);
 		msg->state = W_QUEUED;
 		msg->submit_order = ++w->submissions;
 	}
@@ -83,17 +149,10 @@ static void apply_receipt(struct world *w, struct w_agent *agent, const struct w
 	if (msg->delivered == 0)
 		w_fail(w, "message %u has a receipt and is in no inbox", about);
 	leave(w, agent, about);
-	if (receipt->failed && msg->state != W_DEAD) {
-		msg->state = W_DEAD;
-		w_say_void(w, agent, about, true);
-		return;
-	}
-	if (msg->state == W_DEAD)
-		w_mark(w, WORLD_MARK_DELIVERED_AND_DEAD);
-	if (msg->state != W_QUEUED)
-		return;
-	msg->state = W_DELIVERED;
-	w_say_delivered(w, agent, about);
+	if (receipt->failed)
+		bury(w, agent, about, KW_EILLEGAL, W_END_REFUSED);
+	else
+		w_agent_arrived(w, agent, about);
 }
 
 static void apply_receive(struct world *w, struct w_agent *agent, const struct w_agent_op *op)
@@ -141,12 +200,20 @@ static void apply_notice(struct world *w, struct w_agent *agent, const struct w_
 		w_fail(w, "I3: agent %u has a notice about another's message", agent->number);
 		return;
 	}
-	if (!msg->receipt && msg->state != W_QUEUED)
-		return;
 	if (kw_err_class(notice->reason) != KW_CLASS_RETRY) {
-		bury(w, agent, number, notice->reason);
+		/* A hub that has lost its memory knows only what it had since. */
+		bool again = notice->reason == KW_EEXPIRED && msg->passed;
+		bool unsure = (notice->reason == KW_EUNCONFIRMED || again) && w->mutant != WORLD_NEW_HUB_KNOWS;
+		leave(w, agent, number);
+		if (unsure)
+			w_mark(w, WORLD_MARK_UNCONFIRMED);
+		bury(w, agent, number, unsure ? KW_EUNCONFIRMED : notice->reason, unsure ? W_END_UNSURE : W_END_LOST);
+		if (unsure && msg->state == W_DEAD && msg->reason == KW_EUNCONFIRMED)
+			w_say_void(w, agent, number, W_END_UNSURE);
 		return;
 	}
+	if (!msg->receipt && msg->state != W_QUEUED)
+		return;
 	uint32_t rows_gone = agent->gone.count;
 	for (uint32_t i = 0; i < agent->retries.count; i++)
 		if (agent->retries.at[i].msg == number)
@@ -165,12 +232,21 @@ static void apply_sweep(struct world *w, struct w_agent *agent)
 	uint32_t hour = (uint32_t)(w_wall(w) / 3600000u);
 	for (uint32_t i = 0; i < w->msgs.count; i++) {
 		const struct w_msg *msg = &w->msgs.at[i];
-		if (msg->from != agent->number || msg->receipt || msg->state != W_QUEUED || msg->expiry_hour == 0 ||
-			msg->expiry_hour > hour)
+		uint32_t expiry = w_row_expiry(w, i);
+		if (msg->from != agent->number || msg->receipt || msg->state != W_QUEUED || expiry == 0 || expiry > hour)
 			continue;
 		w_mark(w, WORLD_MARK_EXPIRED_AT_AGENT);
-		bury(w, agent, i, KW_EEXPIRED);
+		expire(w, agent, i);
 	}
+}
+
+/* A hub that has lost its memory had them, or may have had: its acks may be lost as well. */
+static void unhold(struct world *w, struct w_agent *agent)
+{
+	for (int c = KW_URGENT; c < KW_MSG_CLASS_COUNT; c++)
+		for (uint32_t i = 0; i < agent->rows[c].count; i++)
+			if (!agent->rows[c].at[i].gone && (w->mutant != WORLD_NEW_HUB_KNOWS || agent->rows[c].at[i].sequence <= agent->held[c]))
+				w->msgs.at[agent->rows[c].at[i].msg].passed = true;
 }
 
 static void apply(struct world *w, struct w_agent *agent, const struct w_agent_op *op)
@@ -190,6 +266,7 @@ static void apply(struct world *w, struct w_agent *agent, const struct w_agent_o
 		break;
 	case W_OP_EPOCH:
 	case W_OP_OWN_EPOCH:
+		unhold(w, agent);
 		memset(agent->held, 0, sizeof(agent->held));
 		if (op->type == W_OP_EPOCH)
 			agent->hub_epoch = op->epoch;
@@ -201,6 +278,21 @@ static void apply(struct world *w, struct w_agent *agent, const struct w_agent_o
 		break;
 	case W_OP_SWEEP:
 		apply_sweep(w, agent);
+		break;
+	case W_OP_WITHDRAW:
+		w_erase_withdraw(w, agent, op);
+		break;
+	case W_OP_DECIDE:
+		w_erase_decide(w, agent, op);
+		break;
+	case W_OP_UNFOLLOW:
+		w_say_unfollow(agent, op->body);
+		break;
+	case W_OP_DESTROY:
+		w_erase_destroy(w, agent);
+		break;
+	case W_OP_SHREDDED:
+		w_erase_shredded(w, agent);
 		break;
 	}
 }
@@ -251,6 +343,8 @@ void w_agent_disk_done(struct world *w, struct w_agent *agent)
 	if (event.u.ticket != 0)
 		w_agent_step(w, agent, &event);
 	tell_gone(w, agent);
+	if (w->threads)
+		w_erase_kick(w, agent);
 	w_agent_disk_kick(w, agent);
 }
 

@@ -8,7 +8,7 @@
 static bool agent_done(struct world *w, const struct w_agent *agent, bool tell)
 {
 	if (!agent->up || agent->ops.count > 0 || agent->retries.count > 0 || agent->dues.count > 0 ||
-		!w_say_done(agent)) {
+		!w_say_done(w, agent)) {
 		if (tell)
 			w_fail(w, "agent %u does not come to rest: %u operations, %u retries, %u receipts, %u follow-ups due",
 				agent->number, agent->ops.count, agent->retries.count, agent->dues.count, agent->follows.count);

@@ -2,6 +2,7 @@
 #define TESTS_KIT_WORLD_INNER_H
 
 #include "agent/core/core.h"
+#include "agent/core/erase.h"
 #include "agent/core/offer.h"
 #include "agent/core/owner.h"
 #include "broker/core/core.h"
@@ -28,7 +29,7 @@
 void w_grow(void **at, uint32_t count, uint32_t *cap, size_t size);
 
 /* What a message says, in a world with threads. */
-enum w_say_type { W_SAY_NOTHING, W_SAY_EVENT, W_SAY_ERASE, W_SAY_ERASED };
+enum w_say_type { W_SAY_NOTHING, W_SAY_EVENT, W_SAY_CONSENT, W_SAY_ERASE, W_SAY_ACK };
 struct w_say {
 	enum w_say_type type;
 	uint32_t thread;
@@ -37,6 +38,8 @@ struct w_say {
 	enum kw_risk risk;
 	uint32_t place;
 	uint32_t follow; /* the follow-up that it carries out; 0: none */
+	uint8_t action;  /* of what is about consent */
+	uint8_t outcome;
 };
 
 enum w_state { W_FRESH, W_QUEUED, W_DELIVERED, W_DEAD };
@@ -52,6 +55,8 @@ struct w_msg {
 	uint32_t size;
 	uint32_t expiry_hour;
 	enum w_state state;  /* on the sender's disk */
+	enum kw_err reason;  /* dead ones */
+	bool passed;         /* a hub that has lost its memory since had it */
 	bool acked;          /* the local caller was told "held" */
 	bool refused;        /* for now, at least once */
 	bool seen;           /* on the recipient's disk */
@@ -73,9 +78,14 @@ struct w_thread {
 	uint32_t record[2]; /* its place among that agency's records; UINT32_MAX: none */
 	uint32_t about;     /* the case */
 	uint32_t group;     /* of offers; UINT32_MAX: none */
-	bool erased[2];     /* at each end */
-	bool retained[2];   /* a law forbids that end to erase it */
+	bool gone[2];       /* the key of its contents was destroyed at that end, by what the disk says */
+	bool must[2];       /* by what the world knows, that end must be without it */
+	bool manual[2];     /* a person decides there about an Erase */
+	bool retains[2];    /* and a law forbids to erase it */
+	bool questioned[2]; /* that end was asked, and has not asked itself since */
+	bool unheard;       /* a word about consent went for good */
 	bool lost;          /* a message of it went for good: its ends need not agree */
+	bool lost_by_others; /* and its sender did not take it back */
 	bool skipped;       /* the hub did not hear all in order */
 	bool hub_word;      /* the hub declared a state */
 };
@@ -91,16 +101,15 @@ struct w_group {
 	uint8_t count;
 	uint32_t thread[AGT_OFFER_AGENCIES_MAX]; /* of the first round */
 };
-/* An agency that was asked to erase a thread. */
+/* What was asked about consent in one thread. */
 struct w_erasure {
 	uint32_t thread;
-	bool acked;
-	uint64_t asked_at; /* volatile */
-	uint32_t last;     /* the message; volatile */
+	struct agt_erase row;
 };
-struct w_ack {
+/* A key that is to be destroyed. */
+struct w_shred {
 	uint32_t thread;
-	bool busy; /* volatile */
+	bool destroyed; /* and the disk does not say so yet */
 };
 struct w_offer { /* on the disk of the agent that offers */
 	uint32_t group;
@@ -113,17 +122,21 @@ enum { W_OFFER_WITHDRAW = 100, W_OFFER_TIME };
 struct w_step {
 	struct agt_thread_event event;
 	uint32_t msg;
+	uint64_t order; /* of ours: a later word has a higher one */
 	bool refused;
+	bool lost;
 };
 struct w_record {
 	uint32_t thread;
 	struct agt_thread thing;
+	bool named; /* it says whom it is about */
 	W_VEC(struct w_step) log;
 	W_VEC(uint32_t) early; /* messages */
 };
 struct w_follow {
 	uint32_t id;
 	uint32_t thread;
+	enum w_say_type type;
 	uint8_t state;
 	bool opening;
 	bool busy; /* volatile */
@@ -262,7 +275,11 @@ struct w_hub {
 };
 
 /* An agent's disk. */
-enum w_agent_op_type { W_OP_APPEND, W_OP_HELD, W_OP_RECEIVE, W_OP_NOTICE, W_OP_EPOCH, W_OP_OWN_EPOCH, W_OP_SWEEP, W_OP_OFFER };
+enum w_agent_op_type { W_OP_APPEND, W_OP_HELD, W_OP_RECEIVE, W_OP_NOTICE, W_OP_EPOCH, W_OP_OWN_EPOCH, W_OP_SWEEP, W_OP_OFFER,
+	W_OP_WITHDRAW, /* about: the case; body: a thread, or UINT32_MAX for all; action */
+	W_OP_DECIDE,   /* body: the thread; action: the outcome */
+	W_OP_UNFOLLOW, /* body: what will not be said */
+	W_OP_DESTROY, W_OP_SHREDDED };
 enum w_submit { W_SUBMIT_FRESH, W_SUBMIT_RETRY, W_SUBMIT_DUE };
 struct w_agent_op {
 	enum w_agent_op_type type;
@@ -272,6 +289,7 @@ struct w_agent_op {
 	uint64_t epoch;
 	uint32_t body;
 	uint32_t about; /* W_SUBMIT_DUE: the message received */
+	uint8_t action;
 	enum w_submit submit;
 };
 struct w_out_row {
@@ -320,12 +338,13 @@ struct w_agent {
 	uint32_t follow_last;
 	W_VEC(struct w_offer) offers;
 	W_VEC(struct w_erasure) erasures;
-	W_VEC(struct w_ack) acks;
-	W_VEC(uint32_t) erased_cases;
+	W_VEC(struct w_shred) shreds;
+	uint64_t steps; /* of ours in threads */
 	/* volatile */
 	uint64_t split_until;
 	W_VEC(struct w_agent_op) ops;
 	uint32_t in_flight;
+	bool shredding; /* what is to be destroyed is on its way to the disk */
 	W_VEC(struct w_gone) gone;
 };
 
@@ -467,6 +486,10 @@ void w_agent_read(struct world *w, struct w_agent *agent, const struct w_event *
 void w_agent_disk_kick(struct world *w, struct w_agent *agent);
 void w_agent_disk_done(struct world *w, struct w_agent *agent);
 void w_agent_disk_crash(struct world *w, struct w_agent *agent);
+/* Ours in this thread which the hub has not taken from us yet. */
+void w_agent_recall(struct world *w, struct w_agent *agent, uint32_t thread);
+/* A message of ours has arrived: a receipt or an answer says so. */
+void w_agent_arrived(struct world *w, struct w_agent *agent, uint32_t number);
 
 /* world_say.c: threads on an agent's disk, as agent/shell/spool_thread.c and spool_early.c have them */
 struct w_record *w_record(struct world *w, const struct w_agent *agent, uint32_t thread);
@@ -476,24 +499,45 @@ bool w_say_append(struct world *w, struct w_agent *agent, uint32_t number);
 /* A message that was not here before, and the receipts that it makes due. */
 void w_say_receive(struct world *w, struct w_agent *agent, uint32_t number);
 void w_say_delivered(struct world *w, struct w_agent *agent, uint32_t number);
-/* A message of ours does not count: refused by the other side, which has used its place (taken), or never arrived. */
-void w_say_void(struct world *w, struct w_agent *agent, uint32_t number, bool taken);
+/* How a message of ours ended, as spool_end of agent/shell/spool_inner.h. */
+enum w_end { W_END_REFUSED, W_END_LOST, W_END_UNSURE, W_END_NONE };
+/* A message of ours does not count, or does after all. */
+void w_say_void(struct world *w, struct w_agent *agent, uint32_t number, enum w_end end);
+/* The other side has said it all with its Erase. */
+void w_say_end(struct world *w, struct w_agent *agent, uint32_t thread);
+void w_say_unfollow(struct w_agent *agent, uint32_t id);
+/* See agt_thread_binds. */
+bool w_say_binds(const struct world *w, const struct w_say *say);
 void w_say_hub(struct world *w, struct w_agent *agent, const struct kw_frame_reminder *reminder);
 void w_say_free(struct w_agent *agent);
 struct agt_case w_say_case(struct world *w, const struct w_agent *agent, uint32_t about, uint32_t but);
+/* When the agent itself gives it up, as agent/shell/agent_send.c; 0: it leaves that to the hub. */
+uint32_t w_row_expiry(const struct world *w, uint32_t number);
 struct kw_id w_thread_id(uint32_t thread);
 uint32_t w_thread_of(const struct kw_id *id);
 
 /* world_erase.c */
-bool w_erase_bars(struct world *w, const struct w_agent *agent, const struct w_say *say);
-void w_erase_said(struct world *w, struct w_agent *agent, uint32_t number);
-void w_erase_heard(struct world *w, struct w_agent *agent, uint32_t number);
+struct agt_erase w_erase_row(const struct w_agent *agent, uint32_t thread);
+void w_erase_withdraw(struct world *w, struct w_agent *agent, const struct w_agent_op *op);
+void w_erase_decide(struct world *w, struct w_agent *agent, const struct w_agent_op *op);
 /* False: the message is about something else. */
 bool w_erase_receive(struct world *w, struct w_agent *agent, uint32_t number);
-void w_erase_append(struct w_agent *agent, const struct w_say *say);
+bool w_erase_bars(struct world *w, const struct w_agent *agent, const struct w_say *word);
+bool w_erase_keeps(struct world *w, const struct w_agent *agent, uint32_t thread);
+bool w_erase_names(struct world *w, const struct w_agent *agent, uint32_t thread);
+void w_erase_sent(struct world *w, struct w_agent *agent, uint32_t number);
+void w_erase_dead(struct world *w, struct w_agent *agent, uint32_t number);
+void w_erase_say(struct world *w, struct w_agent *agent, struct w_follow *follow);
+void w_erase_kick(struct world *w, struct w_agent *agent);
+void w_erase_destroy(struct world *w, struct w_agent *agent);
+void w_erase_shredded(struct world *w, struct w_agent *agent);
 void w_erase_tick(struct world *w, struct w_agent *agent);
 void w_erase_start(struct world *w, struct w_agent *agent);
-bool w_erase_done(const struct w_agent *agent);
+bool w_erase_done(const struct world *w, const struct w_agent *agent);
+
+/* world_erase_check.c */
+void w_must(struct world *w, const struct w_agent *agent, uint32_t about, bool onward, uint32_t only);
+void w_erase_promised(struct world *w, const struct w_agent *agent, const struct w_say *said);
 void w_erase_check_lists(struct world *w);
 void w_erase_check(struct world *w);
 
@@ -517,7 +561,7 @@ void w_people_follow(struct world *w, struct w_agent *agent);
 void w_owner_changed(struct world *w, const struct w_agent *agent, uint32_t thread, uint8_t before);
 void w_owner_check(struct world *w);
 void w_say_check(struct world *w);
-bool w_say_done(const struct w_agent *agent);
+bool w_say_done(const struct world *w, const struct w_agent *agent);
 
 /* world_check.c */
 bool w_check_converged(struct world *w, bool tell);

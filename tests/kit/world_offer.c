@@ -24,6 +24,7 @@ static void say(struct w_agent *agent, uint32_t thread, uint8_t state, bool open
 	struct w_follow *one = W_PUSH(agent->follows);
 	one->id = ++agent->follow_last;
 	one->thread = thread;
+	one->type = W_SAY_EVENT;
 	one->state = state;
 	one->opening = opening;
 }
@@ -86,6 +87,17 @@ static void begin(struct world *w, struct w_agent *agent, uint32_t number)
 	}
 }
 
+/* A lease that was refused because it crossed a DECLINED is none, though that may still be on its way. */
+static bool was_refused(const struct w_record *record)
+{
+	for (uint32_t i = 0; i < record->log.count; i++) {
+		const struct w_step *step = &record->log.at[i];
+		if (step->event.author == AGT_THREAD_OURS && step->event.state == KW_OFFER_LEASED && step->refused)
+			return true;
+	}
+	return false;
+}
+
 /* At most one agency has the lease of a group, and the referral; the next one only when it was given back. */
 static void check_single(struct world *w, const struct w_agent *agent, uint32_t thread, bool referral)
 {
@@ -97,7 +109,7 @@ static void check_single(struct world *w, const struct w_agent *agent, uint32_t 
 		const struct w_record *record = w_record(w, agent, i);
 		if (record == NULL)
 			continue;
-		bool leased = other->kind == KW_THREAD_OFFER && record->thing.state == KW_OFFER_LEASED;
+		bool leased = other->kind == KW_THREAD_OFFER && record->thing.state == KW_OFFER_LEASED && !was_refused(record);
 		if (!referral && leased)
 			w_fail(w, "claim: agent %u gets the lease of group %u, which agent %u has", about->end[KW_PARTY_OTHER],
 				about->group, other->end[KW_PARTY_OTHER]);

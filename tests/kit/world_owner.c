@@ -74,28 +74,63 @@ void w_owner_changed(struct world *w, const struct w_agent *agent, uint32_t thre
 	}
 }
 
+/* The word of an acceptance went for good on its way to the old owner, or one went before which it has no turn. */
+static bool unheard(struct world *w, const struct w_agent *agent, uint32_t about)
+{
+	for (uint32_t i = 0; i < w->thread.count; i++) {
+		const struct w_thread *thread = &w->thread.at[i];
+		if (thread->kind != KW_THREAD_TRANSFER || thread->about != about || !thread->lost_by_others ||
+			thread->end[KW_PARTY_OPENER] != agent->number || thread->end[KW_PARTY_OTHER] == W_NOBODY)
+			continue;
+		const struct w_agent *other = &w->agents[thread->end[KW_PARTY_OTHER]];
+		const struct w_record *ours = w_record(w, agent, i);
+		const struct w_record *theirs = w_record(w, other, i);
+		if (ours != NULL && theirs != NULL && agt_thread_owns(&theirs->thing) && agt_thread_owns(&ours->thing))
+			return true;
+	}
+	return false;
+}
+
 void w_owner_check(struct world *w)
 {
 	for (uint32_t about = 0; about < w->cases.count && !w->failed; about++) {
 		uint32_t owners = 0;
 		for (uint32_t i = 0; i < w->draw.agents; i++) {
 			struct agt_case view = w_say_case(w, &w->agents[i], about, UINT32_MAX);
-			bool ours = agt_case_is_ours(&view);
+			/* Of a case that it never had no agent has an opinion. */
+			bool ours = agt_case_is_ours(&view) && (view.got > 0 || w->cases.at[about].first == i);
+			if (ours && w->cases.at[about].owner != i && unheard(w, &w->agents[i], about)) {
+				w_mark(w, WORLD_MARK_OWNER_UNHEARD);
+				if (agt_case_may_offer(&view))
+					w_fail(w, "owner: agent %u may offer case %u of agent %u", i, about, w->cases.at[about].owner);
+				continue;
+			}
+			if (ours)
+				w_log(w, "agent %u takes case %u of agent %u for its own: got %u, gave %u", i, about, w->cases.at[about].owner,
+					view.got, view.given);
 			owners += ours;
-			if (ours && w->cases.at[about].owner != i && w->mutant == WORLD_SOUND)
-				for (uint32_t t = 0; t < w->thread.count; t++)
-					if (w->thread.at[t].about == about && w->thread.at[t].kind == KW_THREAD_TRANSFER &&
-						w->thread.at[t].lost)
-						return; /* the word of an acceptance was lost on the way to the old owner */
 		}
 		if (owners != 1)
 			w_fail(w, "owner: %u agencies take case %u for theirs", owners, about);
 	}
 }
 
-bool w_say_done(const struct w_agent *agent)
+bool w_say_done(const struct world *w, const struct w_agent *agent)
 {
-	return agent->follows.count == 0 && w_erase_done(agent);
+	return w_erase_done(w, agent);
+}
+
+/* What went for good, and was not taken back by what came later. */
+static void find_lost(struct world *w)
+{
+	for (uint32_t i = 0; i < w->msgs.count; i++) {
+		const struct w_msg *msg = &w->msgs.at[i];
+		if (msg->say.type != W_SAY_EVENT || (msg->state != W_DEAD && !msg->unopenable) || msg->delivered > 0)
+			continue;
+		struct w_thread *thread = &w->thread.at[msg->say.thread];
+		thread->lost = true;
+		thread->lost_by_others = thread->lost_by_others || msg->reason != KW_ERECALLED;
+	}
 }
 
 /* States that a hub may have told one end of, and, having lost its memory, not the other. */
@@ -162,6 +197,7 @@ static void check_hub(struct world *w, uint32_t number)
 
 void w_say_check(struct world *w)
 {
+	find_lost(w);
 	w_owner_check(w);
 	w_offer_check(w);
 	w_erase_check(w);

@@ -56,14 +56,10 @@ static void declare(struct world *w, struct w_agent *agent, uint32_t thread, str
 	msg.msg_class = (enum kw_msg_class)prng_range(&w->prng, KW_URGENT, KW_BULK);
 	msg.size = (uint32_t)prng_range(&w->prng, 512, 4096);
 	/* An hour ends in the run: then what was not received goes. */
-	/* An agent undoes what expired before it had a receipt, though it may have arrived. Of a case's ownership and of a lease
-	 * that would make two owners or two winners, so these do not expire here (the mutant's do, and it is caught). */
-	bool stays = (about->kind == KW_THREAD_TRANSFER && w->mutant != WORLD_TRANSFER_EXPIRES) ||
-		(about->kind == KW_THREAD_OFFER && !say.opening);
-	if (!stays && prng_percent(&w->prng, say.opening ? w->draw.expiry_percent : w->draw.loss_percent))
+	if (prng_percent(&w->prng, say.opening ? w->draw.expiry_percent : w->draw.loss_percent))
 		msg.expiry_hour = 500000u;
-	if (!stays && say.follow == 0 && prng_percent(&w->prng, w->draw.loss_percent))
-		w->thread.at[thread].lost = msg.unopenable = true;
+	if (say.follow == 0 && prng_percent(&w->prng, w->draw.loss_percent))
+		msg.unopenable = true;
 	w_agent_send(w, agent, &msg);
 }
 
@@ -79,8 +75,10 @@ uint32_t w_thread_new(struct world *w, const struct w_agent *agent, enum kw_thre
 	thread->record[1] = UINT32_MAX;
 	thread->about = UINT32_MAX;
 	thread->group = UINT32_MAX;
-	for (int party = 0; party < 2; party++)
-		thread->retained[party] = prng_percent(&w->prng, 5);
+	for (int party = 0; party < 2; party++) {
+		thread->manual[party] = prng_percent(&w->prng, 15);
+		thread->retains[party] = thread->manual[party] && prng_percent(&w->prng, 50);
+	}
 	return number;
 }
 
@@ -93,7 +91,20 @@ static void begin(struct world *w, struct w_agent *agent, enum kw_thread_kind ki
 		.risk = (enum kw_risk)prng_range(&w->prng, KW_RISK_HIGH, KW_RISK_LOW)});
 }
 
-/* A case that these people have heard of, begun here or offered to them: they may offer it, rightly or wrongly. */
+/* A case that was theirs once: they may offer it, rightly or wrongly. What never was theirs they do not offer; that the case
+ * system knows, and the agent does not. */
+static bool was_ours(const struct world *w, const struct w_agent *agent, uint32_t about)
+{
+	bool was = w->cases.at[about].first == agent->number;
+	for (uint32_t i = 0; i < agent->records.count && !was; i++) {
+		const struct w_record *record = &agent->records.at[i];
+		was = w->thread.at[record->thread].about == about && record->thing.party == KW_PARTY_OTHER &&
+			agt_thread_owns(&record->thing);
+	}
+	return was;
+}
+
+/* A case that these people have heard of, begun here or offered to them. */
 static bool case_known(struct world *w, const struct w_agent *agent, uint32_t *out)
 {
 	for (uint32_t tries = 0; tries < 4; tries++) {
@@ -142,22 +153,42 @@ static void look_at_offer(struct world *w, struct w_agent *agent)
 	w_agent_disk_kick(w, agent);
 }
 
+/* Consent to share a case is withdrawn, here or there, for all of it or for one thread. */
+static void withdraw(struct world *w, struct w_agent *agent, uint32_t about)
+{
+	struct w_agent_op op = {.type = W_OP_WITHDRAW, .about = about, .body = UINT32_MAX,
+		.action = prng_percent(&w->prng, 60) ? AGT_ERASE_ACTION : AGT_ERASE_ACTION + 1u};
+	if (prng_percent(&w->prng, 30)) {
+		const struct w_record *record = &agent->records.at[prng_below(&w->prng, agent->records.count)];
+		op.about = w->thread.at[record->thread].about;
+		op.body = record->thread;
+	}
+	if (op.about == UINT32_MAX)
+		return;
+	*W_PUSH(agent->ops) = op;
+	w_agent_disk_kick(w, agent);
+}
+
 static void begin_some(struct world *w, struct w_agent *agent)
 {
 	uint64_t chance = prng_below(&w->prng, 100);
 	uint32_t about;
 	uint32_t person = UINT32_MAX;
+	if (agent->records.count > 0 && prng_percent(&w->prng, 10) && case_known(w, agent, &about)) {
+		withdraw(w, agent, about);
+		return;
+	}
 	if (case_known(w, agent, &about))
 		person = about;
-	if (chance < 15)
+	if (chance < 25)
 		offer_around(w, agent);
-	else if (chance < 35)
+	else if (chance < 42)
 		begin(w, agent, KW_THREAD_REFERRAL, KW_REFERRAL_QUEUED, person);
-	else if (chance < 50)
+	else if (chance < 55)
 		begin(w, agent, KW_THREAD_TRACING, KW_TRACING_REGISTERED, person);
-	else if (chance < 60)
+	else if (chance < 63)
 		begin(w, agent, KW_THREAD_TRANSFER, KW_TRANSFER_REQUESTED, (uint32_t)prng_below(&w->prng, w->cases.count));
-	else if (case_known(w, agent, &about))
+	else if (case_known(w, agent, &about) && was_ours(w, agent, about))
 		begin(w, agent, KW_THREAD_TRANSFER, KW_TRANSFER_OFFERED, about);
 }
 
@@ -190,6 +221,9 @@ static bool go_on(struct world *w, struct w_agent *agent)
 			continue;
 		if (record->thing.kind == KW_THREAD_TRANSFER && state >= KW_TRANSFER_REJECTED && !prng_percent(&w->prng, 25))
 			continue;
+		if (record->thing.kind == KW_THREAD_TRANSFER && state == KW_TRANSFER_OFFERED &&
+			!was_ours(w, agent, w->thread.at[record->thread].about))
+			continue;
 		declare(w, agent, record->thread, (struct w_say){.state = state, .risk = record->thing.risk});
 		return true;
 	}
@@ -210,6 +244,10 @@ void w_people_follow(struct world *w, struct w_agent *agent)
 		struct w_follow *one = &agent->follows.at[i];
 		if (one->busy)
 			continue;
+		if (one->type != W_SAY_EVENT) {
+			w_erase_say(w, agent, one);
+			continue;
+		}
 		one->busy = true;
 		const struct w_record *record = w_record(w, agent, one->thread);
 		declare(w, agent, one->thread, (struct w_say){.opening = one->opening, .state = one->state,

@@ -38,23 +38,45 @@ void w_say_free(struct w_agent *agent)
 	free(agent->follows.at);
 	free(agent->offers.at);
 	free(agent->erasures.at);
-	free(agent->acks.at);
-	free(agent->erased_cases.at);
+	free(agent->shreds.at);
+}
+
+/* Where our word that moved a transfer stands among all of ours; as spool_case.c finds it in the log. */
+static uint64_t moved_at(const struct w_record *record)
+{
+	uint8_t word = 0;
+	if (!agt_case_moved(&record->thing, &word))
+		return 0;
+	for (uint32_t i = 0; i < record->log.count; i++) {
+		const struct w_step *step = &record->log.at[i];
+		if (step->event.author == AGT_THREAD_OURS && step->event.state == word && !step->lost)
+			return step->order;
+	}
+	return UINT64_MAX;
 }
 
 /* What the agent knows of a case, from all of its threads but one. */
 struct agt_case w_say_case(struct world *w, const struct w_agent *agent, uint32_t about, uint32_t but)
 {
-	struct agt_case out = {.ours_first = w->cases.at[about].first == agent->number};
+	struct agt_case out = {.got = 0};
 	for (uint32_t i = 0; i < agent->records.count; i++) {
 		const struct w_record *record = &agent->records.at[i];
 		if (record->thread == but || w->thread.at[record->thread].about != about)
 			continue;
 		if (w->mutant == WORLD_WITHDRAW_ALONE && record->thing.state == KW_TRANSFER_WITHDRAW_REQUESTED)
 			continue;
-		agt_case_add(&out, &record->thing);
+		agt_case_add(&out, &record->thing, moved_at(record));
 	}
 	return out;
+}
+
+uint32_t w_row_expiry(const struct world *w, uint32_t number)
+{
+	const struct w_msg *msg = &w->msgs.at[number];
+	bool event = w->threads && msg->say.type == W_SAY_EVENT;
+	bool ends = !event || w->mutant == WORLD_TRANSFER_EXPIRES ||
+		agt_thread_gives_up(w->thread.at[msg->say.thread].kind, msg->say.opening);
+	return ends ? msg->expiry_hour : 0;
 }
 
 struct pass {
@@ -94,12 +116,14 @@ static void keep(struct world *w, struct w_agent *agent, struct pass *pass, uint
 		record = W_PUSH(agent->records);
 		record->thread = pass->say->thread;
 	}
+	if (pass->before.kind == KW_THREAD_NONE && w->thread.at[record->thread].about != UINT32_MAX)
+		record->named = w_erase_names(w, agent, record->thread);
 	record->thing = pass->result.next;
 	if (pass->result.verdict == AGT_THREAD_APPLY || pass->result.verdict == AGT_THREAD_REPEAT)
-		*W_PUSH(record->log) = (struct w_step){.event = pass->event, .msg = number};
-	w_log(w, "agent %u: thread %u, %s: %u -> %u by %d's %u, place %u", agent->number, record->thread,
-		kw_thread_kind_name(record->thing.kind), pass->before.state, record->thing.state, (int)pass->event.author,
-		pass->event.state, (unsigned)pass->event.sequence);
+		*W_PUSH(record->log) = (struct w_step){.event = pass->event, .msg = number, .order = ++agent->steps};
+	w_log(w, "agent %u: thread %u of case %d, %s: %u -> %u by %d's %u, place %u, message %d", agent->number, record->thread,
+		(int)w->thread.at[record->thread].about, kw_thread_kind_name(record->thing.kind), pass->before.state,
+		record->thing.state, (int)pass->event.author, pass->event.state, (unsigned)pass->event.sequence, (int)number);
 	bool theirs = pass->event.author == AGT_THREAD_THEIRS;
 	if (theirs && record->thing.kind == KW_THREAD_REFERRAL && pass->before.state == KW_REFERRAL_CANCEL_REQUESTED &&
 		record->thing.state != KW_REFERRAL_CANCEL_REQUESTED && record->thing.state != KW_REFERRAL_CANCELLED)
@@ -114,6 +138,7 @@ static void follow(struct world *w, struct w_agent *agent, const struct pass *pa
 	struct w_follow *one = W_PUSH(agent->follows);
 	one->id = ++agent->follow_last;
 	one->thread = pass->say->thread;
+	one->type = W_SAY_EVENT;
 	one->state = KW_TRANSFER_WITHDRAWN;
 	w_log(w, "agent %u: has to say %u in thread %u", agent->number, one->state, one->thread);
 }
@@ -133,14 +158,24 @@ static void follow_gone(struct w_agent *agent, uint32_t id, bool again)
 	}
 }
 
+void w_say_unfollow(struct w_agent *agent, uint32_t id)
+{
+	follow_gone(agent, id, false);
+}
+
 bool w_say_append(struct world *w, struct w_agent *agent, uint32_t number)
 {
 	const struct w_say say = w->msgs.at[number].say;
 	struct pass pass;
 	if (say.type != W_SAY_EVENT) {
-		w_erase_append(agent, &say);
+		w_erase_promised(w, agent, &say);
+		follow_gone(agent, say.follow, false);
+		if (say.type != W_SAY_NOTHING)
+			w_erase_sent(w, agent, number);
 		return true;
 	}
+	if (w_erase_bars(w, agent, &say))
+		return false;
 	judge(w, agent, &say, AGT_THREAD_OURS, &pass);
 	if (say.follow != 0)
 		follow_gone(agent, say.follow,
@@ -149,11 +184,14 @@ bool w_say_append(struct world *w, struct w_agent *agent, uint32_t number)
 		w_mark(w, WORLD_MARK_ILLEGAL_OURS);
 		return false;
 	}
-	if (w_erase_bars(w, agent, &say) || !w_offer_may(w, agent, &say))
+	if (!w_offer_may(w, agent, &say))
 		return false;
 	if (pass.event.kind == KW_THREAD_TRANSFER && say.state == KW_TRANSFER_OFFERED) {
 		struct agt_case about = w_say_case(w, agent, w->thread.at[say.thread].about, say.thread);
-		if (!agt_case_may_offer(&about)) {
+		bool may = w->mutant == WORLD_OFFER_ONCE_GIVEN ? !about.on_offer : agt_case_may_offer(&about);
+		if (!may) {
+			if (!about.on_offer)
+				w_mark(w, WORLD_MARK_OFFER_GIVEN);
 			w_mark(w, WORLD_MARK_OFFER_BARRED);
 			return false;
 		}
@@ -161,7 +199,7 @@ bool w_say_append(struct world *w, struct w_agent *agent, uint32_t number)
 	keep(w, agent, &pass, number);
 	follow(w, agent, &pass);
 	w_offer_said(w, agent, &say);
-	w_erase_said(w, agent, number);
+	w->msgs.at[number].copy[0] = w_erase_keeps(w, agent, say.thread);
 	return true;
 }
 
@@ -186,10 +224,16 @@ static bool take(struct world *w, struct w_agent *agent, uint32_t number, bool w
 	if (pass.result.verdict == AGT_THREAD_APPLY ||
 		(record != NULL && pass.result.next.expected != pass.before.expected))
 		keep(w, agent, &pass, number);
+	/* Who answers has had our opening. */
+	record = w_record(w, agent, say.thread);
+	if (pass.before.kind != KW_THREAD_NONE && pass.before.expected == 1 && pass.result.verdict == AGT_THREAD_APPLY &&
+		record->log.at[0].event.author == AGT_THREAD_OURS)
+		w_agent_arrived(w, agent, record->log.at[0].msg);
 	follow(w, agent, &pass);
 	if (pass.result.verdict == AGT_THREAD_APPLY)
 		w_offer_heard(w, agent, &say);
-	w_erase_heard(w, agent, number);
+	if (!waited)
+		w->msgs.at[number].copy[1] = w_erase_keeps(w, agent, say.thread);
 	bool refused = pass.result.verdict == AGT_THREAD_ILLEGAL ||
 		(pass.result.verdict == AGT_THREAD_REPEAT && pass.result.fault == AGT_FAULT_PLACE);
 	if (refused) {
@@ -223,7 +267,7 @@ void w_say_receive(struct world *w, struct w_agent *agent, uint32_t number)
 	}
 	if (!take(w, agent, number, false)) {
 		*W_PUSH(waiting_room(w, agent, thread)->early) = number;
-		w_erase_heard(w, agent, number);
+		w->msgs.at[number].copy[1] = w_erase_keeps(w, agent, thread);
 		put_due(agent, number, false, false);
 		return;
 	}
@@ -288,63 +332,121 @@ void w_say_hub(struct world *w, struct w_agent *agent, const struct kw_frame_rem
 		w_mark(w, WORLD_MARK_HUB_WORD);
 }
 
-static void void_opening(struct world *w, struct w_agent *agent, struct w_record *record)
+void w_say_end(struct world *w, struct w_agent *agent, uint32_t thread)
 {
-	struct w_say say = {.type = W_SAY_EVENT, .thread = record->thread, .state = KW_REFERRAL_UNDELIVERABLE};
-	if (record->thing.kind == KW_THREAD_REFERRAL)
-		(void)placeless(w, agent, &say, AGT_THREAD_HUB, UINT32_MAX);
-	record->thing.failed = true;
+	struct w_say say = {.type = W_SAY_EVENT, .thread = thread, .state = KW_REFERRAL_CONSENT_WITHDRAWN};
+	if (w->thread.at[thread].kind == KW_THREAD_REFERRAL)
+		(void)placeless(w, agent, &say, AGT_THREAD_RECEIPT, UINT32_MAX);
 }
 
-void w_say_void(struct world *w, struct w_agent *agent, uint32_t number, bool taken)
+bool w_say_binds(const struct world *w, const struct w_say *say)
 {
-	const struct w_say *say = &w->msgs.at[number].say;
-	if (say->type != W_SAY_EVENT)
-		return;
-	struct w_record *record = w_record(w, agent, say->thread);
-	if (record == NULL)
-		return;
-	uint8_t before = record->thing.state;
-	bool found = false;
-	if (!taken)
-		w->thread.at[say->thread].lost = true;
-	w_log(w, "agent %u: message %u, %u in thread %u, does not count%s", agent->number, number, say->state, say->thread,
-		taken ? ": refused" : ": lost");
-	/* An opening that was answered has arrived, though its receipt was late or got lost. */
-	if (is_opening(record, number) && record->thing.expected > 1)
-		return;
-	if (!taken)
-		w_offer_failed(w, agent, say);
-	record = w_record(w, agent, say->thread);
-	if (is_opening(record, number)) {
-		void_opening(w, agent, record);
-		return;
-	}
-	/* The tables are made such that both ends agree whatever crosses: the same one loses everywhere, and what it did here
-	 * is undone by what won, when that arrives. To undo it by hand as well would undo what stands on it. */
-	if (taken)
-		return;
-	w_mark(w, WORLD_MARK_REPLAYED);
+	return w->threads && say->type == W_SAY_EVENT && agt_thread_binds(w->thread.at[say->thread].kind);
+}
+
+/* As void_opening of agent/shell/spool_thread_void.c. */
+static void void_opening(struct world *w, struct w_agent *agent, struct w_record *record, enum w_end end)
+{
+	struct w_say say = {.type = W_SAY_EVENT, .thread = record->thread, .state = KW_REFERRAL_UNDELIVERABLE};
+	bool applied = record->thing.kind == KW_THREAD_REFERRAL && placeless(w, agent, &say, AGT_THREAD_HUB, UINT32_MAX);
+	if (end != W_END_UNSURE || applied)
+		record->thing.failed = !applied;
+}
+
+/* The record made again from its log without what is lost, and without `number` or with it. */
+static struct agt_thread replay(const struct w_record *record, uint32_t number, bool without)
+{
+	struct agt_thread thing = record->thing;
 	for (uint32_t i = 0; i < record->log.count; i++) {
-		struct w_step *step = &record->log.at[i];
-		if (i > 0 && step->event.author == AGT_THREAD_OURS && step->msg == number) {
-			step->refused = true;
-			found = true;
-		}
-		if (step->refused)
+		const struct w_step *step = &record->log.at[i];
+		bool ours = i > 0 && step->event.author == AGT_THREAD_OURS && step->msg == number;
+		if (ours ? without : step->lost)
 			continue;
 		if (i == 0)
-			agt_thread_rewind(&record->thing, &step->event);
+			agt_thread_rewind(&thing, &step->event);
 		else
-			agt_thread_again(&record->thing, &step->event);
+			agt_thread_again(&thing, &step->event);
 	}
-	if (!found) {
-		w_fail(w, "message %u is not in the log of its thread", number);
+	return thing;
+}
+
+/* An acceptance that never arrived stands once the case has gone on from here. */
+static bool stands(struct world *w, const struct w_agent *agent, const struct w_record *record, uint32_t number)
+{
+	struct agt_thread thing = replay(record, number, true);
+	if (record->thing.kind != KW_THREAD_TRANSFER || record->thing.party != KW_PARTY_OTHER ||
+		!agt_thread_owns(&record->thing) || agt_thread_owns(&thing) || w->mutant == WORLD_ACCEPTANCE_UNDONE)
+		return false;
+	struct agt_case all = w_say_case(w, agent, w->thread.at[record->thread].about, UINT32_MAX);
+	if (agt_case_may_offer(&all))
+		return false;
+	w_mark(w, WORLD_MARK_STANDS);
+	w_log(w, "agent %u: its acceptance of case %u stands", agent->number, w->thread.at[record->thread].about);
+	return true;
+}
+
+/* As step_void there. */
+static void step_void(struct world *w, struct w_record *record, uint32_t number, enum w_end end)
+{
+	for (uint32_t i = 1; i < record->log.count; i++) {
+		struct w_step *step = &record->log.at[i];
+		if (step->event.author != AGT_THREAD_OURS || step->msg != number)
+			continue;
+		bool again = end == W_END_LOST || step->lost;
+		step->refused = end != W_END_NONE;
+		step->lost = end == W_END_LOST;
+		if (again) {
+			w_mark(w, WORLD_MARK_REPLAYED);
+			record->thing = replay(record, number, step->lost);
+		}
 		return;
 	}
-	if (!taken && say->place + 1 == record->thing.next) {
+	w_fail(w, "message %u is not in the log of its thread", number);
+}
+
+/* A lease that may stand is one; a word that it is over may be lost without harm. */
+static void void_offer(struct world *w, struct w_agent *agent, const struct w_say *say, uint8_t was)
+{
+	const struct w_record *record = w_record(w, agent, say->thread);
+	if (record->thing.kind == KW_THREAD_OFFER && record->thing.party == KW_PARTY_OPENER &&
+		(was == KW_OFFER_OFFERED || was == KW_OFFER_LEASED))
+		w_offer_failed(w, agent, say);
+}
+
+void w_say_void(struct world *w, struct w_agent *agent, uint32_t number, enum w_end end)
+{
+	static const char *const words[] = {"is refused", "is lost", "may be lost", "arrived after all"};
+	const struct w_say *say = &w->msgs.at[number].say;
+	struct w_record *record = say->type == W_SAY_EVENT ? w_record(w, agent, say->thread) : NULL;
+	if (record == NULL || record->thing.kind == KW_THREAD_NONE)
+		return;
+	uint8_t before = record->thing.state;
+	bool opening = is_opening(record, number);
+	bool gone = end == W_END_LOST || end == W_END_REFUSED;
+	w_log(w, "agent %u: message %u, %u in thread %u, %s", agent->number, number, say->state, say->thread, words[end]);
+	if (opening && end != W_END_NONE) {
+		/* One that was answered has arrived, though its receipt was late or got lost. */
+		if (record->thing.expected > 1)
+			return;
+		void_opening(w, agent, record, end);
+		if (gone)
+			void_offer(w, agent, say, KW_OFFER_OFFERED);
+		return;
+	}
+	if (!opening && end == W_END_LOST && stands(w, agent, record, number)) {
+		w->msgs.at[number].reason = KW_EUNCONFIRMED;
+		return;
+	}
+	record->thing.failed = record->thing.failed && !opening;
+	if (!opening && end != W_END_UNSURE)
+		step_void(w, record, number, end);
+	if (end == W_END_LOST && say->place + 1 == record->thing.next) {
 		record->thing.next = say->place;
 		w_mark(w, WORLD_MARK_PLACE_AGAIN);
+	} else if (end == W_END_NONE && say->place == record->thing.next) {
+		record->thing.next = say->place + 1;
 	}
 	w_owner_changed(w, agent, say->thread, before);
+	if (gone)
+		void_offer(w, agent, say, before);
 }

@@ -297,8 +297,8 @@ bool w_thread_done(struct world *w, bool tell)
 		if (thread->owed == 0 && (thread->due_ms == 0 || thread->due_ms > w_hub_now(w)))
 			continue;
 		if (tell)
-			w_fail(w, "reminder: thread %u is due since %llu ms", w_thread_of(&thread->id),
-				(unsigned long long)(w_hub_now(w) - thread->due_ms));
+			w_fail(w, "reminder: thread %u is due since %lld ms, and owed to %x", w_thread_of(&thread->id),
+				(long long)(w_hub_now(w) - thread->due_ms), (unsigned)thread->owed);
 		return false;
 	}
 	return true;

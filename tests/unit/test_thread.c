@@ -317,26 +317,18 @@ static void test_thread_lease_closes_the_other_offers(void **state)
 	assert_int_equal(candidate.result.follow, AGT_FOLLOW_NONE);
 }
 
-static void test_thread_on_offer_bars_another_until_it_is_over(void **state)
+static void test_thread_words_that_bind(void **state)
 {
 	(void)state;
-	struct bench owner = bench(), asked = bench(), taker = bench();
-	assert_false(agt_thread_bars_offer(&owner.thread));
-	assert_int_equal(step(&owner, opening(AGT_THREAD_OURS, TRANSFER(OFFERED))), AGT_THREAD_APPLY);
-	assert_true(agt_thread_bars_offer(&owner.thread));
-	assert_int_equal(theirs(&owner, TRANSFER(ACKNOWLEDGED), 1), AGT_THREAD_APPLY);
-	struct bench back = owner;
-	assert_int_equal(theirs(&owner, TRANSFER(ACCEPTED), 2), AGT_THREAD_APPLY);
-	assert_true(agt_thread_bars_offer(&owner.thread)); /* given away, and not handed over */
-	assert_int_equal(ours(&back, TRANSFER(WITHDRAW_REQUESTED)), AGT_THREAD_APPLY);
-	assert_true(agt_thread_bars_offer(&back.thread)); /* nobody knows yet whose it is */
-	assert_int_equal(theirs(&back, TRANSFER(WITHDRAWN), 2), AGT_THREAD_APPLY);
-	assert_false(agt_thread_bars_offer(&back.thread));
-	/* A request binds nobody, and neither does the offer of another. */
-	assert_int_equal(step(&asked, opening(AGT_THREAD_THEIRS, TRANSFER(REQUESTED))), AGT_THREAD_APPLY);
-	assert_false(agt_thread_bars_offer(&asked.thread));
-	assert_int_equal(step(&taker, opening(AGT_THREAD_THEIRS, TRANSFER(OFFERED))), AGT_THREAD_APPLY);
-	assert_false(agt_thread_bars_offer(&taker.thread));
+	assert_true(agt_thread_binds(KW_THREAD_TRANSFER)); /* whose the case is */
+	assert_true(agt_thread_binds(KW_THREAD_OFFER));    /* whose the lease is */
+	assert_false(agt_thread_binds(KW_THREAD_REFERRAL));
+	assert_false(agt_thread_binds(KW_THREAD_TRACING));
+	assert_false(agt_thread_binds(KW_THREAD_NONE));
+	assert_true(agt_thread_gives_up(KW_THREAD_NONE, false));
+	assert_true(agt_thread_gives_up(KW_THREAD_REFERRAL, true));
+	assert_false(agt_thread_gives_up(KW_THREAD_REFERRAL, false)); /* it may have arrived, and others stand on it */
+	assert_false(agt_thread_gives_up(KW_THREAD_TRANSFER, true));
 }
 
 static void test_thread_says_withdrawn_as_its_kind_can(void **state)
@@ -371,7 +363,7 @@ int main(void)
 		cmocka_unit_test(test_thread_request_makes_the_asked_one_the_owner),
 		cmocka_unit_test(test_thread_answers_a_withdrawal_unless_it_accepted),
 		cmocka_unit_test(test_thread_lease_closes_the_other_offers),
-		cmocka_unit_test(test_thread_on_offer_bars_another_until_it_is_over),
+		cmocka_unit_test(test_thread_words_that_bind),
 		cmocka_unit_test(test_thread_says_withdrawn_as_its_kind_can),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
