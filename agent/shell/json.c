@@ -160,14 +160,14 @@ static enum kw_err read_bytes(struct json_walk *walk, const ProtobufCFieldDescri
 	struct kw_buf *out)
 {
 	if (!json_is_string(value))
-		return json_refuse(walk, "must be a string of base64");
+		return json_refuse(walk, "must be a string of base64; put it in quotes");
 	struct kw_buf bytes;
 	kw_buf_init(&bytes, JSON_TEXT_SIZE_MAX);
 	enum kw_err err = json_unbase64(KW_VIEW(json_string_value(value), json_string_length(value)), &bytes);
 	if (err == KW_OK)
 		err = put_delimited(out, field, kw_buf_view(&bytes));
 	else if (err == KW_EFORMAT)
-		err = json_refuse(walk, "must be base64 (A-Z a-z 0-9 + / =)");
+		err = json_refuse(walk, "must be base64 (A-Z a-z 0-9 + / =); encode the bytes again");
 	kw_buf_fini(&bytes);
 	return err;
 }
@@ -185,7 +185,7 @@ static enum kw_err read_value(struct json_walk *walk, const ProtobufCFieldDescri
 	switch (field->type) {
 	case PROTOBUF_C_TYPE_STRING:
 		if (!json_is_string(value))
-			return json_refuse(walk, "must be a string");
+			return json_refuse(walk, "must be a string; put it in quotes");
 		return put_delimited(out, field, KW_VIEW(json_string_value(value), json_string_length(value)));
 	case PROTOBUF_C_TYPE_BYTES:
 		return read_bytes(walk, field, value, out);
@@ -207,13 +207,13 @@ static enum kw_err read_array(struct json_walk *walk, const ProtobufCFieldDescri
 	struct kw_buf *out)
 {
 	if (!json_is_array(value))
-		return json_refuse(walk, "must be an array [ ]");
+		return json_refuse(walk, "must be an array; put [ ] around it");
 	size_t count = json_array_size(value);
 	for (size_t i = 0; i < count; i++) {
 		size_t before = json_push_index(walk, i);
 		enum kw_err err = KW_OK;
 		if (json_is_null(json_array_get(value, i)))
-			err = json_refuse(walk, "must not be null");
+			err = json_refuse(walk, "must not be null; leave it out of the array");
 		else
 			err = read_value(walk, field, json_array_get(value, i), out);
 		if (err != KW_OK)
@@ -249,7 +249,7 @@ static enum kw_err check_alone(struct json_walk *walk, const ProtobufCMessageDes
 	const ProtobufCFieldDescriptor *field, const char *key)
 {
 	if (given(object, field, key))
-		return json_refuse(walk, "given twice, under both spellings of its name");
+		return json_refuse(walk, "given twice, under both spellings of its name; take one out");
 	if (!(field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
 		return KW_OK;
 	for (unsigned i = 0; i < type->n_fields; i++) {
@@ -284,9 +284,9 @@ static enum kw_err read_object(struct json_walk *walk, const ProtobufCMessageDes
 	struct kw_buf *out)
 {
 	if (!json_is_object(object))
-		return json_refuse(walk, "must be an object { }");
+		return json_refuse(walk, "must be an object; put { } around its fields");
 	if (++walk->depth > JSON_DEPTH_MAX) {
-		(void)json_refuse(walk, "deeper than %u levels", JSON_DEPTH_MAX);
+		(void)json_refuse(walk, "deeper than %u levels; no message is, so correct the braces", JSON_DEPTH_MAX);
 		return KW_ETOOBIG;
 	}
 	const char *key;

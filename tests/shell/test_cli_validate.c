@@ -123,7 +123,7 @@ static void test_validate_looks_at_every_file_and_counts(void **state)
 	(void)put("a.json", EVENT);
 	assert_int_equal(validate(FOLDER, NULL), CLI_REFUSED);
 	char wanted[512];
-	(void)snprintf(wanted, sizeof(wanted), "%s/a.json: OK\n%s/b.json: OK\n%s/c.json: must be an object { }\n"
+	(void)snprintf(wanted, sizeof(wanted), "%s/a.json: OK\n%s/b.json: OK\n%s/c.json: must be an object; put { } around its fields\n"
 		"3 files: 2 good, 1 refused\n", FOLDER, FOLDER, FOLDER);
 	assert_string_equal(OUT, wanted);
 	/* A missing file keeps the others from nothing, and its code is the greater. */
@@ -133,7 +133,7 @@ static void test_validate_looks_at_every_file_and_counts(void **state)
 	assert_non_null(strstr(ERR, "cannot read /nonexistent.json"));
 	assert_int_equal(validate("--json", FOLDER, NULL), CLI_REFUSED);
 	assert_non_null(strstr(OUT, "a.json\",\"ok\":true}\n"));
-	assert_non_null(strstr(OUT, "c.json\",\"ok\":false,\"code\":\"bad_field\",\"field\":\"\",\"rule\":\"must be an object { }\"}\n"));
+	assert_non_null(strstr(OUT, "c.json\",\"ok\":false,\"code\":\"bad_field\",\"field\":\"\",\"rule\":\"must be an object; put { } around its fields\"}\n"));
 	assert_non_null(strstr(OUT, "{\"summary\":{\"files\":3,\"good\":2,\"refused\":1}}\n"));
 }
 
