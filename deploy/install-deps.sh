@@ -20,6 +20,7 @@ build_packages=(
 	"libprotobuf-dev:descriptor.proto, for the schema's own options"
 	"python3:turns the schema's rules into the validator's tables"
 	"python3-protobuf:the same, and the Python client"
+	"iso-codes:languages, countries and scripts that a message may name"
 	"libssl-dev:TLS and cryptography"
 	"liblmdb-dev:the store"
 	"libicu-dev:names in every script, for reconciliation"

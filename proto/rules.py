@@ -35,7 +35,7 @@ KNOWN_TO_HUBS = {
 }
 
 # The fields of Rule that this program understands; a new one must be taught here, or it would hold nobody.
-RULE_FIELDS = {"required", "personal", "min", "max", "count_max", "text", "time"}
+RULE_FIELDS = {"required", "personal", "min", "max", "count_max", "text", "time", "past", "back_days"}
 TEXT_FORM = "TEXT_FORM_"
 SIZED_TEXTS = {"LINE", "LINES", "PHONE", "WIRE_NAME"}
 
@@ -197,6 +197,10 @@ class Check:
             wrong("an int64 is a time here; say `time: true`, or make it a uint32")
         if field.kind != "int64" and rule["time"]:
             wrong("`time` is for an int64 of milliseconds since 1970")
+        if rule["past"] and not (field.kind == "message" and field.type is not None and field.type.name == "PartialDate"):
+            wrong("`past` is for a PartialDate")
+        if rule["back_days"] > 0 and not rule["time"]:
+            wrong("`back_days` is for a time")
         if field.kind != "string" and rule["text"] != TEXT_FORM + "UNSPECIFIED":
             wrong("`text` is for a string")
         if field.repeated != (rule["count_max"] > 0):
@@ -237,6 +241,10 @@ def row(field):
         parts.append(".min = %d" % least)
     if rule["max"] > 0:
         parts.append(".max = %d" % rule["max"])
+    if rule["past"]:
+        parts.append(".past = true")
+    if rule["back_days"] > 0:
+        parts.append(".back_days = %d" % rule["back_days"])
     if rule["count_max"] > 0:
         parts.append(".count_max = %d" % rule["count_max"])
     return "\t{%s}," % ", ".join(parts)

@@ -217,8 +217,12 @@ class Page:
             said.append(span(max(rule["min"], 1), rule["max"], "bytes"))
         elif field.kind == "uint32":
             said.append(span(rule["min"], rule["max"], ""))
+        elif rule["time"] and rule["back_days"] > 0:
+            said.append("time, at most %d days before the message" % rule["back_days"])
         elif rule["time"]:
             said.append("milliseconds since 1970, before the year 10000")
+        elif rule["past"]:
+            said.append("not after the day of the message")
         elif field.kind == "enum":
             least = [code.name for code in field.type.codes if code.number == rule["min"]] if rule["min"] > 0 else []
             said.append("one of its codes" + (", %s or later" % least[0] if least else ""))

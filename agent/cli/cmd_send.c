@@ -8,6 +8,7 @@
 #include "agent/shell/codes.h"
 #include "agent/shell/import_row.h"
 #include "proto/wire/message.h"
+#include "proto/wire/spelling.h"
 
 /* kinward send: a content from a file, or a referral from options. An option is a column of the importer by another name,
  * so both have the same rules and errors. With --from-urgent an urgent action fills what the options leave open. */
@@ -24,7 +25,7 @@ const struct cli_option CLI_SEND_OPTIONS[] = {
 	[SERVICE] = {"service", "CODE", "service asked for, such as shelter or health_medical"},
 	[RISK] = {"risk", "CODE", "high, medium or low"},
 	[REASON] = {"reason", "TEXT", "why the service is needed"},
-	[CASE_REF] = {"case-ref", "TEXT", "the case at both agencies: a pseudonym for this pair, not your own case number"},
+	[CASE_REF] = {"case-ref", "TEXT", "a pseudonym of the case for this pair of agencies, not your own case number"},
 	[NAME] = {"name", "TEXT", "the child's name, parts in the order they are said"},
 	[CODE] = {"code", "TEXT", "a code in place of the name"},
 	[AGE] = {"age", "YEARS", "the child's age today"},
@@ -117,8 +118,11 @@ static const char *option_of_field(const char *field, char out[64])
 	const struct import_columns *known = import_columns(IMPORT_REFERRAL);
 	for (size_t i = 0; i < COLUMN_COUNT; i++) {
 		const struct import_column *column = import_column_find(known, COLUMNS[i].column);
-		size_t size = column ? strlen(column->path) : 0;
-		if (size > 0 && strncmp(path, column->path, size) == 0 && (path[size] == '\0' || path[size] == '.'))
+		char wanted[128];
+		(void)snprintf(wanted, sizeof(wanted), "%s", column ? column->path : ""); /* fits: ours */
+		kw_spell_json(wanted);
+		size_t size = strlen(wanted);
+		if (size > 0 && strncmp(path, wanted, size) == 0 && (path[size] == '\0' || path[size] == '.'))
 			return option_of(COLUMNS[i].column, out);
 	}
 	return NULL;

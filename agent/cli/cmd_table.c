@@ -7,9 +7,9 @@
 #include "proto/wire/message.h"
 
 /* kinward import --as MESSAGE. Steps: the whole file is read and checked · every agency is one that we can send to · the
- * messages go to the agent, in the order of the file. Up to the last step a fault leaves nothing behind.
- * In the last step the agent may refuse (a state that does not allow it) or go away. Then the rest is not sent, and as ids
- * come from what is sent, the same command goes on where it stopped. */
+ * messages go to the agent as one batch, in the order of the file: it looks at each, and stores all of them or none. A fault
+ * at any step leaves nothing behind. When the agent goes away before it has said that all are in, nobody knows whether they
+ * are; as ids come from what is sent, the same command then sends nothing twice. */
 
 struct table_job {
 	struct cli_call *call;
@@ -79,7 +79,7 @@ static int print_summary(struct table_job *job, int code)
 		(void)fprintf(call->out, "%zu fault%s; nothing was sent\n", job->faults, job->faults == 1 ? "" : "s");
 	else if (dry)
 		(void)fprintf(call->out, "%zu rows: %zu messages, all good; nothing was sent\n", rows, count);
-	else
+	else if (code == CLI_OK)
 		(void)fprintf(call->out, "%zu rows: %zu messages, %zu in the outbox, %zu there already\n", rows, count, job->sent,
 			job->repeated);
 	return code;
@@ -210,48 +210,63 @@ static char *borrowed(const char *text)
 	return (char *)(uintptr_t)text; /* protobuf-c's structs have no const; packing changes nothing */
 }
 
-static int register_one(struct table_job *job, const struct table_message *message, Kinward__V1__Content *content)
+/* A fault that the agent names: told like the others, by row and column. */
+static void refuse_as(struct table_job *job, const struct table_message *message, const Kinward__V1__LocalError *refusal)
 {
-	Kinward__V1__RegisterRequest body = KINWARD__V1__REGISTER_REQUEST__INIT;
-	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
-	Kinward__V1__LocalReply *reply = NULL;
-	body.local_id = borrowed(message->local_id);
-	body.registration = content->uasc_registration;
-	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_REGISTER;
-	request.register_ = &body;
-	int code = cli_ask(job->call, &job->agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_REGISTERED, &reply);
-	if (code != CLI_OK)
-		return code;
-	job->repeated += reply->registered->repeated_request ? 1 : 0;
-	job->sent += reply->registered->repeated_request ? 0 : 1;
-	kinward_reply_free(reply);
-	return CLI_OK;
+	struct table_fault fault = {.row = message->row};
+	(void)snprintf(fault.column, sizeof(fault.column), "%s", table_header_of(job->table, refusal->field)); /* fits: a header */
+	(void)snprintf(fault.field, sizeof(fault.field), "%s", refusal->field);                  /* cut short is good enough */
+	(void)snprintf(fault.rule, sizeof(fault.rule), "%s", refusal->text);                     /* as above */
+	if (job->faults++ < TABLE_FAULTS_MAX)
+		print_fault(job, &fault);
 }
 
-static int send_one(struct table_job *job, const struct table_message *message, Kinward__V1__Content *content)
+/* One step of the batch. CLI_OK with *reply, which may be a refusal. */
+static int ask(struct table_job *job, Kinward__V1__BatchRequest *step, Kinward__V1__LocalReply **reply)
 {
-	Kinward__V1__SendRequest send = KINWARD__V1__SEND_REQUEST__INIT;
 	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
-	Kinward__V1__LocalReply *reply = NULL;
+	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_BATCH;
+	request.batch = step;
+	enum kw_err err = kinward_ask(&job->agent, &request, reply);
+	return err == KW_OK ? CLI_OK : cli_fail_agent(job->call, &job->agent, err);
+}
+
+/* What cannot be now: nothing is in, and another try may do. */
+static int later(struct table_job *job, const Kinward__V1__LocalError *refusal)
+{
+	int code = cli_fail_refused(job->call, refusal);
+	(void)fputs("kinward: nothing of the file was sent; run the same command again\n", job->call->err);
+	return code;
+}
+
+static int add_step(struct table_job *job, const struct table_message *message, Kinward__V1__Content *content,
+	Kinward__V1__LocalReply **reply)
+{
+	Kinward__V1__BatchRequest step = KINWARD__V1__BATCH_REQUEST__INIT;
+	Kinward__V1__RegisterRequest record = KINWARD__V1__REGISTER_REQUEST__INIT;
+	Kinward__V1__SendRequest send = KINWARD__V1__SEND_REQUEST__INIT;
 	uint8_t thread[KW_ID_SIZE];
+	if (table_stays_here(job->kind)) {
+		record.local_id = borrowed(message->local_id);
+		record.registration = content->uasc_registration;
+		step.step_case = KINWARD__V1__BATCH_REQUEST__STEP_REGISTER;
+		step.register_ = &record;
+		return ask(job, &step, reply);
+	}
 	send.agency = borrowed(agency_of(job, message));
 	send.content = content;
 	if (kw_unhex(thread, sizeof(thread), message->thread) == KW_OK) /* it is good or empty */
 		send.thread_id = (ProtobufCBinaryData){.len = sizeof(thread), .data = thread};
-	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_SEND;
-	request.send = &send;
-	int code = cli_ask(job->call, &job->agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_SENT, &reply);
-	if (code != CLI_OK)
-		return code;
-	job->repeated += reply->sent->repeated_request ? 1 : 0;
-	job->sent += reply->sent->repeated_request ? 0 : 1;
-	kinward_reply_free(reply);
-	return CLI_OK;
+	step.step_case = KINWARD__V1__BATCH_REQUEST__STEP_SEND;
+	step.send = &send;
+	return ask(job, &step, reply);
 }
 
-static int take_message(struct table_job *job, const struct table_message *message, json_t *seen)
+/* Gives one message to the batch. CLI_OK also when it is refused: the others may have faults as well. */
+static int add_message(struct table_job *job, const struct table_message *message, json_t *seen)
 {
 	Kinward__V1__Content content = KINWARD__V1__CONTENT__INIT;
+	Kinward__V1__LocalReply *reply = NULL;
 	ProtobufCMessage *body = NULL;
 	uint8_t id[KW_ID_SIZE];
 	enum kw_err err = derive_id(job, message, seen, id);
@@ -260,9 +275,58 @@ static int take_message(struct table_job *job, const struct table_message *messa
 	int code = unpack(job, message, &content, &body);
 	content.message_id = (ProtobufCBinaryData){.len = sizeof(id), .data = id};
 	if (code == CLI_OK)
-		code = table_stays_here(job->kind) ? register_one(job, message, &content) : send_one(job, message, &content);
+		code = add_step(job, message, &content, &reply);
 	if (body)
 		protobuf_c_message_free_unpacked(body, NULL);
+	const Kinward__V1__LocalError *refusal = code == CLI_OK ? kinward_refusal(reply) : NULL;
+	if (refusal && refusal->retryable)
+		code = later(job, refusal);
+	else if (refusal)
+		refuse_as(job, message, refusal);
+	kinward_reply_free(reply);
+	return code;
+}
+
+static int begin(struct table_job *job)
+{
+	Kinward__V1__BatchRequest step = KINWARD__V1__BATCH_REQUEST__INIT;
+	Kinward__V1__LocalReply *reply = NULL;
+	step.step_case = KINWARD__V1__BATCH_REQUEST__STEP_BEGIN;
+	step.begin = true;
+	int code = ask(job, &step, &reply);
+	if (code == CLI_OK && kinward_refusal(reply))
+		code = later(job, kinward_refusal(reply));
+	kinward_reply_free(reply);
+	return code;
+}
+
+static int commit(struct table_job *job)
+{
+	Kinward__V1__BatchRequest step = KINWARD__V1__BATCH_REQUEST__INIT;
+	Kinward__V1__LocalReply *reply = NULL;
+	step.step_case = KINWARD__V1__BATCH_REQUEST__STEP_COMMIT;
+	step.commit = true;
+	int code = ask(job, &step, &reply);
+	if (code != CLI_OK) {
+		(void)fputs("kinward: the agent did not say whether the file is in; it is in as a whole, or nothing of it is. Run the same "
+			"command again: nothing is sent twice\n", job->call->err);
+		return code;
+	}
+	const Kinward__V1__BatchReply *batch = reply->body_case == KINWARD__V1__LOCAL_REPLY__BODY_BATCH ? reply->batch : NULL;
+	const Kinward__V1__LocalError *refusal = batch ? batch->refusal : kinward_refusal(reply);
+	if (batch && batch->committed) {
+		job->repeated = batch->repeated_count;
+		job->sent = batch->count - batch->repeated_count;
+	} else if (refusal && !refusal->retryable && batch && batch->refused_number > 0 &&
+		batch->refused_number <= table_count(job->table)) {
+		struct table_message message = table_at(job->table, batch->refused_number - 1);
+		refuse_as(job, &message, refusal);
+	} else if (refusal) {
+		code = later(job, refusal);
+	} else {
+		code = cli_fail_err(job->call, KW_EVERSION, "The agent and this program are of different versions.");
+	}
+	kinward_reply_free(reply);
 	return code;
 }
 
@@ -270,25 +334,20 @@ static int send_all(struct table_job *job)
 {
 	json_t *seen = json_object();
 	size_t count = table_count(job->table);
-	int code = seen ? CLI_OK : cli_fail_err(job->call, KW_ENOMEM, NULL);
+	int code = seen ? begin(job) : cli_fail_err(job->call, KW_ENOMEM, NULL);
 	for (size_t i = 0; code == CLI_OK && i < count; i++) {
 		struct table_message message = table_at(job->table, i);
-		code = take_message(job, &message, seen);
-		if (code == CLI_OK)
-			continue;
-		(void)fputs("kinward: ", job->call->err);
-		cli_print_text(job->call->err, job->file);
-		(void)fprintf(job->call->err, ": stopped at row %zu, %zu of %zu messages are in; %srun the same command again, and it "
-			"sends only what is missing\n", message.row, job->sent + job->repeated, count,
-			code == CLI_REFUSED ? "correct the row, " : "");
+		code = add_message(job, &message, seen);
 	}
 	json_decref(seen);
-	return code;
+	if (code == CLI_OK && job->faults == 0)
+		code = commit(job);
+	return code == CLI_OK && job->faults > 0 ? CLI_REFUSED : code;
 }
 
 static int run(struct table_job *job, struct kw_view text)
 {
-	struct table_ask ask = {.kind = job->kind, .refused = print_fault, .context = job};
+	struct table_ask ask = {.kind = job->kind, .now_ms = cli_now_ms(), .refused = print_fault, .context = job};
 	enum kw_err err = table_read(text, &ask, &job->table, &job->faults);
 	if (err != KW_OK && job->faults == 0)
 		return cli_fail_err(job->call, err, NULL);

@@ -40,7 +40,7 @@ enum {
 const struct cli_option CLI_TRANSFER_OFFER_OPTIONS[] = {
 	[O_OFFER] = {"offer", "FILE", "a TransferOffer as JSON; the options below replace what it says"},
 	[O_SUMMARY] = {"summary", "FILE", "the case: a CaseSummary as JSON; - is standard input"},
-	[O_CASE_REF] = {"case-ref", "TEXT", "the case at both agencies: a pseudonym for this pair"},
+	[O_CASE_REF] = {"case-ref", "TEXT", "a pseudonym of the case for this pair of agencies, not your own case number"},
 	[O_REASON] = {"reason", "CODE", "why it moves: relocation, mandate, capacity, request or other"},
 	[O_NOTE] = {"note", "TEXT", "in words; required with the reason other"},
 	[O_RISK] = {"risk", "CODE", "high, medium or low"},

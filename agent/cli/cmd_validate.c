@@ -82,7 +82,7 @@ static enum kw_err check_content(Kinward__V1__Content *content, bool complete, s
 	if (!complete && given_id.len == 0)
 		content->message_id = (ProtobufCBinaryData){.len = sizeof(id), .data = id};
 	if (!complete && given_time == 0)
-		content->created_unix_ms = 1;
+		content->created_unix_ms = cli_now_ms(); /* as the agent would */
 	kw_buf_init(&bytes, JSON_TEXT_SIZE_MAX); /* so that the fault says how large it is, and how large it may be */
 	enum kw_err err = kw_message_validate_at(&content->base, now_ms, fault);
 	if (err == KW_OK)

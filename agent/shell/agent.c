@@ -81,6 +81,7 @@ static void on_tick(uv_timer_t *timer)
 	agent_step(agent, &event);
 	agent_blobs_tick(agent);
 	agent_retries(agent);
+	agent_batch_tick(agent);
 	agent_receipts_again(agent);
 	agent_clock_tick(agent);
 	agent->follow = agent_pause_tick(&agent->follow_pause) || agent->follow; /* what could not be sent then */
@@ -209,8 +210,8 @@ static enum kw_err open_socket(struct agent *agent)
 		.connections_max = agent->settings->connections_max};
 	struct socket_host host = {
 		.user = agent, .spool = agent->spool, .send = agent_send, .status = agent_status, .identity = agent_identity,
-		.attachment = agent_attachment, .consent = agent_consent, .service = agent_service,
-		.hub_ms = hub_ms};
+		.attachment = agent_attachment, .batch = agent_batch, .gone = agent_batch_gone, .consent = agent_consent,
+		.service = agent_service, .hub_ms = hub_ms};
 	enum kw_err err = socket_open(&options, &host, &agent->loop, &agent->socket);
 
 	if (err != KW_OK)
@@ -298,6 +299,7 @@ static void close_handle(uv_handle_t *handle)
 static void finish(struct agent *agent)
 {
 	agent->stopping = true;
+	agent_batch_drop(agent);
 	socket_stop(agent->socket);
 	spool_close(agent->spool);
 	/* Replies to what was just committed leave if their readers take them at once. */

@@ -39,7 +39,8 @@ struct agent_sending {
 	struct agent *agent;
 	struct agent_sending *next;
 	struct agent_sending **at;
-	struct socket_call *call; /* NULL: a follow-up of our own */
+	struct socket_call *call; /* NULL: a follow-up of our own, or of a batch */
+	struct agent_batch *batch; /* that it is part of; NULL: of none */
 	struct kw_name agency;
 	struct kw_id thread_id;
 	uint64_t thread_sequence; /* 0: no place in a thread */
@@ -122,6 +123,10 @@ struct agent {
 	bool sweeping;
 
 	enum spool_space space; /* as the log and the core know it */
+	struct agent_batch *batch;      /* that is being given; NULL: none */
+	struct agent_sending *staged;   /* while one of its messages is looked at: those before it */
+	uint32_t staged_count;
+	uint32_t committing;            /* batches on their way to the disk */
 	struct agent_sending *sending;
 	uint32_t sending_count;
 
@@ -182,6 +187,34 @@ struct agent_outgoing {
 KW_MUST_USE enum kw_err agent_take_claim(const char *local_id, const ProtobufCBinaryData *from_thread, struct spool_claim *out);
 KW_MUST_USE enum kw_err agent_submit_letter(struct agent *agent, struct agent_outgoing *outgoing, struct spool_op *op,
 	struct socket_call *call);
+/* What a caller asks to send, checked, completed, in its place and sealed, and not yet on its way.
+ *   draft->op  a fresh append; the caller's, also on failure. On KW_OK, when it is no repeat, its user is the agent_sending,
+ *              which the caller frees or gives to agent_sending_go */
+struct agent_draft {
+	struct spool_op *op;
+	bool repeated;           /* it was sent before: as `sent` says */
+	struct socket_sent sent;
+	struct agent_refusal refusal;
+};
+KW_MUST_USE enum kw_err agent_send_prepare(struct agent *agent, Kinward__V1__SendRequest *request, struct agent_draft *draft);
+/* The field and the words of a refusal, where they do not stand yet. */
+void agent_send_words(enum kw_err err, struct agent_refusal *refusal);
+/* On its way, with op->done set by the caller; takes op. */
+void agent_sending_go(struct agent *agent, struct spool_op *op);
+/* Off the list again. */
+void agent_sending_end(struct agent *agent, struct agent_sending *sending);
+
+/* agent_batch.c: several messages or records as one; the socket's host. */
+#define AGENT_BATCH_COUNT_MAX 4096u
+#define AGENT_BATCH_SIZE_MAX (32u * 1024u * 1024u) /* contents and envelopes */
+#define AGENT_BATCH_IDLE_S 60u
+void agent_batch(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
+/* The caller is gone: what it has not committed is forgotten. */
+void agent_batch_gone(void *user, const void *caller);
+/* Each second: one that waits for too long is forgotten. */
+void agent_batch_tick(struct agent *agent);
+/* Forgets the one that is being given. */
+void agent_batch_drop(struct agent *agent);
 /* Headers carry whole hours, so a lifetime is rounded up. 0 hours: the usual one. */
 uint32_t agent_expiry_hour(int64_t now_ms, uint32_t lifetime_hours);
 

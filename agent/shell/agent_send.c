@@ -122,9 +122,11 @@ static enum kw_err find_repeat(struct agent *agent, const struct spool_item *ite
 	struct spool_item old;
 	enum kw_err err;
 
-	for (const struct agent_sending *it = agent->sending; it != NULL; it = it->next) {
-		if (kw_id_equal(&it->sent.message_id, &item->message_id) && kw_name_equal(&it->agency, &item->agency))
-			return KW_EBUSY;
+	const struct agent_sending *lists[] = {agent->sending, agent->staged};
+	for (int i = 0; i < 2; i++) {
+		for (const struct agent_sending *it = lists[i]; it != NULL; it = it->next)
+			if (kw_id_equal(&it->sent.message_id, &item->message_id) && kw_name_equal(&it->agency, &item->agency))
+				return KW_EBUSY;
 	}
 	err = spool_find_sent(agent->spool, &item->message_id, &item->agency, &old);
 	if (err == KW_ENOTFOUND)
@@ -152,9 +154,30 @@ static enum kw_err check_room(const struct agent *agent)
 	if (spool_space(agent->spool) != SPOOL_SPACE_OK)
 		return KW_ENOSPACE;
 	if (spool_count(agent->spool, SPOOL_COUNT_QUEUED) + spool_count(agent->spool, SPOOL_COUNT_HELD) +
-			agent->sending_count >= max)
+			agent->sending_count + agent->staged_count >= max)
 		return KW_EFULL;
 	return agent->sending_count >= AGENT_SENDING_MAX ? KW_EBUSY : KW_OK;
+}
+
+void agent_sending_go(struct agent *agent, struct spool_op *op)
+{
+	struct agent_sending *sending = op->user;
+
+	sending->next = agent->sending;
+	sending->at = &agent->sending;
+	if (sending->next != NULL)
+		sending->next->at = &sending->next;
+	agent->sending = sending;
+	agent->sending_count++;
+	agent_submit(agent, op);
+}
+
+void agent_sending_end(struct agent *agent, struct agent_sending *sending)
+{
+	*sending->at = sending->next;
+	if (sending->next != NULL)
+		sending->next->at = sending->at;
+	agent->sending_count--;
 }
 
 static void sent_done(struct spool_op *op, enum kw_err err)
@@ -162,10 +185,7 @@ static void sent_done(struct spool_op *op, enum kw_err err)
 	struct agent_sending *sending = op->user;
 	struct agent *agent = sending->agent;
 
-	*sending->at = sending->next;
-	if (sending->next != NULL)
-		sending->next->at = sending->at;
-	agent->sending_count--;
+	agent_sending_end(agent, sending);
 	if (sending->call == NULL) {
 		agent->following--;
 	} else if (err != KW_OK) {
@@ -210,8 +230,8 @@ static enum kw_err add_track(const struct spool_op *op, enum kw_risk risk, struc
 	return op->u.append.act.kind == KW_THREAD_NONE ? KW_OK : kw_frame_track_add(out, &track);
 }
 
-enum kw_err agent_submit_letter(struct agent *agent, struct agent_outgoing *outgoing, struct spool_op *op,
-	struct socket_call *call)
+/* Seals, and fills `op` for its append; its user is then the agent_sending that waits for it. */
+static enum kw_err seal(struct agent *agent, struct agent_outgoing *outgoing, struct spool_op *op)
 {
 	struct letter *letter = &outgoing->letter;
 	struct spool_item *item = &op->u.append.item;
@@ -241,40 +261,40 @@ enum kw_err agent_submit_letter(struct agent *agent, struct agent_outgoing *outg
 	op->u.append.wants_receipt = true;
 	op->u.append.now_ms = letter->now_ms;
 	*sending = (struct agent_sending){.agent = agent,
-		.call = call,
 		.agency = item->agency,
 		.thread_id = item->thread_id,
 		.thread_sequence = item->thread_sequence,
 		.risk = outgoing->risk,
-		.next = agent->sending,
-		.at = &agent->sending,
 		.sent = {.message_id = item->message_id, .thread_id = item->thread_id, .envelope_id = item->envelope_id}};
-	if (sending->next != NULL)
-		sending->next->at = &sending->next;
 	(void)snprintf(sending->field, sizeof(sending->field), "%s", outgoing->field); /* names of ours, and short */
-	agent->sending = sending;
-	agent->sending_count++;
 	op->user = sending;
-	op->done = sent_done;
-	agent_submit(agent, op);
 	return KW_OK;
 }
 
-/* KW_OK with call still the caller's when *repeated. */
-static enum kw_err send_it(struct agent *agent, Kinward__V1__SendRequest *request, struct socket_call *call,
-	struct agent_refusal *refusal, bool *repeated)
+enum kw_err agent_submit_letter(struct agent *agent, struct agent_outgoing *outgoing, struct spool_op *op,
+	struct socket_call *call)
 {
-	struct spool_op *op = spool_op_new(SPOOL_OP_APPEND);
-	struct socket_sent sent;
-	enum kw_risk risk = KW_RISK_NONE;
-	enum kw_err err;
+	enum kw_err err = seal(agent, outgoing, op);
 
-	if (op == NULL)
-		return KW_ENOMEM;
+	if (err != KW_OK)
+		return err;
+	struct agent_sending *sending = op->user;
+	sending->call = call;
+	op->done = sent_done;
+	agent_sending_go(agent, op);
+	return KW_OK;
+}
+
+enum kw_err agent_send_prepare(struct agent *agent, Kinward__V1__SendRequest *request, struct agent_draft *draft)
+{
+	struct spool_op *op = draft->op;
+	struct agent_refusal *refusal = &draft->refusal;
+	enum kw_risk risk = KW_RISK_NONE;
 	struct spool_item *item = &op->u.append.item;
 	struct spool_act *act = &op->u.append.act;
+
 	item->at_ms = agent_now_ms();
-	err = check(request, &item->agency, refusal);
+	enum kw_err err = check(request, &item->agency, refusal);
 	if (err == KW_OK && agent_take_claim(request->case_, &request->from_thread, &op->u.append.claim) != KW_OK)
 		err = refuse(refusal, "send.case", "A case id has at most 64 bytes; the thread that it comes from has 16.");
 	if (err == KW_OK)
@@ -284,14 +304,11 @@ static enum kw_err send_it(struct agent *agent, Kinward__V1__SendRequest *reques
 	if (err == KW_OK)
 		err = kw_content_pack(request->content, &op->content, &refusal->fault);
 	if (err == KW_OK)
-		err = find_repeat(agent, item, &sent, repeated);
-	if (err == KW_OK && *repeated) {
-		spool_op_free(op);
-		socket_call_sent(call, &sent);
-		return KW_OK;
-	}
-	if (err == KW_OK) /* not of a repeat: that was sent while the consent held */
-		err = kw_message_validate_at(&request->content->base, item->at_ms, &refusal->fault);
+		err = find_repeat(agent, item, &draft->sent, &draft->repeated);
+	if (err != KW_OK || draft->repeated)
+		return err;
+	/* Not of a repeat: that was sent while the consent held. */
+	err = kw_message_validate_at(&request->content->base, item->at_ms, &refusal->fault);
 	/* Not of a repeat: what it names may have been delivered and forgotten since. */
 	if (err == KW_OK && agent_blobs_named(agent, &request->content->base, &item->agency) != KW_OK)
 		err = refuse(refusal, "send.content", "It names an attachment that is not for this agency; attach the file to it first.");
@@ -301,56 +318,67 @@ static enum kw_err send_it(struct agent *agent, Kinward__V1__SendRequest *reques
 		act_of(request->content, act);
 		err = agent_thread_place(agent, op, act_field(request->content), refusal, &risk);
 	}
-	if (err == KW_OK) {
-		struct agent_outgoing outgoing = {.risk = risk,
-			.field = act_field(request->content),
-			.letter = {.to = item->agency,
-				.msg_class = choose_class(request, act),
-				.expiry_hour = agent_expiry_hour(item->at_ms, request->lifetime_hours),
-				.content_type = (uint32_t)request->content->body_case,
-				.thread_id = item->thread_id,
-				.thread_sequence = item->thread_sequence,
-				.now_ms = item->at_ms,
-				.content = kw_buf_view(&op->content)}};
-
-		err = agent_submit_letter(agent, &outgoing, op, call);
-	}
 	if (err != KW_OK)
-		spool_op_free(op);
-	return err;
+		return err;
+	struct agent_outgoing outgoing = {.risk = risk,
+		.field = act_field(request->content),
+		.letter = {.to = item->agency,
+			.msg_class = choose_class(request, act),
+			.expiry_hour = agent_expiry_hour(item->at_ms, request->lifetime_hours),
+			.content_type = (uint32_t)request->content->body_case,
+			.thread_id = item->thread_id,
+			.thread_sequence = item->thread_sequence,
+			.now_ms = item->at_ms,
+			.content = kw_buf_view(&op->content)}};
+
+	return seal(agent, &outgoing, op);
+}
+
+void agent_send_words(enum kw_err err, struct agent_refusal *refusal)
+{
+	if (refusal->fault.rule[0] != '\0') {
+		memcpy(refusal->path, "send.content", sizeof("send.content"));
+		if (refusal->fault.field[0] != '\0') {
+			refusal->path[12] = '.';
+			memcpy(refusal->path + 13, refusal->fault.field, sizeof(refusal->fault.field));
+		}
+		refusal->field = refusal->path;
+		refusal->text = refusal->fault.rule;
+	} else if (err == KW_EILLEGAL) {
+		/* field and words stand already */
+	} else if (err == KW_ENOAGENCY || err == KW_EDENIED) {
+		refusal->field = "send.agency";
+	} else if (err == KW_ENOSPACE) {
+		refusal->text = SOCKET_NO_SPACE_TEXT;
+	} else if (err == KW_EEXIST) {
+		refusal->field = "send.content.message_id";
+	} else if (err == KW_ESTATE) {
+		refusal->field = "send.content.message_id";
+		refusal->text = "This message is a dead letter: kinward dead-letters says why, and whether it may have arrived all the "
+				"same. If it has not, send it again with a new message id.";
+	}
 }
 
 void agent_send(void *user, Kinward__V1__SendRequest *request, struct socket_call *call)
 {
 	struct agent *agent = user;
-	struct agent_refusal refusal = {0};
-	bool repeated = false;
-	enum kw_err err = send_it(agent, request, call, &refusal, &repeated);
+	struct agent_draft draft = {.op = spool_op_new(SPOOL_OP_APPEND)};
+	enum kw_err err = draft.op == NULL ? KW_ENOMEM : agent_send_prepare(agent, request, &draft);
 
-	if (err == KW_OK)
+	if (err == KW_OK && !draft.repeated) {
+		struct agent_sending *sending = draft.op->user;
+		sending->call = call;
+		draft.op->done = sent_done;
+		agent_sending_go(agent, draft.op);
 		return;
-	if (refusal.fault.rule[0] != '\0') {
-		memcpy(refusal.path, "send.content", sizeof("send.content"));
-		if (refusal.fault.field[0] != '\0') {
-			refusal.path[12] = '.';
-			memcpy(refusal.path + 13, refusal.fault.field, sizeof(refusal.fault.field));
-		}
-		refusal.field = refusal.path;
-		refusal.text = refusal.fault.rule;
-	} else if (err == KW_EILLEGAL) {
-		/* field and words stand already */
-	} else if (err == KW_ENOAGENCY || err == KW_EDENIED) {
-		refusal.field = "send.agency";
-	} else if (err == KW_ENOSPACE) {
-		refusal.text = SOCKET_NO_SPACE_TEXT;
-	} else if (err == KW_EEXIST) {
-		refusal.field = "send.content.message_id";
-	} else if (err == KW_ESTATE) {
-		refusal.field = "send.content.message_id";
-		refusal.text = "This message is a dead letter: kinward dead-letters says why, and whether it may have arrived all the "
-			       "same. If it has not, send it again with a new message id.";
 	}
-	socket_call_refuse(call, err, refusal.field, refusal.text);
+	spool_op_free(draft.op);
+	if (err == KW_OK) {
+		socket_call_sent(call, &draft.sent);
+		return;
+	}
+	agent_send_words(err, &draft.refusal);
+	socket_call_refuse(call, err, draft.refusal.field, draft.refusal.text);
 }
 
 const char *agent_problem_text(const struct agent *agent)

@@ -139,13 +139,16 @@ enum kw_err agent_thread_place(struct agent *agent, struct spool_op *op, const c
 		return err;
 	*risk = err == KW_OK ? thread.record.risk : act->risk;
 	item->thread_sequence = err == KW_OK ? thread.record.next : 1;
-	for (const struct agent_sending *it = agent->sending; it != NULL; it = it->next) {
-		if (it->thread_sequence < item->thread_sequence || !kw_id_equal(&it->thread_id, &item->thread_id) ||
-			!kw_name_equal(&it->agency, &item->agency))
-			continue;
-		item->thread_sequence = it->thread_sequence + 1;
-		*risk = it->risk;
-		under_way = true;
+	const struct agent_sending *lists[] = {agent->sending, agent->staged};
+	for (int i = 0; i < 2; i++) {
+		for (const struct agent_sending *it = lists[i]; it != NULL; it = it->next) {
+			if (it->thread_sequence < item->thread_sequence || !kw_id_equal(&it->thread_id, &item->thread_id) ||
+				!kw_name_equal(&it->agency, &item->agency))
+				continue;
+			item->thread_sequence = it->thread_sequence + 1;
+			*risk = it->risk;
+			under_way = true;
+		}
 	}
 	if (under_way)
 		return KW_OK; /* on what state it will be, the writer knows */

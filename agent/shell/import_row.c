@@ -6,6 +6,7 @@
 #include "agent/shell/json.h"
 #include "proto/base/check.h"
 #include "proto/wire/message.h"
+#include "proto/wire/spelling.h"
 
 /* Steps: cells → JSON · defaults for what is missing · days of ages · keyed objects → arrays · JSON → message · check ·
  * hand over. The first step that refuses ends the row. */
@@ -63,6 +64,7 @@ static enum kw_err set_cell(struct build *build, const struct import_column *col
 	if (err != KW_OK) {
 		name_column(build->fault, header);
 		(void)snprintf(build->fault->field, sizeof(build->fault->field), "%s", column->path ? column->path : "");
+		kw_spell_json(build->fault->field);
 		return err;
 	}
 	if (column->type == CELL_ID) {
@@ -193,7 +195,9 @@ enum kw_err import_row_json(const struct import_options *options, const struct i
 	if (err == KW_OK)
 		err = finish(&build, row->relatives);
 	if (err == KW_OK && options->kind != IMPORT_RELATIVE && !local_id[0])
-		err = refuse(fault, build.columns->columns[0].name, "is required: the id of the case in your own system");
+		err = refuse(fault, build.columns->columns[0].name, options->kind == IMPORT_REFERRAL ?
+			"is required: a pseudonym of the case for you and the agency that gets it, not your own case number" :
+			"is required: the id of the case in your own system");
 	if (err == KW_OK)
 		*out = build.root;
 	else
@@ -206,13 +210,17 @@ static void find_column(const struct import_run *run, const struct import_row *r
 {
 	const struct import_columns *columns = import_columns(run->options->kind);
 	const struct import_column *best = NULL;
+	size_t longest = 0;
 	for (size_t i = 0; i < columns->count; i++) {
 		const struct import_column *column = &columns->columns[i];
-		size_t size = column->path ? strlen(column->path) : 0;
-		if (size == 0 || strncmp(fault->field, column->path, size) != 0 || !strchr(".[", fault->field[size]))
+		char path[sizeof(fault->field)];
+		(void)snprintf(path, sizeof(path), "%s", column->path ? column->path : ""); /* fits: ours */
+		kw_spell_json(path);
+		size_t size = strlen(path);
+		if (size == 0 || strncmp(fault->field, path, size) != 0 || !strchr(".[", fault->field[size]) || size <= longest)
 			continue;
-		if (!best || size > strlen(best->path))
-			best = column;
+		longest = size;
+		best = column;
 	}
 	if (!best)
 		return;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/shell/json_inner.h"
+#include "proto/wire/spelling.h"
 
 /* Reading: the JSON value is turned into wire bytes, which protobuf-c then unpacks. Going through the wire form needs no
  * knowledge of how protobuf-c lays out or frees its structs, and presence, oneofs and repeats fall out by themselves. */
@@ -48,17 +49,8 @@ void json_pop(struct json_walk *walk, size_t before)
 
 void json_camel(char out[JSON_NAME_SIZE], const char *name)
 {
-	size_t n = 0;
-	bool upper = false;
-	for (; *name && n + 1 < JSON_NAME_SIZE; name++) {
-		if (*name == '_') {
-			upper = true;
-			continue;
-		}
-		out[n++] = upper && *name >= 'a' && *name <= 'z' ? (char)(*name - 'a' + 'A') : *name;
-		upper = false;
-	}
-	out[n] = '\0';
+	(void)snprintf(out, JSON_NAME_SIZE, "%s", name); /* fits: a name of the schema */
+	kw_spell_json(out);
 }
 
 static enum kw_err put_varint(struct kw_buf *out, uint64_t value)
@@ -168,14 +160,14 @@ static enum kw_err read_bytes(struct json_walk *walk, const ProtobufCFieldDescri
 	struct kw_buf *out)
 {
 	if (!json_is_string(value))
-		return json_refuse(walk, "must be a string of base64");
+		return json_refuse(walk, "must be a string of base64; put it in quotes");
 	struct kw_buf bytes;
 	kw_buf_init(&bytes, JSON_TEXT_SIZE_MAX);
 	enum kw_err err = json_unbase64(KW_VIEW(json_string_value(value), json_string_length(value)), &bytes);
 	if (err == KW_OK)
 		err = put_delimited(out, field, kw_buf_view(&bytes));
 	else if (err == KW_EFORMAT)
-		err = json_refuse(walk, "must be base64 (A-Z a-z 0-9 + / =)");
+		err = json_refuse(walk, "must be base64 (A-Z a-z 0-9 + / =); encode the bytes again");
 	kw_buf_fini(&bytes);
 	return err;
 }
@@ -193,7 +185,7 @@ static enum kw_err read_value(struct json_walk *walk, const ProtobufCFieldDescri
 	switch (field->type) {
 	case PROTOBUF_C_TYPE_STRING:
 		if (!json_is_string(value))
-			return json_refuse(walk, "must be a string");
+			return json_refuse(walk, "must be a string; put it in quotes");
 		return put_delimited(out, field, KW_VIEW(json_string_value(value), json_string_length(value)));
 	case PROTOBUF_C_TYPE_BYTES:
 		return read_bytes(walk, field, value, out);
@@ -215,13 +207,13 @@ static enum kw_err read_array(struct json_walk *walk, const ProtobufCFieldDescri
 	struct kw_buf *out)
 {
 	if (!json_is_array(value))
-		return json_refuse(walk, "must be an array [ ]");
+		return json_refuse(walk, "must be an array; put [ ] around it");
 	size_t count = json_array_size(value);
 	for (size_t i = 0; i < count; i++) {
 		size_t before = json_push_index(walk, i);
 		enum kw_err err = KW_OK;
 		if (json_is_null(json_array_get(value, i)))
-			err = json_refuse(walk, "must not be null");
+			err = json_refuse(walk, "must not be null; leave it out of the array");
 		else
 			err = read_value(walk, field, json_array_get(value, i), out);
 		if (err != KW_OK)
@@ -257,7 +249,7 @@ static enum kw_err check_alone(struct json_walk *walk, const ProtobufCMessageDes
 	const ProtobufCFieldDescriptor *field, const char *key)
 {
 	if (given(object, field, key))
-		return json_refuse(walk, "given twice, under both spellings of its name");
+		return json_refuse(walk, "given twice, under both spellings of its name; take one out");
 	if (!(field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
 		return KW_OK;
 	for (unsigned i = 0; i < type->n_fields; i++) {
@@ -265,8 +257,12 @@ static enum kw_err check_alone(struct json_walk *walk, const ProtobufCMessageDes
 		if (other == field || !(other->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) ||
 			other->quantifier_offset != field->quantifier_offset)
 			continue;
-		if (given(object, other, ""))
-			return json_refuse(walk, "only one may be set of %s and %s", field->name, other->name);
+		if (given(object, other, "")) {
+			char names[2][JSON_NAME_SIZE];
+			json_camel(names[0], field->name);
+			json_camel(names[1], other->name);
+			return json_refuse(walk, "only one may be set of %s and %s; leave out the other", names[0], names[1]);
+		}
 	}
 	return KW_OK;
 }
@@ -288,16 +284,19 @@ static enum kw_err read_object(struct json_walk *walk, const ProtobufCMessageDes
 	struct kw_buf *out)
 {
 	if (!json_is_object(object))
-		return json_refuse(walk, "must be an object { }");
+		return json_refuse(walk, "must be an object; put { } around its fields");
 	if (++walk->depth > JSON_DEPTH_MAX) {
-		(void)json_refuse(walk, "deeper than %u levels", JSON_DEPTH_MAX);
+		(void)json_refuse(walk, "deeper than %u levels; no message is, so correct the braces", JSON_DEPTH_MAX);
 		return KW_ETOOBIG;
 	}
 	const char *key;
 	json_t *value;
 	json_object_foreach(object, key, value) {
-		size_t before = json_push_name(walk, key);
+		char name[JSON_NAME_SIZE];
 		const ProtobufCFieldDescriptor *field = find_field(type, key);
+		if (field)
+			json_camel(name, field->name);
+		size_t before = json_push_name(walk, field ? name : key);
 		if (!field)
 			return refuse_unknown(walk, type);
 		if (!json_is_null(value)) {

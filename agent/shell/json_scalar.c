@@ -54,7 +54,7 @@ static enum kw_err read_signed(struct json_walk *walk, json_t *value, int64_t mi
 	uint64_t magnitude = 0;
 	uint64_t max = (uint64_t)(-(min + 1));
 	if (!integer_of(value, &negative, &magnitude) || magnitude > max + (negative ? 1u : 0u))
-		return json_refuse(walk, "must be a whole number from %" PRId64 " to %" PRIu64, min, max);
+		return json_refuse(walk, "must be a whole number from %" PRId64 " to %" PRIu64 "; correct it", min, max);
 	*out = negative ? (int64_t)((uint64_t)0 - magnitude) : (int64_t)magnitude;
 	return KW_OK;
 }
@@ -64,7 +64,7 @@ static enum kw_err read_unsigned(struct json_walk *walk, json_t *value, uint64_t
 	bool negative = false;
 	uint64_t magnitude = 0;
 	if (!integer_of(value, &negative, &magnitude) || magnitude > max || (negative && magnitude))
-		return json_refuse(walk, "must be a whole number from 0 to %" PRIu64, max);
+		return json_refuse(walk, "must be a whole number from 0 to %" PRIu64 "; correct it", max);
 	*out = magnitude;
 	return KW_OK;
 }
@@ -75,7 +75,7 @@ static enum kw_err read_real(struct json_walk *walk, json_t *value, double max, 
 	if (json_is_number(value)) {
 		number = json_number_value(value);
 		if (fabs(number) > max)
-			return json_refuse(walk, "out of range");
+			return json_refuse(walk, "out of range; correct it");
 	} else if (json_is_string(value) && strcmp(json_string_value(value), "NaN") == 0) {
 		number = (double)NAN;
 	} else if (json_is_string(value) && strcmp(json_string_value(value), "Infinity") == 0) {
@@ -83,7 +83,7 @@ static enum kw_err read_real(struct json_walk *walk, json_t *value, double max, 
 	} else if (json_is_string(value) && strcmp(json_string_value(value), "-Infinity") == 0) {
 		number = -(double)INFINITY;
 	} else {
-		return json_refuse(walk, "must be a number");
+		return json_refuse(walk, "must be a number; correct it");
 	}
 	*out = number;
 	return KW_OK;
@@ -134,7 +134,7 @@ enum kw_err json_read_number(struct json_walk *walk, ProtobufCType type, json_t 
 		return read_unsigned(walk, value, UINT64_MAX, bits);
 	case PROTOBUF_C_TYPE_BOOL:
 		if (!json_is_boolean(value))
-			return json_refuse(walk, "must be true or false");
+			return json_refuse(walk, "must be true or false, without quotes; correct it");
 		*bits = json_is_true(value) ? 1 : 0;
 		return KW_OK;
 	case PROTOBUF_C_TYPE_FLOAT:

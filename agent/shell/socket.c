@@ -40,6 +40,8 @@ static void on_conn_closed(uv_handle_t *handle)
 	struct socket_conn *conn = handle->data;
 	struct socket *socket = conn->socket;
 
+	if (socket->host.gone != NULL)
+		socket->host.gone(socket->host.user, conn);
 	*conn->at = conn->next;
 	if (conn->next != NULL)
 		conn->next->at = conn->at;
@@ -192,6 +194,11 @@ static void call_end(struct socket_call *call)
 		conn_free(conn);
 	else
 		socket_pump(conn);
+}
+
+const void *socket_call_caller(const struct socket_call *call)
+{
+	return call->conn;
 }
 
 void socket_call_sent(struct socket_call *call, const struct socket_sent *sent)

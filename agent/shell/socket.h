@@ -4,6 +4,7 @@
 #include "agent/shell/spool.h"
 #include "kinward/v1/local.pb-c.h"
 #include "proto/wire/directory.h"
+#include "proto/wire/message.h"
 
 /* The local socket (kinward/v1/local.proto): Unix domain, one loop thread, for users of this machine that are allowed.
  *
@@ -48,6 +49,10 @@ struct socket_host {
 	void (*service)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 	/* Hub time, milliseconds since 1970: what clocks run on. NULL: our own. */
 	int64_t (*hub_ms)(void *user);
+	/* batch: likewise; a batch belongs to the caller that socket_call_caller gives. */
+	void (*batch)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
+	/* This caller is gone for good. NULL: nobody asks. */
+	void (*gone)(void *user, const void *caller);
 	/* consent_withdraw, consent_answer: likewise. */
 	void (*consent)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 };
@@ -69,6 +74,12 @@ void socket_close(struct socket *socket);
 
 /* New items may be in the inbox: tells the subscribers. */
 void socket_news(struct socket *socket);
+
+/* The connection that the call came on: to tell callers apart. */
+const void *socket_call_caller(const struct socket_call *call);
+/* A registration as an operation of the spool, with *out to be handed over; or why not. KW_EFIELD, KW_ENOSPACE, KW_ENOMEM. */
+KW_MUST_USE enum kw_err socket_register_op(struct spool *spool, const Kinward__V1__RegisterRequest *request,
+	struct kw_fault *fault, struct spool_op **out);
 
 struct socket_sent {
 	struct kw_id message_id;

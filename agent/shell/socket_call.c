@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -5,6 +6,7 @@
 #include "agent/shell/spool_read.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"
+#include "proto/wire/spelling.h"
 
 /* Requests: unpacked within bounds, checked, carried out. What changes the spool is answered after its commit. */
 
@@ -12,9 +14,12 @@ void socket_refuse(struct socket_conn *conn, uint64_t id, enum kw_err err, const
 {
 	Kinward__V1__LocalReply reply = KINWARD__V1__LOCAL_REPLY__INIT;
 	Kinward__V1__LocalError body = KINWARD__V1__LOCAL_ERROR__INIT;
+	char field[256];
 
+	(void)snprintf(field, sizeof(field), "%s", detail->field != NULL ? detail->field : ""); /* fits: a path of ours */
+	kw_spell_json(field);
 	body.code = (char *)(uintptr_t)kw_err_name(err);
-	body.field = (char *)(uintptr_t)(detail->field != NULL ? detail->field : "");
+	body.field = field;
 	body.text = (char *)(uintptr_t)(detail->text != NULL ? detail->text : kw_err_text(err));
 	body.retryable = kw_err_class(err) == KW_CLASS_RETRY;
 	reply.id = id;
@@ -123,40 +128,53 @@ static void do_ack(struct socket_conn *conn, uint64_t id, const Kinward__V1__Ack
 	do_op(conn, id, op);
 }
 
-static void do_register(struct socket_conn *conn, uint64_t id, const Kinward__V1__RegisterRequest *request)
+static enum kw_err broken(struct kw_fault *fault, const char *field, const char *rule)
 {
-	struct kw_fault fault = {0};
-	struct spool_op *op;
+	*fault = (struct kw_fault){.code = KW_EFIELD};
+	(void)snprintf(fault->field, sizeof(fault->field), "%s", field); /* fits: ours */
+	(void)snprintf(fault->rule, sizeof(fault->rule), "%s", rule);    /* as above */
+	return KW_EFIELD;
+}
+
+enum kw_err socket_register_op(struct spool *spool, const Kinward__V1__RegisterRequest *request, struct kw_fault *fault,
+	struct spool_op **out)
+{
 	size_t size = strlen(request->local_id);
 
-	if (size == 0 || size > SPOOL_LOCAL_ID_SIZE_MAX) {
-		refuse_field(conn, id, "register.local_id", "The record's own id has 1 to 64 bytes.");
-		return;
-	}
-	if (request->registration == NULL) {
-		refuse_field(conn, id, "register.registration", "Give the registration.");
-		return;
-	}
-	enum kw_err err = kw_message_validate(&request->registration->base, "registration", &fault);
-	if (err == KW_OK && spool_space(conn->socket->host.spool) != SPOOL_SPACE_OK) {
-		socket_refuse(conn, id, KW_ENOSPACE, &(struct socket_detail){.text = SOCKET_NO_SPACE_TEXT});
-		return;
-	}
-	if (err != KW_OK) {
-		socket_refuse(conn, id, err, &(struct socket_detail){.field = fault.field, .text = fault.rule[0] ? fault.rule : NULL});
-		return;
-	}
-	op = spool_op_new(SPOOL_OP_REGISTER);
+	fault->rule[0] = '\0';
+	if (size == 0 || size > SPOOL_LOCAL_ID_SIZE_MAX)
+		return broken(fault, "register.local_id", "The record's own id has 1 to 64 bytes.");
+	if (request->registration == NULL)
+		return broken(fault, "register.registration", "Give the registration.");
+	enum kw_err err = kw_message_validate(&request->registration->base, "registration", fault);
+	if (err != KW_OK)
+		return err;
+	if (spool_space(spool) != SPOOL_SPACE_OK)
+		return KW_ENOSPACE;
+	struct spool_op *op = spool_op_new(SPOOL_OP_REGISTER);
 	size_t packed = kinward__v1__uasc_registration__get_packed_size(request->registration);
 	if (op == NULL || kw_buf_reserve(&op->content, packed) != KW_OK) {
 		spool_op_free(op);
-		socket_refuse(conn, id, KW_ENOMEM, &(struct socket_detail){0});
-		return;
+		return KW_ENOMEM;
 	}
 	op->content.size += kinward__v1__uasc_registration__pack(request->registration, op->content.data);
 	memcpy(op->u.registration.local_id, request->local_id, size);
 	op->u.registration.local_id_size = size;
-	do_op(conn, id, op);
+	*out = op;
+	return KW_OK;
+}
+
+static void do_register(struct socket_conn *conn, uint64_t id, const Kinward__V1__RegisterRequest *request)
+{
+	struct kw_fault fault;
+	struct spool_op *op = NULL;
+	enum kw_err err = socket_register_op(conn->socket->host.spool, request, &fault, &op);
+
+	if (err == KW_OK)
+		do_op(conn, id, op);
+	else
+		socket_refuse(conn, id, err, &(struct socket_detail){.field = fault.rule[0] ? fault.field : NULL,
+			.text = fault.rule[0] ? fault.rule : err == KW_ENOSPACE ? SOCKET_NO_SPACE_TEXT : NULL});
 }
 
 static void do_status(struct socket_conn *conn, uint64_t id)
@@ -299,6 +317,9 @@ static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *reques
 		break;
 	case KINWARD__V1__LOCAL_REQUEST__BODY_KEYS:
 		do_keys(conn, request->id);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_BATCH:
+		do_host(conn, request, conn->socket->host.batch);
 		break;
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACH:
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_GET:

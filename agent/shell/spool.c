@@ -71,6 +71,7 @@ void spool_op_free(struct spool_op *op)
 	kw_buf_fini(&op->content);
 	kw_buf_fini(&op->answer);
 	spool_box_unref(op->box);
+	spool_group_unref(op->group);
 	free(op->gone);
 	if (op->type == SPOOL_OP_APPEND)
 		free(op->u.append.due_keys);
@@ -92,11 +93,19 @@ void spool_op_free(struct spool_op *op)
 
 void spool_do(struct spool *spool, struct spool_op *op)
 {
+	struct spool_op *first = op, *last = op;
+
 	op->next = NULL;
 	spool->pending++;
+	/* Between them nothing may go to the disk: it would be durable before what was asked for earlier. */
+	KW_ASSERT(spool->joining == NULL || op->group == spool->joining);
+	spool->joining = op->group;
+	if (op->group != NULL && !spool_group_join(op, &first, &last))
+		return;
+	spool->joining = NULL;
 	pthread_mutex_lock(&spool->lock);
-	*spool->queue_tail = op;
-	spool->queue_tail = &op->next;
+	*spool->queue_tail = first;
+	spool->queue_tail = &last->next;
 	pthread_cond_signal(&spool->wake);
 	pthread_mutex_unlock(&spool->lock);
 }
@@ -177,6 +186,15 @@ static enum kw_err run_one(struct spool *spool, MDB_txn *txn, struct spool_op *o
 	return KW_ESTATE;
 }
 
+enum kw_err spool_run(struct spool *spool, MDB_txn *txn, struct spool_op *op)
+{
+	uint64_t follows = spool->numbers[N_NEXT_FOLLOW];
+	enum kw_err err = run_one(spool, txn, op);
+
+	op->follow = op->follow || spool->numbers[N_NEXT_FOLLOW] != follows;
+	return err;
+}
+
 static enum kw_err run_batch(struct spool *spool, MDB_txn *txn, struct spool_op *ops)
 {
 	static const char key[] = "state";
@@ -184,11 +202,9 @@ static enum kw_err run_batch(struct spool *spool, MDB_txn *txn, struct spool_op 
 	MDB_stat retry;
 	enum kw_err err = KW_OK;
 
-	for (struct spool_op *op = ops; err == KW_OK && op != NULL; op = op->next) {
-		uint64_t follows = spool->numbers[N_NEXT_FOLLOW];
-
-		err = run_one(spool, txn, op);
-		op->follow = op->follow || spool->numbers[N_NEXT_FOLLOW] != follows;
+	for (struct spool_op *op = ops, *next; err == KW_OK && op != NULL; op = next) {
+		next = op->next;
+		err = op->group != NULL ? spool_run_group(spool, txn, op, &next) : spool_run(spool, txn, op);
 	}
 	for (int i = 0; i < N_COUNT; i++)
 		kw_put_u64(bytes + i * 8, spool->numbers[i]);
@@ -253,7 +269,9 @@ static struct spool_op *take_batch(struct spool *spool)
 	struct spool_op *last = head;
 	size_t bytes = 0;
 
-	for (uint32_t i = 0; last->next != NULL && i + 1 < BATCH_OPS_MAX && bytes < BATCH_BYTES_MAX; i++) {
+	/* A group is never cut. */
+	for (uint32_t i = 0; last->next != NULL && ((i + 1 < BATCH_OPS_MAX && bytes < BATCH_BYTES_MAX) ||
+		(last->group != NULL && last->next->group == last->group)); i++) {
 		bytes += last->content.size + (last->box != NULL ? last->box->size : 0);
 		last = last->next;
 	}
@@ -311,6 +329,8 @@ static enum kw_err commit_when_room(struct spool *spool, struct spool_op *ops)
 
 		if (err != KW_ENOSPACE)
 			return err;
+		if (spool_groups_give_up(ops)) /* they are told so; what is left has its room in reserve */
+			continue;
 		set_level(spool, SPOOL_SPACE_FULL);
 		struct timespec until = next_look();
 		pthread_mutex_lock(&spool->lock);

@@ -312,8 +312,22 @@ enum spool_arrival {
 	SPOOL_UNOPENED  /* set aside */
 };
 
+/* Operations that are one: they run in the same transaction, and when one of them is refused, or there is no room for all,
+ * none of them has any effect. Its operations are handed over one after the other, with nothing else between them. */
+struct spool_group {
+	uint32_t count;           /* operations */
+	enum kw_err err;          /* result: KW_EILLEGAL, one has a fault; KW_ENOSPACE */
+	uint32_t refs;            /* the loop's, as the rest */
+	uint32_t joined;          /* handed over */
+	struct spool_op *head, **tail;
+};
+/* With one reference, and another for each operation whose `group` it is. NULL when memory is out. */
+struct spool_group *spool_group_new(uint32_t count);
+void spool_group_unref(struct spool_group *group); /* accepts NULL */
+
 struct spool_op {
 	enum spool_op_type type;
+	struct spool_group *group; /* NULL: by itself. Let go with the operation */
 	uint64_t ticket; /* 0: not the core's */
 	void (*done)(struct spool_op *op, enum kw_err err);
 	void *user;

@@ -102,6 +102,7 @@ struct spool {
 	enum spool_space space;    /* the loop's copy */
 	uint64_t put_off;          /* the loop's copy: rows of the retry table */
 	uint64_t pending;          /* the loop's */
+	const struct spool_group *joining; /* the loop's: a group of which a part has been handed over; NULL: none */
 	uint64_t damaged_reads;    /* the loop's */
 
 	uv_async_t *async;
@@ -298,6 +299,15 @@ enum kw_err spool_space_err(const struct spool *spool, enum kw_err err);
 
 /* spool.c: the writer thread begins; all is read. */
 KW_MUST_USE enum kw_err spool_start(struct spool *spool, uv_loop_t *loop);
+
+/* spool.c: runs one operation, whichever it is. */
+KW_MUST_USE enum kw_err spool_run(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+/* spool_group.c: runs the group that begins with `op`; *next is the operation behind it. */
+KW_MUST_USE enum kw_err spool_run_group(struct spool *spool, MDB_txn *txn, struct spool_op *op, struct spool_op **next);
+/* The groups among them have no effect when they are run again; false when there was none left to give up. */
+bool spool_groups_give_up(struct spool_op *ops);
+/* A group takes the operation; true when it is whole: *first to *last are then to be handed over. */
+bool spool_group_join(struct spool_op *op, struct spool_op **first, struct spool_op **last);
 
 /* spool_out.c, spool_in.c: operations, run by the writer in its transaction. */
 KW_MUST_USE enum kw_err spool_run_append(struct spool *spool, MDB_txn *txn, struct spool_op *op);

@@ -27,6 +27,7 @@
 
 #define TABLE_FILE_SIZE_MAX (64u * 1024u * 1024u)
 #define TABLE_ROWS_MAX 100000u /* below the header, without empty ones and comments */
+#define TABLE_MESSAGES_MAX 4096u /* that these rows make: they go to the agent as one */
 #define TABLE_COLUMNS_MAX SHEET_COLUMNS_MAX
 #define TABLE_CELL_SIZE_MAX 8192u
 #define TABLE_HEADER_SIZE_MAX 127u
@@ -72,6 +73,7 @@ struct table;
  * KW_ENOMEM */
 struct table_ask {
 	const ProtobufCFieldDescriptor *kind;
+	int64_t now_ms; /* when the messages are made, for dates that must be past; 0 looks at none */
 	void (*refused)(void *context, const struct table_fault *fault);
 	void *context;
 };
@@ -81,6 +83,8 @@ void table_free(struct table *table);
 size_t table_count(const struct table *table); /* messages */
 size_t table_rows(const struct table *table);  /* rows they were made of */
 struct table_message table_at(const struct table *table, size_t i);
+/* The header of the column for a field that an agent named, such as send.content.referralEvent.state; "" for none. */
+const char *table_header_of(const struct table *table, const char *field);
 
 /* --- writing */
 

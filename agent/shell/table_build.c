@@ -7,6 +7,7 @@
 #include "kinward/v1/content.pb-c.h"
 #include "proto/base/check.h"
 #include "proto/wire/message.h"
+#include "proto/wire/spelling.h"
 
 /* The rows of one message → its body. Steps: cells into JSON, in which a list has null where a part was left out · nulls
  * taken out · JSON → message · every rule, each fault led back to its cell · the size of the whole · encoded.
@@ -33,9 +34,10 @@ struct build {
 	bool broken;
 };
 
-static void refuse(struct build *build, const struct table_fault *fault)
+static void refuse(struct build *build, struct table_fault *fault)
 {
 	build->broken = true;
+	kw_spell_json(fault->field);
 	build->source->refuse(build->source->context, fault);
 }
 
@@ -338,11 +340,6 @@ static void refuse_field(struct build *build, const char *field, const char *rul
 	refuse(build, &fault);
 }
 
-static void on_fault(void *context, const struct kw_fault *fault)
-{
-	refuse_field(context, fault->field, fault->rule);
-}
-
 /* shareOtherOrgs is share_other_orgs. */
 static void snake(char out[TABLE_PATH_SIZE], const char *path)
 {
@@ -354,6 +351,14 @@ static void snake(char out[TABLE_PATH_SIZE], const char *path)
 		out[used++] = upper ? (char)(*path - 'A' + 'a') : *path;
 	}
 	out[used] = '\0';
+}
+
+/* The path as columns spell it. */
+static void on_fault(void *context, const struct kw_fault *fault)
+{
+	char field[TABLE_PATH_SIZE];
+	snake(field, fault->field);
+	refuse_field(context, field, fault->rule);
 }
 
 /* Takes out the parts that are not there. */
@@ -383,7 +388,7 @@ static enum kw_err check_whole(struct build *build, ProtobufCMessage *body)
 	struct kw_fault fault;
 	struct kw_buf bytes;
 	content.message_id = (ProtobufCBinaryData){.len = sizeof(id), .data = id};
-	content.created_unix_ms = 1;
+	content.created_unix_ms = build->source->now_ms > 0 ? build->source->now_ms : 1;
 	content.body_case = (Kinward__V1__Content__BodyCase)kind->id;
 	memcpy((char *)&content + kind->offset, &body, sizeof(body)); /* the members of the oneof are pointers */
 	kw_buf_init(&bytes, JSON_TEXT_SIZE_MAX);
@@ -391,7 +396,10 @@ static enum kw_err check_whole(struct build *build, ProtobufCMessage *body)
 	kw_buf_fini(&bytes);
 	if (err == KW_OK || err == KW_ENOMEM)
 		return err;
-	refuse_field(build, "", fault.rule);
+	char field[TABLE_PATH_SIZE];
+	const char *below = strchr(fault.field, '.'); /* the name of the body */
+	snake(field, below ? below + 1 : "");
+	refuse_field(build, field, fault.rule);
 	return KW_OK;
 }
 

@@ -73,6 +73,7 @@ struct table_row {
 
 /* What all messages of a file share. */
 struct table_source {
+	int64_t now_ms; /* of the ask */
 	const ProtobufCFieldDescriptor *kind;
 	const struct table_column *columns;
 	unsigned column_count;

@@ -5,6 +5,7 @@
 
 #include "agent/shell/table_inner.h"
 #include "proto/base/check.h"
+#include "proto/wire/spelling.h"
 
 /* A file → its messages. Steps: the header becomes columns · every row is kept, trimmed · rows with the same #group are
  * tied together · each message is built and checked. What is wrong at one step is told in full before the next one that
@@ -308,6 +309,12 @@ static enum kw_err tie(struct table *table)
 		if (group[0] && json_object_set_new(groups, group, json_integer((json_int_t)table->message_count)) != 0)
 			refuse(table, table->rows[i].number, table_role_name(TABLE_GROUP),
 				"must be UTF-8 text; save the file as \"CSV UTF-8\""); /* or memory is short, and then more will fail */
+		if (table->message_count == TABLE_MESSAGES_MAX) {
+			refuse(table, table->rows[i].number, "", "is one more than the %u messages that a file may make; split it",
+				TABLE_MESSAGES_MAX);
+			err = KW_ETOOBIG;
+			break;
+		}
 		last[table->message_count] = i;
 		table->messages[table->message_count++].row = i;
 	}
@@ -338,7 +345,7 @@ static void check_roles(struct table *table, const struct message *message)
 
 static enum kw_err build_all(struct table *table)
 {
-	struct table_source source = {.kind = table->ask->kind, .columns = table->columns, .column_count = table->column_count,
+	struct table_source source = {.kind = table->ask->kind, .now_ms = table->ask->now_ms, .columns = table->columns, .column_count = table->column_count,
 		.rows = table->rows, .faults = &table->faults, .context = table, .refuse = tell};
 	enum kw_err err = KW_OK;
 	for (size_t i = 0; err == KW_OK && i < table->message_count; i++) {
@@ -428,6 +435,44 @@ size_t table_count(const struct table *table)
 size_t table_rows(const struct table *table)
 {
 	return table->row_count;
+}
+
+/* Without the numbers in [ ]: which row of a list it is stands in the fault. */
+static void without_numbers(char *path)
+{
+	char *out = path;
+	for (bool inside = false; *path; path++) {
+		inside = (inside || *path == '[') && *path != ']';
+		if (!inside && *path != ']')
+			*out++ = *path;
+	}
+	*out = '\0';
+}
+
+const char *table_header_of(const struct table *table, const char *field)
+{
+	char wanted[256], text[TABLE_PATH_SIZE];
+	const char *found = "";
+	size_t longest = 0;
+	if (strcmp(field, "send.agency") == 0 || strcmp(field, "send.threadId") == 0 || strcmp(field, "register.localId") == 0)
+		return table_role_name(field[5] == 'a' ? TABLE_TO : field[5] == 't' ? TABLE_THREAD : TABLE_LOCAL_ID);
+	const char *inside = strncmp(field, "send.content.", 13) == 0 ? strchr(field + 13, '.') : strchr(field, '.');
+	(void)snprintf(wanted, sizeof(wanted), "%s", inside ? inside + 1 : ""); /* cut short names no column */
+	without_numbers(wanted);
+	for (unsigned i = 0; i < table->column_count; i++) {
+		const struct table_column *column = &table->columns[i];
+		if (column->role != TABLE_FIELD)
+			continue;
+		table_path_text(&column->path, column->path.count, text);
+		kw_spell_json(text);
+		without_numbers(text);
+		size_t size = strlen(text);
+		if (size <= longest || strncmp(text, wanted, size) != 0 || !strchr(".", wanted[size]))
+			continue;
+		longest = size;
+		found = column->header;
+	}
+	return found;
 }
 
 struct table_message table_at(const struct table *table, size_t i)

@@ -19,7 +19,7 @@ struct Kinward__V1__Content; /* kinward/v1/content.pb-c.h */
 /* What is wrong, for a person who writes or sends messages. Never holds a value: values are personal. */
 struct kw_fault {
 	enum kw_err code;
-	char field[128]; /* path, such as "referral_request.children[2].age.years"; empty when it is the whole message */
+	char field[128]; /* path as in JSON, such as "referralRequest.children[2].age.years"; empty when it is the whole message */
 	char rule[160];  /* the rule and what to do, one English sentence */
 };
 

@@ -10,8 +10,14 @@
 #include "kinward/v1/content.pb-c.h"
 #include "proto/base/check.h"
 #include "proto/base/id.h"
+#include "proto/wire/codes.h"
+#include "proto/wire/spelling.h"
+#include "proto/wire/validate_clash.h"
 
 #define TIME_MAX_UNIX_MS INT64_C(253402300799999)
+/* 2000-01-01: a clock before it was never set. */
+#define CLOCK_MIN_UNIX_MS INT64_C(946684800000)
+#define DAY_MS INT64_C(86400000)
 /* Of a week. */
 #define YEAR_MIN 1900u
 #define YEAR_MAX 2100u
@@ -26,7 +32,8 @@ struct place {
 
 static enum kw_err check_message(struct kw_walk *walk, const ProtobufCMessage *message);
 
-/* Goes one step down the path and gives the size to go back to. A path that is too long is cut, never overrun. */
+/* Goes one step down the path, spelled as in JSON, and gives the size to go back to. A path that is too long is cut, never
+ * overrun. */
 static size_t enter(struct kw_walk *walk, const char *field, long index)
 {
 	size_t before = walk->path_size;
@@ -35,7 +42,8 @@ static size_t enter(struct kw_walk *walk, const char *field, long index)
 	int size = index < 0 ? snprintf(walk->path + before, room, "%s%s", dot, field) :
 		snprintf(walk->path + before, room, "%s%s[%ld]", dot, field, index);
 	if (size > 0)
-		walk->path_size = before + ((size_t)size < room ? (size_t)size : room - 1);
+		kw_spell_json(walk->path + before);
+	walk->path_size = before + strlen(walk->path + before);
 	return before;
 }
 
@@ -172,14 +180,19 @@ static const char *code_rule(enum kw_rule_kind kind, const char *text, uint32_t 
 		return kw_name_from(kw_view_str(text), &name) == KW_OK ? NULL :
 			"must be an agency's name, 1 to 63 of a-z, 0-9 and '-'; correct it";
 	case KW_RULE_LANGUAGE:
-		return all_in(text, LOWER, 3, 3) ? NULL : "must be an ISO 639-3 code, three of a-z; correct it";
+		if (!all_in(text, LOWER, 3, 3))
+			return "must be an ISO 639-3 code, three of a-z; correct it";
+		return kw_code_is_language(text) ? NULL : "is no code of ISO 639-3; correct it, or upgrade this agent";
 	case KW_RULE_COUNTRY:
-		return all_in(text, UPPER, 2, 2) ? NULL : "must be an ISO 3166-1 alpha-2 code, two of A-Z; correct it";
+		if (!all_in(text, UPPER, 2, 2))
+			return "must be an ISO 3166-1 alpha-2 code, two of A-Z; correct it";
+		return kw_code_is_country(text) ? NULL : "is no code of ISO 3166-1 alpha-2; correct it, or upgrade this agent";
 	case KW_RULE_PCODE:
 		return all_in(text, UPPER DIGITS, 2, 20) ? NULL : "must be a P-code, 2 to 20 of A-Z and 0-9; correct it";
 	case KW_RULE_SCRIPT:
-		return text[0] >= 'A' && text[0] <= 'Z' && all_in(text + 1, LOWER, 3, 3) ? NULL :
-			"must be an ISO 15924 code such as Arab; correct it";
+		if (text[0] < 'A' || text[0] > 'Z' || !all_in(text + 1, LOWER, 3, 3))
+			return "must be an ISO 15924 code such as Arab; correct it";
+		return kw_code_is_script(text) ? NULL : "is no code of ISO 15924; correct it, or upgrade this agent";
 	case KW_RULE_WEEK:
 		return week_ok(text) ? NULL : "must be an ISO 8601 week such as 2026-W48, one that the year has; correct it";
 	case KW_RULE_PHONE:
@@ -250,11 +263,44 @@ static enum kw_err check_uint(struct kw_walk *walk, const struct place *place, u
 
 static enum kw_err check_time(struct kw_walk *walk, const struct place *place, int64_t value)
 {
+	char rule[96];
 	if (value == 0 && !place->rule->required && !zero_is_a_value(place))
 		return KW_OK;
 	if (value <= 0 || value > TIME_MAX_UNIX_MS)
 		return refuse_at(walk, place, "must be milliseconds since 1970, before the year 10000; correct it");
+	if (place->rule->back_days > 0 && walk->created_ms > 0 &&
+		value < walk->created_ms - (int64_t)place->rule->back_days * DAY_MS) {
+		(void)snprintf(rule, sizeof(rule), "must not be more than %" PRIu32 " days before the message was made; correct it",
+			place->rule->back_days); /* fits */
+		return refuse_at(walk, place, rule);
+	}
 	return KW_OK;
+}
+
+/* The day of a time, from days since 1970 (H. S. Fliegel and T. C. Van Flandern, CACM 11 (1968) 657). */
+static void day_of(int64_t unix_ms, Kinward__V1__PartialDate *out)
+{
+	int64_t l = unix_ms / DAY_MS + 2440588 + 68569;
+	int64_t n = 4 * l / 146097;
+	l -= (146097 * n + 3) / 4;
+	int64_t i = 4000 * (l + 1) / 1461001;
+	l = l - 1461 * i / 4 + 31;
+	int64_t j = 80 * l / 2447;
+	out->day = (uint32_t)(l - 2447 * j / 80);
+	l = j / 11;
+	out->month = (uint32_t)(j + 2 - 12 * l);
+	out->year = (uint32_t)(100 * (n - 49) + i + l);
+}
+
+/* Not after the day on which the message was made; by what is known of the date. */
+static enum kw_err check_past(struct kw_walk *walk, const struct place *place, const void *message)
+{
+	Kinward__V1__PartialDate last = KINWARD__V1__PARTIAL_DATE__INIT;
+	if (!place->rule->past || walk->created_ms == 0)
+		return KW_OK;
+	day_of(walk->created_ms + DAY_MS, &last);
+	return kw_clash_before(&last, message) ? refuse_at(walk, place, "must not be after the day of the message; correct it") :
+		KW_OK;
 }
 
 static enum kw_err check_value(struct kw_walk *walk, const struct place *place)
@@ -270,7 +316,7 @@ static enum kw_err check_value(struct kw_walk *walk, const struct place *place)
 		before = enter(walk, place->field->name, place->index);
 		err = check_message(walk, message);
 		leave(walk, before);
-		return err;
+		return err == KW_OK ? check_past(walk, place, message) : err;
 	case KW_RULE_ENUM:
 		return check_enum(walk, place, *(const int *)place->at);
 	case KW_RULE_UINT:
@@ -342,7 +388,8 @@ static enum kw_err refuse_oneof(struct kw_walk *walk, const ProtobufCMessage *me
 		}
 		rule[used++] = ' ';
 		memcpy(rule + used, field->name, strlen(field->name) + 1);
-		used += strlen(field->name);
+		kw_spell_json(rule + used);
+		used += strlen(rule + used);
 	}
 	return kw_validate_refuse(walk, KW_EFIELD, "", rule);
 }
@@ -409,16 +456,27 @@ static int64_t judged_at(const ProtobufCMessage *message, int64_t at_ms)
 	return written_ms > at_ms ? written_ms : at_ms;
 }
 
+/* When the root says that it was made. A clock that was never set says nothing. */
+static int64_t made_at(const ProtobufCMessage *message)
+{
+	const ProtobufCFieldDescriptor *field =
+		protobuf_c_message_descriptor_get_field_by_name(message->descriptor, "created_unix_ms");
+	if (field == NULL || field->type != PROTOBUF_C_TYPE_INT64)
+		return 0;
+	int64_t at = *(const int64_t *)(const void *)((const uint8_t *)message + field->offset);
+	return at >= CLOCK_MIN_UNIX_MS && at <= TIME_MAX_UNIX_MS ? at : 0;
+}
+
 enum kw_err kw_message_validate(const ProtobufCMessage *message, const char *root, struct kw_fault *fault)
 {
-	struct kw_walk walk = {.fault = fault, .at_ms = judged_at(message, 0)};
+	struct kw_walk walk = {.fault = fault, .at_ms = judged_at(message, 0), .created_ms = made_at(message)};
 	(void)enter(&walk, root, -1); /* never left: the root stays */
 	return check_message(&walk, message);
 }
 
 enum kw_err kw_message_validate_at(const ProtobufCMessage *message, int64_t at_ms, struct kw_fault *fault)
 {
-	struct kw_walk walk = {.fault = fault, .at_ms = judged_at(message, at_ms)};
+	struct kw_walk walk = {.fault = fault, .at_ms = judged_at(message, at_ms), .created_ms = made_at(message)};
 	return check_message(&walk, message);
 }
 
@@ -426,7 +484,8 @@ size_t kw_message_faults(const ProtobufCMessage *message, void (*each)(void *con
 	void *context)
 {
 	struct kw_fault fault;
-	struct kw_walk walk = {.fault = &fault, .each = each, .context = context, .at_ms = judged_at(message, 0)};
+	struct kw_walk walk = {.fault = &fault, .each = each, .context = context, .at_ms = judged_at(message, 0),
+		.created_ms = made_at(message)};
 	(void)check_message(&walk, message); /* each has been told all */
 	return walk.faults;
 }

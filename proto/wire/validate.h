@@ -19,10 +19,10 @@ enum kw_rule_kind {
 	KW_RULE_LINE,      /* min..max bytes of UTF-8 without control characters */
 	KW_RULE_LINES,     /* the same, line feeds allowed */
 	KW_RULE_NAME,      /* an agency's name, kw_name_from */
-	KW_RULE_LANGUAGE,  /* ISO 639-3: three of a-z */
-	KW_RULE_COUNTRY,   /* ISO 3166-1 alpha-2: two of A-Z */
+	KW_RULE_LANGUAGE,  /* a code of ISO 639-3 */
+	KW_RULE_COUNTRY,   /* a code of ISO 3166-1 alpha-2 */
 	KW_RULE_PCODE,     /* 2..20 of A-Z and 0-9 */
-	KW_RULE_SCRIPT,    /* ISO 15924: one of A-Z, three of a-z */
+	KW_RULE_SCRIPT,    /* a code of ISO 15924 */
 	KW_RULE_PHONE,     /* up to max of 0-9 + - ( ) and space */
 	KW_RULE_WIRE_NAME, /* 1..max of a-z and _ */
 	KW_RULE_WEEK       /* ISO 8601 such as 2026-W48, a week of that year, 1900..2100 */
@@ -35,6 +35,8 @@ struct kw_rule {
 	uint32_t min;       /* see kind; of a text that is given at least 1 */
 	uint32_t max;
 	uint32_t count_max; /* repeated fields only */
+	bool past;          /* a PartialDate, not after the message's own day and one more */
+	uint32_t back_days; /* a time, at most so many days before the message's own; 0 is any */
 };
 
 struct kw_walk;
@@ -57,6 +59,7 @@ struct kw_walk {
 	void *context;
 	size_t faults; /* how many it got */
 	int64_t at_ms; /* when the message is sent, as far as is known; 0: not known, nothing has ended then */
+	int64_t created_ms; /* when the message says that it was made; 0: it does not say, so nothing is early or late */
 	struct kw_fault *fault;
 	size_t path_size;
 	char path[sizeof(((struct kw_fault *)NULL)->field)];

@@ -63,7 +63,7 @@ enum kw_err kw_clash_sharing(struct kw_walk *walk, const Kinward__V1__Consent *c
 {
 	if ((!given(consent->services) || !given(consent->share_other_orgs)) && consent->override == NULL)
 		return kw_validate_refuse(walk, KW_EFIELD, "consent.override",
-			"is required unless services and share_other_orgs are given; ask for consent, or say who approved it");
+			"is required unless services and shareOtherOrgs are given; ask for consent, or say who approved it");
 	return standing(walk, consent);
 }
 
@@ -94,7 +94,7 @@ enum kw_err kw_across_age_range(struct kw_walk *walk, const void *message)
 {
 	const Kinward__V1__AgeRange *range = message;
 	if (range->years_max < range->years_min)
-		return kw_validate_refuse(walk, KW_EFIELD, "years_max", "must not be below years_min; correct it");
+		return kw_validate_refuse(walk, KW_EFIELD, "years_max", "must not be below yearsMin; correct it");
 	return KW_OK;
 }
 

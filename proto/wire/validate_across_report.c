@@ -138,7 +138,7 @@ enum kw_err kw_across_separation_report(struct kw_walk *walk, const void *messag
 		{!report->zero_report && report->n_cases == 0, "zero_report",
 			"must be true when there is no case; say so, or add the cases"},
 		{number_repeats(report), "cases", "have a local number twice; correct one of them"},
-		{occurred_later(report), "cases", "have a week_occurred after the report's week; correct it"},
+		{occurred_later(report), "cases", "have a weekOccurred after the report's week; correct it"},
 	};
 	return KW_CLASHES(walk, clashes);
 }
@@ -181,7 +181,7 @@ enum kw_err kw_across_service_schedule(struct kw_walk *walk, const void *message
 {
 	const Kinward__V1__ServiceSchedule *schedule = message;
 	if (schedule->closes_minute <= schedule->opens_minute)
-		return kw_validate_refuse(walk, KW_EFIELD, "closes_minute", "must be after opens_minute; correct one of them");
+		return kw_validate_refuse(walk, KW_EFIELD, "closes_minute", "must be after opensMinute; correct one of them");
 	return KW_OK;
 }
 
@@ -218,13 +218,13 @@ enum kw_err kw_across_directory_service(struct kw_walk *walk, const void *messag
 	const Kinward__V1__DirectoryService *service = message;
 	const struct kw_clash clashes[] = {
 		{service->maximum_age != 0 && service->maximum_age < service->minimum_age, "maximum_age",
-			"must not be below minimum_age; correct one of them"},
+			"must not be below minimumAge; correct one of them"},
 		{service->capacity_maximum != 0 && service->capacity_available > service->capacity_maximum, "capacity_available",
-			"must not be above capacity_maximum; correct one of them"},
+			"must not be above capacityMaximum; correct one of them"},
 		{service->capacity == KW_CODE(CAPACITY, NONE) && service->capacity_available > 0, "capacity_available",
 			"does not go with the capacity NONE; correct one of them"},
 		{service->valid_until_unix_ms <= service->assured_unix_ms, "valid_until_unix_ms",
-			"must be after assured_unix_ms; correct one of them"},
+			"must be after assuredUnixMs; correct one of them"},
 		{service->type == KW_CODE(SERVICE_TYPE, SAFEHOUSE) && gives_away(service), "locations",
 			"of a safehouse must not be finer than level 2 and have no name; a safehouse that is found is safe no more"},
 		{service->type == KW_CODE(SERVICE_TYPE, SAFEHOUSE) && understates(service), "locations",
@@ -242,8 +242,8 @@ enum kw_err kw_across_service_directory(struct kw_walk *walk, const void *messag
 			repeats = repeats || strcmp(directory->services[i]->service_id, directory->services[j]->service_id) == 0;
 	const struct kw_clash clashes[] = {
 		{directory->valid_until_unix_ms <= directory->issued_unix_ms, "valid_until_unix_ms",
-			"must be after issued_unix_ms; correct one of them"},
-		{repeats, "services", "have a service_id twice; correct one of them"},
+			"must be after issuedUnixMs; correct one of them"},
+		{repeats, "services", "have a serviceId twice; correct one of them"},
 	};
 	return KW_CLASHES(walk, clashes);
 }

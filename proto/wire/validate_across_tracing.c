@@ -75,7 +75,7 @@ enum kw_err kw_across_tracing_request(struct kw_walk *walk, const void *message)
 	for (size_t i = 0; i < request->n_children; i++)
 		if (!photo_attached(request, request->children[i]))
 			return kw_validate_refuse(walk, KW_EFIELD, "attachments",
-				"must hold the photo that a child's photo_digest names; add it, or leave out the digest");
+				"must hold the photo that a child's photoDigest names; add it, or leave out the digest");
 	return kw_clash_tracing(walk, request->consent);
 }
 
@@ -99,7 +99,7 @@ enum kw_err kw_across_match_candidate(struct kw_walk *walk, const void *message)
 		{superseded && candidate->superseded_by.len == 0, "superseded_by", KW_NEEDS_STATE},
 		{!superseded && candidate->superseded_by.len != 0, "superseded_by", KW_NOT_STATE},
 		{same_bytes(&candidate->own_handle, &candidate->other_handle), "other_handle",
-			"must be another record's than own_handle; correct one of them"},
+			"must be another record's than ownHandle; correct one of them"},
 		{evidence_repeats(candidate), "evidence", "names a field twice; keep one of them"},
 	};
 	return KW_CLASHES(walk, clashes);

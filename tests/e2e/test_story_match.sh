@@ -41,7 +41,7 @@ story_is "each reads its own record first" \
   "$THEIR agency-a"
 story_refused agency-b illegal_state match confirm "$t" --ground names --decider "Jo Bol"  # nobody has looked yet
 story_is "what is to be done instead" "$(story_words agency-b match confirm "$t" --ground names --decider "Jo Bol")" \
-  "kinward: send.content.match_decision.verdict: The match is CANDIDATE; from us it can become REVIEWING or REJECTED now."
+  "kinward: send.content.matchDecision.verdict: The match is CANDIDATE; from us it can become REVIEWING or REJECTED now."
 says agency-b "$t" review --needed siblings
 story_both "$t" reviewing agency-a agency-b
 says agency-a "$t" review --needed birthplace,siblings

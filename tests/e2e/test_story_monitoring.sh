@@ -67,7 +67,7 @@ JSON
 assessment 14 false
 story_refused agency-a bad_field send coordination --content "$DATA/cpra.json"
 story_is "the refusal says what to do" "$(story_words agency-a send coordination --content "$DATA/cpra.json")" \
-  "kinward: send.content.rapid_assessment.site_specific: must be true with fewer than 15 communities; assess each site"
+  "kinward: send.content.rapidAssessment.siteSpecific: must be true with fewer than 15 communities; assess each site"
 assessment 14 true
 kw agency-a send coordination --content "$DATA/cpra.json" >/dev/null
 assessment 15 false

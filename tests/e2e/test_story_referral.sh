@@ -22,7 +22,7 @@ story_timeline agency-b "$t" "queued acknowledged accepted scheduled in_progress
 story_refused agency-b illegal_state event "$t" accepted
 story_is "a refusal says what the state is" \
   "$(story_words agency-b event "$t" accepted)" \
-  "kinward: send.content.referral_event.state: The referral is CLOSED; from us it can become CONSENT_WITHDRAWN now."
+  "kinward: send.content.referralEvent.state: The referral is CLOSED; from us it can become CONSENT_WITHDRAWN now."
 
 story_chapter "rejected"
 t=$(story_refer agency-a agency-b)

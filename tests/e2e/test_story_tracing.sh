@@ -59,5 +59,5 @@ story_both "$t" suspended agency-a agency-b
 says agency-a "$t" reopened --reason other --note "The road is open again"
 story_both "$t" reopened agency-a agency-b
 story_is "what the rule is, in words" "$(story_words agency-a tracing event "$t" suspended)" \
-  "kinward: send.content.tracing_event.reason: is required with this state; fill it in"
+  "kinward: send.content.tracingEvent.reason: is required with this state; fill it in"
 story_end

@@ -34,7 +34,7 @@ owned "$t" agency-a agency-b
 story_refused agency-a bad_field transfer offer agency-c --case-ref K-18 --reason relocation --summary "$STATE/summary.json"
 story_refused agency-a illegal_state transfer offer agency-c --case-ref K-17 "${OFFER_OPTIONS[@]}"
 story_is "it says why" "$(story_words agency-a transfer offer agency-c --case-ref K-17 "${OFFER_OPTIONS[@]}")" \
-  "kinward: send.content.transfer_offer.case_ref: This case is on offer already, or given away and not handed over; withdraw that offer first."
+  "kinward: send.content.transferOffer.caseRef: This case is on offer already, or given away and not handed over; withdraw that offer first."
 story_refused agency-a illegal_state transfer accept "$t" --caseworker "Sara Lado" # not by the owner
 # Nor under another pseudonym, where the caller says that it is the same case: --from-thread, or its own id on both.
 story_refused agency-a illegal_state transfer offer agency-c --case-ref K-18 --from-thread "$t" "${OFFER_OPTIONS[@]}"

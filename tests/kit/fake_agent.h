@@ -26,7 +26,7 @@ struct fake_agent {
 	char file[64]; /* a file in the folder, for tests that need one */
 	int listener;
 	pthread_t thread;
-	/* Answers one request, in the thread; fake_reply fills `out`. */
+	/* Answers one request, in the thread; fake_reply fills `out`. Nothing in it: the agent is gone. */
 	void (*answer)(struct fake_agent *agent, const Kinward__V1__LocalRequest *request, struct kw_buf *out);
 };
 
@@ -68,9 +68,12 @@ static inline void fake_serve_one(struct fake_agent *agent, int fd)
 		struct kw_buf out;
 		kw_buf_init(&out, 65536);
 		agent->answer(agent, request, &out);
+		bool gone = out.size == 0;
 		(void)!write(fd, out.data, out.size);
 		kw_buf_fini(&out);
 		kinward__v1__local_request__free_unpacked(request, NULL);
+		if (gone)
+			break;
 	}
 }
 

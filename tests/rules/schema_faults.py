@@ -158,7 +158,7 @@ FAULTS = [
      ["Report.count: `text` is for a string"]),
     ("a type inside another", "shared", "message Word {\n", "message Word {\n  // In.\n  message In {}\n",
      ["Word: has a type inside"]),
-    ("an option that the program does not know", "options", "  bool time = 7;", "  bool time = 7;\n  bool odd = 8;",
+    ("an option that the program does not know", "options", "  bool time = 7;", "  bool time = 7;\n  bool odd = 10;",
      ["Rule.odd: proto/rules.py does not know it"]),
 ]
 

@@ -119,6 +119,7 @@ PLANTED = [
     ("settings", "a clock that the manual lacks",
      ("deploy/man/kinward-broker.1.scd", CLEAN["deploy/man/kinward-broker.1.scd"].replace("acknowledged", "decided"))),
     ("settings", "an example that is gone", ("deploy/examples/agent.yaml", None)),
+    ("limits", "a maximum that no test names", append("agent/shell/spool.h", "#define SPOOL_FAKES_MAX 3u\n")),
     ("commands", "a command that the manual lacks",
      ("deploy/man/kinward.1.scd", "# COMMANDS\n\n*send*, *case list*\n\tX.\n\n# ELSE\n\n*case show*\n\tX.\n")),
     ("commands", "a command that the manual has and the program does not",

@@ -175,7 +175,7 @@ static void answer(struct fake_agent *agent, const Kinward__V1__LocalRequest *re
 		/* done */
 	} else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_SEND && fake->illegal) {
 		error.code = text("illegal_state");
-		error.field = text("send.content.referral_event.state");
+		error.field = text("send.content.referralEvent.state");
 		error.text = text("The referral is CLOSED; nothing follows.");
 	} else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_SEND && fake->refuse) {
 		error.code = text("queue_full");
@@ -448,6 +448,11 @@ static void test_cli_send_makes_a_referral_of_options(void **state)
 	assert_int_equal(kinward(&fake->at, "send", "agency-b", FLAGS, NULL), CLI_REFUSED);
 	holds(ERR, "consent");
 	assert_int_equal(kinward(&fake->at, "send", "agency-b", FLAGS, "--age=x", NULL), CLI_USAGE);
+	/* What both agencies read is never asked for as the number of one. */
+	assert_int_equal(kinward(&fake->at, "send", "agency-b", "--service", "shelter", "--risk", "low", NULL), CLI_REFUSED);
+	holds(ERR, "--case-ref: is required: a pseudonym of the case for you and the agency that gets it, not your own case number");
+	assert_int_equal(kinward(&fake->at, "refer", "--service", "shelter", "--at", "SS0101001", NULL), CLI_REFUSED);
+	holds(ERR, "--case-ref: is required: a pseudonym of the case for you and the agency that gets it, not your own case number");
 	assert_int_equal(kinward(&fake->at, "send", "agency-b", "--risk", "huge", NULL), CLI_REFUSED);
 	holds(ERR, "--risk: is no known code; one of: high medium low");
 	assert_int_equal(kinward(&fake->at, "send", "agency-b", FLAGS, "--consent-from", "child", "--dry-run", NULL), CLI_OK);
@@ -630,7 +635,7 @@ static void test_cli_case_refuses_with_reasons(void **state)
 	holds(OUT, "kinward case timeline");
 	fake->illegal = true;
 	assert_int_equal(kinward(&fake->at, "event", ID_HEX, "accepted", NULL), CLI_REFUSED);
-	holds(ERR, "send.content.referral_event.state: The referral is CLOSED");
+	holds(ERR, "send.content.referralEvent.state: The referral is CLOSED");
 	assert_int_equal(kinward(&fake->at, "event", ID_HEX, "accepted", "--class", "fast", NULL), CLI_USAGE);
 	fake->illegal = false;
 	assert_int_equal(kinward(&fake->at, "event", ID_HEX, "accepted", "--class", "bulk", NULL), CLI_OK);

@@ -9,25 +9,57 @@ struct fake {
 	uint8_t ids[SENT_MAX][KW_ID_SIZE]; /* of new messages, in order */
 	char agencies[SENT_MAX][64];
 	uint8_t threads[SENT_MAX][KW_ID_SIZE];
-	unsigned sent;       /* new messages */
-	unsigned asked;      /* SEND and REGISTER requests */
+	unsigned sent;       /* new messages, committed */
+	unsigned given;      /* of the batch */
+	unsigned staged;     /* of these, new: they stand behind `sent` */
+	unsigned asked;      /* messages and records in batches */
+	unsigned commits;
 	unsigned registered;
 	char local_id[80];
-	unsigned refuse_from; /* refuse each new message from this one on; 0 never */
+	unsigned refuse[2];     /* these of a batch, from 1; 0 none */
+	unsigned refuse_commit; /* the commit, for this one */
 	bool retryable;
+	bool lose_answer;       /* of the next commit, which is carried out */
 };
 
-/* Keeps a new message; true for one that it has. */
-static bool take(struct fake *fake, const Kinward__V1__SendRequest *send)
+/* Keeps a new message of the batch. */
+static void take(struct fake *fake, const Kinward__V1__SendRequest *send)
 {
 	for (unsigned i = 0; i < fake->sent; i++)
 		if (memcmp(fake->ids[i], send->content->message_id.data, KW_ID_SIZE) == 0)
-			return true;
-	memcpy(fake->ids[fake->sent], send->content->message_id.data, KW_ID_SIZE);
+			return;
+	unsigned at = fake->sent + fake->staged++;
+	memcpy(fake->ids[at], send->content->message_id.data, KW_ID_SIZE);
 	if (send->thread_id.len == KW_ID_SIZE)
-		memcpy(fake->threads[fake->sent], send->thread_id.data, KW_ID_SIZE);
-	(void)snprintf(fake->agencies[fake->sent++], sizeof(fake->agencies[0]), "%s", send->agency);
-	return false;
+		memcpy(fake->threads[at], send->thread_id.data, KW_ID_SIZE);
+	(void)snprintf(fake->agencies[at], sizeof(fake->agencies[0]), "%s", send->agency);
+}
+
+static void step(struct fake *fake, const Kinward__V1__BatchRequest *batch, Kinward__V1__BatchReply *out)
+{
+	if (batch->step_case == KINWARD__V1__BATCH_REQUEST__STEP_BEGIN) {
+		fake->given = 0;
+		fake->staged = 0;
+		return;
+	}
+	if (batch->step_case == KINWARD__V1__BATCH_REQUEST__STEP_COMMIT) {
+		fake->commits++;
+		out->count = fake->given;
+		out->committed = fake->refuse_commit == 0;
+		out->refused_number = fake->refuse_commit;
+		if (fake->local_id[0])
+			out->repeated_count = fake->registered++ > 0;
+		else
+			out->repeated_count = fake->given - fake->staged;
+		fake->sent += out->committed ? fake->staged : 0;
+		return;
+	}
+	fake->asked++;
+	fake->given++;
+	if (batch->step_case == KINWARD__V1__BATCH_REQUEST__STEP_SEND)
+		take(fake, batch->send);
+	else
+		(void)snprintf(fake->local_id, sizeof(fake->local_id), "%s", batch->register_->local_id);
 }
 
 static void answer(struct fake_agent *agent, const Kinward__V1__LocalRequest *request, struct kw_buf *out)
@@ -35,13 +67,16 @@ static void answer(struct fake_agent *agent, const Kinward__V1__LocalRequest *re
 	struct fake *fake = (struct fake *)agent;
 	Kinward__V1__LocalReply reply = KINWARD__V1__LOCAL_REPLY__INIT;
 	Kinward__V1__LocalError error = KINWARD__V1__LOCAL_ERROR__INIT;
-	Kinward__V1__SendReply sent = KINWARD__V1__SEND_REPLY__INIT;
-	Kinward__V1__RegisterReply registered = KINWARD__V1__REGISTER_REPLY__INIT;
+	Kinward__V1__BatchReply batch = KINWARD__V1__BATCH_REPLY__INIT;
 	Kinward__V1__KeysReply keys = KINWARD__V1__KEYS_REPLY__INIT;
 	Kinward__V1__KnownAgency known[3] = {KINWARD__V1__KNOWN_AGENCY__INIT, KINWARD__V1__KNOWN_AGENCY__INIT,
 		KINWARD__V1__KNOWN_AGENCY__INIT};
 	Kinward__V1__KnownAgency *agencies[3] = {&known[0], &known[1], &known[2]};
 	reply.id = request->id;
+	error.code = text(fake->retryable ? "queue_full" : "illegal_state");
+	error.field = text("send.content.capacityQuery.admin2Pcode");
+	error.text = text("Not now.");
+	error.retryable = fake->retryable;
 	if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_KEYS) {
 		known[0].agency = text("agency-b");
 		known[1].agency = text("agency-c");
@@ -51,22 +86,24 @@ static void answer(struct fake_agent *agent, const Kinward__V1__LocalRequest *re
 		keys.agencies = agencies;
 		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_KEYS;
 		reply.keys = &keys;
-	} else if (request->body_case == KINWARD__V1__LOCAL_REQUEST__BODY_REGISTER) {
-		registered.repeated_request = fake->registered++ > 0;
-		(void)snprintf(fake->local_id, sizeof(fake->local_id), "%s", request->register_->local_id);
-		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_REGISTERED;
-		reply.registered = &registered;
-	} else if (++fake->asked && fake->refuse_from && fake->sent + 1 >= fake->refuse_from) {
-		error.code = text(fake->retryable ? "queue_full" : "illegal_state");
-		error.field = text("state");
-		error.text = text("Not now.");
-		error.retryable = fake->retryable;
+		fake_reply(&reply, out);
+		return;
+	}
+	assert_int_equal(request->body_case, KINWARD__V1__LOCAL_REQUEST__BODY_BATCH);
+	step(fake, request->batch, &batch);
+	bool commit = request->batch->step_case == KINWARD__V1__BATCH_REQUEST__STEP_COMMIT;
+	if (commit && fake->lose_answer) {
+		fake->lose_answer = false;
+		return;
+	}
+	bool refused = fake->given > 0 && (fake->given == fake->refuse[0] || fake->given == fake->refuse[1]);
+	if (refused) {
 		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_ERROR;
 		reply.error = &error;
 	} else {
-		sent.repeated_request = take(fake, request->send);
-		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_SENT;
-		reply.sent = &sent;
+		batch.refusal = commit && !batch.committed ? &error : NULL;
+		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_BATCH;
+		reply.batch = &batch;
 	}
 	fake_reply(&reply, out);
 }
@@ -152,7 +189,7 @@ static void test_import_is_whole_or_not_at_all(void **state)
 	holds(ERR, "file.csv: row 6, column service: is no known code; one of: safehouse ");
 	assert_string_equal(OUT, "2 faults; nothing was sent\n");
 	assert_int_equal(IMPORT("--to", "agency-b", "--json", NULL), CLI_REFUSED);
-	holds(OUT, "\"row\":5,\"column\":\"admin2_pcode\",\"field\":\"admin2_pcode\",\"rule\":\"must be a P-code");
+	holds(OUT, "\"row\":5,\"column\":\"admin2_pcode\",\"field\":\"admin2Pcode\",\"rule\":\"must be a P-code");
 	holds(OUT, "\"faults\":2}}");
 	/* Agencies are looked up before the first message goes. */
 	fake_file(&fake->at,
@@ -175,22 +212,55 @@ static void test_import_is_whole_or_not_at_all(void **state)
 	holds(ERR, "and 2 more faults; correct these first\n");
 }
 
-static void test_import_goes_on_where_it_was_cut(void **state)
+/* What the agent refuses is told by row and column, all of it, and then nothing is committed. */
+static void test_import_that_the_agent_refuses_leaves_nothing(void **state)
 {
 	struct fake *fake = *state;
 	fake_file(&fake->at, QUERIES);
-	fake->refuse_from = 3;
+	fake->refuse[0] = 2;
+	fake->refuse[1] = 3;
+	assert_int_equal(IMPORT("--to", "agency-b", NULL), CLI_REFUSED);
+	holds(ERR, "file.csv: row 3, column admin2_pcode: Not now.\n");
+	holds(ERR, "file.csv: row 4, column admin2_pcode: Not now.\n");
+	assert_string_equal(OUT, "2 faults; nothing was sent\n");
+	assert_true(fake->commits == 0 && fake->sent == 0);
+	/* Refused after all, by the one that writes it. */
+	fake->refuse[0] = fake->refuse[1] = 0;
+	fake->refuse_commit = 2;
+	assert_int_equal(IMPORT("--to", "agency-b", NULL), CLI_REFUSED);
+	holds(ERR, "file.csv: row 3, column admin2_pcode: Not now.\n");
+	assert_string_equal(OUT, "1 fault; nothing was sent\n");
+	/* What may go later is no fault of the file. */
 	fake->retryable = true;
 	assert_int_equal(IMPORT("--to", "agency-b", NULL), CLI_RETRY);
-	holds(ERR, "stopped at row 4, 2 of 3 messages are in; run the same command again, and it sends only what is missing");
-	assert_int_equal(fake->sent, 2);
-	fake->retryable = false;
-	fake->refuse_from = 1; /* also what is there already, as an agent may that is down */
-	assert_int_equal(IMPORT("--to", "agency-b", NULL), CLI_REFUSED);
-	holds(ERR, "stopped at row 2, 0 of 3 messages are in; correct the row, run the same command again");
-	fake->refuse_from = 0;
+	holds(ERR, "nothing of the file was sent; run the same command again");
+	fake->refuse_commit = 0;
+	fake->refuse[0] = 1;
+	assert_int_equal(IMPORT("--to", "agency-b", NULL), CLI_RETRY);
+	holds(ERR, "nothing of the file was sent; run the same command again");
+	assert_int_equal(fake->sent, 0);
+}
+
+/* The file is in and nobody was told so. */
+static void test_import_again_after_a_lost_answer_sends_nothing(void **state)
+{
+	struct fake *fake = *state;
+	fake_file(&fake->at, QUERIES);
+	fake->lose_answer = true;
+	assert_int_equal(IMPORT("--to", "agency-b", NULL), CLI_UNREACHABLE);
+	holds(ERR, "it is in as a whole, or nothing of it is. Run the same command again: nothing is sent twice");
+	assert_int_equal(fake->sent, 3);
 	assert_int_equal(IMPORT("--to", "agency-b", NULL), CLI_OK);
-	assert_string_equal(OUT, "3 rows: 3 messages, 1 in the outbox, 2 there already\n");
+	assert_string_equal(OUT, "3 rows: 3 messages, 0 in the outbox, 3 there already\n");
+	assert_int_equal(fake->sent, 3);
+}
+
+static void test_import_knows_what_it_has_sent(void **state)
+{
+	struct fake *fake = *state;
+	fake_file(&fake->at, QUERIES);
+	assert_int_equal(IMPORT("--to", "agency-b", NULL), CLI_OK);
+	assert_string_equal(OUT, "3 rows: 3 messages, 3 in the outbox, 0 there already\n");
 	assert_int_equal(fake->sent, 3);
 	/* Rows that are alike are messages of their own; a row added later is the only one that is new. */
 	assert_memory_not_equal(fake->ids[0], fake->ids[2], KW_ID_SIZE);
@@ -231,7 +301,7 @@ static void test_import_registrations_stay_at_home(void **state)
 			fail_msg("%s", ERR);
 	assert_string_equal(OUT, "1 rows: 1 messages, 0 in the outbox, 1 there already\n");
 	assert_string_equal(fake->local_id, "C-1");
-	assert_int_equal(fake->asked, 0);
+	assert_int_equal(fake->sent, 0);
 	assert_int_equal(kinward(&fake->at, "import", fake->at.file, "--as", "UascRegistration", "--to", "agency-b", NULL), CLI_USAGE);
 	(void)snprintf(whole, sizeof(whole), ROWS, "");
 	fake_file(&fake->at, whole);
@@ -254,7 +324,9 @@ int main(void)
 		WITH_FAKE(test_template_prints_what_import_reads),
 		WITH_FAKE(test_template_forms_and_wrong_lines),
 		WITH_FAKE(test_import_is_whole_or_not_at_all),
-		WITH_FAKE(test_import_goes_on_where_it_was_cut),
+		WITH_FAKE(test_import_that_the_agent_refuses_leaves_nothing),
+		WITH_FAKE(test_import_again_after_a_lost_answer_sends_nothing),
+		WITH_FAKE(test_import_knows_what_it_has_sent),
 		WITH_FAKE(test_import_registrations_stay_at_home),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,13 +93,13 @@ static void test_validate_prints_ok_or_field_and_rule(void **state)
 	assert_int_equal(validate(put("a.json", EVENT), NULL), CLI_OK);
 	says("a.json", ": OK");
 	assert_int_equal(validate(put("a.json", "{\"referralEvent\": {\"state\": 11, \"atUnixMs\": 1}}"), NULL), CLI_REFUSED);
-	says("a.json", ": referral_event.reason: is required with this state; fill it in");
+	says("a.json", ": referralEvent.reason: is required with this state; fill it in");
 	assert_int_equal(validate(put("a.json", "{\"referralEvent\": {\"state\": 99, \"atUnixMs\": 1}}"), NULL), CLI_REFUSED);
 	assert_non_null(strstr(OUT, "a.json: referralEvent.state: no such code; one of REFERRAL_STATE_QUEUED, "));
 	assert_int_equal(validate(put("a.json", "{\"referalEvent\": {}}"), NULL), CLI_REFUSED);
 	assert_non_null(strstr(OUT, "a.json: referalEvent: no such field; Content has messageId, createdUnixMs, "));
 	assert_int_equal(validate(put("a.json", "{}"), NULL), CLI_REFUSED);
-	assert_non_null(strstr(OUT, "a.json: one of these is required: referral_request referral_event "));
+	assert_non_null(strstr(OUT, "a.json: one of these is required: referralRequest referralEvent "));
 	assert_null(strchr(ERR, '\n'));
 }
 
@@ -123,7 +123,7 @@ static void test_validate_looks_at_every_file_and_counts(void **state)
 	(void)put("a.json", EVENT);
 	assert_int_equal(validate(FOLDER, NULL), CLI_REFUSED);
 	char wanted[512];
-	(void)snprintf(wanted, sizeof(wanted), "%s/a.json: OK\n%s/b.json: OK\n%s/c.json: must be an object { }\n"
+	(void)snprintf(wanted, sizeof(wanted), "%s/a.json: OK\n%s/b.json: OK\n%s/c.json: must be an object; put { } around its fields\n"
 		"3 files: 2 good, 1 refused\n", FOLDER, FOLDER, FOLDER);
 	assert_string_equal(OUT, wanted);
 	/* A missing file keeps the others from nothing, and its code is the greater. */
@@ -133,7 +133,7 @@ static void test_validate_looks_at_every_file_and_counts(void **state)
 	assert_non_null(strstr(ERR, "cannot read /nonexistent.json"));
 	assert_int_equal(validate("--json", FOLDER, NULL), CLI_REFUSED);
 	assert_non_null(strstr(OUT, "a.json\",\"ok\":true}\n"));
-	assert_non_null(strstr(OUT, "c.json\",\"ok\":false,\"code\":\"bad_field\",\"field\":\"\",\"rule\":\"must be an object { }\"}\n"));
+	assert_non_null(strstr(OUT, "c.json\",\"ok\":false,\"code\":\"bad_field\",\"field\":\"\",\"rule\":\"must be an object; put { } around its fields\"}\n"));
 	assert_non_null(strstr(OUT, "{\"summary\":{\"files\":3,\"good\":2,\"refused\":1}}\n"));
 }
 
@@ -152,15 +152,15 @@ static void test_validate_complete_wants_what_the_agent_would_set(void **state)
 	assert_int_equal(validate("--complete", put("a.json", WHOLE), NULL), CLI_OK);
 	assert_int_equal(validate(put("a.json", WHOLE), NULL), CLI_OK);
 	assert_int_equal(validate("--complete", put("a.json", EVENT), NULL), CLI_REFUSED);
-	says("a.json", ": message_id: must be 16 bytes; correct it");
+	says("a.json", ": messageId: must be 16 bytes; correct it");
 	assert_int_equal(validate("--complete", put("a.json", "{\"messageId\": \"AQIDBAUGBwgJCgsMDQ4PEA==\", \"receipt\": {}}"), NULL),
 		CLI_REFUSED);
-	says("a.json", ": created_unix_ms: must be milliseconds since 1970, before the year 10000; correct it");
+	says("a.json", ": createdUnixMs: must be milliseconds since 1970, before the year 10000; correct it");
 	/* What is given is held to its rule either way. */
 	assert_int_equal(validate(put("a.json", "{\"messageId\": \"AQID\", \"receipt\": {}}"), NULL), CLI_REFUSED);
-	says("a.json", ": message_id: must be 16 bytes; correct it");
+	says("a.json", ": messageId: must be 16 bytes; correct it");
 	assert_int_equal(validate(put("a.json", "{\"createdUnixMs\": -1, \"receipt\": {}}"), NULL), CLI_REFUSED);
-	says("a.json", ": created_unix_ms: must be milliseconds since 1970, before the year 10000; correct it");
+	says("a.json", ": createdUnixMs: must be milliseconds since 1970, before the year 10000; correct it");
 }
 
 static void test_validate_as_takes_a_message_by_itself(void **state)

@@ -244,10 +244,10 @@ static void test_socket_refuses_bad_requests_and_goes_on(void **state)
 	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_SHOW;
 	request.show = &show;
 	put(rig, &request);
-	refused(rig, KW_EFIELD, "show.message_id");
+	refused(rig, KW_EFIELD, "show.messageId");
 	show.message_id = (ProtobufCBinaryData){.len = sizeof(id), .data = id};
 	put(rig, &request);
-	refused(rig, KW_ENOTFOUND, "show.message_id");
+	refused(rig, KW_ENOTFOUND, "show.messageId");
 
 	Kinward__V1__ListRequest list = KINWARD__V1__LIST_REQUEST__INIT;
 	list.limit = SPOOL_LIST_MAX + 1;
@@ -562,10 +562,10 @@ static void test_socket_shows_a_case_with_what_waits_in_it(void **state)
 	assert_int_equal(detail->events[1]->verdict, KINWARD__V1__EVENT_VERDICT__EVENT_VERDICT_EARLY);
 	thread[0] = 99;
 	put(rig, &request);
-	refused(rig, KW_ENOTFOUND, "case_show.thread_id");
+	refused(rig, KW_ENOTFOUND, "caseShow.threadId");
 	show.thread_id.len = 3;
 	put(rig, &request);
-	refused(rig, KW_EFIELD, "case_show.thread_id");
+	refused(rig, KW_EFIELD, "caseShow.threadId");
 }
 
 int main(void)

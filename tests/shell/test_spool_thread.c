@@ -563,6 +563,38 @@ static void test_spool_thread_early_ones_have_a_quota_each(void **state)
 	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_NEW), SPOOL_EARLY_UNKNOWN_MAX + 6);
 }
 
+/* So many of one agency wait in threads that it has, whatever the thread; one more finds no room. */
+static void test_spool_thread_early_ones_of_an_agency_have_a_limit(void **state)
+{
+	struct rig *rig = *state;
+	uint32_t threads = (SPOOL_EARLY_AGENCY_MAX + 49) / 50 + 1; /* 50 in each, below the limit of one thread */
+	for (uint32_t t = 0; t < threads; t++)
+		one_of(rig, 2000000 + t, OPENS(.n = 1, .thread = (uint8_t)(1 + t)), false);
+	for (uint32_t i = 0; i < SPOOL_EARLY_AGENCY_MAX; i++)
+		one_of(rig, 3000000 + i, MOVES(ACKNOWLEDGED, .n = 1, .thread = (uint8_t)(1 + i / 50), .sequence = 10 + i % 50), false);
+	all_done(rig);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_NEW), threads + SPOOL_EARLY_AGENCY_MAX);
+	one_of(rig, 4000000, MOVES(ACKNOWLEDGED, .n = 1, .thread = (uint8_t)threads, .sequence = 10), false);
+	all_done(rig);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_NEW), threads + SPOOL_EARLY_AGENCY_MAX);
+}
+
+/* And so many of all agencies together, each of them within its own. */
+static void test_spool_thread_early_ones_of_all_have_a_limit(void **state)
+{
+	struct rig *rig = *state;
+	static char agencies[SPOOL_EARLY_ALL_MAX / SPOOL_EARLY_UNKNOWN_MAX + 1][16];
+	for (uint32_t i = 0; i <= SPOOL_EARLY_ALL_MAX; i++) {
+		char *agency = agencies[i / SPOOL_EARLY_UNKNOWN_MAX];
+		snprintf(agency, sizeof(agencies[0]), "agency-%u", i / SPOOL_EARLY_UNKNOWN_MAX);
+		one_of(rig, 5000000 + i, MOVES(ACKNOWLEDGED, .n = 1, .sequence = 2, .agency = agency), true);
+		if (i + 1 < SPOOL_EARLY_ALL_MAX)
+			continue;
+		all_done(rig);
+		assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_NEW), SPOOL_EARLY_ALL_MAX);
+	}
+}
+
 static void test_spool_thread_no_room_there_is_tried_again(void **state)
 {
 	struct rig *rig = *state;
@@ -782,6 +814,8 @@ int main(void)
 		SPOOL_CASE(test_spool_thread_gap_is_given_up_in_the_end),
 		SPOOL_CASE(test_spool_thread_strangers_stay_apart),
 		SPOOL_CASE(test_spool_thread_early_ones_have_a_quota_each),
+		SPOOL_CASE(test_spool_thread_early_ones_of_an_agency_have_a_limit),
+		SPOOL_CASE(test_spool_thread_early_ones_of_all_have_a_limit),
 		SPOOL_CASE(test_spool_thread_no_room_there_is_tried_again),
 		SPOOL_CASE(test_spool_thread_full_log_leaves_a_way_out),
 		SPOOL_CASE(test_spool_thread_full_log_has_its_own_fault),

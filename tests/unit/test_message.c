@@ -304,7 +304,7 @@ static void test_fault_names_the_path(void **state)
 	f->request.n_children = 3;
 	accepted(f);
 	age.years = 121;
-	refused(f, "referral_request.children[2].age.years");
+	refused(f, "referralRequest.children[2].age.years");
 	assert_non_null(strstr(f->fault.rule, "0 to 120"));
 	assert_null(strstr(f->fault.rule, "121"));
 }
@@ -314,27 +314,27 @@ static void test_required_fields_are_required(void **state)
 	(void)state;
 	struct fixture *f = fixture();
 	f->request.risk = KINWARD__V1__RISK__RISK_UNSPECIFIED;
-	refused(f, "referral_request.risk");
+	refused(f, "referralRequest.risk");
 	f = fixture();
 	f->request.case_ref = TEXT("");
-	refused(f, "referral_request.case_ref");
+	refused(f, "referralRequest.caseRef");
 	f = fixture();
 	f->request.referrer = NULL;
-	refused(f, "referral_request.referrer");
+	refused(f, "referralRequest.referrer");
 	f = fixture();
 	f->request.n_children = 0;
-	refused(f, "referral_request.children");
+	refused(f, "referralRequest.children");
 	f = fixture();
 	f->content.created_unix_ms = 0;
-	refused(f, "created_unix_ms");
+	refused(f, "createdUnixMs");
 	f = fixture();
 	f->age.value_case = KINWARD__V1__AGE__VALUE__NOT_SET;
-	refused(f, "referral_request.children[0].age");
+	refused(f, "referralRequest.children[0].age");
 	assert_non_null(strstr(f->fault.rule, "years range"));
 	f = fixture();
 	f->content.body_case = KINWARD__V1__CONTENT__BODY__NOT_SET;
 	refused(f, "");
-	assert_non_null(strstr(f->fault.rule, "referral_event"));
+	assert_non_null(strstr(f->fault.rule, "referralEvent"));
 }
 
 static void test_sizes_at_and_over_the_limit(void **state)
@@ -345,34 +345,34 @@ static void test_sizes_at_and_over_the_limit(void **state)
 	f->request.case_ref = filled(text, 64);
 	accepted(f);
 	f->request.case_ref = filled(text, 65);
-	refused(f, "referral_request.case_ref");
+	refused(f, "referralRequest.caseRef");
 	f = fixture();
 	f->request.reason = filled(text, 4000);
 	accepted(f);
 	f->request.reason = filled(text, 4001);
-	refused(f, "referral_request.reason");
+	refused(f, "referralRequest.reason");
 	f = fixture();
 	f->content.message_id.len = KW_ID_SIZE - 1;
-	refused(f, "message_id");
+	refused(f, "messageId");
 	f = fixture();
 	f->request.n_children = 16;
 	accepted(f);
 	f->request.n_children = 17;
-	refused(f, "referral_request.children");
+	refused(f, "referralRequest.children");
 	f = fixture();
 	f->name.n_parts = 8;
 	accepted(f);
 	f->name.n_parts = 9;
-	refused(f, "referral_request.children[0].name.parts");
+	refused(f, "referralRequest.children[0].name.parts");
 	f = fixture();
 	f->child.n_languages = 8;
 	f->child.n_concerns = 19;
 	accepted(f);
 	f->child.n_languages = 9;
-	refused(f, "referral_request.children[0].languages");
+	refused(f, "referralRequest.children[0].languages");
 	f->child.n_languages = 8;
 	f->child.n_concerns = 20;
-	refused(f, "referral_request.children[0].concerns");
+	refused(f, "referralRequest.children[0].concerns");
 	f = fixture();
 	set_receipt(f);
 	f->receipt.n_entries = 128;
@@ -383,14 +383,14 @@ static void test_sizes_at_and_over_the_limit(void **state)
 	f->place.admin_level = 6;
 	accepted(f);
 	f->place.admin_level = 7;
-	refused(f, "referral_request.location.admin_level");
+	refused(f, "referralRequest.location.adminLevel");
 	f = fixture();
 	f->content.created_unix_ms = INT64_C(253402300799999);
 	accepted(f);
 	f->content.created_unix_ms++;
-	refused(f, "created_unix_ms");
+	refused(f, "createdUnixMs");
 	f->content.created_unix_ms = -1;
-	refused(f, "created_unix_ms");
+	refused(f, "createdUnixMs");
 }
 
 /* Each text limit in the tables, at max and max + 1, without naming one. */
@@ -435,15 +435,15 @@ static void test_unknown_codes_are_refused_by_name(void **state)
 	f->request.service = KINWARD__V1__SERVICE_TYPE__SERVICE_TYPE_OTHER;
 	accepted(f);
 	f->request.service = (Kinward__V1__ServiceType)(KINWARD__V1__SERVICE_TYPE__SERVICE_TYPE_OTHER + 1);
-	refused(f, "referral_request.service");
+	refused(f, "referralRequest.service");
 	f = fixture();
 	f->concerns[1] = (Kinward__V1__Concern)99;
-	refused(f, "referral_request.children[0].concerns[1]");
+	refused(f, "referralRequest.children[0].concerns[1]");
 	f->concerns[1] = (Kinward__V1__Concern)0;
-	refused(f, "referral_request.children[0].concerns[1]");
+	refused(f, "referralRequest.children[0].concerns[1]");
 	f = fixture();
 	f->consent.tracing = (Kinward__V1__ConsentAnswer)-1;
-	refused(f, "referral_request.consent.tracing");
+	refused(f, "referralRequest.consent.tracing");
 }
 
 static void test_text_is_utf8_without_control_characters(void **state)
@@ -459,13 +459,13 @@ static void test_text_is_utf8_without_control_characters(void **state)
 	}
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		f->staff.name = (char *)bad[i];
-		refused(f, "referral_request.referrer.name");
+		refused(f, "referralRequest.referrer.name");
 	}
 	f = fixture();
 	f->request.reason = TEXT("a\nb");
 	accepted(f);
 	f->request.reason = TEXT("a\rb");
-	refused(f, "referral_request.reason");
+	refused(f, "referralRequest.reason");
 }
 
 static void test_codes_of_standards_are_well_formed(void **state)
@@ -473,27 +473,27 @@ static void test_codes_of_standards_are_well_formed(void **state)
 	(void)state;
 	struct fixture *f = fixture();
 	f->languages[0] = TEXT("ar");
-	refused(f, "referral_request.children[0].languages[0]");
+	refused(f, "referralRequest.children[0].languages[0]");
 	f->languages[0] = TEXT("");
-	refused(f, "referral_request.children[0].languages[0]");
+	refused(f, "referralRequest.children[0].languages[0]");
 	f = fixture();
 	f->place.country = TEXT("ss");
-	refused(f, "referral_request.location.country");
+	refused(f, "referralRequest.location.country");
 	f = fixture();
 	f->place.pcode = TEXT("S");
-	refused(f, "referral_request.location.pcode");
+	refused(f, "referralRequest.location.pcode");
 	f = fixture();
 	f->part.script = TEXT("arab");
-	refused(f, "referral_request.children[0].name.parts[0].script");
+	refused(f, "referralRequest.children[0].name.parts[0].script");
 	f->part.script = TEXT("A");
-	refused(f, "referral_request.children[0].name.parts[0].script");
+	refused(f, "referralRequest.children[0].name.parts[0].script");
 	f = fixture();
 	f->contact.phone = TEXT("12345678901234567890123456789012");
 	accepted(f);
 	f->contact.phone = TEXT("123456789012345678901234567890123");
-	refused(f, "referral_request.referrer.contact.phone");
+	refused(f, "referralRequest.referrer.contact.phone");
 	f->contact.phone = TEXT("call me");
-	refused(f, "referral_request.referrer.contact.phone");
+	refused(f, "referralRequest.referrer.contact.phone");
 }
 
 struct found {
@@ -522,18 +522,18 @@ static void test_all_faults_of_a_message_are_found(void **state)
 	f->request.risk = 99;
 	assert_int_equal(kw_message_faults(&f->request.base, on_fault, &found), 5);
 	assert_int_equal(found.count, 5);
-	assert_string_equal(found.fields, "case_ref;risk;children[0].age.as_of.month;children[0].age.as_of.day;children[0].sex;");
+	assert_string_equal(found.fields, "caseRef;risk;children[0].age.asOf.month;children[0].age.asOf.day;children[0].sex;");
 	/* A oneof without a member is one fault; across the fields nothing is said of a message that has others. */
 	f = fixture();
 	found = (struct found){0};
 	f->age.value_case = KINWARD__V1__AGE__VALUE__NOT_SET;
 	f->date = (Kinward__V1__PartialDate){.base = f->date.base, .year = 2023, .day = 1};
 	assert_int_equal(kw_message_faults(&f->request.base, on_fault, &found), 2);
-	assert_string_equal(found.fields, "children[0].age;children[0].age.as_of.month;");
+	assert_string_equal(found.fields, "children[0].age;children[0].age.asOf.month;");
 	f->date.year = 1;
 	found = (struct found){0};
 	assert_int_equal(kw_message_faults(&f->request.base, on_fault, &found), 2);
-	assert_string_equal(found.fields, "children[0].age;children[0].age.as_of.year;");
+	assert_string_equal(found.fields, "children[0].age;children[0].age.asOf.year;");
 }
 
 /* Every week that the C library's calendar knows, and no other, of every year. */
@@ -567,25 +567,26 @@ static void test_dates_and_ages_make_sense(void **state)
 {
 	(void)state;
 	struct fixture *f = fixture();
+	f->content.created_unix_ms = INT64_C(4133894400000); /* the end of 2100: no date is after it */
 	accepted(f);
 	f->date.year = 2023;
-	refused(f, "referral_request.children[0].age.as_of.day");
+	refused(f, "referralRequest.children[0].age.asOf.day");
 	f->date = (Kinward__V1__PartialDate){.base = f->date.base, .year = 2023, .day = 1};
-	refused(f, "referral_request.children[0].age.as_of.month");
+	refused(f, "referralRequest.children[0].age.asOf.month");
 	f->date = (Kinward__V1__PartialDate){.base = f->date.base, .year = 2023, .month = 13};
-	refused(f, "referral_request.children[0].age.as_of.month");
+	refused(f, "referralRequest.children[0].age.asOf.month");
 	f->date = (Kinward__V1__PartialDate){.base = f->date.base, .year = 2100};
 	accepted(f);
 	f->date.year = 2101;
-	refused(f, "referral_request.children[0].age.as_of.year");
+	refused(f, "referralRequest.children[0].age.asOf.year");
 	f->date.year = 1899;
-	refused(f, "referral_request.children[0].age.as_of.year");
+	refused(f, "referralRequest.children[0].age.asOf.year");
 	f = fixture();
 	f->age.value_case = KINWARD__V1__AGE__VALUE_RANGE;
 	f->age.range = &f->range;
 	accepted(f);
 	f->range.years_min = 6;
-	refused(f, "referral_request.children[0].age.range.years_max");
+	refused(f, "referralRequest.children[0].age.range.yearsMax");
 }
 
 static void test_a_referral_needs_consent_or_an_override(void **state)
@@ -593,14 +594,14 @@ static void test_a_referral_needs_consent_or_an_override(void **state)
 	(void)state;
 	struct fixture *f = fixture();
 	f->consent.share_other_orgs = REFUSED;
-	refused(f, "referral_request.consent.override");
+	refused(f, "referralRequest.consent.override");
 	f->consent.override = &f->override;
 	accepted(f);
 	f->override.approver = TEXT("");
-	refused(f, "referral_request.consent.override.approver");
+	refused(f, "referralRequest.consent.override.approver");
 	f = fixture();
 	f->child.name = NULL;
-	refused(f, "referral_request.children[0].name");
+	refused(f, "referralRequest.children[0].name");
 	f->child.code = TEXT("C-7");
 	accepted(f);
 }
@@ -612,38 +613,38 @@ static void test_an_event_has_what_its_state_needs(void **state)
 	set_event(f, STATE(ACKNOWLEDGED));
 	accepted(f);
 	set_event(f, STATE(EXPIRED));
-	refused(f, "referral_event.state");
+	refused(f, "referralEvent.state");
 	set_event(f, STATE(UNSPECIFIED));
-	refused(f, "referral_event.state");
+	refused(f, "referralEvent.state");
 	set_event(f, STATE(REJECTED));
-	refused(f, "referral_event.reason");
+	refused(f, "referralEvent.reason");
 	f->event.reason = KINWARD__V1__REFERRAL_REASON__REFERRAL_REASON_OTHER;
-	refused(f, "referral_event.note");
+	refused(f, "referralEvent.note");
 	f->event.note = TEXT("Moved away.");
 	accepted(f);
 	set_event(f, STATE(SCHEDULED));
-	refused(f, "referral_event.appointment");
+	refused(f, "referralEvent.appointment");
 	f->event.appointment = &f->appointment;
 	accepted(f);
 	set_event(f, STATE(COMPLETED));
-	refused(f, "referral_event.outcome");
+	refused(f, "referralEvent.outcome");
 	f->event.outcome = KINWARD__V1__REFERRAL_OUTCOME__REFERRAL_OUTCOME_SERVICE_PROVIDED;
 	accepted(f);
 	set_event(f, STATE(CLOSED));
-	refused(f, "referral_event.feedback_to_client");
+	refused(f, "referralEvent.feedbackToClient");
 	f->event.feedback_to_client = TEXT("Told the mother.");
 	accepted(f);
 	set_event(f, STATE(ONWARD_PROPOSED));
-	refused(f, "referral_event.onward_agency");
+	refused(f, "referralEvent.onwardAgency");
 	f->event.onward_agency = TEXT("Not A Name");
-	refused(f, "referral_event.onward_agency");
+	refused(f, "referralEvent.onwardAgency");
 	f->event.onward_agency = TEXT("agency-c");
 	accepted(f);
 	set_event(f, STATE(ACCEPTED));
-	refused(f, "referral_event.onward_agency");
+	refused(f, "referralEvent.onwardAgency");
 	f = fixture();
 	set_event(f, STATE(NEED_INFO));
-	refused(f, "referral_event.note");
+	refused(f, "referralEvent.note");
 }
 
 static void test_receipts_and_registrations(void **state)
@@ -668,11 +669,11 @@ static void test_receipts_and_registrations(void **state)
 	set_registration(f);
 	accepted(f);
 	f->registration.age = NULL;
-	refused(f, "uasc_registration.birth_date");
+	refused(f, "uascRegistration.birthDate");
 	f->registration.birth_date = &f->date;
 	accepted(f);
 	f->registration.photo_digest = (ProtobufCBinaryData){.data = DIGEST, .len = 31};
-	refused(f, "uasc_registration.photo_digest");
+	refused(f, "uascRegistration.photoDigest");
 	f->registration.photo_digest.len = 32;
 	accepted(f);
 }
@@ -736,7 +737,7 @@ static void test_pack_refuses_what_the_other_side_would(void **state)
 	kw_buf_init(&buf, 100000);
 	f->request.n_children = 0;
 	assert_int_equal(kw_content_pack(&f->content, &buf, &f->fault), KW_EFIELD);
-	assert_string_equal(f->fault.field, "referral_request.children");
+	assert_string_equal(f->fault.field, "referralRequest.children");
 	assert_int_equal(buf.size, 0);
 	/* Each field is right; together they are too much. */
 	f = fixture();

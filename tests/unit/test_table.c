@@ -268,7 +268,7 @@ static void test_table_comments_say_what_to_fill_in(void **state)
 	assert_string_equal(comment_of("ReferralRequest", "children", "children[].age.years"),
 		"Fill in one: years or range. Completed years, 0..120; 0 is an infant.");
 	assert_string_equal(comment_of("ReferralRequest", NULL, "children[1].age.as_of"),
-		"Required. The day on which that was the age. A date: 2026-11-24, 2026-11 or 2026.");
+		"Required. The day on which that was the age, not after that of the message. A date: 2026-11-24, 2026-11 or 2026.");
 	assert_string_equal(comment_of("ReferralRequest", NULL, "reason"),
 		"Required. Why the service is needed, 1..4000 bytes, line breaks allowed.");
 	/* A state below the least that is sent is not offered. */
@@ -525,17 +525,39 @@ static struct kw_buf many(const char *head, const char *row, size_t count)
 	return text;
 }
 
+/* So many rows, 50 a message. */
+static struct kw_buf reports(size_t count)
+{
+	struct kw_buf text;
+	char row[128];
+	kw_buf_init(&text, 64u * 1024u * 1024u);
+	assert_int_equal(kw_buf_add(&text, kw_view_str(REPORT)), KW_OK);
+	for (size_t i = 0; i < count; i++) {
+		(void)snprintf(row, sizeof(row), "g%zu,2026-W48,SS01,FP,%zu,f,0_to_5,separated,arrived\n", i / 50, i % 50 + 1);
+		assert_int_equal(kw_buf_add(&text, kw_view_str(row)), KW_OK);
+	}
+	return text;
+}
+
 static void test_table_limits_hold_at_max_and_refuse_beyond(void **state)
 {
 	(void)state;
 	for (unsigned over = 0; over < 2; over++) {
-		struct kw_buf text = many("service,admin2_pcode\n", "shelter,SS0101\n", TABLE_ROWS_MAX + over);
-		read_view("CapacityQuery", kw_buf_view(&text));
+		struct kw_buf text = reports(TABLE_ROWS_MAX + over);
+		read_view("SeparationReport", kw_buf_view(&text));
 		kw_buf_fini(&text);
 		assert_int_equal(SEEN.err, over ? KW_ETOOBIG : KW_OK);
 		assert_int_equal(SEEN.rows, over ? 0 : TABLE_ROWS_MAX);
 		if (over)
 			told(0, TABLE_ROWS_MAX + 2, "", "is one more than the 100000 rows");
+
+		text = many("service,admin2_pcode\n", "shelter,SS0101\n", TABLE_MESSAGES_MAX + over);
+		read_view("CapacityQuery", kw_buf_view(&text));
+		kw_buf_fini(&text);
+		assert_int_equal(SEEN.err, over ? KW_ETOOBIG : KW_OK);
+		assert_int_equal(SEEN.messages, over ? 0 : TABLE_MESSAGES_MAX);
+		if (over)
+			told(0, TABLE_MESSAGES_MAX + 2, "", "is one more than the 4096 messages");
 
 		text = many("service,admin2_pcode", ",#x", TABLE_COLUMNS_MAX - 2 + over);
 		assert_int_equal(kw_buf_add(&text, kw_view_str("\nshelter,SS0101")), KW_OK);
