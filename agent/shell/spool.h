@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "agent/core/core.h"
+#include "agent/core/erase.h"
 #include "agent/core/thread.h"
 #include "agent/shell/spool_offer.h"
 #include "proto/base/id.h"
@@ -175,16 +176,16 @@ struct spool_follow {
 #define SPOOL_PASSED_MAX 16u
 #define SPOOL_ERASE_NOTE_MAX 500u
 
-/* Of consent.proto's ErasureAction and ErasureOutcome. */
-#define SPOOL_ERASE_ACTION 1u
-#define SPOOL_ERASE_DONE 1u
-#define SPOOL_ERASE_RETAINED 2u
-#define SPOOL_ERASE_FAILED 3u
+/* As agent/core/erase.h has them, which decides what becomes of a row. */
+#define SPOOL_ERASE_ACTION AGT_ERASE_ACTION
+#define SPOOL_ERASE_DONE AGT_ERASE_DONE
+#define SPOOL_ERASE_RETAINED AGT_ERASE_RETAINED
+#define SPOOL_ERASE_FAILED AGT_ERASE_FAILED
 
 enum spool_erasure_role {
-	SPOOL_ERASURE_AUTHOR, /* we asked the other agency */
-	SPOOL_ERASURE_HOLDER, /* it asked us */
-	SPOOL_ERASURE_OWN     /* it asked us after we had asked: both have answers to give */
+	SPOOL_ERASURE_AUTHOR = AGT_ERASE_AUTHOR,
+	SPOOL_ERASURE_HOLDER = AGT_ERASE_HOLDER,
+	SPOOL_ERASURE_OWN = AGT_ERASE_OWN
 };
 
 struct spool_erasure {
@@ -204,8 +205,8 @@ struct spool_erasure {
 	int64_t effective_ms;
 	int64_t answered_ms; /* 0: not yet */
 	int64_t until_ms;    /* retained until; 0: open */
-	uint64_t number;     /* of our Erase or ConsentUpdate, a holder's EraseAck, in the list of sent ones; 0: not
-	                        under way yet */
+	uint64_t number;     /* of the question, ours, in the list of sent ones: Erase, or ConsentUpdate; 0: not under way yet */
+	uint64_t answer;     /* of our EraseAck, likewise */
 	enum kw_err failure; /* FAILED, or our question did not arrive */
 	uint32_t passed_count;
 	struct kw_name passed[SPOOL_PASSED_MAX]; /* whom the holder has told */

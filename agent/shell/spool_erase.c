@@ -4,7 +4,7 @@
 #include "agent/shell/spool_thread_inner.h"
 #include "proto/wire/crypt.h"
 
-/* Consent that is withdrawn, run by the writer. In one transaction: what is asked of each holder is written down, what has to
+/* Consent that is withdrawn, run by the writer; agent/core/erase.h decides. In one transaction: what is asked of each holder is written down, what has to
  * be said to it goes on the list of what the agent says by itself, and the keys of our own contents go on the list of those
  * to be destroyed. A crash anywhere leaves all of it or nothing, and each list is worked off once (agent_follow, spool_shred).
  *
@@ -12,14 +12,10 @@
 
 bool spool_erasure_hides(const struct spool_erasure *erasure)
 {
-	if (erasure->role == SPOOL_ERASURE_HOLDER)
-		return !erasure->due && erasure->outcome != SPOOL_ERASE_RETAINED;
-	return erasure->action == SPOOL_ERASE_ACTION;
-}
+	struct agt_erase row;
 
-static bool is_done(const struct spool_erasure *erasure)
-{
-	return erasure->action == SPOOL_ERASE_ACTION && spool_erasure_hides(erasure);
+	spool_erasure_core(erasure, &row);
+	return agt_erase_hides(&row);
 }
 
 enum kw_err spool_erasure_get(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, struct spool_erasure *out)
@@ -49,23 +45,26 @@ enum kw_err spool_erasure_put(struct spool *spool, MDB_txn *txn, const uint8_t *
 enum kw_err spool_erasure_is_done(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, bool *out)
 {
 	struct spool_erasure erasure;
+	struct agt_erase row = {.known = false};
 	enum kw_err err = spool_erasure_get(spool, txn, thread_key, &erasure);
 
-	*out = err == KW_ECORRUPT || (err == KW_OK && is_done(&erasure)); /* a damaged row was a row */
+	if (err == KW_OK)
+		spool_erasure_core(&erasure, &row);
+	*out = err == KW_ECORRUPT || agt_erase_is_over(&row); /* a damaged row was a row */
 	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
 }
 
-static enum kw_err say(struct spool *spool, MDB_txn *txn, const struct spool_erasure *erasure, enum spool_follow_what what)
+enum kw_err spool_erasure_find(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, struct spool_erasure *out,
+	struct agt_erase *core)
 {
-	struct spool_follow follow = {.thread_id = erasure->thread_id, .agency = erasure->agency, .what = what};
+	enum kw_err err = spool_erasure_get(spool, txn, thread_key, out);
 
-	return spool_follow_put(spool, txn, &follow);
-}
-
-/* What says that consent is withdrawn, after a death or for the first time. */
-static enum kw_err ask_again(struct spool *spool, MDB_txn *txn, const struct spool_erasure *erasure)
-{
-	return say(spool, txn, erasure, erasure->action == SPOOL_ERASE_ACTION ? SPOOL_FOLLOW_ERASE : SPOOL_FOLLOW_CONSENT);
+	*core = (struct agt_erase){.known = false};
+	if (err == KW_OK)
+		spool_erasure_core(out, core);
+	else
+		memset(out, 0, sizeof(*out));
+	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
 }
 
 /* The key of a thread's contents is to be destroyed, and its record keeps what an audit needs: ids, states, times. */
@@ -83,6 +82,27 @@ static enum kw_err erase_thread(struct spool *spool, MDB_txn *txn, const uint8_t
 	memset(thread.alias, 0, sizeof(thread.alias));
 	thread.service = 0;
 	return spool_thread_put(spool, txn, key, &thread);
+}
+
+enum kw_err spool_erasure_keep(struct spool *spool, MDB_txn *txn, struct spool_erasure *erasure,
+	const struct agt_erase_result *result)
+{
+	static const enum spool_follow_what whats[AGT_ERASE_SAY_COUNT] = {[AGT_ERASE_SAY_CONSENT] = SPOOL_FOLLOW_CONSENT,
+		[AGT_ERASE_SAY_ERASE] = SPOOL_FOLLOW_ERASE,
+		[AGT_ERASE_SAY_ACK] = SPOOL_FOLLOW_ACK};
+	struct spool_follow follow = {.thread_id = erasure->thread_id, .agency = erasure->agency};
+	uint8_t key[SPOOL_THREAD_KEY_SIZE];
+	enum kw_err err = spool_thread_key(spool, &erasure->thread_id, &erasure->agency, key);
+
+	spool_erasure_set(erasure, &result->next);
+	if (err == KW_OK && result->changed)
+		err = spool_erasure_put(spool, txn, key, erasure);
+	for (int i = 0; err == KW_OK && i < AGT_ERASE_SAY_COUNT; i++) {
+		follow.what = whats[i];
+		if ((result->say >> i & 1u) != 0)
+			err = spool_follow_put(spool, txn, &follow);
+	}
+	return err == KW_OK && result->shred ? erase_thread(spool, txn, key) : err;
 }
 
 /* The hub may have it. */
@@ -154,8 +174,11 @@ enum kw_err spool_case_tag(const struct spool *spool, const char *case_ref, uint
 static enum kw_err ask(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread,
 	const struct spool_erasure *what, struct spool_op *op)
 {
+	struct agt_erase_event event = {.type = AGT_ERASE_EV_ASK, .action = what->action, .passed_on = what->passed_on};
 	uint8_t key[SPOOL_THREAD_KEY_SIZE];
 	struct spool_erasure erasure;
+	struct agt_erase row;
+	struct agt_erase_result result;
 	struct spool_follow state = {.thread_id = thread->thread_id,
 		.agency = thread->agency,
 		.kind = thread->record.kind,
@@ -163,28 +186,22 @@ static enum kw_err ask(struct spool *spool, MDB_txn *txn, const struct spool_thr
 	enum kw_err err = spool_thread_key(spool, &thread->thread_id, &thread->agency, key);
 
 	if (err == KW_OK)
-		err = spool_erasure_get(spool, txn, key, &erasure);
-	if (err == KW_OK && (erasure.action == SPOOL_ERASE_ACTION || what->action != SPOOL_ERASE_ACTION))
-		return KW_OK;
-	if (err != KW_OK && err != KW_ENOTFOUND && err != KW_ECORRUPT)
+		err = spool_erasure_find(spool, txn, key, &erasure, &row);
+	if (err != KW_OK)
 		return err;
+	agt_erase_step(&row, &event, &result);
+	if (!result.changed)
+		return KW_OK;
 	erasure = *what;
-	erasure.role = SPOOL_ERASURE_AUTHOR;
 	erasure.thread_id = thread->thread_id;
 	erasure.agency = thread->agency;
 	err = spool_case_tag(spool, thread->case_ref, erasure.case_tag);
-	if (err == KW_OK)
-		err = spool_erasure_put(spool, txn, key, &erasure);
-	if (err == KW_OK && erasure.action == SPOOL_ERASE_ACTION)
+	if (err == KW_OK && result.recall)
 		err = recall(spool, txn, thread, op);
-	if (err == KW_OK && state.state != 0)
+	if (err == KW_OK && result.withdraw && state.state != 0)
 		err = spool_follow_put(spool, txn, &state);
 	if (err == KW_OK)
-		err = say(spool, txn, &erasure, SPOOL_FOLLOW_CONSENT);
-	if (err == KW_OK && erasure.action == SPOOL_ERASE_ACTION)
-		err = say(spool, txn, &erasure, SPOOL_FOLLOW_ERASE);
-	if (err == KW_OK && erasure.action == SPOOL_ERASE_ACTION)
-		err = erase_thread(spool, txn, key);
+		err = spool_erasure_keep(spool, txn, &erasure, &result);
 	op->follow = true;
 	op->count++;
 	return err;
@@ -208,14 +225,13 @@ static bool is_named(const struct spool_thread *thread, const char *ref)
 
 static bool is_reached(const struct reach *reach, const struct spool_thread *thread, struct kw_view key)
 {
-	if (reach->but != NULL && memcmp(key.data, reach->but, SPOOL_THREAD_KEY_SIZE) == 0)
-		return false;
-	if (reach->told_by_us && thread->record.party != KW_PARTY_OPENER)
-		return false;
-	if (reach->thread_id != NULL)
-		return kw_id_equal(&thread->thread_id, reach->thread_id);
-	/* What ties offers together is no pseudonym. */
-	return thread->record.kind != KW_THREAD_OFFER && (is_named(thread, reach->case_ref) || is_named(thread, reach->alias));
+	struct agt_erase_reach rule = {.by_thread = reach->thread_id != NULL, .told_by_us = reach->told_by_us};
+	struct agt_erase_match match = {
+		.same_id = reach->thread_id != NULL && kw_id_equal(&thread->thread_id, reach->thread_id),
+		.named = is_named(thread, reach->case_ref) || is_named(thread, reach->alias),
+		.cause = reach->but != NULL && memcmp(key.data, reach->but, SPOOL_THREAD_KEY_SIZE) == 0};
+
+	return agt_erase_reaches(&rule, &thread->record, &match);
 }
 
 static enum kw_err ask_all(struct spool *spool, MDB_txn *txn, struct reach *reach, const struct spool_erasure *what,
@@ -271,20 +287,19 @@ static enum kw_err end_thread(struct spool *spool, MDB_txn *txn, const struct sp
 }
 
 /* A holder erases: those that it told hear of it, its own key goes. */
-static enum kw_err apply(struct spool *spool, MDB_txn *txn, const uint8_t *key, struct spool_erasure *erasure,
-	struct spool_op *op)
+static enum kw_err apply(struct spool *spool, MDB_txn *txn, struct spool_erasure *erasure,
+	const struct agt_erase_result *result, struct spool_op *op)
 {
+	uint8_t key[SPOOL_THREAD_KEY_SIZE];
 	struct spool_thread thread = {0};
 	struct spool_erasure onward = *erasure;
 	struct reach reach = {.case_ref = thread.case_ref, .alias = thread.alias, .but = key, .told_by_us = true};
-	enum kw_err err = spool_thread_get(spool, txn, key, &thread);
+	enum kw_err err = spool_thread_key(spool, &erasure->thread_id, &erasure->agency, key);
 
-	erasure->due = false;
-	erasure->outcome = 0; /* until the key is gone */
+	if (err != KW_OK)
+		return err;
+	err = spool_thread_get(spool, txn, key, &thread);
 	onward.passed_on = true;
-	onward.due = false;
-	onward.outcome = 0;
-	onward.number = 0;
 	onward.note[0] = '\0';
 	if (err == KW_OK)
 		err = spool_case_tag(spool, thread.case_ref, erasure->case_tag);
@@ -296,61 +311,69 @@ static enum kw_err apply(struct spool *spool, MDB_txn *txn, const uint8_t *key, 
 		return err;
 	erasure->passed_count = reach.passed_count;
 	memcpy(erasure->passed, reach.passed, sizeof(erasure->passed));
-	err = spool_erasure_put(spool, txn, key, erasure);
-	return err != KW_OK ? err : erase_thread(spool, txn, key);
+	return spool_erasure_keep(spool, txn, erasure, result);
 }
 
 static enum kw_err take_answer(struct spool *spool, MDB_txn *txn, const uint8_t *key, const struct spool_op *op)
 {
 	const struct spool_erasure *answer = op->u.receive.erasure;
+	struct agt_erase_event event = {.type = AGT_ERASE_EV_ANSWERED,
+		.action = answer->action,
+		.outcome = answer->outcome,
+		.reason = answer->failure};
 	struct spool_erasure erasure;
-	enum kw_err err = spool_erasure_get(spool, txn, key, &erasure);
+	struct agt_erase row;
+	struct agt_erase_result result;
+	enum kw_err err = spool_erasure_find(spool, txn, key, &erasure, &row);
 
 	if (err != KW_OK)
-		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err; /* we have asked nothing there */
-	if (erasure.role == SPOOL_ERASURE_HOLDER || erasure.action != answer->action)
-		return KW_OK;
-	erasure.outcome = answer->outcome;
+		return err;
+	agt_erase_step(&row, &event, &result);
+	if (!result.changed)
+		return KW_OK; /* we have asked nothing of the kind there */
 	erasure.ground = answer->ground;
 	erasure.until_ms = answer->until_ms;
-	erasure.failure = answer->failure;
 	erasure.answered_ms = op->u.receive.item.at_ms;
 	erasure.passed_count = answer->passed_count;
 	memcpy(erasure.passed, answer->passed, sizeof(erasure.passed));
 	memcpy(erasure.note, answer->note, sizeof(erasure.note));
-	return spool_erasure_put(spool, txn, key, &erasure);
+	return spool_erasure_keep(spool, txn, &erasure, &result);
+}
+
+/* Whether the key of a thread is on the list of those to be destroyed. */
+static enum kw_err is_shredding(struct spool *spool, MDB_txn *txn, const uint8_t *key, bool *out)
+{
+	struct kw_view there;
+	enum kw_err err = spool_get(spool, txn, T_SHRED, KW_VIEW(key, SPOOL_THREAD_KEY_SIZE), &there);
+
+	*out = err == KW_OK || err == KW_ECORRUPT;
+	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
 }
 
 /* An Erase, or a ConsentUpdate that restricts. */
 static enum kw_err take_question(struct spool *spool, MDB_txn *txn, const uint8_t *key, struct spool_op *op)
 {
-	struct spool_erasure asked = *op->u.receive.erasure;
-	struct spool_erasure before;
-	enum kw_err err = spool_erasure_get(spool, txn, key, &before);
+	const struct spool_erasure *asked = op->u.receive.erasure;
+	struct agt_erase_event event = {
+		.type = AGT_ERASE_EV_ASKED, .action = asked->action, .manual = op->u.receive.erase_manual};
+	struct spool_erasure erasure;
+	struct agt_erase row;
+	struct agt_erase_result result;
+	enum kw_err err = spool_erasure_find(spool, txn, key, &erasure, &row);
 
-	if (err != KW_OK && err != KW_ENOTFOUND && err != KW_ECORRUPT)
+	if (err == KW_OK)
+		err = is_shredding(spool, txn, key, &event.shreds);
+	if (err != KW_OK)
 		return err;
-	bool known = err == KW_OK && (before.action == asked.action || before.action == SPOOL_ERASE_ACTION);
+	agt_erase_step(&row, &event, &result);
 	op->follow = true;
-	if (known && before.role == SPOOL_ERASURE_HOLDER) /* it asks again: the answer may have been lost with its store */
-		return before.outcome != 0 ? say(spool, txn, &before, SPOOL_FOLLOW_ACK) : KW_OK;
-	if (known) {
-		before.role = SPOOL_ERASURE_OWN;
-		err = spool_erasure_put(spool, txn, key, &before);
-		return err != KW_OK ? err : say(spool, txn, &before, SPOOL_FOLLOW_ACK);
+	if (result.fresh) {
+		erasure = *asked;
+		erasure.agency = op->u.receive.item.agency;
+		erasure.asked_ms = op->u.receive.item.at_ms;
+		erasure.answered_ms = result.next.outcome != AGT_ERASE_OPEN ? erasure.asked_ms : 0;
 	}
-	asked.agency = op->u.receive.item.agency;
-	asked.role = SPOOL_ERASURE_HOLDER;
-	asked.asked_ms = op->u.receive.item.at_ms;
-	if (asked.action == SPOOL_ERASE_ACTION && !op->u.receive.erase_manual)
-		return apply(spool, txn, key, &asked, op);
-	asked.due = asked.action == SPOOL_ERASE_ACTION;
-	if (!asked.due) {
-		asked.outcome = SPOOL_ERASE_DONE;
-		asked.answered_ms = asked.asked_ms;
-	}
-	err = spool_erasure_put(spool, txn, key, &asked);
-	return err != KW_OK || asked.due ? err : say(spool, txn, &asked, SPOOL_FOLLOW_ACK);
+	return result.onward ? apply(spool, txn, &erasure, &result, op) : spool_erasure_keep(spool, txn, &erasure, &result);
 }
 
 enum kw_err spool_erasure_take(struct spool *spool, MDB_txn *txn, struct spool_op *op)
@@ -362,11 +385,11 @@ enum kw_err spool_erasure_take(struct spool *spool, MDB_txn *txn, struct spool_o
 
 	if (err != KW_OK)
 		return err;
-	return said->outcome != 0 ? take_answer(spool, txn, key, op) : take_question(spool, txn, key, op);
+	return said->outcome != AGT_ERASE_OPEN ? take_answer(spool, txn, key, op) : take_question(spool, txn, key, op);
 }
 
 /* The first row of this thread id that waits for a person, or was kept by one. KW_ENOTFOUND. */
-static enum kw_err find_waiting(struct spool *spool, MDB_txn *txn, const struct kw_id *thread_id, uint8_t *key,
+static enum kw_err find_waiting(struct spool *spool, MDB_txn *txn, const struct kw_id *thread_id,
 	struct spool_erasure *out)
 {
 	MDB_cursor *cursor;
@@ -382,8 +405,7 @@ static enum kw_err find_waiting(struct spool *spool, MDB_txn *txn, const struct 
 		return err;
 	int rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
 	while (!found && rc == 0 && k.mv_size == SPOOL_THREAD_KEY_SIZE && memcmp(k.mv_data, tag, sizeof(tag)) == 0) {
-		memcpy(key, k.mv_data, SPOOL_THREAD_KEY_SIZE);
-		found = spool_erasure_get(spool, txn, key, out) == KW_OK && out->role == SPOOL_ERASURE_HOLDER &&
+		found = spool_erasure_get(spool, txn, k.mv_data, out) == KW_OK && out->role == SPOOL_ERASURE_HOLDER &&
 			(out->due || out->outcome == SPOOL_ERASE_RETAINED);
 		rc = found ? 0 : mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
 	}
@@ -394,67 +416,26 @@ static enum kw_err find_waiting(struct spool *spool, MDB_txn *txn, const struct 
 enum kw_err spool_run_answer(struct spool *spool, MDB_txn *txn, struct spool_op *op)
 {
 	const struct spool_erasure *answer = op->u.answer.erasure;
-	uint8_t key[SPOOL_THREAD_KEY_SIZE];
+	struct agt_erase_event event = {.type = AGT_ERASE_EV_DECIDED, .outcome = answer->outcome};
 	struct spool_erasure erasure;
-	enum kw_err err = find_waiting(spool, txn, &op->u.answer.thread_id, key, &erasure);
+	struct agt_erase row;
+	struct agt_erase_result result;
+	enum kw_err err = find_waiting(spool, txn, &op->u.answer.thread_id, &erasure);
 
 	op->count = err == KW_OK;
 	if (err != KW_OK)
 		return err == KW_ENOTFOUND ? KW_OK : err;
+	spool_erasure_core(&erasure, &row);
+	agt_erase_step(&row, &event, &result);
 	op->follow = true;
-	if (answer->outcome == SPOOL_ERASE_DONE) {
-		err = apply(spool, txn, key, &erasure, op);
+	if (result.onward) {
+		err = apply(spool, txn, &erasure, &result, op);
 		op->count = 1;
 		return err;
 	}
-	erasure.due = false;
-	erasure.outcome = answer->outcome;
 	erasure.ground = answer->ground;
 	erasure.until_ms = answer->until_ms;
 	erasure.answered_ms = answer->answered_ms;
 	memcpy(erasure.note, answer->note, sizeof(erasure.note));
-	err = spool_erasure_put(spool, txn, key, &erasure);
-	return err != KW_OK ? err : say(spool, txn, &erasure, SPOOL_FOLLOW_ACK);
-}
-
-/* The row of a message of ours; KW_ENOTFOUND also for a damaged one. */
-static enum kw_err row_of(struct spool *spool, MDB_txn *txn, const struct spool_item *item, uint8_t *key,
-	struct spool_erasure *out)
-{
-	enum kw_err err = spool_thread_key(spool, &item->thread_id, &item->agency, key);
-
-	if (err == KW_OK)
-		err = spool_erasure_get(spool, txn, key, out);
-	return err == KW_ECORRUPT ? KW_ENOTFOUND : err;
-}
-
-enum kw_err spool_erasure_sent(struct spool *spool, MDB_txn *txn, const struct spool_item *item)
-{
-	uint8_t key[SPOOL_THREAD_KEY_SIZE];
-	struct spool_erasure erasure;
-	enum kw_err err = row_of(spool, txn, item, key, &erasure);
-
-	if (err != KW_OK || erasure.role == SPOOL_ERASURE_HOLDER)
-		return err == KW_ENOTFOUND ? KW_OK : err;
-	erasure.number = item->number;
-	erasure.failure = KW_OK;
-	return spool_erasure_put(spool, txn, key, &erasure);
-}
-
-enum kw_err spool_erasure_dead(struct spool *spool, MDB_txn *txn, const struct spool_item *item)
-{
-	uint8_t key[SPOOL_THREAD_KEY_SIZE];
-	struct spool_erasure erasure;
-	enum kw_err err = row_of(spool, txn, item, key, &erasure);
-
-	if (err != KW_OK || erasure.number != item->number || erasure.outcome != 0)
-		return err == KW_ENOTFOUND ? KW_OK : err;
-	/* An agency that was away for so long is asked again until it answers; one that cannot be reached is a person's to see. */
-	erasure.failure = item->reason;
-	if (item->reason == KW_EEXPIRED || item->reason == KW_EUNCONFIRMED) {
-		erasure.number = 0;
-		erasure.failure = KW_OK;
-		err = ask_again(spool, txn, &erasure);
-	}
-	return err != KW_OK ? err : spool_erasure_put(spool, txn, key, &erasure);
+	return spool_erasure_keep(spool, txn, &erasure, &result);
 }

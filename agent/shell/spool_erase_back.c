@@ -4,50 +4,46 @@
  * not know any more, because it may be let in again and still has what it was given. It waits on the list of follow-ups;
  * how long is the agent's to decide (agent_follow.c). */
 
-/* The row of a message of ours; KW_ENOTFOUND also for a damaged one. */
-static enum kw_err row_of(struct spool *spool, MDB_txn *txn, const struct spool_item *item, uint8_t *key,
-	struct spool_erasure *out)
-{
-	enum kw_err err = spool_thread_key(spool, &item->thread_id, &item->agency, key);
-
-	if (err == KW_OK)
-		err = spool_erasure_get(spool, txn, key, out);
-	return err == KW_ECORRUPT ? KW_ENOTFOUND : err;
-}
-
-enum kw_err spool_erasure_answered(struct spool *spool, MDB_txn *txn, const struct spool_item *item)
+/* What becomes of a message of ours, told to the row of its thread. */
+static enum kw_err tell(struct spool *spool, MDB_txn *txn, const struct spool_item *item,
+	const struct agt_erase_event *event)
 {
 	uint8_t key[SPOOL_THREAD_KEY_SIZE];
 	struct spool_erasure erasure;
-	enum kw_err err = row_of(spool, txn, item, key, &erasure);
+	struct agt_erase row;
+	struct agt_erase_result result;
+	enum kw_err err = spool_thread_key(spool, &item->thread_id, &item->agency, key);
 
-	if (err != KW_OK || erasure.role != SPOOL_ERASURE_HOLDER)
-		return err == KW_ENOTFOUND ? KW_OK : err;
-	erasure.number = item->number;
-	return spool_erasure_put(spool, txn, key, &erasure);
+	if (err == KW_OK)
+		err = spool_erasure_find(spool, txn, key, &erasure, &row);
+	if (err != KW_OK)
+		return err;
+	agt_erase_step(&row, event, &result);
+	return result.changed ? spool_erasure_keep(spool, txn, &erasure, &result) : KW_OK;
+}
+
+enum kw_err spool_erasure_sent(struct spool *spool, MDB_txn *txn, const struct spool_item *item, enum spool_follow_what what)
+{
+	struct agt_erase_event event = {.type = AGT_ERASE_EV_SENT, .number = item->number};
+
+	switch (what) {
+	case SPOOL_FOLLOW_CONSENT:
+		event.say = AGT_ERASE_SAY_CONSENT;
+		break;
+	case SPOOL_FOLLOW_ERASE:
+		event.say = AGT_ERASE_SAY_ERASE;
+		break;
+	case SPOOL_FOLLOW_ACK:
+		event.say = AGT_ERASE_SAY_ACK;
+		break;
+	default:
+		return KW_OK;
+	}
+	return tell(spool, txn, item, &event);
 }
 
 enum kw_err spool_erasure_unreached(struct spool *spool, MDB_txn *txn, const struct spool_item *item)
 {
-	uint8_t key[SPOOL_THREAD_KEY_SIZE];
-	struct spool_erasure erasure;
-	bool gone = item->reason == KW_ENOAGENCY || item->reason == KW_EDENIED;
-	bool late = item->reason == KW_EEXPIRED || item->reason == KW_EUNCONFIRMED;
-	enum kw_err err = row_of(spool, txn, item, key, &erasure);
-
-	if (err != KW_OK || erasure.number != item->number)
-		return err == KW_ENOTFOUND ? KW_OK : err;
-	struct spool_follow follow = {.thread_id = erasure.thread_id, .agency = erasure.agency, .what = SPOOL_FOLLOW_ACK};
-	if (erasure.role != SPOOL_ERASURE_HOLDER) {
-		err = spool_erasure_dead(spool, txn, item);
-		if (err != KW_OK || !gone || erasure.outcome != 0)
-			return err;
-		erasure.failure = item->reason; /* until it is on its way again */
-		follow.what = erasure.action == SPOOL_ERASE_ACTION ? SPOOL_FOLLOW_ERASE : SPOOL_FOLLOW_CONSENT;
-	} else if (!gone && !late) {
-		return KW_OK;
-	}
-	erasure.number = 0;
-	err = spool_erasure_put(spool, txn, key, &erasure);
-	return err != KW_OK ? err : spool_follow_put(spool, txn, &follow);
+	return tell(spool, txn, item,
+		&(struct agt_erase_event){.type = AGT_ERASE_EV_DEAD, .number = item->number, .reason = item->reason});
 }

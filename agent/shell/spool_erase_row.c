@@ -17,11 +17,37 @@
 #define FAILURE_SIZE 40u
 #define AT_PASSED 192u
 #define AT_NOTE (AT_PASSED + SPOOL_PASSED_MAX * 64u)
+#define AT_ANSWER 1720u
 #define FLAG_DUE 1u
 #define FLAG_PASSED_ON 2u
 
-_Static_assert(AT_NOTE + SPOOL_ERASE_NOTE_MAX + 1 <= SPOOL_ERASURE_SIZE, "the note is the last field");
+_Static_assert(AT_NOTE + SPOOL_ERASE_NOTE_MAX + 1 <= AT_ANSWER && AT_ANSWER + 8 <= SPOOL_ERASURE_SIZE, "fields do not overlap");
 _Static_assert(sizeof(struct kw_name) == 64, "names have 64 bytes here");
+
+void spool_erasure_core(const struct spool_erasure *erasure, struct agt_erase *out)
+{
+	*out = (struct agt_erase){.known = true,
+		.role = (enum agt_erase_role)erasure->role,
+		.action = erasure->action,
+		.outcome = erasure->outcome,
+		.due = erasure->due,
+		.passed_on = erasure->passed_on,
+		.question = erasure->number,
+		.answer = erasure->answer,
+		.failure = erasure->failure};
+}
+
+void spool_erasure_set(struct spool_erasure *erasure, const struct agt_erase *core)
+{
+	erasure->role = (enum spool_erasure_role)core->role;
+	erasure->action = core->action;
+	erasure->outcome = core->outcome;
+	erasure->due = core->due;
+	erasure->passed_on = core->passed_on;
+	erasure->number = core->question;
+	erasure->answer = core->answer;
+	erasure->failure = core->failure;
+}
 
 void spool_erasure_encode(const struct spool_erasure *erasure, uint8_t *out)
 {
@@ -50,6 +76,7 @@ void spool_erasure_encode(const struct spool_erasure *erasure, uint8_t *out)
 	for (uint32_t i = 0; i < erasure->passed_count && i < SPOOL_PASSED_MAX; i++)
 		memcpy(out + AT_PASSED + i * 64u, erasure->passed[i].text, sizeof(erasure->passed[i].text));
 	memcpy(out + AT_NOTE, erasure->note, sizeof(erasure->note));
+	kw_put_u64(out + AT_ANSWER, erasure->answer);
 }
 
 enum kw_err spool_erasure_decode(struct kw_view bytes, struct spool_erasure *out)
@@ -86,5 +113,6 @@ enum kw_err spool_erasure_decode(struct kw_view bytes, struct spool_erasure *out
 		out->passed[i].text[KW_NAME_SIZE_MAX] = '\0';
 	}
 	memcpy(out->note, in + AT_NOTE, sizeof(out->note));
+	out->answer = kw_get_u64(in + AT_ANSWER); /* zeros in rows that were written before it had a place */
 	return KW_OK;
 }

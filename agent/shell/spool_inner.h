@@ -199,18 +199,22 @@ KW_MUST_USE enum kw_err spool_run_answer(struct spool *spool, MDB_txn *txn, stru
 /* KW_ENOTFOUND; a damaged row is KW_ECORRUPT. */
 KW_MUST_USE enum kw_err spool_erasure_get(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key,
 	struct spool_erasure *out);
+/* The same; a row that is missing or damaged is no row. *core is what agent/core/erase.h knows of it. */
+KW_MUST_USE enum kw_err spool_erasure_find(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key,
+	struct spool_erasure *out, struct agt_erase *core);
+/* What the core made of the row, but for what it reaches in other threads: the row itself, what is said, the key. */
+KW_MUST_USE enum kw_err spool_erasure_keep(struct spool *spool, MDB_txn *txn, struct spool_erasure *erasure,
+	const struct agt_erase_result *result);
 /* Whether what there is of the thread's contents is not shown. */
 bool spool_erasure_hides(const struct spool_erasure *erasure);
 /* Whether the contents of this thread are gone, or about to be. */
 KW_MUST_USE enum kw_err spool_erasure_is_done(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, bool *out);
 /* A message of theirs that is about consent: what it asks for, or answers. */
 KW_MUST_USE enum kw_err spool_erasure_take(struct spool *spool, MDB_txn *txn, struct spool_op *op);
-/* An Erase of ours is on its way; it will not arrive. */
-KW_MUST_USE enum kw_err spool_erasure_sent(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
-KW_MUST_USE enum kw_err spool_erasure_dead(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
-/* spool_erase_back.c: an EraseAck of ours is on its way. */
-KW_MUST_USE enum kw_err spool_erasure_answered(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
-/* A message of ours is dead: what it said about consent is said again where that may help, see spool_erasure_dead. */
+/* spool_erase_back.c: a follow-up of ours is on its way; nothing for those that are not about consent. */
+KW_MUST_USE enum kw_err spool_erasure_sent(struct spool *spool, MDB_txn *txn, const struct spool_item *item,
+	enum spool_follow_what what);
+/* A message of ours is dead: what it said about consent is said again where that may help. */
 KW_MUST_USE enum kw_err spool_erasure_unreached(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
 /* Destroys the keys that wait for it, then says so; between transactions. */
 KW_MUST_USE enum kw_err spool_shred(struct spool *spool);
@@ -220,6 +224,9 @@ KW_MUST_USE enum kw_err spool_sweep_recalls(struct spool *spool, MDB_txn *txn, c
 KW_MUST_USE enum kw_err spool_shred_due(struct spool *spool, bool *out);
 #define SPOOL_RECALL_SIZE 68u
 #define SPOOL_ERASURE_SIZE 1792u
+/* The part of a row that the core decides about, and back. */
+void spool_erasure_core(const struct spool_erasure *erasure, struct agt_erase *out);
+void spool_erasure_set(struct spool_erasure *erasure, const struct agt_erase *core);
 void spool_erasure_encode(const struct spool_erasure *erasure, uint8_t *out);
 KW_MUST_USE enum kw_err spool_erasure_decode(struct kw_view bytes, struct spool_erasure *out);
 

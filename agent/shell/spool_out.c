@@ -81,10 +81,8 @@ static enum kw_err append_item(struct spool *spool, MDB_txn *txn, struct spool_o
 	if (err == KW_OK)
 		err = spool_put_sealed(spool, txn, T_SENTBODY, KW_VIEW_OF(number), kw_buf_view(&body));
 	kw_buf_fini(&body);
-	if (err == KW_OK && (op->u.append.follow_what == SPOOL_FOLLOW_ERASE || op->u.append.follow_what == SPOOL_FOLLOW_CONSENT))
-		err = spool_erasure_sent(spool, txn, item);
-	else if (err == KW_OK && op->u.append.follow_what == SPOOL_FOLLOW_ACK)
-		err = spool_erasure_answered(spool, txn, item);
+	if (err == KW_OK)
+		err = spool_erasure_sent(spool, txn, item, op->u.append.follow_what);
 	if (err != KW_OK)
 		return err;
 	memcpy(id, item->message_id.bytes, KW_ID_SIZE);

@@ -59,23 +59,24 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* A holder's key is gone: its answer may leave. */
+/* A key is gone: an answer that waited for it may leave. */
 static enum kw_err answer(struct spool *spool, MDB_txn *txn, const struct spool_vault_id *id)
 {
+	struct agt_erase_event event = {.type = AGT_ERASE_EV_SHREDDED};
 	struct spool_erasure erasure;
+	struct agt_erase row;
+	struct agt_erase_result result;
 	enum kw_err err = spool_del(spool, txn, T_SHRED, KW_VIEW(id->bytes, id->size), NULL);
 
 	if (err != KW_OK || id->size != SPOOL_THREAD_KEY_SIZE)
 		return err;
-	err = spool_erasure_get(spool, txn, id->bytes, &erasure);
-	if (err != KW_OK || erasure.role != SPOOL_ERASURE_HOLDER || erasure.outcome != 0 || erasure.due)
-		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
-	struct spool_follow follow = {
-		.thread_id = erasure.thread_id, .agency = erasure.agency, .what = SPOOL_FOLLOW_ACK};
-	erasure.outcome = SPOOL_ERASE_DONE;
-	erasure.answered_ms = now_ms();
-	err = spool_erasure_put(spool, txn, id->bytes, &erasure);
-	return err != KW_OK ? err : spool_follow_put(spool, txn, &follow);
+	err = spool_erasure_find(spool, txn, id->bytes, &erasure, &row);
+	if (err != KW_OK)
+		return err;
+	agt_erase_step(&row, &event, &result);
+	if (result.changed) /* a holder's own answer; of one who had asked too there stands the other's */
+		erasure.answered_ms = now_ms();
+	return result.say != 0 || result.changed ? spool_erasure_keep(spool, txn, &erasure, &result) : KW_OK;
 }
 
 static enum kw_err answer_all(struct spool *spool, const struct spool_vault_ids *ids)
@@ -123,8 +124,7 @@ static void fill_sent(struct spool *spool, MDB_txn *txn, struct spool_erasure *e
 	struct spool_item item;
 
 	erasure->sent = (enum spool_state)0;
-	if (erasure->role != SPOOL_ERASURE_HOLDER && erasure->number != 0 &&
-		spool_item_get(spool, txn, erasure->number, &item) == KW_OK)
+	if (erasure->number != 0 && spool_item_get(spool, txn, erasure->number, &item) == KW_OK)
 		erasure->sent = item.state;
 }
 

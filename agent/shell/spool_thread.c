@@ -177,28 +177,43 @@ enum kw_err spool_pass_judge(struct spool *spool, MDB_txn *txn, const struct spo
 	return KW_OK;
 }
 
+/* Whom the thread is about, as a message says. What is erased is not told again: a message that was on its way then moves the
+ * thread and leaves no pseudonym. */
+static enum kw_err keep_names(struct spool *spool, MDB_txn *txn, const struct spool_act *act, struct spool_pass *pass)
+{
+	struct spool_thread *thread = &pass->thread;
+	bool step = pass->result.verdict == AGT_THREAD_APPLY;
+	bool erased = false;
+	enum kw_err err = spool_erasure_is_done(spool, txn, pass->key, &erased);
+
+	if (err != KW_OK || erased)
+		return err;
+	if (!pass->known) {
+		thread->service = act->service;
+		memcpy(thread->case_ref, act->case_ref, sizeof(thread->case_ref));
+	} else if (step && act->opening && act->case_ref[0] != '\0') {
+		memcpy(thread->case_ref, act->case_ref, sizeof(thread->case_ref)); /* an offer names what a request did not */
+	}
+	if (step && act->alias[0] != '\0')
+		memcpy(thread->alias, act->alias, sizeof(thread->alias));
+	return KW_OK;
+}
+
 enum kw_err spool_pass_keep(struct spool *spool, MDB_txn *txn, const struct spool_move *move, struct spool_pass *pass)
 {
 	struct spool_thread *thread = &pass->thread;
 	bool step = pass->result.verdict == AGT_THREAD_APPLY;
-	enum kw_err err = KW_OK;
+	enum kw_err err = move->act != NULL ? keep_names(spool, txn, move->act, pass) : KW_OK;
 
 	if (!pass->known) {
 		thread->thread_id = move->item->thread_id;
 		thread->agency = move->item->agency;
-		thread->service = move->act->service;
 		thread->unclaimed = move->act->unclaimed;
-		memcpy(thread->case_ref, move->act->case_ref, sizeof(thread->case_ref));
-	} else if (pass->result.verdict == AGT_THREAD_APPLY && move->act != NULL && move->act->opening &&
-		move->act->case_ref[0] != '\0') {
-		memcpy(thread->case_ref, move->act->case_ref, sizeof(thread->case_ref)); /* an offer names what a request did not */
 	}
-	if (pass->result.verdict == AGT_THREAD_APPLY && move->act != NULL && move->act->alias[0] != '\0')
-		memcpy(thread->alias, move->act->alias, sizeof(thread->alias));
 	if (pass->result.next.changed_ms != thread->record.changed_ms || pass->result.next.state != thread->record.state)
 		thread->reminded = 0;
 	thread->record = pass->result.next;
-	if (step) {
+	if (err == KW_OK && step) {
 		struct spool_log log = {.event = pass->event,
 			.became = thread->record.state,
 			.content_type = pass->event.author <= AGT_THREAD_THEIRS ? move->act->content_type : 0,

@@ -335,6 +335,38 @@ static void test_what_comes_after_the_erasure_is_not_kept(void **state)
 	assert_false(shows(rig, 2, SECRET));
 }
 
+static void names_nobody(struct rig *rig, uint8_t thread)
+{
+	struct kw_id thread_id = id(thread);
+	struct kw_name agency = name("agency-b");
+	struct spool_thread out;
+	assert_int_equal(spool_thread(rig->spool, &thread_id, &agency, &out), KW_OK);
+	assert_string_equal(out.case_ref, "");
+	assert_string_equal(out.alias, "");
+	assert_int_equal(out.service, 0);
+}
+
+static void test_no_pseudonym_comes_back_after_the_erasure(void **state)
+{
+	struct rig *rig = *state;
+	asked_to_erase(rig, 4, 1, "agency-b", false);
+	receive(rig, 2, 1, SECRET); /* its opening, which says "K-17" */
+	names_nobody(rig, 1);
+	/* A transfer of ours, which its new owner names in a message that crosses the Erase. */
+	struct spool_op *op = receive_op(6, 3, "agency-b", "we ask for K-17");
+	op->u.receive.act = (struct spool_act){.kind = KW_THREAD_TRANSFER, .opening = true, .state = KW_TRANSFER_REQUESTED,
+		.risk = KW_RISK_LOW, .content_type = 11, .case_ref = "K-17"};
+	run(rig, op);
+	assert_int_equal(withdraw(rig, "K-17"), 1);
+	op = receive_op(7, 3, "agency-b", "not any more");
+	op->u.receive.item.thread_sequence = 2;
+	op->u.receive.act = (struct spool_act){.kind = KW_THREAD_TRANSFER, .state = KW_TRANSFER_WITHDRAWN, .content_type = 12,
+		.alias = "J-3"};
+	run(rig, op);
+	assert_int_equal(rig->err, KW_OK);
+	names_nobody(rig, 3);
+}
+
 static void test_manual_waits_for_a_person(void **state)
 {
 	struct rig *rig = *state;
@@ -710,6 +742,7 @@ int main(void)
 		SPOOL_CASE(test_a_holder_answers_when_the_key_is_gone),
 		SPOOL_CASE(test_nobody_erases_the_threads_of_others),
 		SPOOL_CASE(test_what_comes_after_the_erasure_is_not_kept),
+		SPOOL_CASE(test_no_pseudonym_comes_back_after_the_erasure),
 		SPOOL_CASE(test_manual_waits_for_a_person),
 		SPOOL_CASE(test_what_has_no_answer_is_on_a_list_of_its_own),
 		SPOOL_CASE(test_an_erased_thread_takes_nothing_more_from_us),

@@ -158,12 +158,47 @@ static void test_an_answer_that_the_hub_gives_back_is_said_again(void **state)
 	assert_int_equal(waiting(rig, SPOOL_FOLLOW_ACK), 0);
 }
 
+static void test_the_question_is_the_erase_and_not_what_informs_beside_it(void **state)
+{
+	struct rig *rig = *state;
+	ours(rig, OPENS(.n = 1));
+	withdraw(rig, SPOOL_ERASE_ACTION);
+	uint8_t erase = say(rig, SPOOL_FOLLOW_ERASE);
+	uint8_t update = say(rig, SPOOL_FOLLOW_CONSENT); /* it could not be sent at first */
+	notice(rig, update, KW_EEXPIRED, 0);
+	assert_int_equal(waiting(rig, SPOOL_FOLLOW_ERASE), 0);
+	notice(rig, erase, KW_EEXPIRED, 0);
+	assert_int_equal(waiting(rig, SPOOL_FOLLOW_ERASE), 1);
+}
+
+static void test_who_had_asked_too_answers_again_when_its_answer_is_lost(void **state)
+{
+	struct rig *rig = *state;
+	ours(rig, OPENS(.n = 1));
+	withdraw(rig, SPOOL_ERASE_ACTION);
+	uint8_t question = say(rig, SPOOL_FOLLOW_ERASE);
+	asked_to_erase(rig, 2);
+	assert_int_equal(erasure(rig).role, SPOOL_ERASURE_OWN);
+	uint8_t answer = say(rig, SPOOL_FOLLOW_ACK);
+	notice(rig, answer, KW_EEXPIRED, 0);
+	assert_int_equal(waiting(rig, SPOOL_FOLLOW_ACK), 1);
+	assert_int_equal(erasure(rig).answer, 0);
+	close_spool(rig);
+	open_spool(rig);
+	(void)say(rig, SPOOL_FOLLOW_ACK);
+	assert_true(erasure(rig).answer != 0 && erasure(rig).answer != erasure(rig).number);
+	notice(rig, question, KW_EEXPIRED, 0); /* it still knows which one was the question */
+	assert_int_equal(waiting(rig, SPOOL_FOLLOW_ERASE), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SPOOL_CASE(test_an_erase_that_the_hub_gives_back_is_said_again),
 		SPOOL_CASE(test_a_restriction_that_the_hub_gives_back_is_said_again),
 		SPOOL_CASE(test_an_answer_that_the_hub_gives_back_is_said_again),
+		SPOOL_CASE(test_the_question_is_the_erase_and_not_what_informs_beside_it),
+		SPOOL_CASE(test_who_had_asked_too_answers_again_when_its_answer_is_lost),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,253 @@
+/* agent/core/erase.c: what becomes of one thread whose consent is withdrawn, rule by rule. That many agents which keep the
+ * rules reach every holder is shown by tests/sim/test_sim_threads.c. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "agent/core/erase.h"
+
+#define RESTRICT (AGT_ERASE_ACTION + 1u)
+#define CONSENT (1u << AGT_ERASE_SAY_CONSENT)
+#define ERASE (1u << AGT_ERASE_SAY_ERASE)
+#define ACK (1u << AGT_ERASE_SAY_ACK)
+
+struct bench {
+	struct agt_erase row;
+	struct agt_erase_result result;
+};
+
+/* Steps, and returns what is said. */
+static unsigned step(struct bench *b, struct agt_erase_event event)
+{
+	agt_erase_step(&b->row, &event, &b->result);
+	b->row = b->result.next;
+	return b->result.say;
+}
+#define STEP(b, kind, ...) step(b, (struct agt_erase_event){.type = AGT_ERASE_EV_##kind, __VA_ARGS__})
+#define E .action = AGT_ERASE_ACTION
+#define R .action = RESTRICT
+
+static void test_erase_is_asked_once(void **state)
+{
+	(void)state;
+	struct bench b = {0};
+	assert_int_equal(STEP(&b, ASK, E), CONSENT | ERASE);
+	assert_true(b.result.recall && b.result.shred && b.result.withdraw && b.result.fresh && !b.result.onward);
+	assert_true(agt_erase_is_over(&b.row));
+	assert_int_equal(STEP(&b, ASK, E, .passed_on = true), 0);
+	assert_false(b.result.changed || b.row.passed_on);
+	assert_int_equal(STEP(&b, ASK, R), 0);
+	assert_false(b.result.changed);
+}
+
+static void test_a_restriction_can_become_an_erasure(void **state)
+{
+	(void)state;
+	struct bench b = {0};
+	assert_int_equal(STEP(&b, ASK, R), CONSENT);
+	assert_true(!b.result.recall && !b.result.shred && b.result.withdraw);
+	assert_false(agt_erase_hides(&b.row)); /* ours is ours to use; theirs is restricted */
+	(void)STEP(&b, ANSWERED, R, .outcome = AGT_ERASE_DONE);
+	assert_int_equal(b.row.outcome, AGT_ERASE_DONE);
+	assert_int_equal(STEP(&b, ASK, R), 0);
+	assert_int_equal(STEP(&b, ASK, E), CONSENT | ERASE);
+	assert_int_equal(b.row.outcome, AGT_ERASE_OPEN); /* that answer was about less */
+}
+
+static void test_done_is_said_when_the_key_is_gone(void **state)
+{
+	(void)state;
+	struct bench b = {0};
+	assert_int_equal(STEP(&b, ASKED, E), 0);
+	assert_true(b.result.shred && b.result.onward && b.result.fresh && !b.result.withdraw);
+	assert_true(agt_erase_is_over(&b.row)); /* nothing is shown or kept from now on */
+	assert_int_equal(b.row.outcome, AGT_ERASE_OPEN);
+	assert_int_equal(STEP(&b, ASKED, E, .shreds = true), 0);
+	assert_false(b.result.changed);
+	assert_int_equal(STEP(&b, SHREDDED, ), ACK);
+	assert_int_equal(b.row.outcome, AGT_ERASE_DONE);
+	assert_int_equal(STEP(&b, SHREDDED, ), 0);
+	assert_int_equal(STEP(&b, ASKED, E), ACK); /* it asks again */
+	assert_int_equal(STEP(&b, ASK, E), 0);     /* who asked us has erased its own */
+}
+
+static void test_a_restriction_is_answered_at_once(void **state)
+{
+	(void)state;
+	struct bench b = {0};
+	assert_int_equal(STEP(&b, ASKED, R, .manual = true), ACK);
+	assert_true(agt_erase_hides(&b.row));
+	assert_false(agt_erase_is_over(&b.row)); /* it is all there */
+	assert_false(b.result.shred || b.result.onward);
+	assert_int_equal(STEP(&b, ASKED, E), 0);
+	assert_true(b.result.shred);
+}
+
+static void test_where_a_person_decides_nothing_goes_by_itself(void **state)
+{
+	(void)state;
+	struct bench b = {0};
+	assert_int_equal(STEP(&b, ASKED, E, .manual = true), 0);
+	assert_true(b.row.due && !b.result.shred && !b.result.onward);
+	assert_false(agt_erase_hides(&b.row));
+	assert_int_equal(STEP(&b, ASKED, E, .manual = true), 0);
+	assert_int_equal(STEP(&b, SHREDDED, ), 0);
+	assert_int_equal(STEP(&b, DECIDED, .outcome = AGT_ERASE_RETAINED), ACK);
+	assert_false(agt_erase_hides(&b.row) || b.row.due);
+	assert_int_equal(STEP(&b, ASKED, E, .manual = true), ACK);
+	assert_int_equal(STEP(&b, DECIDED, .outcome = AGT_ERASE_DONE), 0); /* the law does not forbid it any more */
+	assert_true(b.result.shred && b.result.onward);
+	assert_int_equal(STEP(&b, DECIDED, .outcome = AGT_ERASE_RETAINED), 0);
+	assert_false(b.result.changed); /* too late */
+	assert_int_equal(STEP(&b, SHREDDED, ), ACK);
+}
+
+static void test_nothing_is_decided_that_nobody_asked(void **state)
+{
+	(void)state;
+	struct bench b = {0};
+	assert_int_equal(STEP(&b, DECIDED, .outcome = AGT_ERASE_DONE), 0);
+	assert_false(b.result.changed || b.result.shred);
+	assert_int_equal(STEP(&b, ANSWERED, E, .outcome = AGT_ERASE_DONE), 0);
+	assert_int_equal(STEP(&b, SHREDDED, ), 0);
+	assert_int_equal(STEP(&b, SENT, .say = AGT_ERASE_SAY_ERASE, .number = 4), 0);
+	assert_int_equal(STEP(&b, DEAD, .number = 4, .reason = KW_EEXPIRED), 0);
+	assert_false(b.result.changed || b.row.known);
+	(void)STEP(&b, ASK, E);
+	assert_int_equal(STEP(&b, DECIDED, .outcome = AGT_ERASE_DONE), 0);
+	assert_false(b.result.changed);
+}
+
+static void test_when_both_ask_each_answers_when_its_own_is_gone(void **state)
+{
+	(void)state;
+	struct bench b = {0};
+	(void)STEP(&b, ASK, E);
+	assert_int_equal(STEP(&b, ASKED, E, .shreds = true), 0);
+	assert_int_equal(b.row.role, AGT_ERASE_OWN);
+	assert_int_equal(STEP(&b, SHREDDED, ), ACK);
+	assert_int_equal(b.row.outcome, AGT_ERASE_OPEN); /* what stands there is their answer */
+	assert_int_equal(STEP(&b, ASKED, E), ACK);
+	(void)STEP(&b, ANSWERED, E, .outcome = AGT_ERASE_DONE);
+	assert_int_equal(b.row.outcome, AGT_ERASE_DONE);
+	b = (struct bench){0};
+	(void)STEP(&b, ASK, E);
+	assert_int_equal(STEP(&b, SHREDDED, ), 0);
+	assert_int_equal(STEP(&b, ASKED, E), ACK);
+}
+
+static void test_after_done_nothing_is_heard(void **state)
+{
+	(void)state;
+	struct bench b = {0};
+	(void)STEP(&b, ASK, E);
+	(void)STEP(&b, ANSWERED, R, .outcome = AGT_ERASE_DONE); /* of an earlier question */
+	assert_int_equal(b.row.outcome, AGT_ERASE_OPEN);
+	(void)STEP(&b, ANSWERED, E, .outcome = AGT_ERASE_FAILED, .reason = KW_EIO);
+	assert_int_equal(b.row.failure, KW_EIO);
+	(void)STEP(&b, ANSWERED, E, .outcome = AGT_ERASE_RETAINED);
+	assert_int_equal(b.row.outcome, AGT_ERASE_RETAINED);
+	assert_int_equal(b.row.failure, KW_OK);
+	(void)STEP(&b, ANSWERED, E, .outcome = AGT_ERASE_DONE);
+	(void)STEP(&b, ANSWERED, E, .outcome = AGT_ERASE_RETAINED); /* the first one came round by another way */
+	assert_int_equal(b.row.outcome, AGT_ERASE_DONE);
+	b = (struct bench){0};
+	(void)STEP(&b, ASKED, E);
+	(void)STEP(&b, ANSWERED, E, .outcome = AGT_ERASE_DONE); /* nobody answers for us */
+	assert_int_equal(b.row.outcome, AGT_ERASE_OPEN);
+}
+
+static void test_a_question_that_is_lost_is_asked_again(void **state)
+{
+	(void)state;
+	struct bench b = {0};
+	(void)STEP(&b, ASK, E);
+	(void)STEP(&b, SENT, .say = AGT_ERASE_SAY_ERASE, .number = 4);
+	(void)STEP(&b, SENT, .say = AGT_ERASE_SAY_CONSENT, .number = 5);
+	assert_int_equal(STEP(&b, DEAD, .number = 5, .reason = KW_EEXPIRED), 0);
+	assert_int_equal(STEP(&b, DEAD, .number = 4, .reason = KW_EUNCONFIRMED), ERASE);
+	assert_int_equal(b.row.failure, KW_OK);
+	assert_int_equal(STEP(&b, DEAD, .number = 4, .reason = KW_EEXPIRED), 0); /* once */
+	(void)STEP(&b, SENT, .say = AGT_ERASE_SAY_ERASE, .number = 6);
+	assert_int_equal(STEP(&b, DEAD, .number = 6, .reason = KW_EDENIED), ERASE);
+	assert_int_equal(b.row.failure, KW_EDENIED); /* until it is on its way */
+	(void)STEP(&b, SENT, .say = AGT_ERASE_SAY_ERASE, .number = 7);
+	assert_int_equal(b.row.failure, KW_OK);
+	assert_int_equal(STEP(&b, DEAD, .number = 7, .reason = KW_ETOOBIG), 0);
+	assert_int_equal(b.row.failure, KW_ETOOBIG);
+	(void)STEP(&b, ANSWERED, E, .outcome = AGT_ERASE_DONE);
+	assert_int_equal(STEP(&b, DEAD, .number = 7, .reason = KW_EEXPIRED), 0); /* it had arrived */
+	b = (struct bench){0};
+	(void)STEP(&b, ASK, R);
+	(void)STEP(&b, SENT, .say = AGT_ERASE_SAY_CONSENT, .number = 8);
+	assert_int_equal(STEP(&b, DEAD, .number = 8, .reason = KW_EEXPIRED), CONSENT);
+}
+
+static void test_an_answer_that_is_lost_is_said_again(void **state)
+{
+	(void)state;
+	struct bench b = {0};
+	(void)STEP(&b, ASKED, E);
+	(void)STEP(&b, SHREDDED, );
+	(void)STEP(&b, SENT, .say = AGT_ERASE_SAY_ACK, .number = 4);
+	assert_int_equal(STEP(&b, DEAD, .number = 4, .reason = KW_EEXPIRED), ACK);
+	assert_int_equal(b.row.outcome, AGT_ERASE_DONE);
+	(void)STEP(&b, SENT, .say = AGT_ERASE_SAY_ACK, .number = 5);
+	assert_int_equal(STEP(&b, DEAD, .number = 5, .reason = KW_ETOOBIG), 0);
+	b = (struct bench){0}; /* what was said is not true any more, and the next one comes */
+	(void)STEP(&b, ASKED, E, .manual = true);
+	(void)STEP(&b, DECIDED, .outcome = AGT_ERASE_RETAINED);
+	(void)STEP(&b, SENT, .say = AGT_ERASE_SAY_ACK, .number = 6);
+	(void)STEP(&b, DECIDED, .outcome = AGT_ERASE_DONE);
+	assert_int_equal(STEP(&b, DEAD, .number = 6, .reason = KW_EEXPIRED), 0);
+	assert_int_equal(STEP(&b, SHREDDED, ), ACK);
+	b = (struct bench){0}; /* of two that asked, each has a question and an answer under way */
+	(void)STEP(&b, ASK, E);
+	(void)STEP(&b, SENT, .say = AGT_ERASE_SAY_ERASE, .number = 7);
+	(void)STEP(&b, ASKED, E);
+	(void)STEP(&b, SENT, .say = AGT_ERASE_SAY_ACK, .number = 8);
+	assert_int_equal(STEP(&b, DEAD, .number = 7, .reason = KW_EEXPIRED), ERASE);
+	assert_int_equal(STEP(&b, DEAD, .number = 8, .reason = KW_EEXPIRED), ACK);
+}
+
+static void test_whom_it_reaches(void **state)
+{
+	(void)state;
+	static const struct agt_erase_reach person = {0}, thread = {.by_thread = true}, onward = {.told_by_us = true};
+	struct agt_thread ours = {.kind = KW_THREAD_REFERRAL, .party = KW_PARTY_OPENER};
+	struct agt_thread theirs = {.kind = KW_THREAD_REFERRAL, .party = KW_PARTY_OTHER};
+	struct agt_thread offer = {.kind = KW_THREAD_OFFER, .party = KW_PARTY_OPENER};
+	struct agt_erase_match named = {.named = true}, same = {.same_id = true}, none = {0};
+	assert_true(agt_erase_reaches(&person, &ours, &named));
+	assert_true(agt_erase_reaches(&person, &theirs, &named)); /* it holds the case as well */
+	assert_false(agt_erase_reaches(&person, &ours, &none));
+	assert_false(agt_erase_reaches(&person, &offer, &named));
+	assert_true(agt_erase_reaches(&thread, &offer, &same));
+	assert_false(agt_erase_reaches(&thread, &ours, &named));
+	assert_true(agt_erase_reaches(&onward, &ours, &named));
+	assert_false(agt_erase_reaches(&onward, &theirs, &named)); /* it has the case from somebody else */
+	named.cause = true;
+	assert_false(agt_erase_reaches(&onward, &ours, &named));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_erase_is_asked_once),
+		cmocka_unit_test(test_a_restriction_can_become_an_erasure),
+		cmocka_unit_test(test_done_is_said_when_the_key_is_gone),
+		cmocka_unit_test(test_a_restriction_is_answered_at_once),
+		cmocka_unit_test(test_where_a_person_decides_nothing_goes_by_itself),
+		cmocka_unit_test(test_nothing_is_decided_that_nobody_asked),
+		cmocka_unit_test(test_when_both_ask_each_answers_when_its_own_is_gone),
+		cmocka_unit_test(test_after_done_nothing_is_heard),
+		cmocka_unit_test(test_a_question_that_is_lost_is_asked_again),
+		cmocka_unit_test(test_an_answer_that_is_lost_is_said_again),
+		cmocka_unit_test(test_whom_it_reaches),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
