@@ -269,8 +269,12 @@ static enum kw_err send_it(struct agent *agent, Kinward__V1__SendRequest *reques
 		err = check_room(agent);
 	if (err == KW_OK) {
 		act_of(request->content, act);
-		err = agent_thread_place(agent, op, act_field(request->content), refusal, &risk);
+		if (act->kind != KW_THREAD_NONE && kw_name_equal(&item->agency, &agent->office.agency))
+			err = refuse(refusal, "send.agency", "A case goes between two agencies, and this name is our own: name the other "
+				"agency. What stays with us needs no message.");
 	}
+	if (err == KW_OK)
+		err = agent_thread_place(agent, op, act_field(request->content), refusal, &risk);
 	if (err == KW_OK) {
 		struct agent_outgoing outgoing = {.risk = risk,
 			.field = act_field(request->content),
