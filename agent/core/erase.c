@@ -197,6 +197,11 @@ bool agt_erase_is_over(const struct agt_erase *row)
 	return row->known && row->action == AGT_ERASE_ACTION && agt_erase_hides(row);
 }
 
+bool agt_erase_ends(const struct agt_erase *row)
+{
+	return row->known && row->role != AGT_ERASE_HOLDER;
+}
+
 bool agt_erase_reaches(const struct agt_erase_reach *reach, const struct agt_thread *thread,
 	const struct agt_erase_match *match)
 {

@@ -93,6 +93,9 @@ bool agt_erase_hides(const struct agt_erase *row);
  * anything more in the thread. What the agent says by itself still goes: it is about the erasure. */
 bool agt_erase_is_over(const struct agt_erase *row);
 
+/* We have asked, and the thread ends with it. */
+bool agt_erase_ends(const struct agt_erase *row);
+
 /* Whom a withdrawal reaches, thread by thread. */
 struct agt_erase_reach {
 	bool by_thread;  /* the threads of one id; else those of a pseudonym */

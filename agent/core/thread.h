@@ -104,8 +104,19 @@ bool agt_thread_waits_for_us(const struct agt_thread *thread);
 int64_t agt_thread_due_ms(const struct agt_thread *thread);
 /* Transfers: the case is ours, as far as we know. */
 bool agt_thread_owns(const struct agt_thread *thread);
-/* The state by which we say that consent is withdrawn, or the nearest that the kind has; 0 when there is nothing to say. */
+/* thread_end.c. The state by which we say that consent is withdrawn, or the nearest that the kind has; 0 when there is nothing
+ * to say. */
 uint8_t agt_thread_withdrawal(const struct agt_thread *thread);
+/* The same of the other side. */
+uint8_t agt_thread_withdrawal_theirs(const struct agt_thread *thread);
+
+/* Of the purposes of consent, as bit (ConsentPurpose - 1). */
+#define AGT_PURPOSE_SERVICES 1u
+#define AGT_PURPOSE_SHARE_OTHER_ORGS 2u
+#define AGT_PURPOSE_TRACING 4u
+/* A thread of this kind cannot go on without one of these purposes: sharing with other organisations is what every message needs,
+ * then the service or the tracing that it is about. Without any other purpose it goes on, and is not used for that. */
+bool agt_thread_ends_without(enum kw_thread_kind kind, uint8_t purposes);
 /* Transfers: while this one stands, the same case cannot be offered in another. */
 bool agt_thread_bars_offer(const struct agt_thread *thread);
 

@@ -276,16 +276,6 @@ enum kw_err spool_run_withdraw(struct spool *spool, MDB_txn *txn, struct spool_o
 	return ask_all(spool, txn, &reach, op->u.withdraw.erasure, op);
 }
 
-/* The other agency has said it all with its Erase, whatever becomes of its event. */
-static enum kw_err end_thread(struct spool *spool, MDB_txn *txn, const struct spool_erasure *erasure)
-{
-	struct spool_item item = {.thread_id = erasure->thread_id, .agency = erasure->agency};
-	struct spool_act act = {.kind = KW_THREAD_REFERRAL, .state = KW_REFERRAL_CONSENT_WITHDRAWN};
-	struct spool_move move = {.item = &item, .act = &act, .now_ms = erasure->asked_ms};
-
-	return spool_thread_receipt(spool, txn, &move);
-}
-
 /* A holder erases: those that it told hear of it, its own key goes. */
 static enum kw_err apply(struct spool *spool, MDB_txn *txn, struct spool_erasure *erasure,
 	const struct agt_erase_result *result, struct spool_op *op)
@@ -304,7 +294,7 @@ static enum kw_err apply(struct spool *spool, MDB_txn *txn, struct spool_erasure
 	if (err == KW_OK)
 		err = spool_case_tag(spool, thread.case_ref, erasure->case_tag);
 	if (err == KW_OK)
-		err = end_thread(spool, txn, erasure);
+		err = spool_thread_end_theirs(spool, txn, erasure);
 	if (err == KW_OK)
 		err = ask_all(spool, txn, &reach, &onward, op);
 	if (err != KW_OK && err != KW_ENOTFOUND && err != KW_ECORRUPT)

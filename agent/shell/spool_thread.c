@@ -289,7 +289,7 @@ enum kw_err spool_pass_follow(struct spool *spool, MDB_txn *txn, const struct sp
 	case AGT_FOLLOW_NONE:
 		break;
 	}
-	return KW_OK;
+	return spool_thread_end_again(spool, txn, pass);
 }
 
 /* Whether another thread keeps us from offering this case: two new owners must not be able to accept it. */

@@ -42,6 +42,10 @@ KW_MUST_USE enum kw_err spool_pass_is_opening(struct spool *spool, MDB_txn *txn,
 KW_MUST_USE enum kw_err spool_log_get(struct spool *spool, MDB_txn *txn, const uint8_t *key, uint32_t n,
 	struct spool_log *out);
 
+/* spool_thread_end.c: consent was withdrawn. */
+KW_MUST_USE enum kw_err spool_thread_end_theirs(struct spool *spool, MDB_txn *txn, const struct spool_erasure *erasure);
+KW_MUST_USE enum kw_err spool_thread_end_again(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass);
+
 #define SPOOL_EARLY_KEY_SIZE (SPOOL_THREAD_KEY_SIZE + 8u)
 void spool_early_key(const uint8_t *thread_key, uint64_t sequence, uint8_t *out);
 /* An offer or a lease that does not arrive: the member is out. A word that it is over may be lost without harm. */
