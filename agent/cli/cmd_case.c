@@ -142,6 +142,25 @@ static void print_case(FILE *out, const Kinward__V1__CaseRow *row)
 		(void)fprintf(out, "%-10s %s\n", "owner", row->owner ? "we" : "the other agency");
 }
 
+/* Consent that was withdrawn in the case, by whom it was asked and what it means here. */
+static void print_withdrawn(FILE *out, const Kinward__V1__ConsentRow *row)
+{
+	if (!row)
+		return;
+	print_name(out, "consent");
+	if (row->limited) {
+		(void)fputs("withdrawn for ", out);
+		cli_print_purposes(out, row);
+		(void)fputs(": it goes on, not to be used for that", out);
+	} else {
+		(void)fputs("withdrawn: to ", out);
+		cli_print_code(out, &kinward__v1__erasure_action__descriptor, (int)row->action);
+	}
+	(void)fputs(row->asked_us ? ", they asked, " : ", we asked, ", out);
+	cli_print_time(out, row->asked_unix_ms);
+	(void)fputc('\n', out);
+}
+
 static void print_event(FILE *out, size_t number, const Kinward__V1__CaseRow *row, const Kinward__V1__CaseEvent *event)
 {
 	(void)fprintf(out, "%zu  ", number);
@@ -292,6 +311,8 @@ static int run_show(struct cli_call *call, bool timeline_only)
 	} else if (code == CLI_OK) {
 		if (!timeline_only)
 			print_case(call->out, reply->case_detail->row);
+		if (!timeline_only)
+			print_withdrawn(call->out, reply->case_detail->consent);
 		for (size_t i = 0; i < reply->case_detail->n_events; i++)
 			print_event(call->out, i + 1, reply->case_detail->row, reply->case_detail->events[i]);
 	}

@@ -96,8 +96,11 @@ static const char CONSENT_WITHDRAW_DETAILS[] =
 	"kinward consent list and, until all have, in kinward todo. An agency that is offline, or gone for a while, is asked\n"
 	"when it comes back. Offers of the case to a service end, and nobody gets the referral.\n"
 	"Copies in your own case system, and backups, are yours to erase.\n\n"
+	"A case ends with --purpose share_other_orgs (the default), a referral or a transfer with services, a tracing case or a\n"
+	"match with tracing. Any other purpose restricts: the case goes on, and is not used for that by anybody who holds it\n"
+	"(kinward case show says so). --erase ends and erases whatever the purpose, --restrict erases nothing.\n\n"
 	"  kinward consent withdraw --case-ref R-2041 --from caregiver\n"
-	"  kinward consent withdraw --thread 77ab...41 --purpose tracing,public_photo --restrict\n";
+	"  kinward consent withdraw --thread 77ab...41 --purpose public_photo,reporting\n";
 
 static const char REFER_DETAILS[] =
 	"Looks for agencies that offer the service there and shows what speaks for and against each: FULL, STALE, not for this\n"

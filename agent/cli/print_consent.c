@@ -22,6 +22,14 @@ static void print_open(FILE *out, const Kinward__V1__ConsentRow *row)
 	cli_print_text(out, row->failure);
 }
 
+void cli_print_purposes(FILE *out, const Kinward__V1__ConsentRow *row)
+{
+	for (size_t i = 0; i < row->n_purposes; i++) {
+		(void)fputs(i == 0 ? "" : ", ", out);
+		cli_print_code(out, &kinward__v1__consent_purpose__descriptor, (int)row->purposes[i]);
+	}
+}
+
 void cli_print_consent(FILE *out, const Kinward__V1__ConsentRow *row)
 {
 	cli_print_hex(out, &row->thread_id);
@@ -29,6 +37,10 @@ void cli_print_consent(FILE *out, const Kinward__V1__ConsentRow *row)
 	cli_print_text(out, row->agency);
 	(void)fputs(row->asked_us ? " asks us to " : " asked to ", out);
 	cli_print_code(out, &kinward__v1__erasure_action__descriptor, (int)row->action);
+	if (row->limited) {
+		(void)fputs(" the use for ", out);
+		cli_print_purposes(out, row);
+	}
 	(void)fputs("  ", out);
 	if (row->outcome == KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_UNSPECIFIED) {
 		print_open(out, row);

@@ -8,4 +8,7 @@
 /* One line on what was asked about consent: thread, agency, what became of it, since when. */
 void cli_print_consent(FILE *out, const Kinward__V1__ConsentRow *row);
 
+/* The purposes that were withdrawn, with commas between. */
+void cli_print_purposes(FILE *out, const Kinward__V1__ConsentRow *row);
+
 #endif

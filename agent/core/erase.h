@@ -14,7 +14,8 @@
  * transaction. Destroying a key is no part of a transaction: it is written down there and done after it, and then the shell
  * says SHREDDED. That is why "done" is answered only then. */
 
-/* Of consent.proto's ErasureAction; any other action restricts, which nobody passes on. */
+/* Of consent.proto's ErasureAction; any other action restricts, which nobody passes on. What is restricted for some purposes only
+ * (`limited`) goes on, is shown, and is not used for those: agt_thread_ends_without() tells which purposes those are. */
 #define AGT_ERASE_ACTION 1u
 
 /* Of consent.proto's ErasureOutcome. */
@@ -35,6 +36,8 @@ struct agt_erase {
 	bool known;         /* false: nothing was asked in this thread, and the rest is nothing */
 	enum agt_erase_role role;
 	uint8_t action;
+	uint8_t purposes;   /* bit n - 1: ConsentPurpose n is withdrawn; of a limited one all that ever were */
+	bool limited;       /* restricted for these purposes alone: the thread goes on */
 	uint8_t outcome;    /* of the holder; a HOLDER's own */
 	bool due;           /* HOLDER: a person has to decide */
 	bool passed_on;     /* we ask because we were asked */
@@ -64,6 +67,8 @@ enum agt_erase_event_type {
 struct agt_erase_event {
 	enum agt_erase_event_type type;
 	uint8_t action;         /* ASK, ASKED, ANSWERED */
+	uint8_t purposes;       /* ASK, ASKED */
+	bool limited;           /* ASK, ASKED: never with AGT_ERASE_ACTION */
 	uint8_t outcome;        /* ANSWERED, DECIDED */
 	bool passed_on;         /* ASK */
 	bool manual;            /* ASKED: nothing is erased here without a person */

@@ -9,6 +9,7 @@
  * and records messages, and callers are answered after the commit. */
 
 _Static_assert((int)SPOOL_ERASE_ACTION == (int)KINWARD__V1__ERASURE_ACTION__ERASURE_ACTION_ERASE &&
+	(int)SPOOL_RESTRICT_ACTION == (int)KINWARD__V1__ERASURE_ACTION__ERASURE_ACTION_RESTRICT &&
 	(int)SPOOL_ERASE_DONE == (int)KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_DONE &&
 	(int)SPOOL_ERASE_RETAINED == (int)KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_RETAINED &&
 	(int)SPOOL_ERASE_FAILED == (int)KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_FAILED, "the schema's codes");
@@ -102,6 +103,8 @@ static void fill_update(struct consent_parts *parts, Kinward__V1__Content *conte
 	for (unsigned i = 0; i < 7; i++)
 		if ((erasure->purposes & (1u << i)) != 0)
 			parts->purposes[update->n_withdrawn++] = (Kinward__V1__ConsentPurpose)(i + 1);
+	if (update->n_withdrawn == 0) /* passed on: an Erase does not say for what, and nothing may be kept without this one */
+		parts->purposes[update->n_withdrawn++] = KINWARD__V1__CONSENT_PURPOSE__CONSENT_PURPOSE_SHARE_OTHER_ORGS;
 	update->withdrawn = parts->purposes;
 	update->action = (Kinward__V1__ErasureAction)erasure->action;
 	update->effective_at_unix_ms = erasure->effective_ms;
@@ -229,6 +232,7 @@ static void consent_done(struct spool_op *op, enum kw_err err)
 
 		body.holders = op->count;
 		body.offers = op->offers;
+		body.limited = op->limited;
 		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_CONSENT;
 		reply.consent = &body;
 		socket_call_reply(waiting->call, &reply);
@@ -270,6 +274,10 @@ static enum kw_err fill_withdraw(const Kinward__V1__ConsentWithdrawRequest *requ
 		return refuse(refusal, "consent_withdraw.reason", "A reason is one of ErasureReason: 1 to 6.");
 	if (!protobuf_c_enum_descriptor_get_value(&kinward__v1__consent_source__descriptor, from))
 		return refuse(refusal, "consent_withdraw.obtained_from", "Who withdrew is one of ConsentSource.");
+	if ((unsigned)request->action > KINWARD__V1__ERASURE_ACTION__ERASURE_ACTION_RESTRICT ||
+		(request->restrict_only && request->action == KINWARD__V1__ERASURE_ACTION__ERASURE_ACTION_ERASE))
+		return refuse(refusal, "consent_withdraw.action", "1 erases, 2 restricts (as restrict_only does); 0 does what the purposes "
+			"ask for.");
 	if (strlen(request->note) > SPOOL_ERASE_NOTE_MAX)
 		return refuse(refusal, "consent_withdraw.note", "A note has at most 500 bytes.");
 	if (reason == KINWARD__V1__ERASURE_REASON__ERASURE_REASON_OTHER && request->note[0] == '\0')
@@ -279,7 +287,7 @@ static enum kw_err fill_withdraw(const Kinward__V1__ConsentWithdrawRequest *requ
 		memcpy(op->u.withdraw.thread_id.bytes, request->thread_id.data, KW_ID_SIZE);
 	else
 		memcpy(op->u.withdraw.case_ref, request->case_ref, size + 1);
-	erasure->action = request->restrict_only ? KINWARD__V1__ERASURE_ACTION__ERASURE_ACTION_RESTRICT : SPOOL_ERASE_ACTION;
+	erasure->action = request->restrict_only ? SPOOL_RESTRICT_ACTION : (uint8_t)request->action;
 	erasure->reason = (uint8_t)reason;
 	erasure->from = (uint8_t)from;
 	erasure->asked_ms = agent_now_ms();

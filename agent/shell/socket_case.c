@@ -250,6 +250,7 @@ struct detail {
 	Kinward__V1__CaseEvent *events;
 	Kinward__V1__CaseEvent **list;
 	size_t count;
+	struct socket_consents consent; /* one, or none */
 };
 
 static void gather_step(void *user, const struct spool_step *step)
@@ -305,6 +306,7 @@ static void reply_detail(struct socket_conn *conn, uint64_t id, struct detail *d
 	body.row = &detail->shown.row;
 	body.events = detail->list;
 	body.n_events = detail->count;
+	body.consent = detail->consent.count > 0 ? detail->consent.rows[0] : NULL;
 	reply.id = id;
 	reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_CASE_DETAIL;
 	reply.case_detail = &body;
@@ -334,9 +336,12 @@ void socket_do_case(struct socket_conn *conn, uint64_t id, const Kinward__V1__Ca
 	if (err == KW_OK)
 		err = spool_steps(spool, &detail.shown.thread, gather_step, &detail);
 	if (err == KW_OK)
+		err = socket_consent_of(spool, &detail.shown.thread, &detail.consent);
+	if (err == KW_OK)
 		reply_detail(conn, id, &detail);
 	else
 		socket_refuse(conn, id, err, &why);
+	socket_consents_fini(&detail.consent);
 	kw_wipe(&detail.shown, sizeof(detail.shown));
 	free(detail.steps);
 	free(detail.events);

@@ -10,6 +10,7 @@ struct socket_consent {
 	struct spool_erasure erasure;
 	Kinward__V1__ConsentRow row;
 	char *passed[SPOOL_PASSED_MAX];
+	Kinward__V1__ConsentPurpose purposes[7];
 };
 
 struct gather {
@@ -78,6 +79,28 @@ static void fill(struct socket_consent *consent)
 	row->n_passed_to = erasure->passed_count;
 	row->waits_for_us = erasure->due;
 	row->passed_on = erasure->passed_on;
+	row->limited = erasure->limited;
+	row->purposes = consent->purposes;
+	for (unsigned i = 0; i < 7; i++)
+		if ((erasure->purposes & (1u << i)) != 0)
+			consent->purposes[row->n_purposes++] = (Kinward__V1__ConsentPurpose)(i + 1);
+}
+
+enum kw_err socket_consent_of(struct spool *spool, const struct spool_thread *thread, struct socket_consents *out)
+{
+	*out = (struct socket_consents){.list = calloc(1, sizeof(struct socket_consent)), .room = 1};
+	if (out->list == NULL)
+		return KW_ENOMEM;
+	enum kw_err err = spool_erasure(spool, &thread->thread_id, &thread->agency, &out->list[0].erasure);
+	if (err == KW_ENOTFOUND || err == KW_ECORRUPT)
+		return KW_OK;
+	if (err == KW_OK)
+		out->rows = calloc(1, sizeof(out->rows[0]));
+	if (err != KW_OK || out->rows == NULL)
+		return err != KW_OK ? err : KW_ENOMEM;
+	fill(&out->list[0]);
+	out->rows[out->count++] = &out->list[0].row;
+	return KW_OK;
 }
 
 enum kw_err socket_consents(struct spool *spool, const Kinward__V1__ConsentListRequest *request,

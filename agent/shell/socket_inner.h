@@ -78,6 +78,8 @@ void socket_do_consents(struct socket_conn *conn, uint64_t id, const Kinward__V1
 /* What was asked about consent, in the order of the list. Fini in both cases. KW_ENOMEM. */
 KW_MUST_USE enum kw_err socket_consents(struct spool *spool, const Kinward__V1__ConsentListRequest *request,
 	struct socket_consents *out);
+/* What was asked in one thread: one row, or none. Fini in both cases. */
+KW_MUST_USE enum kw_err socket_consent_of(struct spool *spool, const struct spool_thread *thread, struct socket_consents *out);
 void socket_consents_fini(struct socket_consents *consents);
 void socket_do_care_count(struct socket_conn *conn, uint64_t id);
 void socket_do_week_keep(struct socket_conn *conn, uint64_t id, const Kinward__V1__WeekKeepRequest *request);

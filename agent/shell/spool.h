@@ -178,6 +178,7 @@ struct spool_follow {
 
 /* As agent/core/erase.h has them, which decides what becomes of a row. */
 #define SPOOL_ERASE_ACTION AGT_ERASE_ACTION
+#define SPOOL_RESTRICT_ACTION 2u
 #define SPOOL_ERASE_DONE AGT_ERASE_DONE
 #define SPOOL_ERASE_RETAINED AGT_ERASE_RETAINED
 #define SPOOL_ERASE_FAILED AGT_ERASE_FAILED
@@ -192,7 +193,7 @@ struct spool_erasure {
 	struct kw_id thread_id;
 	struct kw_name agency; /* the other one */
 	enum spool_erasure_role role;
-	uint8_t action;      /* ErasureAction */
+	uint8_t action;      /* ErasureAction; of a withdrawal 0: as the purposes say, see spool_run_withdraw */
 	uint8_t reason;      /* ErasureReason */
 	uint8_t purposes;    /* bit n - 1: ConsentPurpose n was withdrawn */
 	uint8_t from;        /* ConsentSource */
@@ -200,6 +201,7 @@ struct spool_erasure {
 	uint8_t ground;      /* LegalGround */
 	bool due;            /* ours to decide: nothing was done by itself */
 	bool passed_on;      /* asked because another agency asked us */
+	bool limited;        /* restricted for these purposes alone: the thread goes on */
 	uint8_t case_tag[8]; /* keyed hash of the pseudonym, to find it by; zeros for none */
 	int64_t asked_ms;
 	int64_t effective_ms;
@@ -285,6 +287,7 @@ struct spool_op {
 	struct agt_thread present;
 	bool follow;             /* append, receive: something follows, see spool_follows */
 	uint32_t offers;         /* withdraw, answer, receive: offers of the case that ended with it */
+	uint32_t limited;        /* withdraw: of count, those whose thread goes on without the purposes */
 	union {
 		struct {
 			enum kw_msg_class msg_class;

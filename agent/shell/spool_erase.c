@@ -170,11 +170,23 @@ enum kw_err spool_case_tag(const struct spool *spool, const char *case_ref, uint
 	return spool_tag(spool, kw_view_str(text), out);
 }
 
+/* Whether a kind of thread goes on: only purposes are withdrawn that it does not need. An erasure that is asked for in so many
+ * words, or by another agency, ends it whatever the purposes. */
+static bool is_limited(enum kw_thread_kind kind, const struct spool_erasure *what)
+{
+	return what->action != SPOOL_ERASE_ACTION && what->purposes != 0 && !agt_thread_ends_without(kind, what->purposes);
+}
+
 /* Asks the other agency of a thread, and counts it. Does nothing where it was asked before, or asked us. */
 static enum kw_err ask(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread,
 	const struct spool_erasure *what, struct spool_op *op)
 {
-	struct agt_erase_event event = {.type = AGT_ERASE_EV_ASK, .action = what->action, .passed_on = what->passed_on};
+	bool limited = is_limited(thread->record.kind, what);
+	struct agt_erase_event event = {.type = AGT_ERASE_EV_ASK,
+		.action = what->action != 0 ? what->action : limited ? SPOOL_RESTRICT_ACTION : SPOOL_ERASE_ACTION,
+		.purposes = what->purposes,
+		.limited = limited,
+		.passed_on = what->passed_on};
 	uint8_t key[SPOOL_THREAD_KEY_SIZE];
 	struct spool_erasure erasure;
 	struct agt_erase row;
@@ -204,6 +216,7 @@ static enum kw_err ask(struct spool *spool, MDB_txn *txn, const struct spool_thr
 		err = spool_erasure_keep(spool, txn, &erasure, &result);
 	op->follow = true;
 	op->count++;
+	op->limited += limited;
 	return err;
 }
 
@@ -241,11 +254,10 @@ static enum kw_err ask_all(struct spool *spool, MDB_txn *txn, struct reach *reac
 	MDB_val k;
 	MDB_val v;
 	const struct spool_offer_reach offers = {reach->thread_id, reach->case_ref, reach->alias};
-	enum kw_err err = spool_erase_offers(spool, txn, &offers, op);
+	enum kw_err err = is_limited(KW_THREAD_OFFER, what) ? KW_OK : spool_erase_offers(spool, txn, &offers, op);
 
 	if (err == KW_OK)
 		err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_THREADNO], &cursor));
-
 	if (err != KW_OK)
 		return err;
 	int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
@@ -271,6 +283,7 @@ enum kw_err spool_run_withdraw(struct spool *spool, MDB_txn *txn, struct spool_o
 	struct reach reach = {.case_ref = op->u.withdraw.case_ref};
 
 	op->count = 0;
+	op->limited = 0;
 	if (op->u.withdraw.by_thread)
 		reach.thread_id = &op->u.withdraw.thread_id;
 	return ask_all(spool, txn, &reach, op->u.withdraw.erasure, op);
@@ -344,13 +357,21 @@ static enum kw_err is_shredding(struct spool *spool, MDB_txn *txn, const uint8_t
 static enum kw_err take_question(struct spool *spool, MDB_txn *txn, const uint8_t *key, struct spool_op *op)
 {
 	const struct spool_erasure *asked = op->u.receive.erasure;
-	struct agt_erase_event event = {
-		.type = AGT_ERASE_EV_ASKED, .action = asked->action, .manual = op->u.receive.erase_manual};
+	struct agt_erase_event event = {.type = AGT_ERASE_EV_ASKED,
+		.action = asked->action,
+		.purposes = asked->purposes,
+		.manual = op->u.receive.erase_manual};
+	struct spool_thread thread;
 	struct spool_erasure erasure;
 	struct agt_erase row;
 	struct agt_erase_result result;
 	enum kw_err err = spool_erasure_find(spool, txn, key, &erasure, &row);
 
+	if (err == KW_OK)
+		err = spool_thread_get(spool, txn, key, &thread);
+	event.limited = err == KW_OK && is_limited(thread.record.kind, asked); /* of a case that is not here nothing is used at all */
+	if (err == KW_ENOTFOUND || err == KW_ECORRUPT)
+		err = KW_OK;
 	if (err == KW_OK)
 		err = is_shredding(spool, txn, key, &event.shreds);
 	if (err != KW_OK)

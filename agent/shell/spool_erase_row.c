@@ -20,6 +20,7 @@
 #define AT_ANSWER 1720u
 #define FLAG_DUE 1u
 #define FLAG_PASSED_ON 2u
+#define FLAG_LIMITED 4u
 
 _Static_assert(AT_NOTE + SPOOL_ERASE_NOTE_MAX + 1 <= AT_ANSWER && AT_ANSWER + 8 <= SPOOL_ERASURE_SIZE, "fields do not overlap");
 _Static_assert(sizeof(struct kw_name) == 64, "names have 64 bytes here");
@@ -29,6 +30,8 @@ void spool_erasure_core(const struct spool_erasure *erasure, struct agt_erase *o
 	*out = (struct agt_erase){.known = true,
 		.role = (enum agt_erase_role)erasure->role,
 		.action = erasure->action,
+		.purposes = erasure->purposes,
+		.limited = erasure->limited,
 		.outcome = erasure->outcome,
 		.due = erasure->due,
 		.passed_on = erasure->passed_on,
@@ -41,6 +44,8 @@ void spool_erasure_set(struct spool_erasure *erasure, const struct agt_erase *co
 {
 	erasure->role = (enum spool_erasure_role)core->role;
 	erasure->action = core->action;
+	erasure->purposes = core->purposes;
+	erasure->limited = core->limited;
 	erasure->outcome = core->outcome;
 	erasure->due = core->due;
 	erasure->passed_on = core->passed_on;
@@ -62,7 +67,8 @@ void spool_erasure_encode(const struct spool_erasure *erasure, uint8_t *out)
 	out[5] = erasure->from;
 	out[6] = erasure->outcome;
 	out[7] = erasure->ground;
-	out[8] = (uint8_t)((erasure->due ? FLAG_DUE : 0) | (erasure->passed_on ? FLAG_PASSED_ON : 0));
+	out[8] = (uint8_t)((erasure->due ? FLAG_DUE : 0) | (erasure->passed_on ? FLAG_PASSED_ON : 0) |
+		(erasure->limited ? FLAG_LIMITED : 0));
 	out[9] = (uint8_t)erasure->passed_count;
 	memcpy(out + AT_THREAD, erasure->thread_id.bytes, KW_ID_SIZE);
 	memcpy(out + AT_AGENCY, erasure->agency.text, sizeof(erasure->agency.text));
@@ -97,6 +103,7 @@ enum kw_err spool_erasure_decode(struct kw_view bytes, struct spool_erasure *out
 	out->ground = in[7];
 	out->due = (in[8] & FLAG_DUE) != 0;
 	out->passed_on = (in[8] & FLAG_PASSED_ON) != 0;
+	out->limited = (in[8] & FLAG_LIMITED) != 0;
 	out->passed_count = in[9];
 	memcpy(out->thread_id.bytes, in + AT_THREAD, KW_ID_SIZE);
 	memcpy(out->agency.text, in + AT_AGENCY, sizeof(out->agency.text));
