@@ -110,6 +110,12 @@ uint8_t agt_thread_withdrawal(const struct agt_thread *thread);
 /* The same of the other side. */
 uint8_t agt_thread_withdrawal_theirs(const struct agt_thread *thread);
 
+/* thread_need.c. What only a person can mend, so it comes before all that waits its turn: ours never arrived, nobody has
+ * acknowledged it in all its time, or the other side is so late that the hub says to telephone. reminded: percent of the last
+ * reminder in this state. */
+enum agt_thread_need { AGT_NEED_NONE, AGT_NEED_UNDELIVERED, AGT_NEED_EXPIRED, AGT_NEED_TELEPHONE };
+enum agt_thread_need agt_thread_need(const struct agt_thread *thread, uint8_t reminded);
+
 /* Of the purposes of consent, as bit (ConsentPurpose - 1). */
 #define AGT_PURPOSE_SERVICES 1u
 #define AGT_PURPOSE_SHARE_OTHER_ORGS 2u

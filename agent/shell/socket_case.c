@@ -75,6 +75,7 @@ static void show(struct shown *shown, int64_t at_ms)
 	row->opened_unix_ms = record->opened_ms;
 	row->reminded = thread->reminded;
 	row->unclaimed = thread->unclaimed;
+	row->need = (Kinward__V1__CaseNeed)agt_thread_need(record, thread->reminded);
 }
 
 struct gather {
@@ -86,6 +87,7 @@ struct gather {
 	struct socket_offers unclaimed;
 	enum kw_err err;
 	struct socket_consents consents; /* todo: those without an answer */
+	struct socket_dead dead;         /* todo */
 	int64_t at_ms;
 };
 
@@ -137,6 +139,8 @@ static void reply_cases(struct socket_conn *conn, uint64_t id, struct gather *ga
 	body.unclaimed = gather->unclaimed.pointers;
 	body.consents = gather->consents.rows;
 	body.n_consents = gather->consents.count;
+	body.dead = gather->dead.rows;
+	body.n_dead = gather->dead.count;
 	if (next != 0) {
 		kw_put_u64(position + 8, next);
 		body.next_after = (ProtobufCBinaryData){.len = sizeof(position), .data = position};
@@ -160,6 +164,7 @@ static void gather_fini(struct gather *gather)
 	free(gather->list);
 	socket_offers_fini(&gather->unclaimed);
 	socket_consents_fini(&gather->consents);
+	socket_dead_fini(&gather->dead);
 }
 
 void socket_do_cases(struct socket_conn *conn, uint64_t id, const Kinward__V1__CaseListRequest *request)
@@ -234,6 +239,8 @@ void socket_do_todo(struct socket_conn *conn, uint64_t id, const Kinward__V1__To
 		err = find_unclaimed(conn->socket->host.spool, &gather);
 	if (err == KW_OK)
 		err = socket_consents(conn->socket->host.spool, &asked, &gather.consents);
+	if (err == KW_OK)
+		err = socket_dead(conn->socket->host.spool, &gather.dead);
 	if (err != KW_OK) {
 		socket_refuse(conn, id, err, &(struct socket_detail){0});
 	} else {

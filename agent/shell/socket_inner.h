@@ -49,6 +49,17 @@ struct socket_detail {
 	const char *text;
 };
 
+/* Dead letters that nobody has acknowledged, of threads that are not erased; at most 100, the oldest first. */
+struct socket_dead_one;
+struct socket_dead {
+	struct socket_dead_one *list;
+	Kinward__V1__Item **rows;
+	size_t count;
+};
+/* Fini in both cases. */
+KW_MUST_USE enum kw_err socket_dead(struct spool *spool, struct socket_dead *out);
+void socket_dead_fini(struct socket_dead *dead);
+
 /* Rows of what was asked about consent. */
 struct socket_consent;
 struct socket_consents {

@@ -22,7 +22,7 @@
  *   due     key → sealed receipt
  *   thread  thread id → last place given; of schema 1, read by its upgrade only
  *   threads tag(thread id) ‖ tag(agency) → sealed record      threadno  number → that key
- *   open    number → its place in todo, or "": open      todo    not unclaimed ‖ due ms ‖ number → "", waits for us
+ *   open    number → its place in todo, or "": open, or a person is needed      todo    not first ‖ due ms ‖ number → "", waits for us
  *   threadlog  that key ‖ n → sealed step  early    that key ‖ place → sealed act and inbox number
  *   erasure tag(thread id) ‖ tag(agency) → sealed: what was asked and done about consent there      asked  that key → "", no answer
  *   shred   id of a key in the vault → "", to be destroyed
@@ -61,7 +61,7 @@ enum spool_number {
 	N_NEXT_FOLLOW,
 	N_COMPACT, /* 1: contents of an older schema are in freed pages; the file is to be written anew */
 	N_NEXT_OFFER,
-	N_TODO, /* 1: todo and asked are made; an older version does not keep them, and does not write this number */
+	N_TODO, /* not 0: todo and asked are made, in this version of theirs; an older version does not keep them, and does not write this number */
 	N_COUNT
 };
 
@@ -205,8 +205,6 @@ KW_MUST_USE enum kw_err spool_erasure_find(struct spool *spool, MDB_txn *txn, co
 /* What the core made of the row, but for what it reaches in other threads: the row itself, what is said, the key. */
 KW_MUST_USE enum kw_err spool_erasure_keep(struct spool *spool, MDB_txn *txn, struct spool_erasure *erasure,
 	const struct agt_erase_result *result);
-/* Whether what there is of the thread's contents is not shown. */
-bool spool_erasure_hides(const struct spool_erasure *erasure);
 /* Whether the contents of this thread are gone, or about to be. */
 KW_MUST_USE enum kw_err spool_erasure_is_done(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, bool *out);
 /* A message of theirs that is about consent: what it asks for, or answers. */

@@ -459,6 +459,7 @@ enum kw_err spool_thread_reminded(struct spool *spool, MDB_txn *txn, const struc
 
 	if (err != KW_OK)
 		return err == KW_ENOTFOUND ? KW_OK : err; /* a coordinator has no part in the thread */
-	pass.thread.reminded = step;
+	if (step > pass.thread.reminded) /* one of a lesser step to a supervisor may come after it */
+		pass.thread.reminded = step;
 	return spool_thread_put(spool, txn, pass.key, &pass.thread);
 }

@@ -123,6 +123,9 @@ story_hub_back
 story_both "$t" completed agency-a agency-b
 story_is_dead() { kw agency-a dead-letters 2>/dev/null | grep -q illegal_state; }
 wait_until "$STORY_SECONDS" story_is_dead || die "the loser's author hears nothing"
+kw agency-a todo | head -n 1 | grep -q "^DEAD LETTER .* illegal_state" || die "it does not stand first: $(kw agency-a todo)"
+kw agency-a ack "$(kw agency-a todo | awk '/^DEAD LETTER/ { print $3 }')" >/dev/null
+story_is "once it was seen to it stands there no more" "$(story_json agency-a todo -- 'len(j.get("dead", []))')" 0
 story_timeline agency-a "$t" "queued delivered acknowledged accepted in_progress completed"
 story_timeline agency-b "$t" "queued acknowledged accepted in_progress completed"
 story_is "the refused one is not in the receiver's inbox" \
