@@ -268,6 +268,8 @@ static int ask_list(struct cli_call *call, Kinward__V1__LocalRequest *request, c
 	if (code == CLI_OK && call->json) {
 		code = cli_print_message_json(call, &reply->cases->base);
 	} else if (code == CLI_OK) {
+		for (size_t i = 0; i < reply->cases->n_clears; i++)
+			cli_print_clear(call->out, reply->cases->clears[i]);
 		for (size_t i = 0; i < reply->cases->n_dead; i++)
 			print_dead(call->out, reply->cases->dead[i]);
 		for (size_t i = 0; i < reply->cases->n_unclaimed; i++)
@@ -280,7 +282,7 @@ static int ask_list(struct cli_call *call, Kinward__V1__LocalRequest *request, c
 			(void)fputs("There are more: add --after ", call->err);
 			cli_print_hex(call->err, &reply->cases->next_after);
 			(void)fputc('\n', call->err);
-		} else if (reply->cases->n_cases + reply->cases->n_consents + reply->cases->n_unclaimed + reply->cases->n_dead == 0) {
+		} else if (reply->cases->n_cases + reply->cases->n_consents + reply->cases->n_unclaimed + reply->cases->n_dead + reply->cases->n_clears == 0) {
 			(void)fputs(nothing, call->err);
 		}
 	}

@@ -124,9 +124,11 @@ int cli_run_consent_list(struct cli_call *call)
 	if (code == CLI_OK && call->json) {
 		code = cli_print_message_json(call, &reply->consents->base);
 	} else if (code == CLI_OK) {
+		for (size_t i = 0; i < reply->consents->n_clears; i++)
+			cli_print_clear(call->out, reply->consents->clears[i]);
 		for (size_t i = 0; i < reply->consents->n_rows; i++)
 			cli_print_consent(call->out, reply->consents->rows[i]);
-		if (reply->consents->n_rows == 0)
+		if (reply->consents->n_rows + reply->consents->n_clears == 0)
 			(void)fputs(list.open ? "All have answered.\n" : "Nothing was asked.\n", call->err);
 	}
 	kinward_reply_free(reply);
@@ -145,6 +147,7 @@ const struct cli_option CLI_CONSENT_RETAIN_OPTIONS[] = {
 
 static int answer(struct cli_call *call, Kinward__V1__ConsentAnswerRequest *body, const char *what)
 {
+	const char *behind = body->cleared ? "" : "  (its author is told)\n";
 	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
 	uint8_t thread[KW_ID_SIZE];
 	if (cli_id_from(call->args[0], thread) != KW_OK)
@@ -152,7 +155,7 @@ static int answer(struct cli_call *call, Kinward__V1__ConsentAnswerRequest *body
 	body->thread_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = thread};
 	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_ANSWER;
 	request.consent_answer = body;
-	return ask(call, &request, what, "  (its author is told)\n");
+	return ask(call, &request, what, behind);
 }
 
 int cli_run_consent_retain(struct cli_call *call)
@@ -175,4 +178,11 @@ int cli_run_consent_erase(struct cli_call *call)
 	Kinward__V1__ConsentAnswerRequest body = KINWARD__V1__CONSENT_ANSWER_REQUEST__INIT;
 	body.outcome = KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_DONE;
 	return answer(call, &body, "threads erased");
+}
+
+int cli_run_consent_confirm(struct cli_call *call)
+{
+	Kinward__V1__ConsentAnswerRequest body = KINWARD__V1__CONSENT_ANSWER_REQUEST__INIT;
+	body.cleared = true;
+	return answer(call, &body, "own copies cleared");
 }

@@ -231,7 +231,8 @@ const struct cli_group CLI_GROUPS[] = {
 		"  kinward consent withdraw --case-ref R-2041\n"
 		"  kinward consent list                            who has answered, and who has not\n"
 		"  kinward consent erase 77ab...41                 a holder's answer, where agent.yaml says erase: manual\n"
-		"  kinward consent retain 77ab...41 --ground court_order\n"},
+		"  kinward consent retain 77ab...41 --ground court_order\n"
+		"  kinward consent confirm 77ab...41               our own case system is clear of it as well\n"},
 	{"surveillance", "what the weekly separation reports say, and who has not reported",
 		"  kinward surveillance completeness --sites sites.csv\n  kinward surveillance candidates --since 2026-W40\n"},
 	{"tracing", "search for a family, and bring it together", "  kinward tracing event 77ab...41 verifying\n"},
@@ -310,6 +311,10 @@ const struct cli_command CLI_COMMANDS[] = {
 		.options = CLI_CONSENT_LIST_OPTIONS, .run = cli_run_consent_list},
 	{.name = "consent erase", .args = "THREAD", .summary = "Erase what another agency asks us to, and tell it",
 		.details = "  kinward consent erase 77ab...41\n", .args_min = 1, .args_max = 1, .run = cli_run_consent_erase},
+	{.name = "consent confirm", .args = "THREAD", .summary = "Say that your own case system is clear of what was withdrawn",
+		.details = "kinward todo names the case first, until this is said. With erase: confirmed in agent.yaml the other agency is\n"
+			   "told only then; otherwise it was told when the agent's own copy was destroyed.\n\n"
+			   "  kinward consent confirm 77ab...41\n", .args_min = 1, .args_max = 1, .run = cli_run_consent_confirm},
 	{.name = "consent retain", .args = "THREAD", .summary = "Keep what another agency asks us to erase, by a law",
 		.details = "It can still be erased later with kinward consent erase.\n\n"
 			   "  kinward consent retain 77ab...41 --ground investigation --until 2026-12-31T00:00Z\n", .args_min = 1, .args_max = 1,

@@ -30,6 +30,35 @@ void cli_print_purposes(FILE *out, const Kinward__V1__ConsentRow *row)
 	}
 }
 
+void cli_print_clear(FILE *out, const Kinward__V1__ClearRow *row)
+{
+	bool erase = row->action == KINWARD__V1__ERASURE_ACTION__ERASURE_ACTION_ERASE;
+	(void)fputs(erase ? "ERASE from your own case system: " : row->limited ? "DO NOT USE for " : "DO NOT USE any more: ", out);
+	if (row->limited) {
+		const Kinward__V1__ConsentRow purposes = {.n_purposes = row->n_purposes, .purposes = row->purposes};
+		cli_print_purposes(out, &purposes);
+		(void)fputs(": ", out);
+	}
+	cli_print_code(out, &kinward__v1__thread_kind__descriptor, (int)row->kind);
+	if (row->case_ref[0])
+		(void)fputs(" ", out);
+	cli_print_text(out, row->case_ref);
+	if (row->new_case_ref[0])
+		(void)fputs(", ours ", out);
+	cli_print_text(out, row->new_case_ref);
+	if (row->message_id.len)
+		(void)fputs(", came as ", out);
+	if (row->message_id.len)
+		cli_print_hex(out, &row->message_id);
+	(void)fputs(", ", out);
+	cli_print_text(out, row->agency);
+	(void)fputs(" asks since ", out);
+	cli_print_time(out, row->asked_unix_ms);
+	(void)fputs(row->answer_waits ? " and waits; then kinward consent confirm " : "; then kinward consent confirm ", out);
+	cli_print_hex(out, &row->thread_id);
+	(void)fputc('\n', out);
+}
+
 void cli_print_consent(FILE *out, const Kinward__V1__ConsentRow *row)
 {
 	cli_print_hex(out, &row->thread_id);

@@ -79,7 +79,10 @@ static void asked(const struct agt_erase_event *event, struct agt_erase_result *
 		return;
 	}
 	next = begin(out, AGT_ERASE_HOLDER, event);
-	if (event->action != AGT_ERASE_ACTION) {
+	next->unconfirmed = event->confirm && !event->manual;
+	if (event->action != AGT_ERASE_ACTION && next->unconfirmed) {
+		return;
+	} else if (event->action != AGT_ERASE_ACTION) {
 		next->outcome = AGT_ERASE_DONE; /* from now on nothing is shown; of a limited one, nothing is used for its purposes */
 		say(out, AGT_ERASE_SAY_ACK);
 	} else if (event->manual) {
@@ -170,11 +173,25 @@ static void shredded(struct agt_erase_result *out)
 		return;
 	if (next->role == AGT_ERASE_OWN) {
 		say(out, AGT_ERASE_SAY_ACK);
-	} else if (!next->due && next->outcome == AGT_ERASE_OPEN) {
+	} else if (!next->due && !next->unconfirmed && next->outcome == AGT_ERASE_OPEN) {
 		next->outcome = AGT_ERASE_DONE;
 		out->changed = true;
 		say(out, AGT_ERASE_SAY_ACK);
 	}
+}
+
+static void confirmed(const struct agt_erase_event *event, struct agt_erase_result *out)
+{
+	struct agt_erase *next = &out->next;
+
+	if (!next->known || !next->unconfirmed)
+		return;
+	next->unconfirmed = false;
+	out->changed = true;
+	if (next->role != AGT_ERASE_HOLDER || next->due || next->outcome != AGT_ERASE_OPEN || event->shreds)
+		return; /* the key goes first: SHREDDED answers */
+	next->outcome = AGT_ERASE_DONE;
+	say(out, AGT_ERASE_SAY_ACK);
 }
 
 void agt_erase_step(const struct agt_erase *row, const struct agt_erase_event *event, struct agt_erase_result *out)
@@ -201,6 +218,9 @@ void agt_erase_step(const struct agt_erase *row, const struct agt_erase_event *e
 		break;
 	case AGT_ERASE_EV_SHREDDED:
 		shredded(out);
+		break;
+	case AGT_ERASE_EV_CONFIRMED:
+		confirmed(event, out);
 		break;
 	}
 }

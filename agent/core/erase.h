@@ -40,6 +40,7 @@ struct agt_erase {
 	bool limited;       /* restricted for these purposes alone: the thread goes on */
 	uint8_t outcome;    /* of the holder; a HOLDER's own */
 	bool due;           /* HOLDER: a person has to decide */
+	bool unconfirmed;   /* HOLDER: the answer waits until a person says that the agency's own case system is clear as well */
 	bool passed_on;     /* we ask because we were asked */
 	uint64_t question;  /* our message that asks, while it is the last one that does; 0: none is under way */
 	uint64_t answer;    /* our message that answers, likewise */
@@ -61,7 +62,8 @@ enum agt_erase_event_type {
 	AGT_ERASE_EV_DECIDED,  /* a person's word on what is due */
 	AGT_ERASE_EV_SENT,     /* a message of ours is on its way */
 	AGT_ERASE_EV_DEAD,     /* a message of ours does not arrive, or nobody knows whether it did */
-	AGT_ERASE_EV_SHREDDED  /* the key of the thread's contents is gone */
+	AGT_ERASE_EV_SHREDDED, /* the key of the thread's contents is gone */
+	AGT_ERASE_EV_CONFIRMED /* a person's word that the agency's own case system is clear */
 };
 
 struct agt_erase_event {
@@ -72,7 +74,8 @@ struct agt_erase_event {
 	uint8_t outcome;        /* ANSWERED, DECIDED */
 	bool passed_on;         /* ASK */
 	bool manual;            /* ASKED: nothing is erased here without a person */
-	bool shreds;            /* ASKED: the key waits to be destroyed */
+	bool confirm;           /* ASKED: the answer waits for CONFIRMED */
+	bool shreds;            /* ASKED, CONFIRMED: the key waits to be destroyed */
 	enum agt_erase_say say; /* SENT: which one */
 	uint64_t number;        /* SENT, DEAD: of the message */
 	enum kw_err reason;     /* DEAD; ANSWERED: what failed */

@@ -225,7 +225,7 @@ static void consent_done(struct spool_op *op, enum kw_err err)
 		socket_call_refuse(waiting->call, KW_ENOTFOUND, withdraw ? "consent_withdraw" : "consent_answer.thread_id",
 			withdraw ? "No agency holds such a case from us that was not asked before; kinward case list --all names cases, "
 				   "kinward consent list those that were asked." :
-				   "No erasure of this thread waits for us; kinward consent list shows those that do.");
+				   "Nothing of this thread waits for that word of ours; kinward consent list shows what does.");
 	} else {
 		Kinward__V1__LocalReply reply = KINWARD__V1__LOCAL_REPLY__INIT;
 		Kinward__V1__ConsentReply body = KINWARD__V1__CONSENT_REPLY__INIT;
@@ -305,6 +305,12 @@ static enum kw_err fill_answer(const Kinward__V1__ConsentAnswerRequest *request,
 
 	if (request->thread_id.len != KW_ID_SIZE)
 		return refuse(refusal, "consent_answer.thread_id", "A thread id has 16 bytes.");
+	op->u.answer.cleared = request->cleared;
+	answer->answered_ms = agent_now_ms();
+	if (request->cleared && request->outcome == KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_UNSPECIFIED && !ground)
+		return KW_OK;
+	if (request->cleared)
+		return refuse(refusal, "consent_answer.cleared", "That our own system is clear is said alone, without an outcome.");
 	if (!retained && request->outcome != KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_DONE)
 		return refuse(refusal, "consent_answer.outcome", "1 erases now, 2 keeps it by a law.");
 	if (retained != ground || request->legal_ground > KINWARD__V1__LEGAL_GROUND__LEGAL_GROUND_OTHER)
@@ -317,7 +323,6 @@ static enum kw_err fill_answer(const Kinward__V1__ConsentAnswerRequest *request,
 	answer->outcome = (uint8_t)request->outcome;
 	answer->ground = (uint8_t)request->legal_ground;
 	answer->until_ms = retained ? request->retained_until_unix_ms : 0;
-	answer->answered_ms = agent_now_ms();
 	copy_note(request->note, answer->note);
 	return KW_OK;
 }

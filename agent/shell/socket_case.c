@@ -88,6 +88,7 @@ struct gather {
 	enum kw_err err;
 	struct socket_consents consents; /* todo: those without an answer */
 	struct socket_dead dead;         /* todo */
+	struct socket_clears clears;     /* todo */
 	int64_t at_ms;
 };
 
@@ -141,6 +142,8 @@ static void reply_cases(struct socket_conn *conn, uint64_t id, struct gather *ga
 	body.n_consents = gather->consents.count;
 	body.dead = gather->dead.rows;
 	body.n_dead = gather->dead.count;
+	body.clears = gather->clears.rows;
+	body.n_clears = gather->clears.count;
 	if (next != 0) {
 		kw_put_u64(position + 8, next);
 		body.next_after = (ProtobufCBinaryData){.len = sizeof(position), .data = position};
@@ -165,6 +168,7 @@ static void gather_fini(struct gather *gather)
 	socket_offers_fini(&gather->unclaimed);
 	socket_consents_fini(&gather->consents);
 	socket_dead_fini(&gather->dead);
+	socket_clears_fini(&gather->clears);
 }
 
 void socket_do_cases(struct socket_conn *conn, uint64_t id, const Kinward__V1__CaseListRequest *request)
@@ -241,6 +245,8 @@ void socket_do_todo(struct socket_conn *conn, uint64_t id, const Kinward__V1__To
 		err = socket_consents(conn->socket->host.spool, &asked, &gather.consents);
 	if (err == KW_OK)
 		err = socket_dead(conn->socket->host.spool, &gather.dead);
+	if (err == KW_OK)
+		err = socket_clears(conn->socket->host.spool, &gather.clears);
 	if (err != KW_OK) {
 		socket_refuse(conn, id, err, &(struct socket_detail){0});
 	} else {

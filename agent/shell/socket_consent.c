@@ -147,17 +147,24 @@ void socket_do_consents(struct socket_conn *conn, uint64_t id, const Kinward__V1
 	Kinward__V1__LocalReply reply = KINWARD__V1__LOCAL_REPLY__INIT;
 	Kinward__V1__ConsentList body = KINWARD__V1__CONSENT_LIST__INIT;
 	struct socket_consents consents;
+	struct socket_clears clears = {0};
 	enum kw_err err = socket_consents(conn->socket->host.spool, request, &consents);
+
+	if (err == KW_OK)
+		err = socket_clears(conn->socket->host.spool, &clears);
 
 	if (err != KW_OK) {
 		socket_refuse(conn, id, err, &(struct socket_detail){.field = err == KW_EFIELD ? "consent_list.case_ref" : NULL});
 	} else {
 		body.rows = consents.rows;
 		body.n_rows = consents.count;
+		body.clears = clears.rows;
+		body.n_clears = clears.count;
 		reply.id = id;
 		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_CONSENTS;
 		reply.consents = &body;
 		socket_reply(conn, &reply);
 	}
 	socket_consents_fini(&consents);
+	socket_clears_fini(&clears);
 }

@@ -60,6 +60,18 @@ struct socket_dead {
 KW_MUST_USE enum kw_err socket_dead(struct spool *spool, struct socket_dead *out);
 void socket_dead_fini(struct socket_dead *dead);
 
+/* What our own case system has to be cleared of. */
+struct socket_clear_one;
+struct socket_clears {
+	struct socket_clear_one *list;
+	Kinward__V1__ClearRow **rows;
+	size_t count;
+	size_t room;
+};
+/* Fini in both cases. */
+KW_MUST_USE enum kw_err socket_clears(struct spool *spool, struct socket_clears *out);
+void socket_clears_fini(struct socket_clears *clears);
+
 /* Rows of what was asked about consent. */
 struct socket_consent;
 struct socket_consents {

@@ -202,6 +202,7 @@ struct spool_erasure {
 	bool due;            /* ours to decide: nothing was done by itself */
 	bool passed_on;      /* asked because another agency asked us */
 	bool limited;        /* restricted for these purposes alone: the thread goes on */
+	bool unconfirmed;    /* our answer waits until our own case system is clear: see spool_clear.h */
 	uint8_t case_tag[8]; /* keyed hash of the pseudonym, to find it by; zeros for none */
 	int64_t asked_ms;
 	int64_t effective_ms;
@@ -324,6 +325,7 @@ struct spool_op {
 			struct spool_receipt *receipts; /* freed with the operation */
 			struct spool_erasure *erasure; /* ConsentUpdate, Erase, EraseAck: what it says. Freed with the operation */
 			bool erase_manual;           /* a person decides about an Erase */
+			bool erase_confirmed;        /* its answer waits until our own case system is clear */
 			uint32_t named_count;        /* attachments that the message names */
 			struct kw_digest *named;     /* freed with the operation */
 		} receive;
@@ -358,6 +360,7 @@ struct spool_op {
 		struct {
 			struct kw_id thread_id;
 			struct spool_erasure *erasure; /* outcome, ground, until, note; freed with the operation. op->count 0: none waits */
+			bool cleared;            /* instead: our own case system is clear of it; of `erasure` answered_ms alone */
 		} answer;
 		struct {
 			char name[SPOOL_KEEP_NAME_SIZE_MAX + 1];

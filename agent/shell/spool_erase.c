@@ -314,7 +314,8 @@ static enum kw_err apply(struct spool *spool, MDB_txn *txn, struct spool_erasure
 		return err;
 	erasure->passed_count = reach.passed_count;
 	memcpy(erasure->passed, reach.passed, sizeof(erasure->passed));
-	return spool_erasure_keep(spool, txn, erasure, result);
+	err = spool_erasure_keep(spool, txn, erasure, result);
+	return err != KW_OK ? err : spool_clear_put(spool, txn, erasure, &thread);
 }
 
 static enum kw_err take_answer(struct spool *spool, MDB_txn *txn, const uint8_t *key, const struct spool_op *op)
@@ -361,7 +362,7 @@ static enum kw_err take_question(struct spool *spool, MDB_txn *txn, const uint8_
 		.action = asked->action,
 		.purposes = asked->purposes,
 		.manual = op->u.receive.erase_manual};
-	struct spool_thread thread;
+	struct spool_thread thread = {0};
 	struct spool_erasure erasure;
 	struct agt_erase row;
 	struct agt_erase_result result;
@@ -370,6 +371,7 @@ static enum kw_err take_question(struct spool *spool, MDB_txn *txn, const uint8_
 	if (err == KW_OK)
 		err = spool_thread_get(spool, txn, key, &thread);
 	event.limited = err == KW_OK && is_limited(thread.record.kind, asked); /* of a case that is not here nothing is used at all */
+	event.confirm = err == KW_OK && op->u.receive.erase_confirmed;         /* nor is it in our own system */
 	if (err == KW_ENOTFOUND || err == KW_ECORRUPT)
 		err = KW_OK;
 	if (err == KW_OK)
@@ -384,7 +386,11 @@ static enum kw_err take_question(struct spool *spool, MDB_txn *txn, const uint8_
 		erasure.asked_ms = op->u.receive.item.at_ms;
 		erasure.answered_ms = result.next.outcome != AGT_ERASE_OPEN ? erasure.asked_ms : 0;
 	}
-	return result.onward ? apply(spool, txn, &erasure, &result, op) : spool_erasure_keep(spool, txn, &erasure, &result);
+	if (result.onward)
+		return apply(spool, txn, &erasure, &result, op);
+	err = spool_erasure_keep(spool, txn, &erasure, &result);
+	bool restricts = result.changed && result.next.action != SPOOL_ERASE_ACTION && result.next.role != AGT_ERASE_AUTHOR;
+	return err == KW_OK && restricts ? spool_clear_put(spool, txn, &erasure, &thread) : err;
 }
 
 enum kw_err spool_erasure_take(struct spool *spool, MDB_txn *txn, struct spool_op *op)
@@ -431,6 +437,9 @@ enum kw_err spool_run_answer(struct spool *spool, MDB_txn *txn, struct spool_op 
 	struct spool_erasure erasure;
 	struct agt_erase row;
 	struct agt_erase_result result;
+
+	if (op->u.answer.cleared)
+		return spool_clear_confirm(spool, txn, op);
 	enum kw_err err = find_waiting(spool, txn, &op->u.answer.thread_id, &erasure);
 
 	op->count = err == KW_OK;

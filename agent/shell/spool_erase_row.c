@@ -21,6 +21,7 @@
 #define FLAG_DUE 1u
 #define FLAG_PASSED_ON 2u
 #define FLAG_LIMITED 4u
+#define FLAG_UNCONFIRMED 8u
 
 _Static_assert(AT_NOTE + SPOOL_ERASE_NOTE_MAX + 1 <= AT_ANSWER && AT_ANSWER + 8 <= SPOOL_ERASURE_SIZE, "fields do not overlap");
 _Static_assert(sizeof(struct kw_name) == 64, "names have 64 bytes here");
@@ -32,6 +33,7 @@ void spool_erasure_core(const struct spool_erasure *erasure, struct agt_erase *o
 		.action = erasure->action,
 		.purposes = erasure->purposes,
 		.limited = erasure->limited,
+		.unconfirmed = erasure->unconfirmed,
 		.outcome = erasure->outcome,
 		.due = erasure->due,
 		.passed_on = erasure->passed_on,
@@ -46,6 +48,7 @@ void spool_erasure_set(struct spool_erasure *erasure, const struct agt_erase *co
 	erasure->action = core->action;
 	erasure->purposes = core->purposes;
 	erasure->limited = core->limited;
+	erasure->unconfirmed = core->unconfirmed;
 	erasure->outcome = core->outcome;
 	erasure->due = core->due;
 	erasure->passed_on = core->passed_on;
@@ -68,7 +71,7 @@ void spool_erasure_encode(const struct spool_erasure *erasure, uint8_t *out)
 	out[6] = erasure->outcome;
 	out[7] = erasure->ground;
 	out[8] = (uint8_t)((erasure->due ? FLAG_DUE : 0) | (erasure->passed_on ? FLAG_PASSED_ON : 0) |
-		(erasure->limited ? FLAG_LIMITED : 0));
+		(erasure->limited ? FLAG_LIMITED : 0) | (erasure->unconfirmed ? FLAG_UNCONFIRMED : 0));
 	out[9] = (uint8_t)erasure->passed_count;
 	memcpy(out + AT_THREAD, erasure->thread_id.bytes, KW_ID_SIZE);
 	memcpy(out + AT_AGENCY, erasure->agency.text, sizeof(erasure->agency.text));
@@ -103,6 +106,7 @@ enum kw_err spool_erasure_decode(struct kw_view bytes, struct spool_erasure *out
 	out->ground = in[7];
 	out->due = (in[8] & FLAG_DUE) != 0;
 	out->passed_on = (in[8] & FLAG_PASSED_ON) != 0;
+	out->unconfirmed = (in[8] & FLAG_UNCONFIRMED) != 0;
 	out->limited = (in[8] & FLAG_LIMITED) != 0;
 	out->passed_count = in[9];
 	memcpy(out->thread_id.bytes, in + AT_THREAD, KW_ID_SIZE);

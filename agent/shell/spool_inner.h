@@ -25,6 +25,7 @@
  *   open    number → its place in todo, or "": open, or a person is needed      todo    not first ‖ due ms ‖ number → "", waits for us
  *   threadlog  that key ‖ n → sealed step  early    that key ‖ place → sealed act and inbox number
  *   erasure tag(thread id) ‖ tag(agency) → sealed: what was asked and done about consent there      asked  that key → "", no answer
+ *   ownclear  that key → sealed: what our own case system has to be cleared of, its names under a key of their own in the vault
  *   shred   id of a key in the vault → "", to be destroyed
  *   named   tag(digest of an attachment) → hour in which a message that names it was stored
  *   recall  envelope id → sealed agency ‖ expiry hour: the hub shall not deliver it
@@ -38,7 +39,7 @@ enum spool_table {
 	T_META, T_OUT, T_RETRY, T_ENV, T_SENT, T_SENTBODY, T_SENTID, T_INBOX, T_INID, T_INNEW, T_DEAD, T_SEEN, T_SEENEXP,
 	T_DUE, T_THREAD, T_REG, T_ASIDE, T_THREADS, T_THREADNO, T_OPEN, T_THREADLOG, T_EARLY, T_TRACKS, T_FOLLOW,
 	T_ERASURE, T_SHRED, T_RECALL, T_SERVICES, T_ANSWERS, T_OFFERS, T_OFFERID, T_OFFERTHREAD, T_OFFERDUE, T_OFFERBODY, T_NAMED,
-	T_TODO, T_ASKED,
+	T_TODO, T_ASKED, T_CLEAR,
 	T_COUNT
 };
 
@@ -192,6 +193,11 @@ KW_MUST_USE enum kw_err spool_todo_open(struct spool *spool);
 
 /* spool_named.c: the attachments that a message names, with the message. */
 KW_MUST_USE enum kw_err spool_put_named(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
+
+/* spool_clear.c: what our own case system has to be cleared of. thread: as it was before the erasure. */
+KW_MUST_USE enum kw_err spool_clear_put(struct spool *spool, MDB_txn *txn, const struct spool_erasure *asked,
+	const struct spool_thread *thread);
+KW_MUST_USE enum kw_err spool_clear_confirm(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 
 /* spool_erase.c */
 KW_MUST_USE enum kw_err spool_run_withdraw(struct spool *spool, MDB_txn *txn, struct spool_op *op);

@@ -304,9 +304,49 @@ static void test_both_ask_about_purposes_and_both_answer(void **state)
 	assert_int_equal(b.row.outcome, AGT_ERASE_DONE);
 }
 
+static void test_an_answer_that_waits_for_the_own_system_leaves_with_the_later_of_two(void **state)
+{
+	(void)state;
+	struct bench key_first = {0}, word_first = {0}, plain = {0};
+	assert_int_equal(STEP(&key_first, ASKED, E, .confirm = true), 0);
+	assert_true(key_first.result.shred && key_first.result.onward && agt_erase_is_over(&key_first.row));
+	assert_int_equal(STEP(&key_first, SHREDDED, ), 0);
+	assert_int_equal(key_first.row.outcome, AGT_ERASE_OPEN);
+	assert_int_equal(STEP(&key_first, CONFIRMED, ), ACK);
+	assert_int_equal(key_first.row.outcome, AGT_ERASE_DONE);
+	assert_int_equal(STEP(&key_first, CONFIRMED, ), 0);
+
+	(void)STEP(&word_first, ASKED, E, .confirm = true);
+	assert_int_equal(STEP(&word_first, CONFIRMED, .shreds = true), 0);
+	assert_int_equal(word_first.row.outcome, AGT_ERASE_OPEN);
+	assert_int_equal(STEP(&word_first, SHREDDED, ), ACK);
+
+	(void)STEP(&plain, ASKED, E);
+	assert_int_equal(STEP(&plain, SHREDDED, ), ACK); /* without the setting the word changes nothing */
+	assert_int_equal(STEP(&plain, CONFIRMED, ), 0);
+	assert_false(plain.result.changed);
+}
+
+static void test_a_restriction_waits_for_the_own_system_and_hides_meanwhile(void **state)
+{
+	(void)state;
+	struct bench b = {0}, due = {0};
+	assert_int_equal(STEP(&b, ASKED, R, .confirm = true), 0);
+	assert_int_equal(b.row.outcome, AGT_ERASE_OPEN);
+	assert_true(agt_erase_hides(&b.row));
+	assert_int_equal(STEP(&b, CONFIRMED, ), ACK);
+	assert_int_equal(b.row.outcome, AGT_ERASE_DONE);
+	/* Where a person decides, the decision is the word. */
+	(void)STEP(&due, ASKED, E, .confirm = true, .manual = true);
+	(void)STEP(&due, DECIDED, .outcome = AGT_ERASE_DONE);
+	assert_int_equal(STEP(&due, SHREDDED, ), ACK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_an_answer_that_waits_for_the_own_system_leaves_with_the_later_of_two),
+		cmocka_unit_test(test_a_restriction_waits_for_the_own_system_and_hides_meanwhile),
 		cmocka_unit_test(test_a_purpose_that_is_withdrawn_leaves_the_thread_and_what_is_shown),
 		cmocka_unit_test(test_purposes_add_up_and_each_is_asked_once),
 		cmocka_unit_test(test_a_purpose_gives_way_to_the_whole_and_not_back),
