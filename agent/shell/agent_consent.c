@@ -305,6 +305,7 @@ static enum kw_err fill_answer(const Kinward__V1__ConsentAnswerRequest *request,
 
 	if (request->thread_id.len != KW_ID_SIZE)
 		return refuse(refusal, "consent_answer.thread_id", "A thread id has 16 bytes.");
+	memcpy(op->u.answer.thread_id.bytes, request->thread_id.data, KW_ID_SIZE);
 	op->u.answer.cleared = request->cleared;
 	answer->answered_ms = agent_now_ms();
 	if (request->cleared && request->outcome == KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_UNSPECIFIED && !ground)
@@ -319,7 +320,6 @@ static enum kw_err fill_answer(const Kinward__V1__ConsentAnswerRequest *request,
 		return refuse(refusal, "consent_answer.note", "The ground OTHER needs a note.");
 	if (strlen(request->note) > SPOOL_ERASE_NOTE_MAX)
 		return refuse(refusal, "consent_answer.note", "A note has at most 500 bytes.");
-	memcpy(op->u.answer.thread_id.bytes, request->thread_id.data, KW_ID_SIZE);
 	answer->outcome = (uint8_t)request->outcome;
 	answer->ground = (uint8_t)request->legal_ground;
 	answer->until_ms = retained ? request->retained_until_unix_ms : 0;

@@ -170,6 +170,26 @@ static void test_of_a_case_that_is_not_here_nothing_is_used(void **state)
 	assert_false(row(rig, 200).limited);
 }
 
+/* A new owner knows the case by its own pseudonym; by that it withdraws too. */
+static void test_the_new_owners_pseudonym_names_the_case_as_well(void **state)
+{
+	struct rig *rig = *state;
+	theirs(rig, OPENS(.n = 1, .kind = KW_THREAD_TRANSFER, .state = KW_TRANSFER_OFFERED));
+	ours(rig, SAYS(TRANSFER, ACKNOWLEDGED, .n = 2, .sequence = 1));
+	struct said said = SAYS(TRANSFER, ACCEPTED, .n = 3, .sequence = 2);
+	struct spool_op *op = append_op(rig, KW_NORMAL, item_of(&said));
+	op->u.append.act = act_from(&said);
+	snprintf(op->u.append.act.alias, sizeof(op->u.append.act.alias), "J-3");
+	fill_content(op, NULL);
+	run(rig, op);
+	op = spool_op_new(SPOOL_OP_WITHDRAW);
+	snprintf(op->u.withdraw.case_ref, sizeof(op->u.withdraw.case_ref), "J-3");
+	op->u.withdraw.erasure = question(SHARING, 0);
+	run(rig, op);
+	assert_int_equal(rig->count, 1);
+	assert_int_equal(row(rig, 200).action, SPOOL_ERASE_ACTION);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +199,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_restriction_of_what_it_needs_ends_it_and_erases_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_of_one_case_each_kind_ends_with_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_holder_goes_on_and_still_reads_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_the_new_owners_pseudonym_names_the_case_as_well, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_of_a_case_that_is_not_here_nothing_is_used, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
