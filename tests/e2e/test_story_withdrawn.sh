@@ -59,13 +59,13 @@ story_is "it is nobody's move" "$(story_json agency-a todo -- 'len(j.get("cases"
 kw agency-c consent confirm "$t" >/dev/null
 
 story_chapter "a tracing case ends, begun by who traces"
-t=$(kw agency-a send agency-c --content "$STORY_ROOT/tests/data/messages/good/tracing_request.json" | story_thread_of)
-story_wait agency-c "$t" registered
-kw agency-c consent withdraw --thread "$t" --purpose tracing >/dev/null
-story_both "$t" consent_withdrawn agency-a agency-c
+t=$(kw agency-a send agency-b --content "$STORY_ROOT/tests/data/messages/good/tracing_request.json" | story_thread_of)
+story_wait agency-b "$t" registered
+kw agency-b consent withdraw --thread "$t" --purpose tracing >/dev/null
+story_both "$t" consent_withdrawn agency-a agency-b
 wait_first agency-a "^ERASE from your own case system: tracing"
 kw agency-a consent confirm "$t" >/dev/null
-story_is "it is nobody's move" "$(story_json agency-a todo -- 'len(j.get("cases", []))') $(story_json agency-c todo -- 'len(j.get("cases", []))')" "0 0"
+story_is "it is nobody's move" "$(story_json agency-a todo -- 'len(j.get("cases", []))') $(story_json agency-b todo -- 'len(j.get("cases", []))')" "0 0"
 
 story_chapter "where it is set, the answer waits for the own case system"
 story_away agency-c

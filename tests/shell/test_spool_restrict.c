@@ -163,6 +163,16 @@ static void test_a_holder_goes_on_and_still_reads_it(void **state)
 	assert_false(shows(rig));
 }
 
+/* An Erase that restricts does not say for what: it is about the whole. */
+static void test_a_restriction_without_purposes_is_about_the_whole(void **state)
+{
+	struct rig *rig = *state;
+	theirs(rig, OPENS(.n = 1));
+	restricts(rig, 20, 0);
+	assert_false(row(rig, 200).limited);
+	assert_false(shows(rig));
+}
+
 static void test_of_a_case_that_is_not_here_nothing_is_used(void **state)
 {
 	struct rig *rig = *state;
@@ -200,6 +210,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_of_one_case_each_kind_ends_with_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_holder_goes_on_and_still_reads_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_the_new_owners_pseudonym_names_the_case_as_well, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_restriction_without_purposes_is_about_the_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_of_a_case_that_is_not_here_nothing_is_used, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
