@@ -62,6 +62,7 @@ static void asked(const struct agt_erase_event *event, struct agt_erase_result *
 		next->purposes |= event->purposes;
 		next->role = AGT_ERASE_OWN;
 		out->changed = true;
+		out->onward = true;
 		say(out, AGT_ERASE_SAY_ACK);
 		return;
 	}
@@ -80,6 +81,7 @@ static void asked(const struct agt_erase_event *event, struct agt_erase_result *
 	}
 	next = begin(out, AGT_ERASE_HOLDER, event);
 	next->unconfirmed = event->confirm && !event->manual;
+	out->onward = event->action != AGT_ERASE_ACTION; /* an erasure goes on with its decision */
 	if (event->action != AGT_ERASE_ACTION && next->unconfirmed) {
 		return;
 	} else if (event->action != AGT_ERASE_ACTION) {

@@ -14,7 +14,7 @@
  * transaction. Destroying a key is no part of a transaction: it is written down there and done after it, and then the shell
  * says SHREDDED. That is why "done" is answered only then. */
 
-/* Of consent.proto's ErasureAction; any other action restricts, which nobody passes on. What is restricted for some purposes only
+/* Of consent.proto's ErasureAction; any other action restricts. Both are passed on to those whom a holder told. What is restricted for some purposes only
  * (`limited`) goes on, is shown, and is not used for those: agt_thread_ends_without() tells which purposes those are. */
 #define AGT_ERASE_ACTION 1u
 
@@ -88,7 +88,7 @@ struct agt_erase_result {
 	bool recall;   /* what of ours is on its way there need not arrive */
 	bool withdraw; /* the thread says so too, see agt_thread_withdrawal */
 	bool shred;    /* the key of the contents is to be destroyed, and the record forgets whom it is about */
-	bool onward;   /* the threads in which we told others are asked; our own ends as if the other side had said so */
+	bool onward;   /* the threads in which we told others are asked; of an erasure, our own ends as if the other side had said so */
 	struct agt_erase next;
 };
 

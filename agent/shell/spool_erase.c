@@ -289,7 +289,7 @@ enum kw_err spool_run_withdraw(struct spool *spool, MDB_txn *txn, struct spool_o
 	return ask_all(spool, txn, &reach, op->u.withdraw.erasure, op);
 }
 
-/* A holder erases: those that it told hear of it, its own key goes. */
+/* A holder erases or restricts: those that it told hear of it; of an erasure its own key goes, and the thread ends. */
 static enum kw_err apply(struct spool *spool, MDB_txn *txn, struct spool_erasure *erasure,
 	const struct agt_erase_result *result, struct spool_op *op)
 {
@@ -303,10 +303,11 @@ static enum kw_err apply(struct spool *spool, MDB_txn *txn, struct spool_erasure
 		return err;
 	err = spool_thread_get(spool, txn, key, &thread);
 	onward.passed_on = true;
+	onward.purposes = result->next.purposes;
 	onward.note[0] = '\0';
 	if (err == KW_OK)
 		err = spool_case_tag(spool, thread.case_ref, erasure->case_tag);
-	if (err == KW_OK)
+	if (err == KW_OK && erasure->action == SPOOL_ERASE_ACTION)
 		err = spool_thread_end_theirs(spool, txn, erasure);
 	if (err == KW_OK)
 		err = ask_all(spool, txn, &reach, &onward, op);

@@ -163,6 +163,30 @@ static void test_a_holder_goes_on_and_still_reads_it(void **state)
 	assert_false(shows(rig));
 }
 
+/* To whom a holder passed the case on hears of the purpose from it. */
+static void test_a_purpose_reaches_those_to_whom_it_was_passed_on(void **state)
+{
+	struct rig *rig = *state;
+	theirs(rig, OPENS(.n = 1));
+	ours(rig, OPENS(.n = 2, .thread = 201, .agency = "agency-c"));
+	restricts(rig, 20, PHOTO);
+	struct said_by_itself said = says(rig);
+	assert_true(said.updates == 1 && said.acks == 1 && said.states == 0 && said.erases == 0);
+	struct kw_id thread_id = id(201);
+	struct kw_name agency = name("agency-c");
+	struct spool_erasure out;
+	assert_int_equal(spool_erasure(rig->spool, &thread_id, &agency, &out), KW_OK);
+	assert_true(out.passed_on && out.limited && out.purposes == PHOTO && out.role == SPOOL_ERASURE_AUTHOR);
+	assert_int_equal(row(rig, 200).passed_count, 1); /* the answer names it */
+	restricts(rig, 21, PHOTO); /* asked again, it asks nobody again */
+	assert_int_equal(says(rig).updates, 1);
+	restricts(rig, 22, SHARING);
+	assert_int_equal(says(rig).updates, 2);
+	assert_int_equal(spool_erasure(rig->spool, &thread_id, &agency, &out), KW_OK);
+	assert_true(!out.limited && out.action == SPOOL_RESTRICT_ACTION);
+	assert_int_equal(says(rig).states, 1); /* which cannot go on */
+}
+
 /* An Erase that restricts does not say for what: it is about the whole. */
 static void test_a_restriction_without_purposes_is_about_the_whole(void **state)
 {
@@ -210,6 +234,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_of_one_case_each_kind_ends_with_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_holder_goes_on_and_still_reads_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_the_new_owners_pseudonym_names_the_case_as_well, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_purpose_reaches_those_to_whom_it_was_passed_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_restriction_without_purposes_is_about_the_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_of_a_case_that_is_not_here_nothing_is_used, setup, teardown),
 	};
