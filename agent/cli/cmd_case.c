@@ -62,6 +62,32 @@ static void print_due(FILE *out, const Kinward__V1__CaseRow *row)
 	}
 }
 
+/* What a person has to do about it. */
+static const char *need_text(const Kinward__V1__CaseRow *row)
+{
+	switch (row->need) {
+	case KINWARD__V1__CASE_NEED__CASE_NEED_UNDELIVERED:
+		return "  NEVER ARRIVED: telephone or send it elsewhere, then cancel_requested\n";
+	case KINWARD__V1__CASE_NEED__CASE_NEED_EXPIRED:
+		return "  EXPIRED, nobody acknowledged it: telephone or send it elsewhere, then cancel_requested\n";
+	default:
+		return row->waits_for_us ? "  our move, TELEPHONE\n" : "  TELEPHONE: they are far too late\n";
+	}
+}
+
+static void print_dead(FILE *out, const Kinward__V1__Item *item)
+{
+	(void)fputs("DEAD LETTER  ", out);
+	cli_print_hex(out, &item->message_id);
+	(void)fputs("  to ", out);
+	cli_print_text(out, item->agency);
+	(void)fputs("  ", out);
+	cli_print_text(out, item->reason);
+	(void)fputs("  thread ", out);
+	cli_print_hex(out, &item->thread_id);
+	(void)fputs("  see to it, then kinward ack\n", out);
+}
+
 /* One line: thread, kind, state, risk, agency, when it is due, pseudonym, whose move it is. */
 static void print_row(FILE *out, const Kinward__V1__CaseRow *row)
 {
@@ -88,7 +114,10 @@ static void print_row(FILE *out, const Kinward__V1__CaseRow *row)
 		(void)fputs("  UNCLAIMED: to coordinate", out);
 	if (row->consent_lapsed)
 		(void)fputs("  CONSENT HAS ENDED: ask again", out);
-	(void)fputs(row->waits_for_us ? "  our move\n" : row->open ? "\n" : "  over\n", out);
+	if (row->need != KINWARD__V1__CASE_NEED__CASE_NEED_UNSPECIFIED)
+		(void)fputs(need_text(row), out);
+	else
+		(void)fputs(row->waits_for_us ? "  our move\n" : row->open ? "\n" : "  over\n", out);
 }
 
 static void print_name(FILE *out, const char *name)
@@ -110,8 +139,12 @@ static void print_case(FILE *out, const Kinward__V1__CaseRow *row)
 	cli_print_time(out, row->since_unix_ms);
 	(void)fputc('\n', out);
 	print_name(out, "next");
-	(void)fputs(row->waits_for_us ? "our move" : row->open ? "the other side's move" : "nothing: it is over", out);
-	(void)fputc('\n', out);
+	if (row->need != KINWARD__V1__CASE_NEED__CASE_NEED_UNSPECIFIED)
+		(void)fputs(need_text(row) + 2, out); /* it ends its line */
+	else
+		(void)fputs(row->waits_for_us ? "our move" : row->open ? "the other side's move" : "nothing: it is over", out);
+	if (row->need == KINWARD__V1__CASE_NEED__CASE_NEED_UNSPECIFIED)
+		(void)fputc('\n', out);
 	if (row->due_unix_ms != 0) {
 		print_name(out, "clock");
 		cli_print_code(out, &kinward__v1__thread_clock__descriptor, (int)row->clock);
@@ -148,6 +181,25 @@ static void print_case(FILE *out, const Kinward__V1__CaseRow *row)
 	}
 	if (row->kind == KINWARD__V1__THREAD_KIND__THREAD_KIND_TRANSFER)
 		(void)fprintf(out, "%-10s %s\n", "owner", row->owner ? "we" : "the other agency");
+}
+
+/* Consent that was withdrawn in the case, by whom it was asked and what it means here. */
+static void print_withdrawn(FILE *out, const Kinward__V1__ConsentRow *row)
+{
+	if (!row)
+		return;
+	print_name(out, "consent");
+	if (row->limited) {
+		(void)fputs("withdrawn for ", out);
+		cli_print_purposes(out, row);
+		(void)fputs(": it goes on, not to be used for that", out);
+	} else {
+		(void)fputs("withdrawn: to ", out);
+		cli_print_code(out, &kinward__v1__erasure_action__descriptor, (int)row->action);
+	}
+	(void)fputs(row->asked_us ? ", they asked, " : ", we asked, ", out);
+	cli_print_time(out, row->asked_unix_ms);
+	(void)fputc('\n', out);
 }
 
 static void print_event(FILE *out, size_t number, const Kinward__V1__CaseRow *row, const Kinward__V1__CaseEvent *event)
@@ -224,6 +276,10 @@ static int ask_list(struct cli_call *call, Kinward__V1__LocalRequest *request, c
 	if (code == CLI_OK && call->json) {
 		code = cli_print_message_json(call, &reply->cases->base);
 	} else if (code == CLI_OK) {
+		for (size_t i = 0; i < reply->cases->n_clears; i++)
+			cli_print_clear(call->out, reply->cases->clears[i]);
+		for (size_t i = 0; i < reply->cases->n_dead; i++)
+			print_dead(call->out, reply->cases->dead[i]);
 		for (size_t i = 0; i < reply->cases->n_unclaimed; i++)
 			cli_print_offer(call->out, reply->cases->unclaimed[i]);
 		for (size_t i = 0; i < reply->cases->n_cases; i++)
@@ -234,7 +290,7 @@ static int ask_list(struct cli_call *call, Kinward__V1__LocalRequest *request, c
 			(void)fputs("There are more: add --after ", call->err);
 			cli_print_hex(call->err, &reply->cases->next_after);
 			(void)fputc('\n', call->err);
-		} else if (reply->cases->n_cases + reply->cases->n_consents + reply->cases->n_unclaimed == 0) {
+		} else if (reply->cases->n_cases + reply->cases->n_consents + reply->cases->n_unclaimed + reply->cases->n_dead + reply->cases->n_clears == 0) {
 			(void)fputs(nothing, call->err);
 		}
 	}
@@ -300,6 +356,8 @@ static int run_show(struct cli_call *call, bool timeline_only)
 	} else if (code == CLI_OK) {
 		if (!timeline_only)
 			print_case(call->out, reply->case_detail->row);
+		if (!timeline_only)
+			print_withdrawn(call->out, reply->case_detail->consent);
 		for (size_t i = 0; i < reply->case_detail->n_events; i++)
 			print_event(call->out, i + 1, reply->case_detail->row, reply->case_detail->events[i]);
 	}

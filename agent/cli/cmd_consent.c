@@ -7,13 +7,14 @@
 /* kinward consent: withdraw reaches every agency that holds a case from us; list shows what each has said; erase and retain
  * are a holder's answers where agent.yaml leaves them to a person. */
 
-enum { W_CASE_REF, W_THREAD, W_PURPOSE, W_RESTRICT, W_REASON, W_FROM, W_NOTE, W_CASE, W_FROM_THREAD };
+enum { W_CASE_REF, W_THREAD, W_PURPOSE, W_RESTRICT, W_ERASE, W_REASON, W_FROM, W_NOTE, W_CASE, W_FROM_THREAD };
 
 const struct cli_option CLI_CONSENT_WITHDRAW_OPTIONS[] = {
 	[W_CASE_REF] = {"case-ref", "TEXT", "every thread of the case that we call so, whatever it is called there"},
 	[W_THREAD] = {"thread", "ID", "this thread alone"},
 	[W_PURPOSE] = {"purpose", "CODE,...", "what it was given for, such as tracing,reporting; default: share_other_orgs"},
-	[W_RESTRICT] = {"restrict", NULL, "they keep it and do not use it any more; without it they erase it"},
+	[W_RESTRICT] = {"restrict", NULL, "they keep it and do not use it any more, also where it cannot go on"},
+	[W_ERASE] = {"erase", NULL, "they erase it, also where it could go on without the purpose"},
 	[W_REASON] = {"reason", "CODE", "why it shall go; default: consent_withdrawn"},
 	[W_FROM] = {"from", "CODE", "who withdrew: individual, caregiver, other; default: individual"},
 	[W_NOTE] = {"note", "TEXT", "in words; required with the reason other"},
@@ -55,6 +56,8 @@ static int ask(struct cli_call *call, Kinward__V1__LocalRequest *request, const 
 		code = cli_print_message_json(call, &reply->consent->base);
 	if (code == CLI_OK && !call->json) {
 		(void)fprintf(call->out, "%s: %" PRIu32 "\n%s", before, reply->consent->holders, behind);
+		if (reply->consent->limited != 0)
+			(void)fprintf(call->out, "of them, those whose case goes on without the purpose: %" PRIu32 "\n", reply->consent->limited);
 		cli_print_same_names(call->out, reply->consent->same_name, reply->consent->n_same_name);
 		if (reply->consent->offers != 0)
 			(void)fprintf(call->out, "open offers of the case that are over: %" PRIu32 "\n", reply->consent->offers);
@@ -92,7 +95,12 @@ int cli_run_consent_withdraw(struct cli_call *call)
 	withdraw.obtained_from = (Kinward__V1__ConsentSource)from;
 	withdraw.case_ref = cli_borrowed(call->option[W_CASE_REF]);
 	withdraw.note = cli_borrowed(call->option[W_NOTE]);
-	withdraw.restrict_only = call->option[W_RESTRICT] != NULL;
+	if (call->option[W_RESTRICT] && call->option[W_ERASE])
+		return cli_fail_usage(call, "--restrict or --erase; without either, what cannot go on is erased and the rest is restricted");
+	if (call->option[W_RESTRICT])
+		withdraw.action = KINWARD__V1__ERASURE_ACTION__ERASURE_ACTION_RESTRICT;
+	else if (call->option[W_ERASE])
+		withdraw.action = KINWARD__V1__ERASURE_ACTION__ERASURE_ACTION_ERASE;
 	if (call->option[W_THREAD])
 		withdraw.thread_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = thread};
 	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_WITHDRAW;
@@ -126,9 +134,11 @@ int cli_run_consent_list(struct cli_call *call)
 	if (code == CLI_OK && call->json) {
 		code = cli_print_message_json(call, &reply->consents->base);
 	} else if (code == CLI_OK) {
+		for (size_t i = 0; i < reply->consents->n_clears; i++)
+			cli_print_clear(call->out, reply->consents->clears[i]);
 		for (size_t i = 0; i < reply->consents->n_rows; i++)
 			cli_print_consent(call->out, reply->consents->rows[i]);
-		if (reply->consents->n_rows == 0)
+		if (reply->consents->n_rows + reply->consents->n_clears == 0)
 			(void)fputs(list.open ? "All have answered.\n" : "Nothing was asked.\n", call->err);
 	}
 	kinward_reply_free(reply);
@@ -147,6 +157,7 @@ const struct cli_option CLI_CONSENT_RETAIN_OPTIONS[] = {
 
 static int answer(struct cli_call *call, Kinward__V1__ConsentAnswerRequest *body, const char *what)
 {
+	const char *behind = body->cleared ? "" : "  (its author is told)\n";
 	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
 	uint8_t thread[KW_ID_SIZE];
 	if (cli_id_from(call->args[0], thread) != KW_OK)
@@ -154,7 +165,7 @@ static int answer(struct cli_call *call, Kinward__V1__ConsentAnswerRequest *body
 	body->thread_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = thread};
 	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_ANSWER;
 	request.consent_answer = body;
-	return ask(call, &request, what, "  (its author is told)\n");
+	return ask(call, &request, what, behind);
 }
 
 int cli_run_consent_retain(struct cli_call *call)
@@ -177,4 +188,11 @@ int cli_run_consent_erase(struct cli_call *call)
 	Kinward__V1__ConsentAnswerRequest body = KINWARD__V1__CONSENT_ANSWER_REQUEST__INIT;
 	body.outcome = KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_DONE;
 	return answer(call, &body, "threads erased");
+}
+
+int cli_run_consent_confirm(struct cli_call *call)
+{
+	Kinward__V1__ConsentAnswerRequest body = KINWARD__V1__CONSENT_ANSWER_REQUEST__INIT;
+	body.cleared = true;
+	return answer(call, &body, "own copies cleared");
 }

@@ -59,6 +59,8 @@ void cli_print_item_line(FILE *out, const Kinward__V1__Item *item)
 		print_kind(out, item->content);
 		(void)fputs("  ", out);
 	}
+	if (item->withdrawn)
+		(void)fputs("(consent withdrawn: see kinward todo)  ", out);
 	if (item->state != KINWARD__V1__OUT_STATE__OUT_STATE_UNSPECIFIED) {
 		cli_print_code(out, &kinward__v1__out_state__descriptor, (int)item->state);
 		(void)fputs("  ", out);

@@ -98,10 +98,13 @@ static const char CONSENT_WITHDRAW_DETAILS[] =
 	"when it comes back. Offers of the case to a service end, and nobody gets the referral.\n"
 	"Copies in your own case system, and backups, are yours to erase.\n"
 	"A pseudonym of ours names our case; what another agency calls alike may be another child's, and is named, not asked.\n\n"
+	"A case ends with --purpose share_other_orgs (the default), a referral or a transfer with services, a tracing case or a\n"
+	"match with tracing. Any other purpose restricts: the case goes on, and is not used for that by anybody who holds it\n"
+	"(kinward case show says so). --erase ends and erases whatever the purpose, --restrict erases nothing.\n\n"
 	"  kinward consent withdraw --case-ref R-2041 --from caregiver\n"
 	"  kinward consent withdraw --case 4711                        the id in your own case system\n"
 	"  kinward consent withdraw --from-thread 77ab...41            all threads of the case of this one\n"
-	"  kinward consent withdraw --thread 77ab...41 --purpose tracing,public_photo --restrict\n";
+	"  kinward consent withdraw --thread 77ab...41 --purpose public_photo,reporting\n";
 
 static const char REFER_DETAILS[] =
 	"Looks for agencies that offer the service there and shows what speaks for and against each: FULL, STALE, not for this\n"
@@ -239,7 +242,8 @@ const struct cli_group CLI_GROUPS[] = {
 		"  kinward consent withdraw --case-ref R-2041\n"
 		"  kinward consent list                            who has answered, and who has not\n"
 		"  kinward consent erase 77ab...41                 a holder's answer, where agent.yaml says erase: manual\n"
-		"  kinward consent retain 77ab...41 --ground court_order\n"},
+		"  kinward consent retain 77ab...41 --ground court_order\n"
+		"  kinward consent confirm 77ab...41               our own case system is clear of it as well\n"},
 	{"surveillance", "what the weekly separation reports say, and who has not reported",
 		"  kinward surveillance completeness --sites sites.csv\n  kinward surveillance candidates --since 2026-W40\n"},
 	{"tracing", "search for a family, and bring it together", "  kinward tracing event 77ab...41 verifying\n"},
@@ -318,6 +322,10 @@ const struct cli_command CLI_COMMANDS[] = {
 		.options = CLI_CONSENT_LIST_OPTIONS, .run = cli_run_consent_list},
 	{.name = "consent erase", .args = "THREAD", .summary = "Erase what another agency asks us to, and tell it",
 		.details = "  kinward consent erase 77ab...41\n", .args_min = 1, .args_max = 1, .run = cli_run_consent_erase},
+	{.name = "consent confirm", .args = "THREAD", .summary = "Say that your own case system is clear of what was withdrawn",
+		.details = "kinward todo names the case first, until this is said. With erase: confirmed in agent.yaml the other agency is\n"
+			   "told only then; otherwise it was told when the agent's own copy was destroyed.\n\n"
+			   "  kinward consent confirm 77ab...41\n", .args_min = 1, .args_max = 1, .run = cli_run_consent_confirm},
 	{.name = "consent retain", .args = "THREAD", .summary = "Keep what another agency asks us to erase, by a law",
 		.details = "It can still be erased later with kinward consent erase.\n\n"
 			   "  kinward consent retain 77ab...41 --ground investigation --until 2026-12-31T00:00Z\n", .args_min = 1, .args_max = 1,

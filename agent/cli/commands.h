@@ -110,6 +110,7 @@ int cli_each_separation_report(struct cli_call *call, struct kinward *agent,
 	int (*each)(void *user, const Kinward__V1__Item *item, uint32_t week), void *user);
 int cli_run_consent_withdraw(struct cli_call *call);
 int cli_run_consent_list(struct cli_call *call);
+int cli_run_consent_confirm(struct cli_call *call);
 int cli_run_consent_erase(struct cli_call *call);
 int cli_run_consent_retain(struct cli_call *call);
 int cli_run_tracing_event(struct cli_call *call);

@@ -36,6 +36,43 @@ void cli_print_same_names(FILE *out, Kinward__V1__SameName *const *rows, size_t 
 	}
 }
 
+void cli_print_purposes(FILE *out, const Kinward__V1__ConsentRow *row)
+{
+	for (size_t i = 0; i < row->n_purposes; i++) {
+		(void)fputs(i == 0 ? "" : ", ", out);
+		cli_print_code(out, &kinward__v1__consent_purpose__descriptor, (int)row->purposes[i]);
+	}
+}
+
+void cli_print_clear(FILE *out, const Kinward__V1__ClearRow *row)
+{
+	bool erase = row->action == KINWARD__V1__ERASURE_ACTION__ERASURE_ACTION_ERASE;
+	(void)fputs(erase ? "ERASE from your own case system: " : row->limited ? "DO NOT USE for " : "DO NOT USE any more: ", out);
+	if (row->limited) {
+		const Kinward__V1__ConsentRow purposes = {.n_purposes = row->n_purposes, .purposes = row->purposes};
+		cli_print_purposes(out, &purposes);
+		(void)fputs(": ", out);
+	}
+	cli_print_code(out, &kinward__v1__thread_kind__descriptor, (int)row->kind);
+	if (row->case_ref[0])
+		(void)fputs(" ", out);
+	cli_print_text(out, row->case_ref);
+	if (row->new_case_ref[0])
+		(void)fputs(", ours ", out);
+	cli_print_text(out, row->new_case_ref);
+	if (row->message_id.len)
+		(void)fputs(", came as ", out);
+	if (row->message_id.len)
+		cli_print_hex(out, &row->message_id);
+	(void)fputs(", ", out);
+	cli_print_text(out, row->agency);
+	(void)fputs(" asks since ", out);
+	cli_print_time(out, row->asked_unix_ms);
+	(void)fputs(row->answer_waits ? " and waits; then kinward consent confirm " : "; then kinward consent confirm ", out);
+	cli_print_hex(out, &row->thread_id);
+	(void)fputc('\n', out);
+}
+
 void cli_print_consent(FILE *out, const Kinward__V1__ConsentRow *row)
 {
 	cli_print_hex(out, &row->thread_id);
@@ -43,6 +80,10 @@ void cli_print_consent(FILE *out, const Kinward__V1__ConsentRow *row)
 	cli_print_text(out, row->agency);
 	(void)fputs(row->asked_us ? " asks us to " : " asked to ", out);
 	cli_print_code(out, &kinward__v1__erasure_action__descriptor, (int)row->action);
+	if (row->limited) {
+		(void)fputs(" the use for ", out);
+		cli_print_purposes(out, row);
+	}
 	(void)fputs("  ", out);
 	if (row->outcome == KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_UNSPECIFIED) {
 		print_open(out, row);

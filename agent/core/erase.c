@@ -6,21 +6,35 @@ static void say(struct agt_erase_result *out, enum agt_erase_say what)
 }
 
 /* A new record. Whatever was asked before asked for less. */
-static struct agt_erase *begin(struct agt_erase_result *out, enum agt_erase_role role, uint8_t action)
+static struct agt_erase *begin(struct agt_erase_result *out, enum agt_erase_role role, const struct agt_erase_event *event)
 {
-	out->next = (struct agt_erase){.known = true, .role = role, .action = action};
+	uint8_t before = out->next.known && out->next.limited ? out->next.purposes : 0;
+
+	out->next = (struct agt_erase){.known = true,
+		.role = role,
+		.action = event->action,
+		.purposes = before | event->purposes,
+		.limited = event->limited};
 	out->changed = true;
 	out->fresh = true;
 	return &out->next;
 }
 
+/* Whether what stands already asks for as much: an erasure for all, a restriction of the whole for each purpose. */
+static bool covers(const struct agt_erase *row, const struct agt_erase_event *event)
+{
+	if (!row->known || row->action == AGT_ERASE_ACTION || event->action == AGT_ERASE_ACTION)
+		return row->known && row->action == AGT_ERASE_ACTION;
+	return !row->limited || (event->limited && (event->purposes & ~row->purposes) == 0);
+}
+
 /* What was asked already is not asked again. Nor is one who asked us: it has erased its own. */
 static void ask(const struct agt_erase_event *event, struct agt_erase_result *out)
 {
-	if (out->next.known && (out->next.action == AGT_ERASE_ACTION || event->action != AGT_ERASE_ACTION))
+	if (covers(&out->next, event))
 		return;
-	begin(out, AGT_ERASE_AUTHOR, event->action)->passed_on = event->passed_on;
-	out->withdraw = true;
+	begin(out, AGT_ERASE_AUTHOR, event)->passed_on = event->passed_on;
+	out->withdraw = !event->limited;
 	say(out, AGT_ERASE_SAY_CONSENT);
 	if (event->action != AGT_ERASE_ACTION)
 		return;
@@ -45,7 +59,16 @@ static void asked(const struct agt_erase_event *event, struct agt_erase_result *
 {
 	struct agt_erase *next = &out->next;
 
-	if (next->known && (next->action == event->action || next->action == AGT_ERASE_ACTION)) {
+	if (next->known && next->limited && event->limited && next->role != AGT_ERASE_HOLDER) {
+		/* Each asks the other about some purposes: ours still waits for its answer. */
+		next->purposes |= event->purposes;
+		next->role = AGT_ERASE_OWN;
+		out->changed = true;
+		out->onward = true;
+		say(out, AGT_ERASE_SAY_ACK);
+		return;
+	}
+	if (covers(next, event)) {
 		/* It asks again: the answer may have been lost with its store. */
 		if (next->role == AGT_ERASE_HOLDER && next->outcome != AGT_ERASE_OPEN)
 			say(out, AGT_ERASE_SAY_ACK);
@@ -58,10 +81,13 @@ static void asked(const struct agt_erase_event *event, struct agt_erase_result *
 			say(out, AGT_ERASE_SAY_ACK);
 		return;
 	}
-	next = begin(out, AGT_ERASE_HOLDER, event->action);
-	if (event->action != AGT_ERASE_ACTION) {
-		next->outcome = AGT_ERASE_DONE; /* from now on nothing is shown */
-		out->onward = true;
+	next = begin(out, AGT_ERASE_HOLDER, event);
+	next->unconfirmed = event->confirm && !event->manual;
+	out->onward = event->action != AGT_ERASE_ACTION; /* an erasure goes on with its decision */
+	if (event->action != AGT_ERASE_ACTION && next->unconfirmed) {
+		return;
+	} else if (event->action != AGT_ERASE_ACTION) {
+		next->outcome = AGT_ERASE_DONE; /* from now on nothing is shown; of a limited one, nothing is used for its purposes */
 		say(out, AGT_ERASE_SAY_ACK);
 	} else if (event->manual) {
 		next->due = true;
@@ -154,11 +180,25 @@ static void shredded(struct agt_erase_result *out)
 	next->shreds = false;
 	if (next->role == AGT_ERASE_OWN) {
 		say(out, AGT_ERASE_SAY_ACK);
-	} else if (next->role == AGT_ERASE_HOLDER && !next->due && next->outcome == AGT_ERASE_OPEN) {
+	} else if (next->role == AGT_ERASE_HOLDER && !next->due && !next->unconfirmed && next->outcome == AGT_ERASE_OPEN) {
 		next->outcome = AGT_ERASE_DONE;
 		out->changed = true;
 		say(out, AGT_ERASE_SAY_ACK);
 	}
+}
+
+static void confirmed(struct agt_erase_result *out)
+{
+	struct agt_erase *next = &out->next;
+
+	if (!next->known || !next->unconfirmed)
+		return;
+	next->unconfirmed = false;
+	out->changed = true;
+	if (next->role != AGT_ERASE_HOLDER || next->due || next->outcome != AGT_ERASE_OPEN || next->shreds)
+		return; /* the key goes first: SHREDDED answers */
+	next->outcome = AGT_ERASE_DONE;
+	say(out, AGT_ERASE_SAY_ACK);
 }
 
 void agt_erase_step(const struct agt_erase *row, const struct agt_erase_event *event, struct agt_erase_result *out)
@@ -186,6 +226,9 @@ void agt_erase_step(const struct agt_erase *row, const struct agt_erase_event *e
 	case AGT_ERASE_EV_SHREDDED:
 		shredded(out);
 		break;
+	case AGT_ERASE_EV_CONFIRMED:
+		confirmed(out);
+		break;
 	}
 }
 
@@ -204,13 +247,18 @@ bool agt_erase_hides(const struct agt_erase *row)
 	if (!row->known)
 		return false;
 	if (row->role == AGT_ERASE_HOLDER)
-		return !row->due && row->outcome != AGT_ERASE_RETAINED;
+		return !row->due && row->outcome != AGT_ERASE_RETAINED && !row->limited;
 	return row->action == AGT_ERASE_ACTION;
 }
 
 bool agt_erase_is_over(const struct agt_erase *row)
 {
 	return row->known && row->action == AGT_ERASE_ACTION && agt_erase_hides(row);
+}
+
+bool agt_erase_ends(const struct agt_erase *row)
+{
+	return row->known && row->role != AGT_ERASE_HOLDER && !row->limited;
 }
 
 bool agt_erase_reaches(const struct agt_erase_reach *reach, const struct agt_thread *thread,

@@ -14,7 +14,9 @@
  * transaction. Destroying a key is no part of a transaction: it is written down there and done after it, and then the shell
  * says SHREDDED. That is why "done" is answered only then. */
 
-/* Of consent.proto's ErasureAction; any other action restricts. */
+/* Of consent.proto's ErasureAction; any other action restricts. Both are passed on to those whom a holder told. What is
+ * restricted for some purposes only (`limited`) goes on, is shown, and is not used for those: agt_thread_ends_without() tells
+ * which purposes those are. */
 #define AGT_ERASE_ACTION 1u
 
 /* Of consent.proto's ErasureOutcome. */
@@ -35,8 +37,11 @@ struct agt_erase {
 	bool known;         /* false: nothing was asked in this thread, and the rest is nothing */
 	enum agt_erase_role role;
 	uint8_t action;
+	uint8_t purposes;   /* bit n - 1: ConsentPurpose n is withdrawn; of a limited one all that ever were */
+	bool limited;       /* restricted for these purposes alone: the thread goes on */
 	uint8_t outcome;    /* of the holder; a HOLDER's own */
 	bool due;           /* HOLDER: a person has to decide */
+	bool unconfirmed;   /* HOLDER: the answer waits until a person says that the agency's own case system is clear as well */
 	bool passed_on;     /* we ask because we were asked */
 	bool shreds;        /* the key of our own contents waits to be destroyed */
 	uint64_t question;  /* our message that asks, while it is the last one that does; 0: none is under way */
@@ -59,15 +64,19 @@ enum agt_erase_event_type {
 	AGT_ERASE_EV_DECIDED,  /* a person's word on what is due */
 	AGT_ERASE_EV_SENT,     /* a message of ours is on its way */
 	AGT_ERASE_EV_DEAD,     /* a message of ours does not arrive, or nobody knows whether it did */
-	AGT_ERASE_EV_SHREDDED  /* the key of the thread's contents is gone */
+	AGT_ERASE_EV_SHREDDED, /* the key of the thread's contents is gone */
+	AGT_ERASE_EV_CONFIRMED /* a person's word that the agency's own case system is clear */
 };
 
 struct agt_erase_event {
 	enum agt_erase_event_type type;
 	uint8_t action;         /* ASK, ASKED, ANSWERED */
+	uint8_t purposes;       /* ASK, ASKED */
+	bool limited;           /* ASK, ASKED: never with AGT_ERASE_ACTION */
 	uint8_t outcome;        /* ANSWERED, DECIDED */
 	bool passed_on;         /* ASK */
 	bool manual;            /* ASKED: nothing is erased here without a person */
+	bool confirm;           /* ASKED: the answer waits for CONFIRMED */
 	enum agt_erase_say say; /* SENT: which one */
 	uint64_t number;        /* SENT, DEAD: of the message */
 	enum kw_err reason;     /* DEAD; ANSWERED: what failed */
@@ -97,6 +106,9 @@ bool agt_erase_hides(const struct agt_erase *row);
 /* The contents are gone, or about to be: nothing that comes later is kept, neither content nor pseudonym, and no person says
  * anything more in the thread. What the agent says by itself still goes: it is about the erasure. */
 bool agt_erase_is_over(const struct agt_erase *row);
+
+/* We have asked, and the thread ends with it. */
+bool agt_erase_ends(const struct agt_erase *row);
 
 /* Whom a withdrawal reaches, thread by thread. */
 struct agt_erase_reach {

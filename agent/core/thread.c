@@ -254,20 +254,3 @@ bool agt_thread_gives_up(enum kw_thread_kind kind, bool opening)
 {
 	return kind == KW_THREAD_NONE || (opening && !agt_thread_binds(kind));
 }
-
-uint8_t agt_thread_withdrawal(const struct agt_thread *thread)
-{
-	/* Of a kind the first that we may declare. A transfer that is accepted stands: what is erased there is not whose case it is. */
-	static const uint8_t ways[KW_THREAD_KIND_COUNT][2] = {
-		[KW_THREAD_REFERRAL] = {KW_REFERRAL_CONSENT_WITHDRAWN, 0},
-		[KW_THREAD_TRANSFER] = {KW_TRANSFER_WITHDRAW_REQUESTED, KW_TRANSFER_WITHDRAWN},
-		[KW_THREAD_TRACING] = {KW_TRACING_CLOSED, KW_TRACING_INVALID},
-		[KW_THREAD_MATCH] = {KW_MATCH_REJECTED, KW_MATCH_UNLINKED},
-		[KW_THREAD_OFFER] = {KW_OFFER_CLOSED, 0},
-	};
-
-	for (int i = 0; thread->kind < KW_THREAD_KIND_COUNT && i < 2; i++)
-		if (ways[thread->kind][i] != 0 && agt_thread_may(thread, ways[thread->kind][i]))
-			return ways[thread->kind][i];
-	return 0;
-}

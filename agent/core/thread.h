@@ -112,7 +112,8 @@ bool agt_thread_waits_for_us(const struct agt_thread *thread);
 int64_t agt_thread_due_ms(const struct agt_thread *thread);
 /* Transfers: the case is ours, as far as we know. */
 bool agt_thread_owns(const struct agt_thread *thread);
-/* The state by which we say that consent is withdrawn, or the nearest that the kind has; 0 when there is nothing to say. */
+/* thread_end.c. The state by which we say that consent is withdrawn, or the nearest that the kind has; 0 when there is nothing
+ * to say. */
 uint8_t agt_thread_withdrawal(const struct agt_thread *thread);
 /* Whose something is, a case or a lease, hangs on the words of such a thread: none of them is taken back. */
 bool agt_thread_binds(enum kw_thread_kind kind);
@@ -120,5 +121,21 @@ bool agt_thread_binds(enum kw_thread_kind kind);
  * on it here and there would differ, so only the hub or the other side can say that it does not count. An opening that
  * binds nobody is given up, because people wait for it: who answers it overrules that. */
 bool agt_thread_gives_up(enum kw_thread_kind kind, bool opening);
+/* The same of the other side. */
+uint8_t agt_thread_withdrawal_theirs(const struct agt_thread *thread);
+
+/* thread_need.c. What only a person can mend, so it comes before all that waits its turn: ours never arrived, nobody has
+ * acknowledged it in all its time, or the other side is so late that the hub says to telephone. reminded: percent of the last
+ * reminder in this state. */
+enum agt_thread_need { AGT_NEED_NONE, AGT_NEED_UNDELIVERED, AGT_NEED_EXPIRED, AGT_NEED_TELEPHONE };
+enum agt_thread_need agt_thread_need(const struct agt_thread *thread, uint8_t reminded);
+
+/* Of the purposes of consent, as bit (ConsentPurpose - 1). */
+#define AGT_PURPOSE_SERVICES 1u
+#define AGT_PURPOSE_SHARE_OTHER_ORGS 2u
+#define AGT_PURPOSE_TRACING 4u
+/* A thread of this kind cannot go on without one of these purposes: sharing with other organisations is what every message needs,
+ * then the service or the tracing that it is about. Without any other purpose it goes on, and is not used for that. */
+bool agt_thread_ends_without(enum kw_thread_kind kind, uint8_t purposes);
 
 #endif

@@ -14,6 +14,7 @@
  * and records messages, and callers are answered after the commit. */
 
 _Static_assert((int)SPOOL_ERASE_ACTION == (int)KINWARD__V1__ERASURE_ACTION__ERASURE_ACTION_ERASE &&
+	(int)SPOOL_RESTRICT_ACTION == (int)KINWARD__V1__ERASURE_ACTION__ERASURE_ACTION_RESTRICT &&
 	(int)SPOOL_ERASE_DONE == (int)KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_DONE &&
 	(int)SPOOL_ERASE_RETAINED == (int)KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_RETAINED &&
 	(int)SPOOL_ERASE_FAILED == (int)KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_FAILED, "the schema's codes");
@@ -318,13 +319,14 @@ static void consent_done(struct spool_op *op, enum kw_err err)
 		socket_call_refuse(waiting->call, KW_ENOTFOUND, withdraw ? "consent_withdraw" : "consent_answer.thread_id",
 			withdraw ? "No agency holds such a case from us that was not asked before; kinward case list --all names cases, "
 				   "kinward consent list those that were asked." :
-				   "No erasure of this thread waits for us; kinward consent list shows those that do.");
+				   "Nothing of this thread waits for that word of ours; kinward consent list shows what does.");
 	} else {
 		Kinward__V1__LocalReply reply = KINWARD__V1__LOCAL_REPLY__INIT;
 		Kinward__V1__ConsentReply body = KINWARD__V1__CONSENT_REPLY__INIT;
 
 		body.holders = op->count;
 		body.offers = op->offers;
+		body.limited = op->limited;
 		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_CONSENT;
 		reply.consent = &body;
 		reply_withdrawn(waiting, op, &reply);
@@ -370,6 +372,10 @@ static enum kw_err fill_withdraw(const Kinward__V1__ConsentWithdrawRequest *requ
 		return refuse(refusal, "consent_withdraw.reason", "A reason is one of ErasureReason: 1 to 6.");
 	if (!protobuf_c_enum_descriptor_get_value(&kinward__v1__consent_source__descriptor, from))
 		return refuse(refusal, "consent_withdraw.obtained_from", "Who withdrew is one of ConsentSource.");
+	if ((unsigned)request->action > KINWARD__V1__ERASURE_ACTION__ERASURE_ACTION_RESTRICT ||
+		(request->restrict_only && request->action == KINWARD__V1__ERASURE_ACTION__ERASURE_ACTION_ERASE))
+		return refuse(refusal, "consent_withdraw.action", "1 erases, 2 restricts (as restrict_only does); 0 does what the purposes "
+			"ask for.");
 	if (strlen(request->note) > SPOOL_ERASE_NOTE_MAX)
 		return refuse(refusal, "consent_withdraw.note", "A note has at most 500 bytes.");
 	if (reason == KINWARD__V1__ERASURE_REASON__ERASURE_REASON_OTHER && request->note[0] == '\0')
@@ -379,7 +385,7 @@ static enum kw_err fill_withdraw(const Kinward__V1__ConsentWithdrawRequest *requ
 		memcpy(op->u.withdraw.thread_id.bytes, request->thread_id.data, KW_ID_SIZE);
 	else
 		memcpy(op->u.withdraw.case_ref, request->case_ref, size + 1);
-	erasure->action = request->restrict_only ? KINWARD__V1__ERASURE_ACTION__ERASURE_ACTION_RESTRICT : SPOOL_ERASE_ACTION;
+	erasure->action = request->restrict_only ? SPOOL_RESTRICT_ACTION : (uint8_t)request->action;
 	erasure->reason = (uint8_t)reason;
 	erasure->from = (uint8_t)from;
 	erasure->asked_ms = agent_now_ms();
@@ -397,6 +403,13 @@ static enum kw_err fill_answer(const Kinward__V1__ConsentAnswerRequest *request,
 
 	if (request->thread_id.len != KW_ID_SIZE)
 		return refuse(refusal, "consent_answer.thread_id", "A thread id has 16 bytes.");
+	memcpy(op->u.answer.thread_id.bytes, request->thread_id.data, KW_ID_SIZE);
+	op->u.answer.cleared = request->cleared;
+	answer->answered_ms = agent_now_ms();
+	if (request->cleared && request->outcome == KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_UNSPECIFIED && !ground)
+		return KW_OK;
+	if (request->cleared)
+		return refuse(refusal, "consent_answer.cleared", "That our own system is clear is said alone, without an outcome.");
 	if (!retained && request->outcome != KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_DONE)
 		return refuse(refusal, "consent_answer.outcome", "1 erases now, 2 keeps it by a law.");
 	if (retained != ground || request->legal_ground > KINWARD__V1__LEGAL_GROUND__LEGAL_GROUND_OTHER)
@@ -405,11 +418,9 @@ static enum kw_err fill_answer(const Kinward__V1__ConsentAnswerRequest *request,
 		return refuse(refusal, "consent_answer.note", "The ground OTHER needs a note.");
 	if (strlen(request->note) > SPOOL_ERASE_NOTE_MAX)
 		return refuse(refusal, "consent_answer.note", "A note has at most 500 bytes.");
-	memcpy(op->u.answer.thread_id.bytes, request->thread_id.data, KW_ID_SIZE);
 	answer->outcome = (uint8_t)request->outcome;
 	answer->ground = (uint8_t)request->legal_ground;
 	answer->until_ms = retained ? request->retained_until_unix_ms : 0;
-	answer->answered_ms = agent_now_ms();
 	copy_note(request->note, answer->note);
 	return KW_OK;
 }

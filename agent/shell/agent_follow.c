@@ -20,6 +20,7 @@ struct follow_parts {
 	Kinward__V1__TransferEvent transfer;
 	Kinward__V1__OfferClosed closed;
 	Kinward__V1__ServiceOffer offer;
+	Kinward__V1__ServiceClaim claim;
 	Kinward__V1__ReferralEvent referral;
 	Kinward__V1__TracingEvent tracing;
 	Kinward__V1__MatchDecision match;
@@ -44,6 +45,19 @@ static void fill_closed(const struct spool_follow *follow, struct follow_parts *
 			: KINWARD__V1__OFFER_CLOSE_REASON__OFFER_CLOSE_REASON_TAKEN;
 	parts->content.body_case = KINWARD__V1__CONTENT__BODY_OFFER_CLOSED;
 	parts->content.offer_closed = closed;
+}
+
+/* We give an offer up because consent was withdrawn at our side. */
+static void fill_declined(struct follow_parts *parts)
+{
+	Kinward__V1__ServiceClaim *claim = &parts->claim;
+
+	kinward__v1__service_claim__init(claim);
+	claim->state = KINWARD__V1__OFFER_STATE__OFFER_STATE_DECLINED;
+	claim->reason = KINWARD__V1__REFERRAL_REASON__REFERRAL_REASON_OTHER;
+	claim->note = (char *)(uintptr_t)"Consent was withdrawn.";
+	parts->content.body_case = KINWARD__V1__CONTENT__BODY_SERVICE_CLAIM;
+	parts->content.service_claim = claim;
 }
 
 static void fill_offer(const struct agent *agent, const struct spool_follow *follow, struct follow_parts *parts)
@@ -96,6 +110,10 @@ static bool fill_state(const struct spool_follow *follow, int64_t now_ms, struct
 		kinward__v1__transfer_event__init(&parts->transfer);
 		parts->transfer.state = (Kinward__V1__TransferState)follow->state;
 		parts->transfer.at_unix_ms = now_ms;
+		if (follow->state == KW_TRANSFER_REJECTED) { /* a request; by itself the agent declines for this reason alone */
+			parts->transfer.refusal = KINWARD__V1__TRANSFER_REFUSAL__TRANSFER_REFUSAL_OTHER;
+			parts->transfer.note = (char *)(uintptr_t)"Consent was withdrawn.";
+		}
 		content->body_case = KINWARD__V1__CONTENT__BODY_TRANSFER_EVENT;
 		content->transfer_event = &parts->transfer;
 	} else if (follow->kind == KW_THREAD_REFERRAL) {
@@ -138,6 +156,8 @@ static enum kw_err fill_follow(struct agent *agent, const struct spool_follow *f
 		return consent_fill(agent, follow, now_ms, &parts->consent, content);
 	if (follow->what == SPOOL_FOLLOW_OFFER)
 		fill_offer(agent, follow, parts);
+	else if (follow->kind == KW_THREAD_OFFER && follow->state == KW_OFFER_DECLINED)
+		fill_declined(parts);
 	else if (follow->kind == KW_THREAD_OFFER)
 		fill_closed(follow, parts);
 	else if (follow->kind == KW_THREAD_MATCH)

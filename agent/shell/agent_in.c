@@ -202,6 +202,7 @@ void agent_in_store(struct agent *agent, const struct agt_effect *effect)
 	op->done = agent_op_done;
 	op->user = agent;
 	op->u.receive.erase_manual = agent->settings->erase_manual;
+	op->u.receive.erase_confirmed = agent->settings->erase_confirmed;
 	op->u.receive.msg_class = effect->msg_class;
 	op->u.receive.cursor = (struct kw_cursor){.epoch = effect->u.epoch, .sequence = effect->sequence};
 	spool_do(agent->spool, op);

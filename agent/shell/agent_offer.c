@@ -42,8 +42,8 @@ static enum kw_err refuse(struct agent_refusal *refusal, const char *field, cons
 	return KW_EFIELD;
 }
 
-/* The band of the youngest child: a provider must be able to take all of them, and it is the youngest who decides. */
-static Kinward__V1__AgeBand band_of(const Kinward__V1__ReferralRequest *referral)
+/* A provider must be able to take all of them, and it is the youngest who decides. */
+Kinward__V1__AgeBand agent_offer_band(const Kinward__V1__ReferralRequest *referral)
 {
 	uint32_t youngest = UINT32_MAX;
 
@@ -101,7 +101,7 @@ static enum kw_err fill_need(const struct agent *agent, const Kinward__V1__Refer
 		return refuse(refusal, "refer.claim_by_unix_ms", "The last moment to claim is in the future, within 30 days.");
 	offer->service = referral->service;
 	offer->risk = referral->risk;
-	offer->age_band = band_of(referral);
+	offer->age_band = agent_offer_band(referral);
 	offer->created_ms = now_ms;
 	memcpy(offer->admin2, request->admin2_pcode, size);
 	agt_offer_init(&offer->core, (uint8_t)request->n_agencies, request->manual, now_ms + offer->span_ms);

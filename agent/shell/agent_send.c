@@ -316,8 +316,12 @@ enum kw_err agent_send_prepare(struct agent *agent, Kinward__V1__SendRequest *re
 		err = check_room(agent);
 	if (err == KW_OK) {
 		act_of(request->content, act);
-		err = agent_thread_place(agent, op, act_field(request->content), refusal, &risk);
+		if (act->kind != KW_THREAD_NONE && kw_name_equal(&item->agency, &agent->office.agency))
+			err = refuse(refusal, "send.agency", "A case goes between two agencies, and this name is our own: name the other "
+				"agency. What stays with us needs no message.");
 	}
+	if (err == KW_OK)
+		err = agent_thread_place(agent, op, act_field(request->content), refusal, &risk);
 	if (err != KW_OK)
 		return err;
 	struct agent_outgoing outgoing = {.risk = risk,

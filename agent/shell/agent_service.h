@@ -26,6 +26,8 @@ struct agent_service_call {
 	struct socket_call *call;
 };
 struct agent_service_call *agent_service_wait(struct agent *agent, struct socket_call *call);
+/* The band of the youngest child of a referral, which its offer names. */
+Kinward__V1__AgeBand agent_offer_band(const Kinward__V1__ReferralRequest *referral);
 /* An agency that can be written to. KW_EFIELD, KW_ENOAGENCY, KW_EDENIED. */
 KW_MUST_USE enum kw_err agent_service_agency(const struct agent *agent, const char *text, struct kw_name *out);
 

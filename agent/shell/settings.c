@@ -54,8 +54,10 @@ static enum kw_err check(const char *path, const struct settings *settings, stru
 		return refuse(fault, path, "blob_peer_mib", "must be 1 to 16777216 MiB, or 0 for the default of 256");
 	if (settings->blob_peer_count_max > SETTINGS_BLOB_PEER_COUNT_MAX)
 		return refuse(fault, path, "blob_peer_count_max", "must be 1 to 2048, or 0 for the default of 512");
-	if (settings->erase != NULL && strcmp(settings->erase, "automatic") != 0 && strcmp(settings->erase, "manual") != 0)
-		return refuse(fault, path, "erase", "must be automatic, or manual: then a person decides about each");
+	if (settings->erase != NULL && strcmp(settings->erase, "automatic") != 0 && strcmp(settings->erase, "manual") != 0 &&
+		strcmp(settings->erase, "confirmed") != 0)
+		return refuse(fault, path, "erase", "must be automatic; confirmed: the other agency is told when a person says that your own "
+			"case system is clear as well; or manual: a person decides about each");
 	return KW_OK;
 }
 
@@ -67,11 +69,13 @@ enum kw_err settings_load(const char *path, struct settings **out, struct kw_con
 	if (err != KW_OK)
 		return err;
 	err = check(path, data, fault);
-	if (err == KW_OK)
-		((struct settings *)data)->erase_manual =
-			((struct settings *)data)->erase != NULL && strcmp(((struct settings *)data)->erase, "manual") == 0;
-	if (err == KW_OK)
+	if (err == KW_OK) {
+		struct settings *settings = data;
+
+		settings->erase_manual = settings->erase != NULL && strcmp(settings->erase, "manual") == 0;
+		settings->erase_confirmed = settings->erase != NULL && strcmp(settings->erase, "confirmed") == 0;
 		*out = data;
+	}
 	else
 		settings_free(data);
 	return err;

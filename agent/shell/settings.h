@@ -28,8 +28,9 @@ struct settings {
 	bool capacity_auto;    /* capacity queries are answered from our published directory */
 	uint32_t blob_peer_mib;   /* of them, received from one agency; 0 = 256 */
 	uint32_t blob_peer_count_max; /* 0 = 512 */
-	char *erase;           /* "automatic" or "manual"; NULL: automatic */
+	char *erase;           /* "automatic", "confirmed" or "manual"; NULL: automatic */
 	bool erase_manual;     /* what it says */
+	bool erase_confirmed;
 	bool log_debug;
 };
 

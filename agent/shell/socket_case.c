@@ -85,6 +85,7 @@ static void show(struct shown *shown, int64_t at_ms)
 	row->unclaimed = thread->unclaimed;
 	row->consent_until_unix_ms = thread->consent_until_ms;
 	row->consent_lapsed = thread->lapsed && row->open;
+	row->need = (Kinward__V1__CaseNeed)agt_thread_need(record, thread->reminded);
 }
 
 struct gather {
@@ -96,6 +97,8 @@ struct gather {
 	struct socket_offers unclaimed;
 	enum kw_err err;
 	struct socket_consents consents; /* todo: those without an answer */
+	struct socket_dead dead;         /* todo */
+	struct socket_clears clears;     /* todo */
 	int64_t at_ms;
 	int64_t hub_ms;
 };
@@ -148,6 +151,10 @@ static void reply_cases(struct socket_conn *conn, uint64_t id, struct gather *ga
 	body.unclaimed = gather->unclaimed.pointers;
 	body.consents = gather->consents.rows;
 	body.n_consents = gather->consents.count;
+	body.dead = gather->dead.rows;
+	body.n_dead = gather->dead.count;
+	body.clears = gather->clears.rows;
+	body.n_clears = gather->clears.count;
 	if (next != 0) {
 		kw_put_u64(position + 8, next);
 		body.next_after = (ProtobufCBinaryData){.len = sizeof(position), .data = position};
@@ -171,6 +178,8 @@ static void gather_fini(struct gather *gather)
 	free(gather->list);
 	socket_offers_fini(&gather->unclaimed);
 	socket_consents_fini(&gather->consents);
+	socket_dead_fini(&gather->dead);
+	socket_clears_fini(&gather->clears);
 }
 
 void socket_do_cases(struct socket_conn *conn, uint64_t id, const Kinward__V1__CaseListRequest *request)
@@ -245,6 +254,10 @@ void socket_do_todo(struct socket_conn *conn, uint64_t id, const Kinward__V1__To
 		err = find_unclaimed(conn->socket->host.spool, &gather);
 	if (err == KW_OK)
 		err = socket_consents(conn->socket->host.spool, &asked, &gather.consents);
+	if (err == KW_OK)
+		err = socket_dead(conn->socket->host.spool, &gather.dead);
+	if (err == KW_OK)
+		err = socket_clears(conn->socket->host.spool, &gather.clears);
 	if (err != KW_OK) {
 		socket_refuse(conn, id, err, &(struct socket_detail){0});
 	} else {
@@ -261,6 +274,7 @@ struct detail {
 	Kinward__V1__CaseEvent *events;
 	Kinward__V1__CaseEvent **list;
 	size_t count;
+	struct socket_consents consent; /* one, or none */
 };
 
 static void gather_step(void *user, const struct spool_step *step)
@@ -316,6 +330,7 @@ static void reply_detail(struct socket_conn *conn, uint64_t id, struct detail *d
 	body.row = &detail->shown.row;
 	body.events = detail->list;
 	body.n_events = detail->count;
+	body.consent = detail->consent.count > 0 ? detail->consent.rows[0] : NULL;
 	reply.id = id;
 	reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_CASE_DETAIL;
 	reply.case_detail = &body;
@@ -345,9 +360,12 @@ void socket_do_case(struct socket_conn *conn, uint64_t id, const Kinward__V1__Ca
 	if (err == KW_OK)
 		err = spool_steps(spool, &detail.shown.thread, gather_step, &detail);
 	if (err == KW_OK)
+		err = socket_consent_of(spool, &detail.shown.thread, &detail.consent);
+	if (err == KW_OK)
 		reply_detail(conn, id, &detail);
 	else
 		socket_refuse(conn, id, err, &why);
+	socket_consents_fini(&detail.consent);
 	kw_wipe(&detail.shown, sizeof(detail.shown));
 	free(detail.steps);
 	free(detail.events);

@@ -12,6 +12,7 @@ struct socket_consent {
 	Kinward__V1__ConsentRow row;
 	char *passed[SPOOL_PASSED_MAX];
 	struct socket_same_names *same; /* NULL: none */
+	Kinward__V1__ConsentPurpose purposes[7];
 };
 
 struct gather {
@@ -82,6 +83,28 @@ static void fill(struct socket_consent *consent)
 	row->passed_to_more = erasure->passed_more;
 	row->waits_for_us = erasure->due;
 	row->passed_on = erasure->passed_on;
+	row->limited = erasure->limited;
+	row->purposes = consent->purposes;
+	for (unsigned i = 0; i < 7; i++)
+		if ((erasure->purposes & (1u << i)) != 0)
+			consent->purposes[row->n_purposes++] = (Kinward__V1__ConsentPurpose)(i + 1);
+}
+
+enum kw_err socket_consent_of(struct spool *spool, const struct spool_thread *thread, struct socket_consents *out)
+{
+	*out = (struct socket_consents){.list = calloc(1, sizeof(struct socket_consent)), .room = 1};
+	if (out->list == NULL)
+		return KW_ENOMEM;
+	enum kw_err err = spool_erasure(spool, &thread->thread_id, &thread->agency, &out->list[0].erasure);
+	if (err == KW_ENOTFOUND || err == KW_ECORRUPT)
+		return KW_OK;
+	if (err == KW_OK)
+		out->rows = calloc(1, sizeof(out->rows[0]));
+	if (err != KW_OK || out->rows == NULL)
+		return err != KW_OK ? err : KW_ENOMEM;
+	fill(&out->list[0]);
+	out->rows[out->count++] = &out->list[0].row;
+	return KW_OK;
 }
 
 void socket_same_names_fill(struct socket_same_names *same)
@@ -163,17 +186,24 @@ void socket_do_consents(struct socket_conn *conn, uint64_t id, const Kinward__V1
 	Kinward__V1__LocalReply reply = KINWARD__V1__LOCAL_REPLY__INIT;
 	Kinward__V1__ConsentList body = KINWARD__V1__CONSENT_LIST__INIT;
 	struct socket_consents consents;
+	struct socket_clears clears = {0};
 	enum kw_err err = socket_consents(conn->socket->host.spool, request, &consents);
+
+	if (err == KW_OK)
+		err = socket_clears(conn->socket->host.spool, &clears);
 
 	if (err != KW_OK) {
 		socket_refuse(conn, id, err, &(struct socket_detail){.field = err == KW_EFIELD ? "consent_list.case_ref" : NULL});
 	} else {
 		body.rows = consents.rows;
 		body.n_rows = consents.count;
+		body.clears = clears.rows;
+		body.n_clears = clears.count;
 		reply.id = id;
 		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_CONSENTS;
 		reply.consents = &body;
 		socket_reply(conn, &reply);
 	}
 	socket_consents_fini(&consents);
+	socket_clears_fini(&clears);
 }

@@ -49,6 +49,29 @@ struct socket_detail {
 	const char *text;
 };
 
+/* Dead letters that nobody has acknowledged, of threads that are not erased; at most 100, the oldest first. */
+struct socket_dead_one;
+struct socket_dead {
+	struct socket_dead_one *list;
+	Kinward__V1__Item **rows;
+	size_t count;
+};
+/* Fini in both cases. */
+KW_MUST_USE enum kw_err socket_dead(struct spool *spool, struct socket_dead *out);
+void socket_dead_fini(struct socket_dead *dead);
+
+/* What our own case system has to be cleared of. */
+struct socket_clear_one;
+struct socket_clears {
+	struct socket_clear_one *list;
+	Kinward__V1__ClearRow **rows;
+	size_t count;
+	size_t room;
+};
+/* Fini in both cases. */
+KW_MUST_USE enum kw_err socket_clears(struct spool *spool, struct socket_clears *out);
+void socket_clears_fini(struct socket_clears *clears);
+
 /* Rows of what was asked about consent. */
 struct socket_consent;
 struct socket_consents {
@@ -78,6 +101,8 @@ void socket_do_consents(struct socket_conn *conn, uint64_t id, const Kinward__V1
 /* What was asked about consent, in the order of the list. Fini in both cases. KW_ENOMEM. */
 KW_MUST_USE enum kw_err socket_consents(struct spool *spool, const Kinward__V1__ConsentListRequest *request,
 	struct socket_consents *out);
+/* What was asked in one thread: one row, or none. Fini in both cases. */
+KW_MUST_USE enum kw_err socket_consent_of(struct spool *spool, const struct spool_thread *thread, struct socket_consents *out);
 void socket_consents_fini(struct socket_consents *consents);
 void socket_do_care_count(struct socket_conn *conn, uint64_t id);
 void socket_do_week_keep(struct socket_conn *conn, uint64_t id, const Kinward__V1__WeekKeepRequest *request);

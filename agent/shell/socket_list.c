@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/shell/socket_inner.h"
+#include "agent/shell/spool_consent.h"
 #include "agent/shell/spool_read.h"
 #include "proto/wire/message.h"
 
@@ -26,6 +27,14 @@ static void shown_free(struct shown *shown)
 	kw_arena_fini(&shown->arena);
 	kw_wipe(shown, sizeof(*shown));
 	free(shown);
+}
+
+/* Whether consent was withdrawn, so that there is no content to show. */
+static bool is_withdrawn(struct spool *spool, const struct spool_item *item)
+{
+	struct spool_erasure erasure;
+
+	return spool_erasure(spool, &item->thread_id, &item->agency, &erasure) == KW_OK && spool_erasure_hides(&erasure);
 }
 
 /* NULL when memory is out. A content that cannot be read is left out, and the rest shown. */
@@ -68,6 +77,7 @@ struct gather {
 	size_t bytes;
 	bool received;
 	bool failed;
+	struct spool *spool;
 };
 
 static bool gather_one(void *user, const struct spool_item *item, struct kw_view content)
@@ -79,6 +89,7 @@ static bool gather_one(void *user, const struct spool_item *item, struct kw_view
 		gather->failed = true;
 		return false;
 	}
+	shown->item.withdrawn = gather->received && content.size == 0 && is_withdrawn(gather->spool, item);
 	*gather->tail = shown;
 	gather->tail = &shown->next;
 	gather->count++;
@@ -126,7 +137,8 @@ void socket_do_list(struct socket_conn *conn, uint64_t id, enum spool_list list,
 		.limit = request->limit == 0 ? 100 : request->limit,
 		.all = request->all,
 		.content = list == SPOOL_LIST_INBOX};
-	struct gather gather = {.tail = &gather.head, .received = list == SPOOL_LIST_INBOX};
+	struct gather gather = {.tail = &gather.head, .received = list == SPOOL_LIST_INBOX,
+		.spool = conn->socket->host.spool};
 	uint64_t next_after = 0;
 	enum kw_err err;
 
@@ -177,6 +189,7 @@ void socket_do_show(struct socket_conn *conn, uint64_t id, const Kinward__V1__Sh
 	if (err != KW_OK) {
 		socket_refuse(conn, id, err, &(struct socket_detail){.field = err == KW_ENOTFOUND ? "show.message_id" : NULL});
 	} else {
+		shown->item.withdrawn = content.size == 0 && is_withdrawn(conn->socket->host.spool, &item);
 		reply_item(conn, id, shown);
 		shown_free(shown);
 	}
@@ -201,6 +214,7 @@ static bool push_one(void *user, const struct spool_item *item, struct kw_view c
 
 	if (shown == NULL)
 		return false;
+	shown->item.withdrawn = content.size == 0 && is_withdrawn(conn->socket->host.spool, item);
 	reply_item(conn, conn->subscribed, shown);
 	shown_free(shown);
 	conn->after = item->number;

@@ -7,6 +7,8 @@
 
 /* Nobody has said what became of it. */
 bool spool_erasure_is_open(const struct spool_erasure *erasure);
+/* What there is of the contents is not shown. */
+bool spool_erasure_hides(const struct spool_erasure *erasure);
 /* What was asked about consent, in no order, until `each` returns false; open: only that, at the cost of that. */
 KW_MUST_USE enum kw_err spool_erasures(struct spool *spool, bool open,
 	bool (*each)(void *user, const struct spool_erasure *erasure), void *user);

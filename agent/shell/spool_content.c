@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "agent/shell/spool_consent.h"
 #include "agent/shell/spool_inner.h"
 #include "proto/wire/crypt.h"
 

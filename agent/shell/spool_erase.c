@@ -180,11 +180,23 @@ static enum kw_err put_tags(const struct spool *spool, const struct spool_thread
 	return err != KW_OK ? err : spool_case_tag(spool, thread->alias, erasure->alias_tag);
 }
 
+/* Whether a kind of thread goes on: only purposes are withdrawn that it does not need. An erasure that is asked for in so many
+ * words, or by another agency, ends it whatever the purposes. */
+static bool is_limited(enum kw_thread_kind kind, const struct spool_erasure *what)
+{
+	return what->action != SPOOL_ERASE_ACTION && what->purposes != 0 && !agt_thread_ends_without(kind, what->purposes);
+}
+
 /* Asks the other agency of a thread, and counts it. Does nothing where it was asked before, or asked us. */
 static enum kw_err ask(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread,
 	const struct spool_erasure *what, struct spool_op *op)
 {
-	struct agt_erase_event event = {.type = AGT_ERASE_EV_ASK, .action = what->action, .passed_on = what->passed_on};
+	bool limited = is_limited(thread->record.kind, what);
+	struct agt_erase_event event = {.type = AGT_ERASE_EV_ASK,
+		.action = what->action != 0 ? what->action : limited ? SPOOL_RESTRICT_ACTION : SPOOL_ERASE_ACTION,
+		.purposes = what->purposes,
+		.limited = limited,
+		.passed_on = what->passed_on};
 	uint8_t key[SPOOL_THREAD_KEY_SIZE];
 	struct spool_erasure erasure;
 	struct agt_erase row;
@@ -214,6 +226,7 @@ static enum kw_err ask(struct spool *spool, MDB_txn *txn, const struct spool_thr
 		err = spool_erasure_keep(spool, txn, &erasure, &result);
 	op->follow = true;
 	op->count++;
+	op->limited += limited;
 	return err;
 }
 
@@ -262,7 +275,8 @@ static enum kw_err reach_one(void *user, const uint8_t *key, const struct spool_
 static enum kw_err ask_all(struct reach *reach)
 {
 	const struct spool_offer_reach offers = {reach->thread_id, reach->case_id};
-	enum kw_err err = spool_erase_offers(reach->spool, reach->txn, &offers, reach->op);
+	bool limited = is_limited(KW_THREAD_OFFER, reach->what);
+	enum kw_err err = limited ? KW_OK : spool_erase_offers(reach->spool, reach->txn, &offers, reach->op);
 
 	if (err != KW_OK)
 		return err;
@@ -278,6 +292,7 @@ enum kw_err spool_run_withdraw(struct spool *spool, MDB_txn *txn, struct spool_o
 
 	op->count = 0;
 	op->offers = 0;
+	op->limited = 0;
 	if (op->u.withdraw.by_thread)
 		reach.thread_id = &op->u.withdraw.thread_id;
 	else
@@ -289,17 +304,7 @@ enum kw_err spool_run_withdraw(struct spool *spool, MDB_txn *txn, struct spool_o
 	return ask_all(&reach);
 }
 
-/* The other agency has said it all with its Erase, whatever becomes of its event. */
-static enum kw_err end_thread(struct spool *spool, MDB_txn *txn, const struct spool_erasure *erasure)
-{
-	struct spool_item item = {.thread_id = erasure->thread_id, .agency = erasure->agency};
-	struct spool_act act = {.kind = KW_THREAD_REFERRAL, .state = KW_REFERRAL_CONSENT_WITHDRAWN};
-	struct spool_move move = {.item = &item, .act = &act, .now_ms = erasure->asked_ms};
-
-	return spool_thread_receipt(spool, txn, &move);
-}
-
-/* What a holder was asked, or decided, is asked of those that it told; with an erasure its own key goes. */
+/* What a holder was asked, or decided, is asked of those that it told; of an erasure its own key goes, and the thread ends. */
 static enum kw_err apply(struct spool *spool, MDB_txn *txn, struct spool_erasure *erasure,
 	const struct agt_erase_result *result, struct spool_op *op)
 {
@@ -315,17 +320,19 @@ static enum kw_err apply(struct spool *spool, MDB_txn *txn, struct spool_erasure
 	onward.passed_on = true;
 	onward.passed_count = 0;
 	onward.passed_more = 0;
+	onward.purposes = result->next.purposes;
 	onward.note[0] = '\0';
 	reach.case_id = thread.case_id;
 	if (err == KW_OK)
 		err = put_tags(spool, &thread, erasure);
 	if (err == KW_OK && result->shred)
-		err = end_thread(spool, txn, erasure);
+		err = spool_thread_end_theirs(spool, txn, erasure);
 	if (err == KW_OK)
 		err = ask_all(&reach);
 	if (err != KW_OK && err != KW_ENOTFOUND && err != KW_ECORRUPT)
 		return err;
-	return spool_erasure_keep(spool, txn, erasure, result);
+	err = spool_erasure_keep(spool, txn, erasure, result);
+	return err != KW_OK ? err : spool_clear_put(spool, txn, erasure, &thread);
 }
 
 static enum kw_err take_answer(struct spool *spool, MDB_txn *txn, const uint8_t *key, const struct spool_op *op)
@@ -359,13 +366,22 @@ static enum kw_err take_answer(struct spool *spool, MDB_txn *txn, const uint8_t 
 static enum kw_err take_question(struct spool *spool, MDB_txn *txn, const uint8_t *key, struct spool_op *op)
 {
 	const struct spool_erasure *asked = op->u.receive.erasure;
-	struct agt_erase_event event = {
-		.type = AGT_ERASE_EV_ASKED, .action = asked->action, .manual = op->u.receive.erase_manual};
+	struct agt_erase_event event = {.type = AGT_ERASE_EV_ASKED,
+		.action = asked->action,
+		.purposes = asked->purposes,
+		.manual = op->u.receive.erase_manual};
+	struct spool_thread thread = {0};
 	struct spool_erasure erasure;
 	struct agt_erase row;
 	struct agt_erase_result result;
 	enum kw_err err = spool_erasure_find(spool, txn, key, &erasure, &row);
 
+	if (err == KW_OK)
+		err = spool_thread_get(spool, txn, key, &thread);
+	event.limited = err == KW_OK && is_limited(thread.record.kind, asked); /* of a case that is not here nothing is used at all */
+	event.confirm = err == KW_OK && op->u.receive.erase_confirmed;         /* nor is it in our own system */
+	if (err == KW_ENOTFOUND || err == KW_ECORRUPT)
+		err = KW_OK;
 	if (err != KW_OK)
 		return err;
 	agt_erase_step(&row, &event, &result);
@@ -376,7 +392,11 @@ static enum kw_err take_question(struct spool *spool, MDB_txn *txn, const uint8_
 		erasure.asked_ms = op->u.receive.item.at_ms;
 		erasure.answered_ms = result.next.outcome != AGT_ERASE_OPEN ? erasure.asked_ms : 0;
 	}
-	return result.onward ? apply(spool, txn, &erasure, &result, op) : spool_erasure_keep(spool, txn, &erasure, &result);
+	if (result.onward)
+		return apply(spool, txn, &erasure, &result, op);
+	err = spool_erasure_keep(spool, txn, &erasure, &result);
+	bool restricts = result.changed && result.next.action != SPOOL_ERASE_ACTION && result.next.role != AGT_ERASE_AUTHOR;
+	return err == KW_OK && restricts ? spool_clear_put(spool, txn, &erasure, &thread) : err;
 }
 
 enum kw_err spool_erasure_take(struct spool *spool, MDB_txn *txn, struct spool_op *op)
@@ -423,6 +443,9 @@ enum kw_err spool_run_answer(struct spool *spool, MDB_txn *txn, struct spool_op 
 	struct spool_erasure erasure;
 	struct agt_erase row;
 	struct agt_erase_result result;
+
+	if (op->u.answer.cleared)
+		return spool_clear_confirm(spool, txn, op);
 	enum kw_err err = find_waiting(spool, txn, &op->u.answer.thread_id, &erasure);
 
 	op->count = err == KW_OK;

@@ -24,6 +24,8 @@
 #define FLAG_DUE 1u
 #define FLAG_PASSED_ON 2u
 #define FLAG_SHREDS 4u
+#define FLAG_LIMITED 8u
+#define FLAG_UNCONFIRMED 16u
 
 _Static_assert(AT_NOTE + SPOOL_ERASE_NOTE_MAX + 1 <= AT_ANSWER && AT_ANSWER + 8 <= AT_ALIAS_TAG &&
 	AT_ALIAS_TAG + 8 <= SPOOL_ERASURE_SIZE, "fields do not overlap");
@@ -34,6 +36,9 @@ void spool_erasure_core(const struct spool_erasure *erasure, struct agt_erase *o
 	*out = (struct agt_erase){.known = true,
 		.role = (enum agt_erase_role)erasure->role,
 		.action = erasure->action,
+		.purposes = erasure->purposes,
+		.limited = erasure->limited,
+		.unconfirmed = erasure->unconfirmed,
 		.outcome = erasure->outcome,
 		.due = erasure->due,
 		.passed_on = erasure->passed_on,
@@ -47,6 +52,9 @@ void spool_erasure_set(struct spool_erasure *erasure, const struct agt_erase *co
 {
 	erasure->role = (enum spool_erasure_role)core->role;
 	erasure->action = core->action;
+	erasure->purposes = core->purposes;
+	erasure->limited = core->limited;
+	erasure->unconfirmed = core->unconfirmed;
 	erasure->outcome = core->outcome;
 	erasure->due = core->due;
 	erasure->passed_on = core->passed_on;
@@ -70,7 +78,8 @@ void spool_erasure_encode(const struct spool_erasure *erasure, uint8_t *out)
 	out[6] = erasure->outcome;
 	out[7] = erasure->ground;
 	out[8] = (uint8_t)((erasure->due ? FLAG_DUE : 0) | (erasure->passed_on ? FLAG_PASSED_ON : 0) |
-		(erasure->shreds ? FLAG_SHREDS : 0));
+		(erasure->shreds ? FLAG_SHREDS : 0) |
+		(erasure->limited ? FLAG_LIMITED : 0) | (erasure->unconfirmed ? FLAG_UNCONFIRMED : 0));
 	out[9] = (uint8_t)erasure->passed_count;
 	kw_put_u32(out + AT_MORE, erasure->passed_more);
 	memcpy(out + AT_THREAD, erasure->thread_id.bytes, KW_ID_SIZE);
@@ -109,6 +118,8 @@ enum kw_err spool_erasure_decode(struct kw_view bytes, struct spool_erasure *out
 	out->due = (in[8] & FLAG_DUE) != 0;
 	out->passed_on = (in[8] & FLAG_PASSED_ON) != 0;
 	out->shreds = (in[8] & FLAG_SHREDS) != 0;
+	out->unconfirmed = (in[8] & FLAG_UNCONFIRMED) != 0;
+	out->limited = (in[8] & FLAG_LIMITED) != 0;
 	out->passed_count = in[9];
 	out->passed_more = kw_get_u32(in + AT_MORE); /* likewise zeros in older rows */
 	memcpy(out->thread_id.bytes, in + AT_THREAD, KW_ID_SIZE);

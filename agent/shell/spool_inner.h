@@ -22,10 +22,11 @@
  *   due     key → sealed receipt
  *   thread  thread id → last place given; of schema 1, read by its upgrade only
  *   threads tag(thread id) ‖ tag(agency) → sealed record      threadno  number → that key
- *   open    number → its place in todo, or "": open      todo    not unclaimed ‖ due ms ‖ number → "", waits for us
+ *   open    number → its place in todo, or "": open, or a person is needed      todo    not first ‖ due ms ‖ number → "", waits for us
  *   threadlog  that key ‖ n → sealed step  early    that key ‖ place → sealed act and inbox number
  *   erasure tag(thread id) ‖ tag(agency) → sealed: what was asked and done about consent there      asked  that key → "", no answer
  *   cases   tag(case) ‖ member → ""; under member 0 the tag of the caller's own id      names   tag(pseudonym) ‖ tag(who gave it) ‖ member → ""
+ *   ownclear  that key → sealed: what our own case system has to be cleared of, its names under a key of their own in the vault
  *   shred   id of a key in the vault → "", to be destroyed
  *   named   tag(digest of an attachment) → hour in which a message that names it was stored
  *   recall  envelope id → sealed agency ‖ expiry hour: the hub shall not deliver it
@@ -40,7 +41,7 @@ enum spool_table {
 	T_META, T_OUT, T_RETRY, T_ENV, T_SENT, T_SENTBODY, T_SENTID, T_INBOX, T_INID, T_INNEW, T_DEAD, T_SEEN, T_SEENEXP,
 	T_DUE, T_THREAD, T_REG, T_ASIDE, T_THREADS, T_THREADNO, T_OPEN, T_THREADLOG, T_EARLY, T_TRACKS, T_FOLLOW,
 	T_ERASURE, T_SHRED, T_RECALL, T_SERVICES, T_ANSWERS, T_OFFERS, T_OFFERID, T_OFFERTHREAD, T_OFFERDUE, T_OFFERBODY, T_NAMED,
-	T_TODO, T_ASKED, T_CASES, T_NAMES, T_ALARM,
+	T_TODO, T_ASKED, T_CASES, T_NAMES, T_ALARM, T_CLEAR,
 	T_COUNT
 };
 
@@ -64,7 +65,7 @@ enum spool_number {
 	N_NEXT_FOLLOW,
 	N_COMPACT, /* 1: contents of an older schema are in freed pages; the file is to be written anew */
 	N_NEXT_OFFER,
-	N_TODO, /* 1: todo and asked are made; an older version does not keep them, and does not write this number */
+	N_TODO, /* not 0: todo and asked are made, in this version of theirs; an older version does not keep them, and does not write this number */
 	N_SKEW,   /* hub time minus our clock, two's complement */
 	N_HUB_MS, /* hub time, kept from time to time */
 	N_COUNT
@@ -221,6 +222,11 @@ KW_MUST_USE enum kw_err spool_put_inbox(struct spool *spool, MDB_txn *txn, struc
 /* spool_named.c: the attachments that a message names, with the message. */
 KW_MUST_USE enum kw_err spool_put_named(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
 
+/* spool_clear.c: what our own case system has to be cleared of. thread: as it was before the erasure. */
+KW_MUST_USE enum kw_err spool_clear_put(struct spool *spool, MDB_txn *txn, const struct spool_erasure *asked,
+	const struct spool_thread *thread);
+KW_MUST_USE enum kw_err spool_clear_confirm(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+
 /* spool_erase.c */
 KW_MUST_USE enum kw_err spool_run_withdraw(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_answer(struct spool *spool, MDB_txn *txn, struct spool_op *op);
@@ -233,8 +239,6 @@ KW_MUST_USE enum kw_err spool_erasure_find(struct spool *spool, MDB_txn *txn, co
 /* What the core made of the row, but for what it reaches in other threads: the row itself, what is said, the key. */
 KW_MUST_USE enum kw_err spool_erasure_keep(struct spool *spool, MDB_txn *txn, struct spool_erasure *erasure,
 	const struct agt_erase_result *result);
-/* Whether what there is of the thread's contents is not shown. */
-bool spool_erasure_hides(const struct spool_erasure *erasure);
 /* Whether the contents of this thread are gone, or about to be. */
 KW_MUST_USE enum kw_err spool_erasure_is_done(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, bool *out);
 /* A message of theirs that is about consent: what it asks for, or answers. */
@@ -450,54 +454,7 @@ void spool_log_key(const uint8_t *thread_key, uint32_t n, uint8_t *out); /* SPOO
 /* Writes down what the agent has to say by itself; `follow` but for its key. */
 KW_MUST_USE enum kw_err spool_follow_put(struct spool *spool, MDB_txn *txn, const struct spool_follow *follow);
 
-/* spool_offer.c: offers, in the transaction of what moves them. */
-KW_MUST_USE enum kw_err spool_run_offer(struct spool *spool, MDB_txn *txn, struct spool_op *op);
-KW_MUST_USE enum kw_err spool_run_pick(struct spool *spool, MDB_txn *txn, struct spool_op *op);
-KW_MUST_USE enum kw_err spool_run_unfollow(struct spool *spool, MDB_txn *txn, struct spool_op *op);
-/* Something happened in the thread of a member. KW_OK also when it is a member of no offer. */
-KW_MUST_USE enum kw_err spool_offer_event(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key,
-	enum agt_offer_event_type type);
-/* The hub's word in the thread of a member. Its UNCLAIMED ends the time to claim for all members: they were asked at once,
- * and the hub's limit may be shorter than ours. */
-KW_MUST_USE enum kw_err spool_offer_hub(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
-/* LEASED may be said in this thread. `known`: it is the thread of an offer that we keep; of others nothing is known. */
-KW_MUST_USE enum kw_err spool_offer_may_lease(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, bool *known,
-	bool *may);
-/* Offers that nobody claimed in time; referrals that are kept no longer. */
-KW_MUST_USE enum kw_err spool_sweep_offers(struct spool *spool, MDB_txn *txn, int64_t now_ms);
-/* Whether the append may go on: it is not the referral of an offer, or this agency has its lease. Its case is the offer's. */
-KW_MUST_USE enum kw_err spool_offer_may_refer(struct spool *spool, MDB_txn *txn, struct spool_op *op, bool *may);
-/* Consent for its case is withdrawn: it is over, and its referral is to be destroyed. Nothing when it is over already. */
-KW_MUST_USE enum kw_err spool_offer_consent(struct spool *spool, MDB_txn *txn, struct spool_offer *offer);
-
-/* spool_draft.c: the referral of an offer, under a key of its own. */
-KW_MUST_USE enum kw_err spool_draft_put(struct spool *spool, MDB_txn *txn, uint64_t number, struct kw_view referral);
-/* The row goes now and the key with the next spool_shred. KW_OK also when there is none. */
-KW_MUST_USE enum kw_err spool_draft_shred(struct spool *spool, MDB_txn *txn, uint64_t number);
-/* The upgrade's: one under the store key alone gets its own; where consent was withdrawn since, it goes. KW_ECORRUPT. */
-KW_MUST_USE enum kw_err spool_draft_reseal(struct spool *spool, MDB_txn *txn, struct kw_view key, struct kw_view plain);
-
-/* spool_erase_offer.c: ends the offers of a thread, or those of a case. */
-struct spool_offer_reach {
-	const struct kw_id *thread_id; /* NULL: of the case */
-	uint64_t case_id;
-};
-KW_MUST_USE enum kw_err spool_erase_offers(struct spool *spool, MDB_txn *txn, const struct spool_offer_reach *reach,
-	struct spool_op *op);
-
-/* spool_offer_row.c: offers as bytes and rows. */
-KW_MUST_USE enum kw_err spool_offer_get(struct spool *spool, MDB_txn *txn, uint64_t number, struct spool_offer *out);
-/* Writes the record, and where its time stands in the list of what is due. before: NULL when it is new. */
-KW_MUST_USE enum kw_err spool_offer_put(struct spool *spool, MDB_txn *txn, const struct spool_offer *offer,
-	const struct spool_offer *before);
-enum spool_offer_due { SPOOL_OFFER_DUE_CLAIM, SPOOL_OFFER_DUE_UNCLAIMED, SPOOL_OFFER_DUE_FORGET, SPOOL_OFFER_DUE_NONE };
-#define SPOOL_OFFER_DUE_SIZE 17u
-
-/* spool_service.c: what agencies offer and answer. */
-KW_MUST_USE enum kw_err spool_run_publish(struct spool *spool, MDB_txn *txn, struct spool_op *op);
-/* A message of ours, or one of theirs that was taken: what it says about services is kept. */
-KW_MUST_USE enum kw_err spool_service_sent(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
-KW_MUST_USE enum kw_err spool_service_taken(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
+#include "agent/shell/spool_offer_inner.h"
 
 /* spool_reseal.c: contents of an older schema get the key of their thread. What a crash interrupts goes on at the next start. */
 KW_MUST_USE enum kw_err spool_reseal(struct spool *spool);

@@ -274,7 +274,7 @@ enum kw_err spool_pass_follow(struct spool *spool, MDB_txn *txn, const struct sp
 	case AGT_FOLLOW_NONE:
 		break;
 	}
-	return KW_OK;
+	return spool_thread_end_again(spool, txn, pass);
 }
 
 /* Whether we may offer this case: two new owners must not be able to accept it, and who gave it away has it no more. To accept
@@ -435,8 +435,8 @@ enum kw_err spool_thread_reminded(struct spool *spool, MDB_txn *txn, const struc
 
 	if (err != KW_OK)
 		return err == KW_ENOTFOUND ? KW_OK : err; /* a coordinator has no part in the thread */
-	/* Of a young child's clock, which is shorter, we know more than the hub. */
-	if (run->clock != KW_CLOCK_TRACING_YOUNG || pass.thread.reminded < op->u.notice.step)
+	/* Of a young child's clock, which is shorter, we know more than the hub; one of a lesser step to a supervisor may come after. */
+	if (pass.thread.reminded < op->u.notice.step)
 		pass.thread.reminded = op->u.notice.step;
 	if (op->u.notice.due_ms != 0 && op->u.notice.clock == run->clock) { /* the hub's own word */
 		run->started_ms += op->u.notice.due_ms - run->deadline_ms;

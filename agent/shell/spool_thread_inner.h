@@ -70,6 +70,10 @@ KW_MUST_USE enum kw_err spool_log_get(struct spool *spool, MDB_txn *txn, const u
 KW_MUST_USE enum kw_err spool_owner_of(struct spool *spool, MDB_txn *txn, const struct spool_case_found *cases,
 	const uint8_t *but, struct agt_case *out);
 
+/* spool_thread_end.c: consent was withdrawn. */
+KW_MUST_USE enum kw_err spool_thread_end_theirs(struct spool *spool, MDB_txn *txn, const struct spool_erasure *erasure);
+KW_MUST_USE enum kw_err spool_thread_end_again(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass);
+
 #define SPOOL_EARLY_KEY_SIZE (SPOOL_THREAD_KEY_SIZE + 8u)
 void spool_early_key(const uint8_t *thread_key, uint64_t sequence, uint8_t *out);
 /* The item of a message in the inbox; `refused` leaves the mark that it does not count. */

@@ -4,13 +4,16 @@
 #include "agent/shell/spool_read.h"
 #include "agent/shell/spool_thread_inner.h"
 
-/* What waits for us, in the order in which a person takes it: what nobody else would take, then by the time at which it is due,
- * what has no clock last, the older thread first.
+/* What waits for us, in the order in which a person takes it: what never arrived, what is to be telephoned about and what nobody
+ * else would take, then by the time at which it is due, what has no clock last, the older thread first.
  *
  *   a record is written → its place is made from it → the row of the open thread keeps the place → the order has it
  *
  * All in the transaction that moves the thread, so that showing the first few costs no more than they do. An older spool has
  * no order; neither does one that an older version has written to since, which does not know the number that says so. */
+
+/* 1: without what is over and needs a person. */
+#define TODO_VERSION 2u
 
 #define FIRST_AT 0u
 #define DUE_AT 1u
@@ -22,12 +25,14 @@ static bool place_of(const struct spool_thread *thread, uint8_t *out)
 	int64_t due_ms = agt_thread_due_ms(&thread->record);
 	bool lapsed = thread->lapsed && agt_thread_is_open(&thread->record);
 
-	if (!agt_thread_waits_for_us(&thread->record) && !lapsed)
+	bool needed = agt_thread_need(&thread->record, thread->reminded) != AGT_NEED_NONE;
+
+	if (!needed && !lapsed && !agt_thread_waits_for_us(&thread->record))
 		return false;
 	/* The consent it stands on has ended: that is for us to see to, whoever has the next step. */
 	if (lapsed && (due_ms <= 0 || thread->consent_until_ms < due_ms || !agt_thread_waits_for_us(&thread->record)))
 		due_ms = thread->consent_until_ms;
-	out[FIRST_AT] = thread->unclaimed ? 0 : 1;
+	out[FIRST_AT] = needed || thread->unclaimed ? 0 : 1;
 	kw_put_u64(out + DUE_AT, due_ms > 0 ? (uint64_t)due_ms : UINT64_MAX);
 	kw_put_u64(out + NUMBER_AT, thread->number);
 	return true;
@@ -69,7 +74,7 @@ enum kw_err spool_todo_put(struct spool *spool, MDB_txn *txn, const struct spool
 		err = spool_put(spool, txn, T_TODO, KW_VIEW_OF(place), KW_VIEW(NULL, 0));
 	if (err != KW_OK)
 		return err;
-	if (!agt_thread_is_open(&thread->record))
+	if (!agt_thread_is_open(&thread->record) && !waits)
 		return spool_del(spool, txn, T_OPEN, KW_VIEW_OF(number), NULL);
 	return was.there && same ? KW_OK : spool_put(spool, txn, T_OPEN, KW_VIEW_OF(number), KW_VIEW(place, waits ? sizeof(place) : 0));
 }
@@ -127,6 +132,7 @@ static enum kw_err build_asked(struct spool *spool, MDB_txn *txn)
 	return err != KW_OK || rc == MDB_NOTFOUND ? err : spool_mdb(rc);
 }
 
+/* From all threads: one that is over and needs a person all the same is on no list of an older version. */
 static enum kw_err build_todo(struct spool *spool, MDB_txn *txn)
 {
 	MDB_cursor *cursor;
@@ -135,7 +141,9 @@ static enum kw_err build_todo(struct spool *spool, MDB_txn *txn)
 	enum kw_err err = spool_mdb(mdb_drop(txn, spool->tables[T_TODO], 0));
 
 	if (err == KW_OK)
-		err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_OPEN], &cursor));
+		err = spool_mdb(mdb_drop(txn, spool->tables[T_OPEN], 0));
+	if (err == KW_OK)
+		err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_THREADNO], &cursor));
 	if (err != KW_OK)
 		return err;
 	int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
@@ -163,7 +171,7 @@ enum kw_err spool_todo_open(struct spool *spool)
 	uint8_t bytes[N_COUNT * 8];
 	MDB_txn *txn;
 
-	if (spool->numbers[N_TODO] != 0)
+	if (spool->numbers[N_TODO] == TODO_VERSION)
 		return KW_OK;
 	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, 0, &txn));
 	if (err != KW_OK)
@@ -171,7 +179,7 @@ enum kw_err spool_todo_open(struct spool *spool)
 	err = build_todo(spool, txn);
 	if (err == KW_OK)
 		err = build_asked(spool, txn);
-	spool->numbers[N_TODO] = 1;
+	spool->numbers[N_TODO] = TODO_VERSION;
 	for (int i = 0; i < N_COUNT; i++)
 		kw_put_u64(bytes + i * 8, spool->numbers[i]);
 	if (err == KW_OK)

@@ -124,7 +124,8 @@ bool kw_state_waits_for(enum kw_thread_kind kind, uint8_t state, enum kw_party p
 
 enum kw_party kw_transfer_owner(uint8_t state)
 {
-	bool moved = state == KW_TRANSFER_ACCEPTED || state == KW_TRANSFER_HANDOVER_CONFIRMED || state == KW_TRANSFER_COMPLETE;
+	bool moved = state == KW_TRANSFER_ACCEPTED || state == KW_TRANSFER_HANDOVER_CONFIRMED || state == KW_TRANSFER_COMPLETE ||
+		state == KW_TRANSFER_CONSENT_WITHDRAWN;
 	return moved ? KW_PARTY_OTHER : KW_PARTY_OPENER;
 }
 

@@ -71,8 +71,10 @@ enum kw_transfer_state {
 	KW_TRANSFER_HANDOVER_CONFIRMED, /* the new owner has all it needs */
 	KW_TRANSFER_COMPLETE,          /* the former owner has closed its side */
 	KW_TRANSFER_REJECTED,          /* the new owner declines an offer; the owner declines a request */
-	KW_TRANSFER_WITHDRAWN,         /* the new owner: its agent's answer to WITHDRAW_REQUESTED, or its own request taken back */
-	KW_TRANSFER_WITHDRAW_REQUESTED /* the owner takes its offer back, if it is not too late */
+	KW_TRANSFER_WITHDRAWN,         /* the new owner: its agent's answer to WITHDRAW_REQUESTED, its own request taken back, or
+	                                  before it accepts, that consent was withdrawn */
+	KW_TRANSFER_WITHDRAW_REQUESTED, /* the owner takes its offer back, if it is not too late */
+	KW_TRANSFER_CONSENT_WITHDRAWN  /* both, from ACCEPTED on; the case stays the new owner's; nothing follows */
 };
 
 enum kw_tracing_state {
@@ -88,7 +90,8 @@ enum kw_tracing_state {
 	KW_TRACING_CLOSED,
 	KW_TRACING_SUSPENDED,
 	KW_TRACING_INVALID,
-	KW_TRACING_REOPENED
+	KW_TRACING_REOPENED,
+	KW_TRACING_CONSENT_WITHDRAWN   /* both, from any state; nothing follows */
 };
 
 enum kw_match_state {

@@ -121,6 +121,7 @@ static const struct kw_state_info transfer_states[KW_STATE_MAX] = {
 	[T(REJECTED)] = {"REJECTED", NOBODY, 0},
 	[T(WITHDRAWN)] = {"WITHDRAWN", NOBODY, 0},
 	[T(WITHDRAW_REQUESTED)] = {"WITHDRAW_REQUESTED", OTHER, 0},
+	[T(CONSENT_WITHDRAWN)] = {"CONSENT_WITHDRAWN", NOBODY, 0},
 };
 
 static const struct kw_state_rule transfer_rules[] = {
@@ -128,7 +129,8 @@ static const struct kw_state_rule transfer_rules[] = {
 	{NEW | F(REQUESTED), T(OFFERED), OPENER, T(OFFERED), STEP},
 	{F(REQUESTED), T(REJECTED), OPENER, T(REJECTED), STEP},
 	{F(REQUESTED), T(WITHDRAWN), OTHER, T(WITHDRAWN), STEP},
-	{F(OFFERED) | F(REJECTED), T(WITHDRAWN), OTHER, T(WITHDRAWN), LATE}, /* request taken back x OFFERED, REJECTED */
+	{F(REJECTED), T(WITHDRAWN), OTHER, T(WITHDRAWN), LATE}, /* request taken back x REJECTED */
+	{F(OFFERED) | F(ACKNOWLEDGED), T(WITHDRAWN), OTHER, T(WITHDRAWN), STEP}, /* request taken back, or consent; the case stays */
 
 	{F(OFFERED), T(ACKNOWLEDGED), OTHER, T(ACKNOWLEDGED), STEP},
 	{F(ACKNOWLEDGED), T(ACCEPTED), OTHER, T(ACCEPTED), STEP},
@@ -144,6 +146,10 @@ static const struct kw_state_rule transfer_rules[] = {
 	{F(WITHDRAW_REQUESTED), T(ACCEPTED), OTHER, T(ACCEPTED), LATE},
 	{F(WITHDRAW_REQUESTED), T(REJECTED), OTHER, T(REJECTED), LATE},
 	{F(REJECTED) | F(WITHDRAWN), T(WITHDRAW_REQUESTED), OPENER, STAY, MOOT}, /* it has what it asked for */
+
+	/* Consent ends the handover, from both sides, also when it is over: the data may still be there. Whose case it is does not
+	 * change by it, so there is no such way before ACCEPTED: there the owner asks for its offer back, and the other declines. */
+	{F(ACCEPTED) | F(HANDOVER_CONFIRMED) | F(COMPLETE), T(CONSENT_WITHDRAWN), OPENER | OTHER, T(CONSENT_WITHDRAWN), STEP},
 };
 
 #undef T
@@ -168,12 +174,14 @@ static const struct kw_state_info tracing_states[KW_STATE_MAX] = {
 	[T(SUSPENDED)] = {"SUSPENDED", OPENER, 0},
 	[T(INVALID)] = {"INVALID", NOBODY, 0},
 	[T(REOPENED)] = {"REOPENED", OPENER, 0},
+	[T(CONSENT_WITHDRAWN)] = {"CONSENT_WITHDRAWN", NOBODY, 0},
 };
 
 /* Until the family is located, between VERIFYING and the plan, and after the reunion. FAMILY_LOCATED is in none. */
 #define BEFORE (F(REGISTERED) | F(TRACING) | F(SUSPENDED) | F(REOPENED))
 #define VERIFICATION (F(VERIFYING) | F(VERIFIED) | F(NOT_VERIFIED) | F(REUNIFICATION_PLANNED))
 #define AFTER (F(REUNIFIED) | F(FOLLOW_UP))
+#define OVER (F(CLOSED) | F(INVALID))
 
 /* The opener leads, so that nothing crosses but the one word of the other. A located family outweighs whatever the opener
  * declared meanwhile: from FAMILY_LOCATED only VERIFYING leads on, by which the opener shows that it knows. Were the
@@ -197,6 +205,10 @@ static const struct kw_state_rule tracing_rules[] = {
 	{(BEFORE & ~F(SUSPENDED)) | VERIFICATION, T(SUSPENDED), OPENER, T(SUSPENDED), STEP},
 	{BEFORE | VERIFICATION | AFTER, T(INVALID), OPENER, T(INVALID), STEP},
 	{F(SUSPENDED) | F(CLOSED) | F(INVALID) | AFTER, T(REOPENED), OPENER, T(REOPENED), STEP},
+
+	/* Consent ends everything, from both sides, also what is over: the data may still be there. It outweighs a located family
+	 * too, and is not opened again: with a new consent there is a new case. */
+	{BEFORE | F(FAMILY_LOCATED) | VERIFICATION | AFTER | OVER, T(CONSENT_WITHDRAWN), OPENER | OTHER, T(CONSENT_WITHDRAWN), STEP},
 };
 
 #undef T

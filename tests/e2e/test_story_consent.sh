@@ -175,7 +175,7 @@ story_chapter "a tracing request, and a transfer on offer"
 t=$(kw agency-a send agency-b --content "$STORY_ROOT/tests/data/messages/good/tracing_request.json" | story_thread_of)
 story_wait agency-b "$t" registered
 kw agency-a consent withdraw --thread "$t" >/dev/null
-story_both "$t" closed agency-a agency-b
+story_both "$t" consent_withdrawn agency-a agency-b
 t=$(kw agency-a send agency-c --content "$STORY_ROOT/tests/data/messages/good/transfer_offer.json" | story_thread_of)
 story_wait agency-c "$t" offered
 m=$(message agency-c "$t")

@@ -20,6 +20,11 @@ story_both "$t" closed agency-a agency-b
 story_timeline agency-a "$t" "queued delivered acknowledged accepted scheduled in_progress completed closed"
 story_timeline agency-b "$t" "queued acknowledged accepted scheduled in_progress completed closed"
 story_refused agency-b illegal_state event "$t" accepted
+story_is "a case to oneself is refused where it is sent" \
+  "$(story_words agency-a send agency-a --service shelter --risk high --case-ref own --code own --age 9 --sex female \
+    --referrer "Jo Bol" --reason "Alone since Monday" --consent-from caregiver)" \
+  "kinward: send.agency: A case goes between two agencies, and this name is our own: name the other agency. What stays with us needs no message."
+story_is "and nothing of it is kept" "$(story_json agency-a case list --all -- 'len(j["cases"])')" 1
 story_is "a refusal says what the state is" \
   "$(story_words agency-b event "$t" accepted)" \
   "kinward: send.content.referralEvent.state: The referral is CLOSED; from us it can become CONSENT_WITHDRAWN now."
@@ -118,6 +123,9 @@ story_hub_back
 story_both "$t" completed agency-a agency-b
 story_is_dead() { kw agency-a dead-letters 2>/dev/null | grep -q illegal_state; }
 wait_until "$STORY_SECONDS" story_is_dead || die "the loser's author hears nothing"
+kw agency-a todo | head -n 1 | grep -q "^DEAD LETTER .* illegal_state" || die "it does not stand first: $(kw agency-a todo)"
+kw agency-a ack "$(kw agency-a todo | awk '/^DEAD LETTER/ { print $3 }')" >/dev/null
+story_is "once it was seen to it stands there no more" "$(story_json agency-a todo -- 'len(j.get("dead", []))')" 0
 story_timeline agency-a "$t" "queued delivered acknowledged accepted in_progress completed"
 story_timeline agency-b "$t" "queued acknowledged accepted in_progress completed"
 story_is "the refused one is not in the receiver's inbox" \

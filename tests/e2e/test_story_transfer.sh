@@ -57,7 +57,7 @@ owned "$t" agency-b agency-a
 story_chapter "a former owner cannot offer it again, until it comes back"
 story_refused agency-a illegal_state transfer offer agency-c --case-ref K-17 "${OFFER_OPTIONS[@]}"
 story_is "it says why" "$(story_words agency-a transfer offer agency-c --case-ref K-17 "${OFFER_OPTIONS[@]}")" \
-  "kinward: send.content.transfer_offer.case_ref: This case is another agency's: only its owner can offer it. Ask for it with kinward transfer request, or accept it first; another case needs a reference of its own."
+  "kinward: send.content.transferOffer.caseRef: This case is another agency's: only its owner can offer it. Ask for it with kinward transfer request, or accept it first; another case needs a reference of its own."
 t=$(offer agency-b agency-a J-3) # as its new owner calls it
 story_wait agency-a "$t" offered
 story_refused agency-a illegal_state transfer offer agency-c --case-ref K-17 "${OFFER_OPTIONS[@]}" # not accepted yet

@@ -213,8 +213,9 @@ static bool go_on(struct world *w, struct w_agent *agent)
 			continue;
 		uint8_t state = states[prng_below(&w->prng, count)];
 		/* Consent ends the talk, so it is seldom withdrawn. */
-		if (record->thing.kind == KW_THREAD_REFERRAL && state == KW_REFERRAL_CONSENT_WITHDRAWN &&
-			!prng_percent(&w->prng, 20))
+		bool withdrawn = (record->thing.kind == KW_THREAD_REFERRAL && state == KW_REFERRAL_CONSENT_WITHDRAWN) ||
+			(record->thing.kind == KW_THREAD_TRACING && state == KW_TRACING_CONSENT_WITHDRAWN);
+		if (withdrawn && !prng_percent(&w->prng, 20))
 			continue;
 		/* Nor is what was claimed given back often. */
 		if (record->thing.kind == KW_THREAD_OFFER && state == KW_OFFER_DECLINED && !prng_percent(&w->prng, 30))

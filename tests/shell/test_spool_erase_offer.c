@@ -458,7 +458,7 @@ static void test_a_holder_that_is_asked_ends_its_own_offers(void **state)
 static const char referral_json[] =
 	"{\"messageId\":\"AQIDBAUGBwgJCgsMDQ4PEA==\",\"createdUnixMs\":\"1700000000000\",\"referralRequest\":{\"caseRef\":\"K-1\","
 	"\"service\":\"SERVICE_TYPE_SHELTER\",\"risk\":\"RISK_LOW\",\"reason\":\"Fever.\",\"children\":[{\"code\":\"K\",\"age\":"
-	"{\"years\":9,\"asOf\":{\"year\":2026,\"month\":9,\"day\":21}},\"sex\":\"SEX_FEMALE\"}],\"referrer\":{\"name\":\"Sara\"},"
+	"{\"years\":9,\"asOf\":{\"year\":2023,\"month\":9,\"day\":21}},\"sex\":\"SEX_FEMALE\"}],\"referrer\":{\"name\":\"Sara\"},"
 	"\"consent\":{\"services\":\"CONSENT_ANSWER_GIVEN\",\"shareOtherOrgs\":\"CONSENT_ANSWER_GIVEN\",\"obtainedFrom\":"
 	"\"CONSENT_SOURCE_CAREGIVER\"}}}";
 

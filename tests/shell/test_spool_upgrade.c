@@ -10,7 +10,7 @@
 static const char REFERRAL_JSON[] =
 	"{\"messageId\":\"AQIDBAUGBwgJCgsMDQ4PEA==\",\"createdUnixMs\":\"1700000000000\",\"referralRequest\":{\"caseRef\":\"K-1\","
 	"\"service\":\"SERVICE_TYPE_SHELTER\",\"risk\":\"RISK_LOW\",\"reason\":\"Fever.\",\"children\":[{\"code\":\"K\",\"age\":"
-	"{\"years\":9,\"asOf\":{\"year\":2026,\"month\":9,\"day\":21}},\"sex\":\"SEX_FEMALE\"}],\"referrer\":{\"name\":\"Sara\"},"
+	"{\"years\":9,\"asOf\":{\"year\":2023,\"month\":9,\"day\":21}},\"sex\":\"SEX_FEMALE\"}],\"referrer\":{\"name\":\"Sara\"},"
 	"\"consent\":{\"services\":\"CONSENT_ANSWER_GIVEN\",\"shareOtherOrgs\":\"CONSENT_ANSWER_GIVEN\",\"obtainedFrom\":"
 	"\"CONSENT_SOURCE_CAREGIVER\"}}}";
 static const char ACCEPTED_JSON[] =

@@ -10,7 +10,7 @@
 /* Positive controls with threads: a known fault in one must be found out (sim_must_catch). KW_SIM_MUTANT=name runs one alone. */
 
 /* A mutant that so many seeds do not find is a hole in the simulation. */
-#define SEEDS_MAX 4000u
+#define SEEDS_MAX 8000u
 
 static void must_be_caught(enum world_mutant mutant)
 {

@@ -245,6 +245,61 @@ static void test_the_opener_alone_says_how_urgent_it_is(void **state)
 	assert_int_equal(f->thread.run.deadline_ms, NOW + (int64_t)(3 * DAY_MS));
 }
 
+/* An answer that came late moves nothing, so the risk that comes with it does not move the clock. */
+static void test_a_risk_that_moved_nothing_is_not_taken(void **state)
+{
+	struct fix *f = *state;
+	opened(f);
+	(void)say(f, B, KW_REFERRAL_DELIVERED, 0);
+	(void)say(f, B, KW_REFERRAL_ACKNOWLEDGED, 1);
+	(void)say(f, B, KW_REFERRAL_ACCEPTED, 2);
+	int64_t deadline_ms = f->thread.run.deadline_ms;
+	f->risk = KW_RISK_LOW;
+	assert_int_equal(say(f, A, KW_REFERRAL_ACKNOWLEDGED, 2), BRK_TRACK_MOVED); /* its place is used */
+	assert_true(f->thread.state == KW_REFERRAL_ACCEPTED && f->thread.sequence[KW_PARTY_OPENER] == 2);
+	assert_true(f->thread.risk == KW_RISK_HIGH && f->thread.run.deadline_ms == deadline_ms);
+	(void)say(f, B, KW_REFERRAL_IN_PROGRESS, 3); /* nor does it with the next clock */
+	assert_int_equal(f->thread.run.risk, KW_RISK_HIGH);
+}
+
+/* Of one that was never delivered the search for expired rows says so first; only when it must have come by is it expired. */
+static void test_undelivered_it_expires_two_hours_after_its_row(void **state)
+{
+	struct fix *f = *state;
+	f->risk = KW_RISK_LOW; /* no step of its clock is due meanwhile */
+	f->expiry_hour = 480001;
+	opened(f);
+	assert_int_equal(f->thread.due_ms, NOW + 3 * HOUR_MS);
+	f->now_ms = NOW + 3 * HOUR_MS - 1;
+	assert_false(due_now(f).declared);
+	assert_int_equal(f->thread.state, KW_REFERRAL_QUEUED);
+	f->now_ms = NOW + 3 * HOUR_MS;
+	assert_true(due_now(f).declared);
+	assert_int_equal(f->thread.state, KW_REFERRAL_EXPIRED);
+}
+
+/* At 100 % of a high one undelivered the sender is told to telephone; without room it hears that later, and not less. */
+static void test_a_sender_without_room_is_told_to_telephone_later(void **state)
+{
+	struct fix *f = *state;
+	static const struct {
+		uint8_t risk, percent;
+		uint64_t limit_ms;
+	} rows[] = {{KW_RISK_HIGH, 200, HOUR_MS / 4}, {KW_RISK_NONE, 200, HOUR_MS / 4}, {KW_RISK_MEDIUM, 100, 4 * HOUR_MS}};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		f->now_ms = NOW;
+		f->risk = rows[i].risk;
+		opened(f);
+		f->now_ms = NOW + rows[i].limit_ms;
+		(void)due_now(f);
+		assert_int_equal(f->thread.run.told, 100);
+		brk_thread_owe(&f->thread, KW_AUDIENCE_SENDER, f->now_ms);
+		f->now_ms += 1000;
+		struct brk_due due = due_now(f);
+		assert_true(due.count == 1 && told(&due, KW_AUDIENCE_SENDER, rows[i].percent) == 1);
+	}
+}
+
 static void test_any_word_about_a_tracing_case_starts_its_clock_anew(void **state)
 {
 	struct fix *f = *state;
@@ -514,6 +569,9 @@ int main(void)
 		TEST(test_early_events_wait_for_what_is_missing),
 		TEST(test_a_clock_goes_on_while_it_is_the_same),
 		TEST(test_the_opener_alone_says_how_urgent_it_is),
+		TEST(test_a_risk_that_moved_nothing_is_not_taken),
+		TEST(test_undelivered_it_expires_two_hours_after_its_row),
+		TEST(test_a_sender_without_room_is_told_to_telephone_later),
 		TEST(test_any_word_about_a_tracing_case_starts_its_clock_anew),
 		TEST(test_steps_come_at_their_time_for_every_state_and_risk),
 		TEST(test_steps_go_to_those_whom_they_concern),

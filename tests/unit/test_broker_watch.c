@@ -538,6 +538,36 @@ static void test_a_reminder_names_who_is_late_and_who_waits(void **state)
 	assert_int_not_equal(find(f, BRK_FX_REMINDER, 0)->slot, find(f, BRK_FX_REMINDER, 1)->slot);
 }
 
+/* The coordinator has no part in the delay: it hears which of the two is late. */
+static void test_the_coordinator_hears_who_is_late(void **state)
+{
+	struct fix *f = *state;
+	static const struct {
+		uint8_t kind, state, clock;
+		char late;
+	} rows[] = {{KW_THREAD_REFERRAL, KW_REFERRAL_COMPLETED, KW_CLOCK_REVIEW, 'a'},
+		{KW_THREAD_REFERRAL, KW_REFERRAL_ACCEPTED, KW_CLOCK_SERVICE, 'b'},
+		{KW_THREAD_TRANSFER, KW_TRANSFER_REQUESTED, KW_CLOCK_DECIDED, 'a'},
+		{KW_THREAD_TRANSFER, KW_TRANSFER_ACCEPTED, KW_CLOCK_HANDOVER, 'b'}};
+	for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
+		struct brk_thread thread = {.id = {{(uint8_t)(9 + row)}}, .kind = rows[row].kind, .state = rows[row].state,
+			.slot = {0, 1}, .due_ms = NOW, .run = {.clock = rows[row].clock, .risk = KW_RISK_LOW, .told = 100,
+				.started_ms = (int64_t)NOW - 1500, .deadline_ms = (int64_t)NOW - 500}};
+		uint32_t heard = 0;
+		due(f, &thread);
+		for (uint32_t i = 0; find(f, BRK_FX_REMINDER, i) != NULL; i++) {
+			const struct brk_effect *fx = find(f, BRK_FX_REMINDER, i);
+			if (fx->slot != 2)
+				continue;
+			heard++;
+			assert_int_equal(fx->u.reminder.step, 150);
+			assert_int_equal(fx->u.reminder.agency.text[0], rows[row].late);
+			assert_int_equal(fx->u.reminder.other_agency.text[0], rows[row].late == 'a' ? 'b' : 'a');
+		}
+		assert_int_equal(heard, 1);
+	}
+}
+
 static void test_nobody_to_remind_is_no_reason_to_stop(void **state)
 {
 	struct fix *f = *state;
@@ -643,6 +673,7 @@ int main(void)
 		TEST(test_clocks_leave_messages_their_room),
 		TEST(test_a_due_clock_reminds_on_one_ticket_with_the_record),
 		TEST(test_a_reminder_names_who_is_late_and_who_waits),
+		TEST(test_the_coordinator_hears_who_is_late),
 		TEST(test_nobody_to_remind_is_no_reason_to_stop),
 		TEST(test_a_low_disk_holds_reminders_back),
 		TEST(test_an_expired_opening_message_takes_its_thread_along),

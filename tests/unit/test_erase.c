@@ -264,9 +264,124 @@ static void test_whom_it_reaches(void **state)
 	assert_false(agt_erase_reaches(&onward, &ours, &named));
 }
 
+#define PHOTO .purposes = 32u, .limited = true
+#define REPORTS .purposes = 8u, .limited = true
+
+static void test_a_purpose_that_is_withdrawn_leaves_the_thread_and_what_is_shown(void **state)
+{
+	(void)state;
+	struct bench author = {0}, holder = {0};
+	assert_int_equal(STEP(&author, ASK, R, PHOTO), CONSENT);
+	assert_true(author.result.fresh && !author.result.withdraw && !author.result.shred && !author.result.recall);
+	assert_false(agt_erase_ends(&author.row));
+	assert_int_equal(STEP(&holder, ASKED, R, PHOTO, .manual = true), ACK);
+	assert_int_equal(holder.row.outcome, AGT_ERASE_DONE);
+	assert_true(holder.result.onward);
+	assert_false(holder.result.shred || agt_erase_hides(&holder.row) || agt_erase_is_over(&holder.row));
+	/* Against the whole: the same without `limited` ends it and hides it. */
+	struct bench whole = {0}, hidden = {0};
+	(void)STEP(&whole, ASK, R, .purposes = 2u);
+	(void)STEP(&hidden, ASKED, R, .purposes = 2u);
+	assert_true(whole.result.withdraw && agt_erase_ends(&whole.row) && agt_erase_hides(&hidden.row));
+}
+
+static void test_purposes_add_up_and_each_is_asked_once(void **state)
+{
+	(void)state;
+	struct bench author = {0}, holder = {0};
+	(void)STEP(&author, ASK, R, PHOTO);
+	(void)STEP(&author, ANSWERED, R, .outcome = AGT_ERASE_DONE);
+	assert_int_equal(STEP(&author, ASK, R, PHOTO), 0);
+	assert_int_equal(STEP(&author, ASK, R, REPORTS), CONSENT);
+	assert_int_equal(author.row.purposes, 40u);
+	assert_int_equal(author.row.outcome, AGT_ERASE_OPEN); /* that answer was about less */
+	assert_int_equal(STEP(&author, ASK, R, PHOTO), 0);
+	(void)STEP(&holder, ASKED, R, PHOTO);
+	assert_int_equal(STEP(&holder, ASKED, R, REPORTS), ACK);
+	assert_int_equal(holder.row.purposes, 40u);
+	assert_true(holder.row.limited);
+	assert_int_equal(STEP(&holder, ASKED, R, PHOTO), ACK); /* it asks again */
+	assert_false(holder.result.changed);
+}
+
+static void test_a_purpose_gives_way_to_the_whole_and_not_back(void **state)
+{
+	(void)state;
+	struct bench author = {0}, holder = {0};
+	(void)STEP(&author, ASK, R, PHOTO);
+	assert_int_equal(STEP(&author, ASK, E, .purposes = 2u), CONSENT | ERASE);
+	assert_true(!author.row.limited && author.result.withdraw && author.row.purposes == 34u);
+	assert_int_equal(STEP(&author, ASK, R, REPORTS), 0);
+	(void)STEP(&holder, ASKED, R, PHOTO);
+	assert_int_equal(STEP(&holder, ASKED, R, .purposes = 2u), ACK);
+	assert_true(agt_erase_hides(&holder.row));
+	(void)STEP(&holder, ASKED, R, REPORTS);
+	assert_true(agt_erase_hides(&holder.row));
+	assert_int_equal(STEP(&holder, ASKED, E), 0);
+	assert_true(holder.result.shred);
+}
+
+static void test_both_ask_about_purposes_and_both_answer(void **state)
+{
+	(void)state;
+	struct bench b = {0};
+	(void)STEP(&b, ASK, R, PHOTO);
+	assert_int_equal(STEP(&b, ASKED, R, REPORTS), ACK);
+	assert_int_equal(b.row.role, AGT_ERASE_OWN);
+	assert_int_equal(b.row.outcome, AGT_ERASE_OPEN); /* of our question */
+	assert_int_equal(b.row.purposes, 40u);
+	assert_false(agt_erase_hides(&b.row) || agt_erase_ends(&b.row));
+	(void)STEP(&b, ANSWERED, R, .outcome = AGT_ERASE_DONE);
+	assert_int_equal(b.row.outcome, AGT_ERASE_DONE);
+}
+
+static void test_an_answer_that_waits_for_the_own_system_leaves_with_the_later_of_two(void **state)
+{
+	(void)state;
+	struct bench key_first = {0}, word_first = {0}, plain = {0};
+	assert_int_equal(STEP(&key_first, ASKED, E, .confirm = true), 0);
+	assert_true(key_first.result.shred && key_first.result.onward && agt_erase_is_over(&key_first.row));
+	assert_int_equal(STEP(&key_first, SHREDDED, ), 0);
+	assert_int_equal(key_first.row.outcome, AGT_ERASE_OPEN);
+	assert_int_equal(STEP(&key_first, CONFIRMED, ), ACK);
+	assert_int_equal(key_first.row.outcome, AGT_ERASE_DONE);
+	assert_int_equal(STEP(&key_first, CONFIRMED, ), 0);
+
+	(void)STEP(&word_first, ASKED, E, .confirm = true);
+	assert_int_equal(STEP(&word_first, CONFIRMED, ), 0);
+	assert_int_equal(word_first.row.outcome, AGT_ERASE_OPEN);
+	assert_int_equal(STEP(&word_first, SHREDDED, ), ACK);
+
+	(void)STEP(&plain, ASKED, E);
+	assert_int_equal(STEP(&plain, SHREDDED, ), ACK); /* without the setting the word changes nothing */
+	assert_int_equal(STEP(&plain, CONFIRMED, ), 0);
+	assert_false(plain.result.changed);
+}
+
+static void test_a_restriction_waits_for_the_own_system_and_hides_meanwhile(void **state)
+{
+	(void)state;
+	struct bench b = {0}, due = {0};
+	assert_int_equal(STEP(&b, ASKED, R, .confirm = true), 0);
+	assert_int_equal(b.row.outcome, AGT_ERASE_OPEN);
+	assert_true(agt_erase_hides(&b.row));
+	assert_int_equal(STEP(&b, CONFIRMED, ), ACK);
+	assert_int_equal(b.row.outcome, AGT_ERASE_DONE);
+	/* Where a person decides, the decision is the word. */
+	(void)STEP(&due, ASKED, E, .confirm = true, .manual = true);
+	(void)STEP(&due, DECIDED, .outcome = AGT_ERASE_DONE);
+	assert_int_equal(STEP(&due, SHREDDED, ), ACK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_an_answer_that_waits_for_the_own_system_leaves_with_the_later_of_two),
+		cmocka_unit_test(test_a_restriction_waits_for_the_own_system_and_hides_meanwhile),
+		cmocka_unit_test(test_a_purpose_that_is_withdrawn_leaves_the_thread_and_what_is_shown),
+		cmocka_unit_test(test_purposes_add_up_and_each_is_asked_once),
+		cmocka_unit_test(test_a_purpose_gives_way_to_the_whole_and_not_back),
+		cmocka_unit_test(test_both_ask_about_purposes_and_both_answer),
 		cmocka_unit_test(test_erase_is_asked_once),
 		cmocka_unit_test(test_a_restriction_can_become_an_erasure),
 		cmocka_unit_test(test_done_is_said_when_the_key_is_gone),
