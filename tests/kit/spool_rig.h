@@ -260,6 +260,17 @@ static inline void ours(struct rig *rig, struct said said)
 	run(rig, op);
 }
 
+/* Opens one of ours that passes on what thread `from` brought; 0: says nothing of that. */
+static inline void ours_from(struct rig *rig, uint8_t from, struct said said)
+{
+	struct spool_op *op = append_op(rig, KW_NORMAL, item_of(&said));
+	op->u.append.act = act_from(&said);
+	op->u.append.claim.has_from = from != 0;
+	op->u.append.claim.from_thread = id(from);
+	fill_content(op, NULL);
+	run(rig, op);
+}
+
 static inline void theirs(struct rig *rig, struct said said)
 {
 	struct spool_op *op = arrival_op(SPOOL_MESSAGE, ++rig->arrived, item_of(&said));

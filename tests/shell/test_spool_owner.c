@@ -6,17 +6,6 @@
 
 #define OFFERS(...) OPENS(.kind = KW_THREAD_TRANSFER, .state = KW_TRANSFER_OFFERED, __VA_ARGS__)
 
-/* Opens one of ours that passes on what thread `from` brought; 0: says nothing of that. */
-static void ours_from(struct rig *rig, uint8_t from, struct said said)
-{
-	struct spool_op *op = append_op(rig, KW_NORMAL, item_of(&said));
-	op->u.append.act = act_from(&said);
-	op->u.append.claim.has_from = from != 0;
-	op->u.append.claim.from_thread = id(from);
-	fill_content(op, NULL);
-	run(rig, op);
-}
-
 /* Ours goes to them: accepted, under a pseudonym of theirs, and handed over. */
 static void give(struct rig *rig, uint8_t n, uint8_t thread, const char *case_ref, const char *alias)
 {

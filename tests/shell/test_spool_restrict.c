@@ -168,7 +168,7 @@ static void test_a_purpose_reaches_those_to_whom_it_was_passed_on(void **state)
 {
 	struct rig *rig = *state;
 	theirs(rig, OPENS(.n = 1));
-	ours(rig, OPENS(.n = 2, .thread = 201, .agency = "agency-c"));
+	ours_from(rig, 200, OPENS(.n = 2, .thread = 201, .agency = "agency-c"));
 	restricts(rig, 20, PHOTO);
 	struct said_by_itself said = says(rig);
 	assert_true(said.updates == 1 && said.acks == 1 && said.states == 0 && said.erases == 0);
