@@ -119,7 +119,7 @@ static enum kw_err sorted(const struct kw_directory *directory, struct kw_direct
 	return KW_OK;
 }
 
-static enum kw_err pack_directory(const struct kw_directory *directory, struct kw_buf *out)
+enum kw_err kw_directory_pack(const struct kw_directory *directory, struct kw_buf *out)
 {
 	struct kw_directory_entry *entries = NULL;
 	enum kw_err err = check_counts(directory);
@@ -195,7 +195,7 @@ enum kw_err kw_directory_sign(const struct kw_directory *directory, const struct
 	unsigned char *der = NULL;
 	struct kw_buf bytes;
 	kw_buf_init(&bytes, KW_DIRECTORY_SIZE_MAX);
-	enum kw_err err = pack_directory(directory, &bytes);
+	enum kw_err err = kw_directory_pack(directory, &bytes);
 	if (err == KW_OK)
 		err = sign_bytes(signer->key, kw_buf_view(&bytes), signature);
 	int der_size = i2d_X509(signer->certificate, &der);
@@ -318,6 +318,19 @@ static enum kw_err read_directory(struct kw_view bytes, struct kw_directory *out
 		*out = directory;
 	else
 		free(directory.entries);
+	return err;
+}
+
+enum kw_err kw_directory_read(struct kw_view payload, struct kw_directory **out)
+{
+	if (payload.size > KW_DIRECTORY_SIZE_MAX)
+		return KW_ETOOBIG;
+	struct kw_directory *directory = calloc(1, sizeof(*directory));
+	enum kw_err err = directory == NULL ? KW_ENOMEM : read_directory(payload, directory);
+	if (err == KW_OK)
+		*out = directory;
+	else
+		free(directory);
 	return err;
 }
 

@@ -69,6 +69,11 @@ KW_MUST_USE enum kw_err kw_directory_verify(struct kw_view signed_directory, con
 /* Accepts NULL. Only for what kw_directory_verify made. */
 void kw_directory_free(struct kw_directory *directory);
 
+/* The payload alone, for the registrar's role (role.h): appends an encoded Directory, sorted. KW_EFIELD, KW_ETOOBIG, KW_ENOMEM. */
+KW_MUST_USE enum kw_err kw_directory_pack(const struct kw_directory *directory, struct kw_buf *out);
+/* Reads an encoded Directory whose signatures hold. KW_EFORMAT, KW_EFIELD, KW_ETOOBIG, KW_ENOMEM. *out: kw_directory_free. */
+KW_MUST_USE enum kw_err kw_directory_read(struct kw_view payload, struct kw_directory **out);
+
 /* NULL when there is none of this name. A revoked entry is returned too: look at `revoked`. Valid as long as directory. */
 const struct kw_directory_entry *kw_directory_find(const struct kw_directory *directory, const struct kw_name *agency);
 
