@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "proto/wire/crypt.h"
+#include "proto/wire/pbscan.h"
 #include "proto/wire/role_client.h"
 
 #define NOW_MS INT64_C(1780000000000)
@@ -639,6 +640,133 @@ static void test_signatures_up_to_the_limit(void **state)
 	kw_buf_fini(&bytes);
 }
 
+/* A timestamp of a higher version that names an older snapshot. */
+static void test_the_snapshot_does_not_go_back_under_a_new_timestamp(void **state)
+{
+	struct world *w = *state;
+	accept(w, KW_ROLE_ROOT);
+	accept_rest(w);
+	w->timestamp.version++;
+	w->timestamp.snapshot_version--;
+	make_timestamp(w, TIMESTAMP);
+	refused(w, KW_ROLE_TIMESTAMP, KW_EVERSION, KW_ROLE_RULE_ROLLBACK);
+}
+
+static void test_a_version_that_its_role_above_does_not_name_is_refused(void **state)
+{
+	struct world *w = *state;
+	accept(w, KW_ROLE_ROOT);
+	w->timestamp.snapshot_version++;
+	make_timestamp(w, TIMESTAMP); /* the digest fits, the version does not */
+	accept(w, KW_ROLE_TIMESTAMP);
+	refused(w, KW_ROLE_SNAPSHOT, KW_EAUTH, KW_ROLE_RULE_MIXED);
+	w->snapshot.version = w->timestamp.snapshot_version + 1;
+	w->snapshot.directories[0].version++;
+	make_snapshot(w, SNAPSHOT);
+	w->timestamp.version++;
+	make_timestamp(w, TIMESTAMP);
+	accept(w, KW_ROLE_TIMESTAMP);
+	accept(w, KW_ROLE_SNAPSHOT);
+	refused(w, KW_ROLE_REGISTRAR, KW_EAUTH, KW_ROLE_RULE_MIXED);
+}
+
+static void test_a_directory_goes_away_with_its_hub_alone(void **state)
+{
+	struct world *w = *state;
+	w->snapshot.count = 2;
+	w->snapshot.directories[1] = (struct kw_snapshot_entry){.hub = name("hub-b"), .version = 3};
+	make_rest(w);
+	accept(w, KW_ROLE_ROOT);
+	accept_rest(w);
+	w->snapshot.count = 1;
+	next_versions(w);
+	accept(w, KW_ROLE_TIMESTAMP);
+	refused(w, KW_ROLE_SNAPSHOT, KW_EVERSION, KW_ROLE_RULE_ROLLBACK);
+	w->root.version = 2;
+	w->root.hub_count = 1;
+	make_root(w, ROOTS, 2);
+	accept(w, KW_ROLE_ROOT);
+	accept(w, KW_ROLE_SNAPSHOT);
+	accept(w, KW_ROLE_REGISTRAR);
+}
+
+/* Where the first field of this number begins. */
+static size_t find_field(const struct kw_buf *payload, uint32_t number)
+{
+	struct kw_pb pb = kw_pb_from(kw_buf_view(payload));
+	struct kw_pb_field field;
+	while (!kw_pb_is_next(&pb, number))
+		assert_true(kw_pb_next(&pb, &field));
+	return (size_t)(pb.at - payload->data);
+}
+
+/* No hub stands twice, in any order, and there is one at least; by hand, because nothing here writes such bytes. */
+static void test_hubs_out_of_order_are_not_read(void **state)
+{
+	struct world *w = *state;
+	struct kw_root *got = calloc(1, sizeof(*got));
+	struct kw_buf payload[2];
+	struct kw_buf joined;
+	assert_non_null(got);
+	for (int i = 0; i < 2; i++) {
+		struct kw_root *root = &w->root;
+		root->hubs[0].hub = name(i == 0 ? "hub-a" : "hub-b");
+		root->hub_count = 1;
+		kw_buf_init(&payload[i], 1 << 16);
+		assert_int_equal(kw_root_add(&payload[i], root), KW_OK);
+	}
+	size_t head = find_field(&payload[0], 5);
+	for (int first = 0; first < 2; first++) {
+		for (int second = 0; second < 2; second++) {
+			kw_buf_init(&joined, 1 << 16);
+			assert_int_equal(kw_buf_add(&joined, kw_buf_view(&payload[first])), KW_OK);
+			assert_int_equal(kw_buf_add(&joined, KW_VIEW(payload[second].data + head, payload[second].size - head)), KW_OK);
+			assert_int_equal(kw_root_read(kw_buf_view(&joined), got), first < second ? KW_OK : KW_EFIELD);
+			kw_buf_fini(&joined);
+		}
+	}
+	assert_int_equal(kw_root_read(KW_VIEW(payload[0].data, head), got), KW_EFIELD);
+	kw_buf_fini(&payload[0]);
+	kw_buf_fini(&payload[1]);
+	free(got);
+}
+
+static void test_snapshot_entries_out_of_order_are_not_read(void **state)
+{
+	struct world *w = *state;
+	struct kw_snapshot got;
+	struct kw_buf payload;
+	kw_buf_init(&payload, 1 << 16);
+	assert_int_equal(kw_snapshot_add(&payload, &w->snapshot), KW_OK);
+	size_t head = find_field(&payload, 4);
+	assert_int_equal(kw_snapshot_read(KW_VIEW(payload.data, head), &got), KW_EFIELD);
+	assert_int_equal(kw_snapshot_read(kw_buf_view(&payload), &got), KW_OK);
+	uint8_t entry[256];
+	size_t size = payload.size - head;
+	memcpy(entry, payload.data + head, size);
+	assert_int_equal(kw_buf_add(&payload, KW_VIEW(entry, size)), KW_OK);
+	assert_int_equal(kw_snapshot_read(kw_buf_view(&payload), &got), KW_EFIELD);
+	kw_buf_fini(&payload);
+}
+
+/* A key that stands twice in bytes from outside. */
+static void test_keys_that_stand_twice_are_not_read(void **state)
+{
+	struct world *w = *state;
+	struct kw_root *got = calloc(1, sizeof(*got));
+	struct kw_buf payload;
+	assert_non_null(got);
+	kw_buf_init(&payload, 1 << 16);
+	fill_keys(&w->root.root, 2);
+	assert_int_equal(kw_root_add(&payload, &w->root), KW_OK);
+	assert_int_equal(kw_root_read(kw_buf_view(&payload), got), KW_OK);
+	uint8_t *keys = payload.data + find_field(&payload, 3) + 2; /* tag and length */
+	memcpy(keys + 2 + KW_KEY_SIZE + 2, keys + 2, KW_KEY_SIZE);
+	assert_int_equal(kw_root_read(kw_buf_view(&payload), got), KW_EFIELD);
+	kw_buf_fini(&payload);
+	free(got);
+}
+
 static void test_each_rule_has_a_name_and_says_what_to_do(void **state)
 {
 	(void)state;
@@ -671,6 +799,12 @@ int main(void)
 		T(test_each_flipped_bit_is_refused),
 		T(test_limits),
 		T(test_signatures_up_to_the_limit),
+		T(test_the_snapshot_does_not_go_back_under_a_new_timestamp),
+		T(test_a_version_that_its_role_above_does_not_name_is_refused),
+		T(test_a_directory_goes_away_with_its_hub_alone),
+		T(test_hubs_out_of_order_are_not_read),
+		T(test_snapshot_entries_out_of_order_are_not_read),
+		T(test_keys_that_stand_twice_are_not_read),
 		T(test_each_rule_has_a_name_and_says_what_to_do),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
