@@ -129,6 +129,11 @@ KW_MUST_USE enum kw_err cli_number_from(const char *text, uint64_t min, uint64_t
 /* A code by its name (codes_find); 0, or CLI_USAGE after printing the choices. `option` is what the message calls it. */
 int cli_code_option(struct cli_call *call, const ProtobufCEnumDescriptor *type, const char *option, const char *text,
 	int *out);
+/* The same from this option of the call's table; without it *value stays. */
+int cli_take_code(struct cli_call *call, const ProtobufCEnumDescriptor *type, int option, int *value);
+/* Free text of the command line for a message, borrowed; NULL is empty. protobuf-c has no const in its structs and changes
+ * nothing. */
+char *cli_borrowed(const char *text);
 
 /* --- printing */
 

@@ -7,21 +7,6 @@
 /* kinward consent: withdraw reaches every agency that holds a case from us; list shows what each has said; erase and retain
  * are a holder's answers where agent.yaml leaves them to a person. */
 
-/* Borrowed; protobuf-c has no const in its structs and changes nothing. */
-static char *borrowed(const char *text)
-{
-	return (char *)(uintptr_t)(text ? text : "");
-}
-
-static int take_code(struct cli_call *call, const ProtobufCEnumDescriptor *type, int option, int *value)
-{
-	char name[64];
-	if (!call->option[option])
-		return CLI_OK;
-	(void)snprintf(name, sizeof(name), "--%s", call->command->options[option].name); /* names are ours, and short */
-	return cli_code_option(call, type, name, call->option[option], value);
-}
-
 enum { W_CASE_REF, W_THREAD, W_PURPOSE, W_RESTRICT, W_REASON, W_FROM, W_NOTE };
 
 const struct cli_option CLI_CONSENT_WITHDRAW_OPTIONS[] = {
@@ -66,8 +51,11 @@ static int ask(struct cli_call *call, Kinward__V1__LocalRequest *request, const 
 		code = cli_ask(call, &agent, request, KINWARD__V1__LOCAL_REPLY__BODY_CONSENT, &reply);
 	if (code == CLI_OK && call->json)
 		code = cli_print_message_json(call, &reply->consent->base);
-	else if (code == CLI_OK)
+	if (code == CLI_OK && !call->json) {
 		(void)fprintf(call->out, "%s: %" PRIu32 "\n%s", before, reply->consent->holders, behind);
+		if (reply->consent->offers != 0)
+			(void)fprintf(call->out, "open offers of the case that are over: %" PRIu32 "\n", reply->consent->offers);
+	}
 	kinward_reply_free(reply);
 	kinward_close(&agent);
 	return code;
@@ -86,14 +74,14 @@ int cli_run_consent_withdraw(struct cli_call *call)
 	if (code == CLI_OK)
 		code = take_purposes(call, purposes, &withdraw.n_purposes);
 	if (code == CLI_OK)
-		code = take_code(call, &kinward__v1__erasure_reason__descriptor, W_REASON, &reason);
+		code = cli_take_code(call, &kinward__v1__erasure_reason__descriptor, W_REASON, &reason);
 	if (code == CLI_OK)
-		code = take_code(call, &kinward__v1__consent_source__descriptor, W_FROM, &from);
+		code = cli_take_code(call, &kinward__v1__consent_source__descriptor, W_FROM, &from);
 	withdraw.purposes = purposes;
 	withdraw.reason = (Kinward__V1__ErasureReason)reason;
 	withdraw.obtained_from = (Kinward__V1__ConsentSource)from;
-	withdraw.case_ref = borrowed(call->option[W_CASE_REF]);
-	withdraw.note = borrowed(call->option[W_NOTE]);
+	withdraw.case_ref = cli_borrowed(call->option[W_CASE_REF]);
+	withdraw.note = cli_borrowed(call->option[W_NOTE]);
 	withdraw.restrict_only = call->option[W_RESTRICT] != NULL;
 	if (call->option[W_THREAD])
 		withdraw.thread_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = thread};
@@ -118,7 +106,7 @@ int cli_run_consent_list(struct cli_call *call)
 	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
 	struct kinward agent = {.fd = -1};
 	Kinward__V1__LocalReply *reply = NULL;
-	list.case_ref = borrowed(call->option[L_CASE_REF]);
+	list.case_ref = cli_borrowed(call->option[L_CASE_REF]);
 	list.open = call->option[L_OPEN] != NULL;
 	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_LIST;
 	request.consent_list = &list;
@@ -165,12 +153,12 @@ int cli_run_consent_retain(struct cli_call *call)
 	int ground = 0;
 	if (!call->option[T_GROUND])
 		return cli_fail_usage(call, "say by which law it is kept: --ground CODE, such as court_order");
-	int code = take_code(call, &kinward__v1__legal_ground__descriptor, T_GROUND, &ground);
+	int code = cli_take_code(call, &kinward__v1__legal_ground__descriptor, T_GROUND, &ground);
 	if (code == CLI_OK && call->option[T_UNTIL] && !cli_time_from(call->option[T_UNTIL], &body.retained_until_unix_ms))
 		code = cli_fail_usage(call, "--until is a time with its zone: 2025-03-01T14:00+03:00 or ...Z");
 	body.outcome = KINWARD__V1__ERASURE_OUTCOME__ERASURE_OUTCOME_RETAINED;
 	body.legal_ground = (Kinward__V1__LegalGround)ground;
-	body.note = borrowed(call->option[T_NOTE]);
+	body.note = cli_borrowed(call->option[T_NOTE]);
 	return code == CLI_OK ? answer(call, &body, "threads kept") : code;
 }
 

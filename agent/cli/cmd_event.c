@@ -135,12 +135,6 @@ bool cli_time_from(const char *text, int64_t *unix_ms)
 	return seconds > 0;
 }
 
-/* Free text of the command line, borrowed; protobuf-c has no const in its structs and changes nothing. */
-static char *borrowed(const char *text)
-{
-	return (char *)(uintptr_t)(text ? text : "");
-}
-
 struct parts {
 	Kinward__V1__Appointment appointment;
 	Kinward__V1__Staff author;
@@ -168,17 +162,17 @@ static int read_event(struct cli_call *call, Kinward__V1__ReferralEvent *event, 
 	if (call->option[AT]) {
 		if (!cli_time_from(call->option[AT], &parts->appointment.at_unix_ms))
 			return cli_fail_usage(call, "--appointment is a time with its zone: 2025-03-01T14:00+03:00 or ...Z");
-		parts->appointment.place = borrowed(call->option[PLACE]);
+		parts->appointment.place = cli_borrowed(call->option[PLACE]);
 		event->appointment = &parts->appointment;
 	}
 	if (call->option[AUTHOR]) {
-		parts->author.name = borrowed(call->option[AUTHOR]);
-		parts->author.position = borrowed(call->option[POSITION]);
+		parts->author.name = cli_borrowed(call->option[AUTHOR]);
+		parts->author.position = cli_borrowed(call->option[POSITION]);
 		event->author = &parts->author;
 	}
-	event->note = borrowed(call->option[NOTE]);
-	event->feedback_to_client = borrowed(call->option[FEEDBACK]);
-	event->onward_agency = borrowed(call->option[ONWARD]);
+	event->note = cli_borrowed(call->option[NOTE]);
+	event->feedback_to_client = cli_borrowed(call->option[FEEDBACK]);
+	event->onward_agency = cli_borrowed(call->option[ONWARD]);
 	event->at_unix_ms = cli_now_ms();
 	return CLI_OK;
 }

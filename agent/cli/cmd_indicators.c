@@ -25,10 +25,16 @@ const struct cli_option CLI_INDICATORS_OPTIONS[] = {
 #define WEEK_MS (INT64_C(7) * 86400000)
 
 _Static_assert((int)KINWARD__V1__INDICATOR__INDICATOR_UNMET_DEMAND == INDICATORS_UNMET &&
-	(int)KINWARD__V1__INDICATOR__INDICATOR_CARE_ARRANGEMENT == INDICATORS_CARE, "the same numbers");
+	(int)KINWARD__V1__INDICATOR__INDICATOR_CARE_ARRANGEMENT == INDICATORS_CARE &&
+	(int)KINWARD__V1__INDICATOR__INDICATOR_REUNIFIED_OR_IN_CARE == INDICATORS_IN_CARE, "the same numbers");
 _Static_assert((int)KINWARD__V1__SERVICE_TYPE__SERVICE_TYPE_SAFEHOUSE == INDICATORS_SENSITIVE_SERVICE &&
 	(int)KINWARD__V1__SERVICE_TYPE__SERVICE_TYPE_OTHER == INDICATORS_SERVICES_MAX &&
-	(int)KINWARD__V1__CARE_ARRANGEMENT__CARE_ARRANGEMENT_OTHER == INDICATORS_CARES_MAX, "the same codes");
+	(int)KINWARD__V1__CARE_ARRANGEMENT__CARE_ARRANGEMENT_OTHER == INDICATORS_CARES_MAX &&
+	(int)KINWARD__V1__CARE_ARRANGEMENT__CARE_ARRANGEMENT_PARENTS == 1 &&
+	(int)KINWARD__V1__CARE_ARRANGEMENT__CARE_ARRANGEMENT_FOSTER == 6 &&
+	(int)KINWARD__V1__CARE_ARRANGEMENT__CARE_ARRANGEMENT_RESIDENTIAL == 7 &&
+	(int)KINWARD__V1__CARE_ARRANGEMENT__CARE_ARRANGEMENT_KAFALA == 8 &&
+	(int)KINWARD__V1__CARE_ARRANGEMENT__CARE_ARRANGEMENT_INDEPENDENT_LIVING == 9, "the same codes");
 
 struct tally {
 	struct cli_call *call;
@@ -186,7 +192,7 @@ static int take_cares(struct tally *tally)
 	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
 	Kinward__V1__LocalReply *reply = NULL;
 	if (cli_now_ms() >= tally->book.week.to_ms + WEEK_MS) {
-		(void)fputs("kinward: care arrangements are left out: they can be counted for the last week only\n", tally->call->err);
+		(void)fputs("kinward: care arrangements, and who is reunified or in care, are left out: they can be counted for the last week only\n", tally->call->err);
 		return CLI_OK;
 	}
 	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_CARE_COUNT;

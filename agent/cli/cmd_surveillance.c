@@ -5,12 +5,12 @@
 #include "agent/cli/commands.h"
 #include "agent/core/surveillance.h"
 
-/* kinward surveillance: the weekly separation reports in the inbox. Flags cases that may be one child, for a person to
- * decide; changes nothing. */
+/* kinward surveillance candidates: the weekly separation reports in the inbox. Flags cases that may be one child, for a person
+ * to decide; changes nothing. */
 
 enum { SINCE };
 
-const struct cli_option CLI_SURVEILLANCE_OPTIONS[] = {
+const struct cli_option CLI_CANDIDATES_OPTIONS[] = {
 	[SINCE] = {"since", "WEEK", "only reports of this week and later, such as 2026-W40"},
 	{NULL, NULL, NULL},
 };
@@ -79,13 +79,11 @@ static bool take_case(struct board *board, const Kinward__V1__Item *item, const 
 	return true;
 }
 
-static int take_item(struct board *board, const Kinward__V1__Item *item)
+static int take_report(void *user, const Kinward__V1__Item *item, uint32_t week)
 {
-	uint32_t week = 0;
-	if (!item->content || item->content->body_case != KINWARD__V1__CONTENT__BODY_SEPARATION_REPORT)
-		return CLI_OK;
+	struct board *board = user;
 	const Kinward__V1__SeparationReport *report = item->content->separation_report;
-	if (!surveillance_week_from(report->week, &week) || week < board->since)
+	if (week < board->since)
 		return CLI_OK;
 	board->reports++;
 	board->zero_reports += report->zero_report ? 1 : 0;
@@ -95,8 +93,8 @@ static int take_item(struct board *board, const Kinward__V1__Item *item)
 	return CLI_OK;
 }
 
-/* All of the inbox, acknowledged or not. */
-static int read_reports(struct board *board, struct kinward *agent)
+int cli_each_separation_report(struct cli_call *call, struct kinward *agent,
+	int (*each)(void *user, const Kinward__V1__Item *item, uint32_t week), void *user)
 {
 	Kinward__V1__ListRequest list = KINWARD__V1__LIST_REQUEST__INIT;
 	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
@@ -106,12 +104,17 @@ static int read_reports(struct board *board, struct kinward *agent)
 	list.all = true;
 	do {
 		Kinward__V1__LocalReply *reply = NULL;
-		int code = cli_ask(board->call, agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_ITEMS, &reply);
+		int code = cli_ask(call, agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_ITEMS, &reply);
 		if (code != CLI_OK)
 			return code;
 		list.after = reply->items->next_after;
-		for (size_t i = 0; code == CLI_OK && i < reply->items->n_items; i++)
-			code = take_item(board, reply->items->items[i]);
+		for (size_t i = 0; code == CLI_OK && i < reply->items->n_items; i++) {
+			const Kinward__V1__Item *item = reply->items->items[i];
+			uint32_t week = 0;
+			if (item->content && item->content->body_case == KINWARD__V1__CONTENT__BODY_SEPARATION_REPORT &&
+				surveillance_week_from(item->content->separation_report->week, &week))
+				code = each(user, item, week);
+		}
 		kinward_reply_free(reply);
 		if (code != CLI_OK)
 			return code;
@@ -159,19 +162,17 @@ static int print_board(struct board *board)
 	return CLI_OK;
 }
 
-int cli_run_surveillance(struct cli_call *call)
+int cli_run_candidates(struct cli_call *call)
 {
 	struct board board = {.call = call};
 	struct kinward agent = {.fd = -1};
-	if (strcmp(call->args[0], "candidates") != 0)
-		return cli_fail_usage(call, "kinward surveillance candidates is the one thing to do here");
 	if (call->option[SINCE] && !surveillance_week_from(call->option[SINCE], &board.since))
 		return cli_fail_usage(call, "--since is an ISO 8601 week, such as 2026-W40");
 	board.cases = calloc(SURVEILLANCE_CASES_MAX, sizeof(*board.cases));
 	board.origins = calloc(SURVEILLANCE_CASES_MAX, sizeof(*board.origins));
 	int code = board.cases && board.origins ? cli_connect(call, &agent) : cli_fail_err(call, KW_ENOMEM, NULL);
 	if (code == CLI_OK)
-		code = read_reports(&board, &agent);
+		code = cli_each_separation_report(call, &agent, take_report, &board);
 	if (code == CLI_OK)
 		code = print_board(&board);
 	kinward_close(&agent);

@@ -33,27 +33,18 @@ static void take_today(Kinward__V1__PartialDate *date, int64_t now_ms)
 	date->day = (uint32_t)parts.tm_mday;
 }
 
-static int take_code(struct cli_call *call, const ProtobufCEnumDescriptor *type, int option, int *out)
-{
-	char name[64];
-	if (!call->option[option])
-		return CLI_OK;
-	(void)snprintf(name, sizeof(name), "--%s", CLI_TRACING_EVENT_OPTIONS[option].name); /* fits */
-	return cli_code_option(call, type, name, call->option[option], out);
-}
-
 static int read_event(struct cli_call *call, Kinward__V1__TracingEvent *event, struct parts *parts)
 {
 	int state = 0, located = 0, reason = 0, action = 0, outcome = 0;
 	int code = cli_code_option(call, &kinward__v1__tracing_state__descriptor, "STATE", call->args[1], &state);
 	if (code == CLI_OK)
-		code = take_code(call, &kinward__v1__located_kind__descriptor, LOCATED, &located);
+		code = cli_take_code(call, &kinward__v1__located_kind__descriptor, LOCATED, &located);
 	if (code == CLI_OK)
-		code = take_code(call, &kinward__v1__tracing_reason__descriptor, REASON, &reason);
+		code = cli_take_code(call, &kinward__v1__tracing_reason__descriptor, REASON, &reason);
 	if (code == CLI_OK)
-		code = take_code(call, &kinward__v1__tracing_action_type__descriptor, ACTION, &action);
+		code = cli_take_code(call, &kinward__v1__tracing_action_type__descriptor, ACTION, &action);
 	if (code == CLI_OK)
-		code = take_code(call, &kinward__v1__tracing_outcome__descriptor, OUTCOME, &outcome);
+		code = cli_take_code(call, &kinward__v1__tracing_outcome__descriptor, OUTCOME, &outcome);
 	event->state = (Kinward__V1__TracingState)state;
 	event->located = (Kinward__V1__LocatedKind)located;
 	event->reason = (Kinward__V1__TracingReason)reason;

@@ -6,27 +6,12 @@
  * its thread); the others say what becomes of it. Who we are in the thread, and where it stands, the agent knows: so
  * `withdraw` is one word for both sides, and accept and reject first say that a person has seen the offer. */
 
-/* Free text of the command line, borrowed; protobuf-c has no const in its structs and changes nothing. */
-static char *borrowed(const char *text)
-{
-	return (char *)(uintptr_t)(text ? text : "");
-}
-
-static int take_code(struct cli_call *call, const ProtobufCEnumDescriptor *type, int option, int *value)
-{
-	char name[64];
-	if (!call->option[option])
-		return CLI_OK;
-	(void)snprintf(name, sizeof(name), "--%s", call->command->options[option].name); /* names are ours, and short */
-	return cli_code_option(call, type, name, call->option[option], value);
-}
-
 static void take_staff(const char *name, Kinward__V1__Staff *parts, Kinward__V1__Staff **out)
 {
 	if (!name)
 		return;
 	kinward__v1__staff__init(parts);
-	parts->name = borrowed(name);
+	parts->name = cli_borrowed(name);
 	*out = parts;
 }
 
@@ -87,7 +72,7 @@ static int take_meeting(struct cli_call *call, int at, int place, Kinward__V1__H
 	kinward__v1__handover_meeting__init(parts);
 	if (!cli_time_from(call->option[at], &parts->at_unix_ms))
 		return cli_fail_usage(call, "--meeting is a time with its zone: 2025-03-01T14:00+03:00 or ...Z");
-	parts->place = borrowed(call->option[place]);
+	parts->place = cli_borrowed(call->option[place]);
 	*out = parts;
 	return CLI_OK;
 }
@@ -97,15 +82,15 @@ static int take_offer_codes(struct cli_call *call, struct offer_parts *parts)
 	Kinward__V1__TransferOffer *offer = &parts->offer;
 	int reason = (int)offer->reason, risk = (int)offer->risk, from = 0;
 	int child = (int)offer->child_informed, caregiver = (int)offer->caregiver_informed;
-	int code = take_code(call, &kinward__v1__transfer_reason__descriptor, O_REASON, &reason);
+	int code = cli_take_code(call, &kinward__v1__transfer_reason__descriptor, O_REASON, &reason);
 	if (code == CLI_OK)
-		code = take_code(call, &kinward__v1__risk__descriptor, O_RISK, &risk);
+		code = cli_take_code(call, &kinward__v1__risk__descriptor, O_RISK, &risk);
 	if (code == CLI_OK)
-		code = take_code(call, &kinward__v1__answer__descriptor, O_CHILD_INFORMED, &child);
+		code = cli_take_code(call, &kinward__v1__answer__descriptor, O_CHILD_INFORMED, &child);
 	if (code == CLI_OK)
-		code = take_code(call, &kinward__v1__answer__descriptor, O_CAREGIVER_INFORMED, &caregiver);
+		code = cli_take_code(call, &kinward__v1__answer__descriptor, O_CAREGIVER_INFORMED, &caregiver);
 	if (code == CLI_OK)
-		code = take_code(call, &kinward__v1__consent_source__descriptor, O_CONSENT_FROM, &from);
+		code = cli_take_code(call, &kinward__v1__consent_source__descriptor, O_CONSENT_FROM, &from);
 	offer->reason = (Kinward__V1__TransferReason)reason;
 	offer->risk = (Kinward__V1__Risk)risk;
 	offer->child_informed = (Kinward__V1__Answer)child;
@@ -137,9 +122,9 @@ static int read_offer(struct cli_call *call, struct offer_parts *parts, Protobuf
 	else
 		offer->summary = (Kinward__V1__CaseSummary *)*body;
 	if (call->option[O_CASE_REF])
-		offer->case_ref = borrowed(call->option[O_CASE_REF]);
+		offer->case_ref = cli_borrowed(call->option[O_CASE_REF]);
 	if (call->option[O_NOTE])
-		offer->note = borrowed(call->option[O_NOTE]);
+		offer->note = cli_borrowed(call->option[O_NOTE]);
 	take_staff(call->option[O_CASEWORKER], &parts->caseworker, &offer->caseworker);
 	take_staff(call->option[O_SUPERVISOR], &parts->supervisor, &offer->supervisor);
 	code = take_meeting(call, O_MEETING, O_PLACE, &parts->meeting, &offer->handover);
@@ -187,13 +172,13 @@ int cli_run_transfer_request(struct cli_call *call)
 	Kinward__V1__Staff caseworker;
 	struct kinward agent = {.fd = -1};
 	int reason = 0, risk = 0;
-	int code = take_code(call, &kinward__v1__transfer_reason__descriptor, R_REASON, &reason);
+	int code = cli_take_code(call, &kinward__v1__transfer_reason__descriptor, R_REASON, &reason);
 	if (code == CLI_OK)
-		code = take_code(call, &kinward__v1__risk__descriptor, R_RISK, &risk);
+		code = cli_take_code(call, &kinward__v1__risk__descriptor, R_RISK, &risk);
 	request.reason = (Kinward__V1__TransferReason)reason;
 	request.risk = (Kinward__V1__Risk)risk;
-	request.case_ref = borrowed(call->option[R_CASE_REF]);
-	request.note = borrowed(call->option[R_NOTE]);
+	request.case_ref = cli_borrowed(call->option[R_CASE_REF]);
+	request.note = cli_borrowed(call->option[R_NOTE]);
 	take_staff(call->option[R_CASEWORKER], &caseworker, &request.caseworker);
 	content.body_case = KINWARD__V1__CONTENT__BODY_TRANSFER_REQUEST;
 	content.transfer_request = &request;
@@ -272,8 +257,8 @@ int cli_run_transfer_accept(struct cli_call *call)
 	if (!call->option[E_CASEWORKER])
 		return cli_fail_usage(call, "say who has the case from now on: --caseworker NAME");
 	event.state = KINWARD__V1__TRANSFER_STATE__TRANSFER_STATE_ACCEPTED;
-	event.note = borrowed(call->option[E_NOTE]);
-	event.new_case_ref = borrowed(call->option[E_NEW_CASE_REF]);
+	event.note = cli_borrowed(call->option[E_NOTE]);
+	event.new_case_ref = cli_borrowed(call->option[E_NEW_CASE_REF]);
 	take_staff(call->option[E_CASEWORKER], &caseworker, &event.caseworker);
 	return run_event(call, &event);
 }
@@ -292,10 +277,10 @@ int cli_run_transfer_reject(struct cli_call *call)
 	int refusal = 0;
 	if (!call->option[J_REFUSAL])
 		return cli_fail_usage(call, "say why not: --refusal CODE, such as no_capacity");
-	int code = take_code(call, &kinward__v1__transfer_refusal__descriptor, J_REFUSAL, &refusal);
+	int code = cli_take_code(call, &kinward__v1__transfer_refusal__descriptor, J_REFUSAL, &refusal);
 	event.state = KINWARD__V1__TRANSFER_STATE__TRANSFER_STATE_REJECTED;
 	event.refusal = (Kinward__V1__TransferRefusal)refusal;
-	event.note = borrowed(call->option[J_NOTE]);
+	event.note = cli_borrowed(call->option[J_NOTE]);
 	return code == CLI_OK ? run_event(call, &event) : code;
 }
 
@@ -310,7 +295,7 @@ static int run_simple(struct cli_call *call, Kinward__V1__TransferState state)
 {
 	Kinward__V1__TransferEvent event = KINWARD__V1__TRANSFER_EVENT__INIT;
 	event.state = state;
-	event.note = borrowed(call->option[S_NOTE]);
+	event.note = cli_borrowed(call->option[S_NOTE]);
 	return run_event(call, &event);
 }
 
@@ -345,7 +330,7 @@ int cli_run_transfer_confirm(struct cli_call *call)
 	if (!call->option[C_MEETING])
 		return cli_fail_usage(call, "say when the handover was: --meeting TIME");
 	event.state = KINWARD__V1__TRANSFER_STATE__TRANSFER_STATE_HANDOVER_CONFIRMED;
-	event.note = borrowed(call->option[C_NOTE]);
+	event.note = cli_borrowed(call->option[C_NOTE]);
 	int code = take_meeting(call, C_MEETING, C_PLACE, &meeting, &event.handover);
 	return code == CLI_OK ? run_event(call, &event) : code;
 }

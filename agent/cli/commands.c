@@ -93,7 +93,8 @@ static const char TRANSFER_OFFER_DETAILS[] =
 static const char CONSENT_WITHDRAW_DETAILS[] =
 	"Asks every agency that holds the case from us to erase it, or with --restrict not to use it any more; those to which it\n"
 	"passed the case on are asked by it. Our own copy here is erased at once. What each says, and who has not answered, is in\n"
-	"kinward consent list and, until all have, in kinward todo. An agency that is offline is asked when it comes back.\n"
+	"kinward consent list and, until all have, in kinward todo. An agency that is offline, or gone for a while, is asked\n"
+	"when it comes back. Offers of the case to a service end, and nobody gets the referral.\n"
 	"Copies in your own case system, and backups, are yours to erase.\n\n"
 	"  kinward consent withdraw --case-ref R-2041 --from caregiver\n"
 	"  kinward consent withdraw --thread 77ab...41 --purpose tracing,public_photo --restrict\n";
@@ -148,10 +149,19 @@ static const char ASSESS_DETAILS[] =
 	"  kinward assess choose\n"
 	"  kinward assess choose --phase later --access sites --communities 9 --recent-data no --multi-sector no\n";
 
-static const char SURVEILLANCE_DETAILS[] =
+static const char CANDIDATES_DETAILS[] =
 	"Reads the SeparationReports in the inbox and flags pairs of cases of one village, sex and cause, with ages within two\n"
 	"years and reports within four weeks. What one of them does not say counts as no difference. A person decides.\n\n"
 	"  kinward surveillance candidates --since 2026-W40\n";
+
+static const char COMPLETENESS_DETAILS[] =
+	"Reads the SeparationReports in the inbox and says for each week how many of the expected reports came, how many of these said\n"
+	"that there was no case, and which are missing. A site is a focal point in a village. Of several reports of a site and week\n"
+	"the last counts. Without --sites a report is expected from every site that ever sent one, from its first week on.\n\n"
+	"FILE is CSV with the columns village_pcode, focal_point_code and, where known, children (how many live there): then all\n"
+	"its sites are expected in every week, and new verified cases are told for 10000 children in a reported week.\n\n"
+	"  kinward surveillance completeness --since 2026-W40\n"
+	"  kinward surveillance completeness --sites sites.csv --since 2026-W40 --until 2026-W47\n";
 
 static const char INDICATORS_DETAILS[] =
 	"Counts what became of our own referrals and reunifications in a week that is over, and the care arrangements of our\n"
@@ -202,6 +212,13 @@ static const char TRACING_DETAILS[] =
 	"  kinward tracing event 77ab...41 family_located --located inter_camp\n"
 	"  kinward tracing event 77ab...41 closed --reason followed_up\n";
 
+static const char MATCH_PROPOSE_DETAILS[] =
+	"Tells the other holder that a record of theirs and one of ours may belong together, and how each field compares; no value of\n"
+	"either goes along. It is a match from then on: each holder looks at it (kinward match review), then confirms or rejects, and\n"
+	"one that both confirm is linked. kinward case list --kind match shows them. A duplicate and a family are never merged.\n\n"
+	"  kinward match propose agency-b --kind family_tracing --our 5f2c...09 --their 77ab...41 --band probable \\\n"
+	"    --agree sex,mother_name --near name,age --missing birthplace\n";
+
 const struct cli_group CLI_GROUPS[] = {
 	{"hub", "set up a hub and enrol agencies, on the hub's machine",
 		"  kinward hub init --name ke-hub --address hub.example.org:7443\n"
@@ -212,7 +229,14 @@ const struct cli_group CLI_GROUPS[] = {
 		"  kinward consent list                            who has answered, and who has not\n"
 		"  kinward consent erase 77ab...41                 a holder's answer, where agent.yaml says erase: manual\n"
 		"  kinward consent retain 77ab...41 --ground court_order\n"},
+	{"surveillance", "what the weekly separation reports say, and who has not reported",
+		"  kinward surveillance completeness --sites sites.csv\n  kinward surveillance candidates --since 2026-W40\n"},
 	{"tracing", "search for a family, and bring it together", "  kinward tracing event 77ab...41 verifying\n"},
+	{"match", "two records that may belong together: look, confirm or reject",
+		"  kinward match propose agency-b --kind duplicate --our 5f2c...09 --their 77ab...41 --band strong --agree name,sex\n"
+		"  kinward match review 0c91...d2 --needed siblings --decider \"Jo Bol\"\n"
+		"  kinward match confirm 0c91...d2 --ground family --decider \"Jo Bol\"\n"
+		"  kinward match unlink 0c91...d2 --ground document --decider \"Jo Bol\"\n"},
 	{"transfer", "move a case to another agency, which then owns it",
 		"  kinward transfer offer agency-b --summary case.json ...     the owner\n"
 		"  kinward transfer request agency-a --case-ref K-17 ...       the would-be owner\n"
@@ -315,6 +339,22 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "tracing event", .args = "THREAD STATE", .summary = "Say how the search for a family stands",
 		.details = TRACING_DETAILS, .args_min = 2, .args_max = 2, .options = CLI_TRACING_EVENT_OPTIONS,
 		.run = cli_run_tracing_event},
+	{.name = "match propose", .args = "AGENCY", .summary = "Tell another agency that two records may belong together",
+		.details = MATCH_PROPOSE_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_MATCH_PROPOSE_OPTIONS,
+		.run = cli_run_match_propose},
+	{.name = "match review", .args = "THREAD", .summary = "Say that we look at a match, and what must be known first",
+		.details = "  kinward match review 0c91...d2 --needed siblings,birthplace --decider \"Jo Bol\"\n", .args_min = 1,
+		.args_max = 1, .options = CLI_MATCH_DECIDE_OPTIONS, .run = cli_run_match_review},
+	{.name = "match confirm", .args = "THREAD", .summary = "Say that two records do belong together",
+		.details = "Both holders have to; a name alone never links two people.\n\n"
+			   "  kinward match confirm 0c91...d2 --ground family --decider \"Jo Bol\"\n", .args_min = 1, .args_max = 1,
+		.options = CLI_MATCH_DECIDE_OPTIONS, .run = cli_run_match_confirm},
+	{.name = "match reject", .args = "THREAD", .summary = "Say that they do not; one holder is enough",
+		.details = "  kinward match reject 0c91...d2 --ground age --decider \"Jo Bol\"\n", .args_min = 1, .args_max = 1,
+		.options = CLI_MATCH_DECIDE_OPTIONS, .run = cli_run_match_reject},
+	{.name = "match unlink", .args = "THREAD", .summary = "Undo a link: it was a mistake",
+		.details = "  kinward match unlink 0c91...d2 --ground document --decider \"Jo Bol\"\n", .args_min = 1, .args_max = 1,
+		.options = CLI_MATCH_DECIDE_OPTIONS, .run = cli_run_match_unlink},
 	{.name = "watch", .args = "", .summary = "Print each new message as it comes",
 		.details = "Those not acknowledged come first; one that is never acknowledged comes again each time.\n\n"
 			   "  kinward watch --json | your-program\n", .options = CLI_WATCH_OPTIONS, .run = cli_run_watch},
@@ -338,9 +378,10 @@ const struct cli_command CLI_COMMANDS[] = {
 		.run = cli_run_dead_letters},
 	{.name = "assess", .args = "choose", .summary = "Which assessment to make of separation and protection, and why",
 		.details = ASSESS_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_ASSESS_OPTIONS, .run = cli_run_assess},
-	{.name = "surveillance", .args = "candidates", .summary = "Weekly separation reports: which cases may be one child",
-		.details = SURVEILLANCE_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_SURVEILLANCE_OPTIONS,
-		.run = cli_run_surveillance},
+	{.name = "surveillance candidates", .args = "", .summary = "Weekly separation reports: which cases may be one child",
+		.details = CANDIDATES_DETAILS, .options = CLI_CANDIDATES_OPTIONS, .run = cli_run_candidates},
+	{.name = "surveillance completeness", .args = "", .summary = "Weekly separation reports: which have come, and which are missing",
+		.details = COMPLETENESS_DETAILS, .options = CLI_COMPLETENESS_OPTIONS, .run = cli_run_completeness},
 	{.name = "indicators", .args = "", .summary = "Our week in numbers for coordination, suppressed here",
 		.details = INDICATORS_DETAILS, .options = CLI_INDICATORS_OPTIONS, .run = cli_run_indicators},
 	{.name = "supervision", .args = "", .summary = "Our month of supervision for coordination",

@@ -22,7 +22,8 @@ extern const struct cli_option CLI_CASE_OPTIONS[];
 extern const struct cli_option CLI_TODO_OPTIONS[];
 extern const struct cli_option CLI_VALIDATE_OPTIONS[];
 extern const struct cli_option CLI_ASSESS_OPTIONS[];
-extern const struct cli_option CLI_SURVEILLANCE_OPTIONS[];
+extern const struct cli_option CLI_CANDIDATES_OPTIONS[];
+extern const struct cli_option CLI_COMPLETENESS_OPTIONS[];
 extern const struct cli_option CLI_INDICATORS_OPTIONS[];
 extern const struct cli_option CLI_SUPERVISION_OPTIONS[];
 
@@ -30,6 +31,8 @@ extern const struct cli_option CLI_CONSENT_WITHDRAW_OPTIONS[];
 extern const struct cli_option CLI_CONSENT_LIST_OPTIONS[];
 extern const struct cli_option CLI_CONSENT_RETAIN_OPTIONS[];
 extern const struct cli_option CLI_TRACING_EVENT_OPTIONS[];
+extern const struct cli_option CLI_MATCH_PROPOSE_OPTIONS[];
+extern const struct cli_option CLI_MATCH_DECIDE_OPTIONS[];
 extern const struct cli_option CLI_TRANSFER_OFFER_OPTIONS[];
 extern const struct cli_option CLI_TRANSFER_REQUEST_OPTIONS[];
 extern const struct cli_option CLI_TRANSFER_ACCEPT_OPTIONS[];
@@ -98,12 +101,22 @@ int cli_run_todo(struct cli_call *call);
 int cli_run_template(struct cli_call *call);
 int cli_run_validate(struct cli_call *call);
 int cli_run_assess(struct cli_call *call);
-int cli_run_surveillance(struct cli_call *call);
+int cli_run_candidates(struct cli_call *call);
+int cli_run_completeness(struct cli_call *call);
+/* Every SeparationReport of the inbox, acknowledged or not, in the order they came. `each` returns 0 to go on, or an exit code
+ * that ends it. 0, or an exit code after printing. */
+int cli_each_separation_report(struct cli_call *call, struct kinward *agent,
+	int (*each)(void *user, const Kinward__V1__Item *item, uint32_t week), void *user);
 int cli_run_consent_withdraw(struct cli_call *call);
 int cli_run_consent_list(struct cli_call *call);
 int cli_run_consent_erase(struct cli_call *call);
 int cli_run_consent_retain(struct cli_call *call);
 int cli_run_tracing_event(struct cli_call *call);
+int cli_run_match_propose(struct cli_call *call);
+int cli_run_match_review(struct cli_call *call);
+int cli_run_match_confirm(struct cli_call *call);
+int cli_run_match_reject(struct cli_call *call);
+int cli_run_match_unlink(struct cli_call *call);
 int cli_run_transfer_offer(struct cli_call *call);
 int cli_run_transfer_request(struct cli_call *call);
 int cli_run_transfer_acknowledge(struct cli_call *call);

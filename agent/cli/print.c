@@ -136,6 +136,20 @@ int cli_code_option(struct cli_call *call, const ProtobufCEnumDescriptor *type, 
 	return cli_fail_usage(call, "%s is one of: %s", option, codes_list(type, list, sizeof(list)));
 }
 
+int cli_take_code(struct cli_call *call, const ProtobufCEnumDescriptor *type, int option, int *value)
+{
+	char name[64];
+	if (!call->option[option])
+		return CLI_OK;
+	(void)snprintf(name, sizeof(name), "--%s", call->command->options[option].name); /* names are ours, and short */
+	return cli_code_option(call, type, name, call->option[option], value);
+}
+
+char *cli_borrowed(const char *text)
+{
+	return (char *)(uintptr_t)(text ? text : "");
+}
+
 static void print_value(FILE *out, const char *name, json_t *value, int indent);
 
 static void print_indent(FILE *out, int indent)

@@ -22,7 +22,7 @@ int cli_find_place(struct cli_call *call, struct kinward *agent, Kinward__V1__Th
 		code = cli_fail_err(call, KW_EFORMAT, NULL);
 	} else if (row->kind != kind) {
 		code = cli_fail_usage(call, "this thread is of another kind: kinward event speaks in referrals, kinward transfer in "
-			"transfers, kinward tracing in the search for a family; kinward case show says which it is");
+			"transfers, kinward tracing in the search for a family, kinward match of two records; kinward case show says which it is");
 	} else {
 		memcpy(place->agency, row->agency, strlen(row->agency) + 1);
 		place->party = row->party;

@@ -18,6 +18,10 @@ enum {
 	OUTCOME_UNREACHABLE, OUTCOME_NOT_ELIGIBLE, OUTCOME_SERVICE_UNAVAILABLE
 };
 
+/* Codes of CareArrangement from parents, step_parent, customary_caregiver, adult_sibling, kinship, foster to kafala and
+ * independent_living: what counts as reunified or in appropriate care. */
+#define CARE_IS_APPROPRIATE(code) (((code) >= 1 && (code) <= 6) || (code) == 8 || (code) == 9)
+
 bool indicators_week_from(const char *text, struct indicators_week *out)
 {
 	uint32_t week = 0;
@@ -231,6 +235,35 @@ static void put_services(const struct indicators_book *book, enum indicators_kin
 				&values[row * columns + column]);
 }
 
+/* What is told of all children and of those in care divides the arrangements in two lines, whose sums are known then. Each has
+ * to hide by itself: no cell, or two that count enough together. */
+static bool line_gives_away(const struct suppress_cell *cares, bool appropriate)
+{
+	uint32_t hidden = 0;
+	uint64_t together = 0;
+
+	for (uint32_t i = 0; i < INDICATORS_CARES_MAX; i++) {
+		if (!cares[i].hidden || CARE_IS_APPROPRIATE(i + 1) != appropriate)
+			continue;
+		hidden++;
+		together += cares[i].numerator;
+	}
+	return hidden > 0 && (hidden < 2 || together < SUPPRESS_BELOW);
+}
+
+/* cares: suppressed already. */
+static void put_in_care(const struct suppress_cell *cares, struct indicators_cell *cells, size_t *used)
+{
+	struct suppress_cell rate = {0};
+
+	for (uint32_t i = 0; i < INDICATORS_CARES_MAX; i++) {
+		rate.denominator += cares[i].numerator;
+		rate.numerator += CARE_IS_APPROPRIATE(i + 1) ? cares[i].numerator : 0;
+	}
+	rate.hidden = suppress_is_small(&rate, false) || line_gives_away(cares, true) || line_gives_away(cares, false);
+	put(cells, used, &(struct indicators_cell){.kind = INDICATORS_IN_CARE, .area = ""}, &rate);
+}
+
 size_t indicators_cells(const struct indicators_book *book, struct indicators_cell *cells)
 {
 	struct suppress_cell cares[INDICATORS_CARES_MAX];
@@ -249,5 +282,6 @@ size_t indicators_cells(const struct indicators_book *book, struct indicators_ce
 	suppress_apply(&cares_table);
 	for (uint32_t i = 0; i < INDICATORS_CARES_MAX; i++)
 		put(cells, &used, &(struct indicators_cell){.kind = INDICATORS_CARE, .care_arrangement = i + 1, .area = ""}, &cares[i]);
+	put_in_care(cares, cells, &used);
 	return used;
 }

@@ -18,6 +18,10 @@
  *                      the service provided, whole or in part
  *   follow-up coverage of the reunifications whose 30 days were over in the week those that were followed up within them
  *   care arrangement   registered children in an arrangement, at the time of counting
+ *   in care            of the same children those with a parent, or in care that a family or the child's own community gives
+ *                      and that can last: caregiver by custom, adult sibling, kin, foster family, kafala, and living by oneself
+ *                      with support. Not those in an institution or with an unrelated adult, in a household that a child
+ *                      heads, or in none
  *
  * One whose consent was withdrawn is in none of them. */
 
@@ -26,7 +30,7 @@
 #define INDICATORS_CARES_MAX 13u    /* codes of CareArrangement, from 1 */
 #define INDICATORS_AREAS_MAX 32u
 #define INDICATORS_AREA_SIZE_MAX 20u
-#define INDICATORS_CELLS_MAX (2u * INDICATORS_SERVICES_MAX * INDICATORS_AREAS_MAX + INDICATORS_CARES_MAX + 1u)
+#define INDICATORS_CELLS_MAX (2u * INDICATORS_SERVICES_MAX * INDICATORS_AREAS_MAX + INDICATORS_CARES_MAX + 2u)
 /* ServiceType of which nothing below 10 is told: a safehouse says what somebody fled from. */
 #define INDICATORS_SENSITIVE_SERVICE 1u
 #define INDICATORS_DIGITS_DEFAULT 2u
@@ -92,7 +96,7 @@ void indicators_tracing(struct indicators_book *book, const struct indicators_th
 void indicators_care(struct indicators_book *book, uint32_t care_arrangement, uint32_t count);
 
 /* Numbers of Indicator in supervision.proto. */
-enum indicators_kind { INDICATORS_UNMET = 1, INDICATORS_COMPLETED, INDICATORS_FOLLOW_UP, INDICATORS_CARE };
+enum indicators_kind { INDICATORS_UNMET = 1, INDICATORS_COMPLETED, INDICATORS_FOLLOW_UP, INDICATORS_CARE, INDICATORS_IN_CARE };
 struct indicators_cell {
 	enum indicators_kind kind;
 	uint32_t service;          /* 0: none */

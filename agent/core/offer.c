@@ -113,11 +113,11 @@ static void pick(struct agt_offer *offer, uint8_t at, struct agt_offer_result *o
 		choose(offer, at, out);
 }
 
-static void withdraw(struct agt_offer *offer, struct agt_offer_result *out)
+static void withdraw(struct agt_offer *offer, bool leased_too, struct agt_offer_result *out)
 {
 	if (offer->state == AGT_OFFER_WITHDRAWN) {
 		out->refusal = AGT_OFFER_OVER;
-	} else if (offer->state == AGT_OFFER_LEASED) {
+	} else if (offer->state == AGT_OFFER_LEASED && !leased_too) {
 		out->refusal = AGT_OFFER_HAS_WINNER; /* it has the referral: that is what must be cancelled */
 	} else {
 		offer->state = AGT_OFFER_WITHDRAWN;
@@ -130,6 +130,11 @@ static void withdraw(struct agt_offer *offer, struct agt_offer_result *out)
 bool agt_offer_may_lease(const struct agt_offer *offer, uint8_t member)
 {
 	return offer->state == AGT_OFFER_OPEN && offer->winner == member && member != AGT_OFFER_NOBODY;
+}
+
+bool agt_offer_may_refer(const struct agt_offer *offer, uint8_t member)
+{
+	return offer->state == AGT_OFFER_LEASED && offer->winner == member && member != AGT_OFFER_NOBODY;
 }
 
 void agt_offer_step(const struct agt_offer *offer, const struct agt_offer_event *event, struct agt_offer_result *out)
@@ -158,7 +163,8 @@ void agt_offer_step(const struct agt_offer *offer, const struct agt_offer_event 
 		pick(next, event->member, out);
 		break;
 	case AGT_OFFER_EV_WITHDRAW:
-		withdraw(next, out);
+	case AGT_OFFER_EV_CONSENT:
+		withdraw(next, event->type == AGT_OFFER_EV_CONSENT, out);
 		break;
 	case AGT_OFFER_EV_TIME:
 		look_for_end(next, event->now_ms >= next->claim_by_ms, out);

@@ -17,7 +17,7 @@
 enum agt_offer_state {
 	AGT_OFFER_OPEN,     /* nobody has the lease; one may have been chosen */
 	AGT_OFFER_LEASED,   /* the winner was told, and the referral goes to it alone */
-	AGT_OFFER_WITHDRAWN /* not needed any more */
+	AGT_OFFER_WITHDRAWN /* not needed any more, or not allowed */
 };
 
 enum agt_member_state {
@@ -53,7 +53,8 @@ enum agt_offer_event_type {
 	AGT_OFFER_EV_LEASE_SENT, /* LEASED for the member is in the outbox */
 	AGT_OFFER_EV_PICK,       /* a person chose the member */
 	AGT_OFFER_EV_WITHDRAW,   /* a person takes all of it back */
-	AGT_OFFER_EV_TIME        /* it is now_ms */
+	AGT_OFFER_EV_TIME,       /* it is now_ms */
+	AGT_OFFER_EV_CONSENT     /* consent to share the case is withdrawn: over, whoever has the lease */
 };
 
 struct agt_offer_event {
@@ -71,7 +72,7 @@ enum agt_offer_refusal {
 
 /* What to do in the same transaction. */
 struct agt_offer_result {
-	enum agt_offer_refusal refusal; /* PICK and WITHDRAW: nothing changed */
+	enum agt_offer_refusal refusal; /* PICK, WITHDRAW and CONSENT: nothing changed */
 	uint8_t lease;     /* say LEASED to this member; AGT_OFFER_NOBODY: to none */
 	uint16_t close;    /* say CLOSED to these members, one bit each */
 	bool refer;        /* the full referral goes to the winner now */
@@ -86,6 +87,8 @@ void agt_offer_init(struct agt_offer *offer, uint8_t count, bool manual, int64_t
 void agt_offer_step(const struct agt_offer *offer, const struct agt_offer_event *event, struct agt_offer_result *out);
 /* Whether LEASED may be said to this member now: it is the winner, and nobody was told before. */
 bool agt_offer_may_lease(const struct agt_offer *offer, uint8_t member);
+/* Whether the referral may go to this member now: it has the lease, has not given it back, and nothing was withdrawn. */
+bool agt_offer_may_refer(const struct agt_offer *offer, uint8_t member);
 /* Another round: those who have neither declined nor failed, in their old order; `from`: AGT_OFFER_MEMBERS_MAX places
  * that they had. Returns their count, which may be 0: then it is unclaimed at once. The coordinator is not among them. */
 uint8_t agt_offer_again(struct agt_offer *offer, int64_t claim_by_ms, uint8_t *from);

@@ -2,6 +2,10 @@
 
 #include <string.h>
 
+/* Years whose weeks are known. */
+#define YEAR_MIN 1971u
+#define YEAR_MAX 2200u
+
 /* By village, then week: candidates stand close to each other. */
 static int order(const struct surveillance_case *a, const struct surveillance_case *b)
 {
@@ -112,11 +116,29 @@ bool surveillance_week_from(const char *text, uint32_t *out)
 		else
 			week = week * 10 + digit;
 	}
-	if (year < 1971 || year > 2200 || week < 1)
+	if (year < YEAR_MIN || year > YEAR_MAX || week < 1)
 		return false;
 	uint32_t weeks = (week_one(year + 1) - week_one(year)) / 7;
 	if (week > weeks)
 		return false;
 	*out = week_one(year) / 7 + week - 1;
 	return true;
+}
+
+void surveillance_week_text(uint32_t week, char out[SURVEILLANCE_WEEK_SIZE])
+{
+	uint32_t year = YEAR_MIN;
+	out[0] = '\0';
+	while (year <= YEAR_MAX && week_one(year + 1) / 7 <= week)
+		year++;
+	if (year > YEAR_MAX || week < week_one(YEAR_MIN) / 7)
+		return;
+	uint32_t number = week - week_one(year) / 7 + 1;
+	for (int i = 3; i >= 0; i--, year /= 10)
+		out[i] = (char)('0' + year % 10);
+	out[4] = '-';
+	out[5] = 'W';
+	out[6] = (char)('0' + number / 10);
+	out[7] = (char)('0' + number % 10);
+	out[8] = '\0';
 }

@@ -39,5 +39,8 @@ void surveillance_candidates(struct surveillance_case *cases, size_t count,
 
 /* "2026-W48" to weeks since the week of 1970-01-05 (ISO 8601). False when there is no such week. */
 bool surveillance_week_from(const char *text, uint32_t *out);
+#define SURVEILLANCE_WEEK_SIZE 9u
+/* The other way, for weeks of the years 1971 to 2200; the empty text for others. */
+void surveillance_week_text(uint32_t week, char out[SURVEILLANCE_WEEK_SIZE]);
 
 #endif

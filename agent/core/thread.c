@@ -1,6 +1,7 @@
 #include "agent/core/thread.h"
 
 #include "proto/base/check.h"
+#include "proto/wire/clocks.h"
 
 static enum kw_party other_party(enum kw_party party)
 {
@@ -198,6 +199,18 @@ bool agt_thread_waits_for_us(const struct agt_thread *thread)
 	return agt_thread_is_open(thread) && kw_state_waits_for(thread->kind, thread->state, thread->party);
 }
 
+int64_t agt_thread_due_ms(const struct agt_thread *thread)
+{
+	const struct kw_clock_thread clocked = {.kind = thread->kind, .state = thread->state, .risk = thread->risk};
+	enum kw_clock clock = kw_clock_of(&clocked);
+	struct kw_clock_limits limits;
+
+	if (clock == KW_CLOCK_NONE || !agt_thread_is_open(thread))
+		return 0;
+	kw_clock_limits_default(&limits);
+	return thread->changed_ms + kw_clock_limit(&limits, clock, thread->risk);
+}
+
 bool agt_thread_owns(const struct agt_thread *thread)
 {
 	return thread->kind == KW_THREAD_TRANSFER && kw_transfer_owner(thread->state) == thread->party;
@@ -217,6 +230,7 @@ uint8_t agt_thread_withdrawal(const struct agt_thread *thread)
 		[KW_THREAD_REFERRAL] = {KW_REFERRAL_CONSENT_WITHDRAWN, 0},
 		[KW_THREAD_TRANSFER] = {KW_TRANSFER_WITHDRAW_REQUESTED, KW_TRANSFER_WITHDRAWN},
 		[KW_THREAD_TRACING] = {KW_TRACING_CLOSED, KW_TRACING_INVALID},
+		[KW_THREAD_MATCH] = {KW_MATCH_REJECTED, KW_MATCH_UNLINKED},
 		[KW_THREAD_OFFER] = {KW_OFFER_CLOSED, 0},
 	};
 

@@ -100,6 +100,8 @@ uint32_t agt_thread_choices(const struct agt_thread *thread, uint8_t *states);
 bool agt_thread_may(const struct agt_thread *thread, uint8_t state);
 /* It is our move: the other side waits for us. */
 bool agt_thread_waits_for_us(const struct agt_thread *thread);
+/* When the present state is to be left, by the default limits and from when it was reached here; 0: no clock runs. */
+int64_t agt_thread_due_ms(const struct agt_thread *thread);
 /* Transfers: the case is ours, as far as we know. */
 bool agt_thread_owns(const struct agt_thread *thread);
 /* The state by which we say that consent is withdrawn, or the nearest that the kind has; 0 when there is nothing to say. */

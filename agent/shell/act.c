@@ -34,6 +34,29 @@ static void about_offer(struct spool_act *out, const Kinward__V1__Content *conte
 	out->unclaimed = content->service_offer->unclaimed;
 }
 
+/* Only a candidate opens; the other two states are the hub's to say, and refused from an agency. */
+static void about_match(struct spool_act *out, const Kinward__V1__MatchCandidate *candidate)
+{
+	if (candidate->state == KINWARD__V1__MATCH_STATE__MATCH_STATE_CANDIDATE)
+		opens(out, KW_THREAD_MATCH, KW_MATCH_CANDIDATE);
+	else
+		moves(out, KW_THREAD_MATCH, candidate->state);
+}
+
+static uint32_t verdict_state(Kinward__V1__MatchVerdict verdict)
+{
+	switch (verdict) {
+	case KINWARD__V1__MATCH_VERDICT__MATCH_VERDICT_CONFIRM:
+		return KW_MATCH_CONFIRMED_ONE;
+	case KINWARD__V1__MATCH_VERDICT__MATCH_VERDICT_REJECT:
+		return KW_MATCH_REJECTED;
+	case KINWARD__V1__MATCH_VERDICT__MATCH_VERDICT_UNLINK:
+		return KW_MATCH_UNLINKED;
+	default: /* NEED_INFO: somebody looks, and has a question */
+		return KW_MATCH_REVIEWING;
+	}
+}
+
 void act_of(const Kinward__V1__Content *content, struct spool_act *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -71,6 +94,12 @@ void act_of(const Kinward__V1__Content *content, struct spool_act *out)
 	case KINWARD__V1__CONTENT__BODY_TRACING_EVENT:
 		moves(out, KW_THREAD_TRACING, content->tracing_event->state);
 		break;
+	case KINWARD__V1__CONTENT__BODY_MATCH_CANDIDATE:
+		about_match(out, content->match_candidate);
+		break;
+	case KINWARD__V1__CONTENT__BODY_MATCH_DECISION:
+		moves(out, KW_THREAD_MATCH, verdict_state(content->match_decision->verdict));
+		break;
 	case KINWARD__V1__CONTENT__BODY_SERVICE_OFFER:
 		opens(out, KW_THREAD_OFFER, KW_OFFER_OFFERED);
 		about_offer(out, content);
@@ -95,12 +124,30 @@ const char *act_field(const Kinward__V1__Content *content)
 		return "transfer_event.state";
 	case KINWARD__V1__CONTENT__BODY_TRACING_EVENT:
 		return "tracing_event.state";
+	case KINWARD__V1__CONTENT__BODY_MATCH_CANDIDATE:
+		return "match_candidate.state";
+	case KINWARD__V1__CONTENT__BODY_MATCH_DECISION:
+		return "match_decision.verdict";
 	case KINWARD__V1__CONTENT__BODY_SERVICE_CLAIM:
 		return "service_claim.state";
 	case KINWARD__V1__CONTENT__BODY_OFFER_CLOSED:
 		return "offer_closed.state";
 	default:
 		return "";
+	}
+}
+
+const ProtobufCBinaryData *act_match(const Kinward__V1__Content *content)
+{
+	switch (content->body_case) {
+	case KINWARD__V1__CONTENT__BODY_MATCH_CANDIDATE:
+		return &content->match_candidate->match_id;
+	case KINWARD__V1__CONTENT__BODY_MATCH_DECISION:
+		return &content->match_decision->match_id;
+	case KINWARD__V1__CONTENT__BODY_VERIFICATION_EXCHANGE:
+		return &content->verification_exchange->match_id;
+	default:
+		return NULL;
 	}
 }
 

@@ -14,5 +14,7 @@ void act_of(const Kinward__V1__Content *content, struct spool_act *out);
 void act_of_bytes(struct kw_view bytes, struct spool_act *out);
 /* The field that declares the state, such as "referral_event.state"; "" for other contents. */
 const char *act_field(const Kinward__V1__Content *content);
+/* The match that a content is about, whose thread has the same id; NULL for other contents. */
+const ProtobufCBinaryData *act_match(const Kinward__V1__Content *content);
 
 #endif

@@ -218,7 +218,7 @@ static void consent_done(struct spool_op *op, enum kw_err err)
 
 	if (err != KW_OK) {
 		socket_call_refuse(waiting->call, err, NULL, NULL);
-	} else if (op->count == 0) {
+	} else if (op->count == 0 && !(withdraw && op->offers > 0)) {
 		socket_call_refuse(waiting->call, KW_ENOTFOUND, withdraw ? "consent_withdraw" : "consent_answer.thread_id",
 			withdraw ? "No agency holds such a case from us that was not asked before; kinward case list --all names cases, "
 				   "kinward consent list those that were asked." :
@@ -228,6 +228,7 @@ static void consent_done(struct spool_op *op, enum kw_err err)
 		Kinward__V1__ConsentReply body = KINWARD__V1__CONSENT_REPLY__INIT;
 
 		body.holders = op->count;
+		body.offers = op->offers;
 		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_CONSENT;
 		reply.consent = &body;
 		socket_call_reply(waiting->call, &reply);

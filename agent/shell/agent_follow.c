@@ -22,6 +22,8 @@ struct follow_parts {
 	Kinward__V1__ServiceOffer offer;
 	Kinward__V1__ReferralEvent referral;
 	Kinward__V1__TracingEvent tracing;
+	Kinward__V1__MatchDecision match;
+	Kinward__V1__Staff decider;
 	struct consent_parts consent;
 	struct spool_offer record;
 	uint8_t id[KW_ID_SIZE];
@@ -62,6 +64,27 @@ static void fill_offer(const struct agent *agent, const struct spool_follow *fol
 	memcpy(parts->id, record->message_id.bytes, KW_ID_SIZE);
 	parts->content.body_case = KINWARD__V1__CONTENT__BODY_SERVICE_OFFER;
 	parts->content.service_offer = offer;
+}
+
+/* Of a match the agent says one thing by itself: that consent was withdrawn. The candidate is erased by then; its match has the
+ * id of the thread. */
+static void fill_match(const struct agent *agent, const struct spool_follow *follow, int64_t now_ms,
+	struct follow_parts *parts)
+{
+	Kinward__V1__MatchDecision *decision = &parts->match;
+
+	kinward__v1__match_decision__init(decision);
+	kinward__v1__staff__init(&parts->decider);
+	parts->decider.name = (char *)(uintptr_t)agent->office.agency.text; /* protobuf-c has no const, and changes nothing */
+	decision->match_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = (uint8_t *)(uintptr_t)follow->thread_id.bytes};
+	decision->verdict = follow->state == KW_MATCH_UNLINKED ? KINWARD__V1__MATCH_VERDICT__MATCH_VERDICT_UNLINK
+		: KINWARD__V1__MATCH_VERDICT__MATCH_VERDICT_REJECT;
+	decision->ground = KINWARD__V1__MATCH_GROUND__MATCH_GROUND_OTHER;
+	decision->note = (char *)(uintptr_t)"Consent was withdrawn.";
+	decision->decider = &parts->decider;
+	decision->at_unix_ms = now_ms;
+	parts->content.body_case = KINWARD__V1__CONTENT__BODY_MATCH_DECISION;
+	parts->content.match_decision = decision;
 }
 
 /* The message that declares a bare state. False: no message of this kind of thread does. */
@@ -117,6 +140,8 @@ static enum kw_err fill_follow(struct agent *agent, const struct spool_follow *f
 		fill_offer(agent, follow, parts);
 	else if (follow->kind == KW_THREAD_OFFER)
 		fill_closed(follow, parts);
+	else if (follow->kind == KW_THREAD_MATCH)
+		fill_match(agent, follow, now_ms, parts);
 	else if (!fill_state(follow, now_ms, parts))
 		return KW_EILLEGAL;
 	return KW_OK;
@@ -202,12 +227,11 @@ static enum kw_err send_follow(struct agent *agent, const struct spool_follow *f
 	op->u.append.follow_key = follow->key;
 	op->u.append.follow_what = follow->what;
 	enum kw_err err = make_content(agent, follow, op);
-	bool impossible = err == KW_EILLEGAL || err == KW_EFIELD;
-	if (err == KW_OK)
+	if (err == KW_OK) {
 		err = agent_thread_place(agent, op, "", &refusal, &outgoing.risk);
-	/* The writer alone may say that it is not wanted: then it leaves the list. */
-	if (err == KW_EILLEGAL && !impossible)
-		err = KW_OK;
+		if (err == KW_EILLEGAL) /* the writer alone may say that it is not wanted: then it leaves the list */
+			err = KW_OK;
+	}
 	/* What is about consent waits for as long as a message may. */
 	bool consent = follow->what >= SPOOL_FOLLOW_CONSENT && follow->what <= SPOOL_FOLLOW_ACK;
 	outgoing.letter = (struct letter){.to = item->agency,
@@ -223,8 +247,7 @@ static enum kw_err send_follow(struct agent *agent, const struct spool_follow *f
 	if (err == KW_OK)
 		return KW_OK;
 	spool_op_free(op);
-	/* An agency that is shut out or gone will not be written to, and others must not wait behind it. */
-	if (impossible || err == KW_ENOAGENCY || err == KW_EDENIED) {
+	if (!agent_follow_stays(follow, err)) {
 		kw_log(KW_LOG_WARN, "follow_up_dropped", KW_LOG_STR("agency", follow->agency.text), KW_LOG_ERR(err));
 		return unfollow(agent, follow);
 	}

@@ -62,6 +62,9 @@ void agent_pause_round(struct agent_pause *pause, bool end);
 /* One second has passed. True: try now. */
 bool agent_pause_tick(struct agent_pause *pause);
 
+/* Whether a follow-up that could not be said for this error stays on the list; else it leaves it for good. */
+bool agent_follow_stays(const struct spool_follow *follow, enum kw_err err);
+
 /* What a refusal says besides its error. */
 struct agent_refusal {
 	const char *field;

@@ -3,6 +3,7 @@
 
 #include "agent/shell/agent_service.h"
 #include "agent/shell/socket_offer.h"
+#include "agent/shell/spool_consent.h"
 #include "proto/wire/clocks.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"
@@ -181,6 +182,8 @@ static enum kw_err refer(struct agent *agent, const Kinward__V1__ReferRequest *r
 		err = fill_members(agent, request, offer, refusal);
 	if (err == KW_OK)
 		err = fill_need(request, now_ms, offer, refusal);
+	if (err == KW_OK)
+		err = spool_case_tag(agent->spool, request->referral->case_ref, offer->case_tag);
 	if (err == KW_OK)
 		err = digest_of(request, &offer->request_digest);
 	if (err == KW_OK && request->offer_id.len == 0)

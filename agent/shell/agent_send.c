@@ -41,6 +41,10 @@ static enum kw_err check(const Kinward__V1__SendRequest *request, struct kw_name
 		return refuse(refusal, "send.content.message_id", "A message id has 16 bytes, or is empty for a new one.");
 	if (request->thread_id.len != 0 && request->thread_id.len != KW_ID_SIZE)
 		return refuse(refusal, "send.thread_id", "A thread id has 16 bytes, or is empty for a new thread.");
+	const ProtobufCBinaryData *match = act_match(content);
+	if (match != NULL && request->thread_id.len != 0 &&
+		(match->len != KW_ID_SIZE || memcmp(match->data, request->thread_id.data, KW_ID_SIZE) != 0))
+		return refuse(refusal, "send.thread_id", "The thread of a match has the match's id; give that, or leave the thread empty.");
 	if (request->lifetime_hours > AGENT_LIFETIME_HOURS_MAX)
 		return refuse(refusal, "send.lifetime_hours", "A message lives 1 to 1080 hours; 0 means 720.");
 	if (request->class_ >= KW_MSG_CLASS_COUNT)
@@ -75,7 +79,10 @@ static enum kw_err complete(Kinward__V1__SendRequest *request, struct spool_item
 		err = kw_random(item->message_id.bytes, KW_ID_SIZE);
 	else
 		memcpy(item->message_id.bytes, content->message_id.data, KW_ID_SIZE);
-	if (err == KW_OK && request->thread_id.len == 0)
+	const ProtobufCBinaryData *match = act_match(content);
+	if (err == KW_OK && request->thread_id.len == 0 && match != NULL && match->len == KW_ID_SIZE)
+		memcpy(item->thread_id.bytes, match->data, KW_ID_SIZE);
+	else if (err == KW_OK && request->thread_id.len == 0)
 		err = kw_random(item->thread_id.bytes, KW_ID_SIZE);
 	else if (err == KW_OK)
 		memcpy(item->thread_id.bytes, request->thread_id.data, KW_ID_SIZE);

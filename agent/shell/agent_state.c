@@ -183,6 +183,8 @@ void agent_directory_take(struct agent *agent, struct kw_view signed_directory)
 		return;
 	}
 	use_directory(agent, directory);
+	agent->follow = true; /* who was gone may be there again */
+	agent->follow_from = 0;
 	kw_log(KW_LOG_INFO, "directory", KW_LOG_INT("version", directory->version), KW_LOG_INT("agencies", directory->count));
 }
 

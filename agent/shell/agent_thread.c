@@ -3,6 +3,7 @@
 
 #include "agent/shell/act.h"
 #include "agent/shell/agent_consent.h"
+#include "agent/shell/agent_phones.h"
 #include "agent/shell/spool_read.h"
 #include "proto/link/log.h"
 #include "proto/wire/crypt.h"
@@ -10,6 +11,9 @@
 
 /* Threads on the loop thread: which place a message gets and why one is refused, and the hub's reminders. What counts is decided by the spool's writer; the question asked here beforehand gives the caller its
  * answer at once. */
+
+/* The step at which who waits is told to telephone. */
+#define TELEPHONE_STEP 200u
 
 /* ", A, B or C" into words, at most size bytes. */
 static void list_choices(const struct agt_thread *present, char *out, size_t size)
@@ -163,6 +167,7 @@ enum kw_err agent_reminder(struct agent *agent, struct kw_view bytes, struct spo
 	struct spool_item *item = &op->u.notice.item;
 	struct spool_thread thread = {0};
 	struct kw_fault fault = {0};
+	struct agent_phones phones;
 	Kinward__V1__Reminder body;
 	Kinward__V1__Content content = KINWARD__V1__CONTENT__INIT;
 	enum kw_err err = kw_frame_reminder_parse(bytes, &reminder);
@@ -181,6 +186,11 @@ enum kw_err agent_reminder(struct agent *agent, struct kw_view bytes, struct spo
 	if (spool_thread(agent->spool, &item->thread_id, &item->agency, &thread) != KW_OK)
 		thread.record.kind = KW_THREAD_NONE;
 	fill_reminder(&reminder, &thread, &body);
+	if (reminder.step >= TELEPHONE_STEP && body.audience == KINWARD__V1__REMINDER_AUDIENCE__REMINDER_AUDIENCE_SENDER) {
+		agent_phones_of(agent, &reminder.agency, thread.service, &phones);
+		body.phones = phones.list;
+		body.n_phones = phones.count;
+	}
 	content.message_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = item->message_id.bytes};
 	content.created_unix_ms = item->at_ms;
 	content.body_case = KINWARD__V1__CONTENT__BODY_REMINDER;

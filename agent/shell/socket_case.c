@@ -39,14 +39,11 @@ static Kinward__V1__ThreadParty party_of(enum kw_party party)
 static void fill_clock(const struct agt_thread *record, int64_t at_ms, Kinward__V1__CaseRow *row)
 {
 	struct kw_clock_thread thread = {.kind = record->kind, .state = record->state, .risk = record->risk};
-	enum kw_clock clock = kw_clock_of(&thread);
-	struct kw_clock_limits limits;
 
-	if (clock == KW_CLOCK_NONE || !agt_thread_is_open(record))
+	row->due_unix_ms = agt_thread_due_ms(record);
+	if (row->due_unix_ms == 0)
 		return;
-	kw_clock_limits_default(&limits);
-	row->clock = (Kinward__V1__ThreadClock)clock; /* the same numbers: unit/test_states_schema */
-	row->due_unix_ms = record->changed_ms + kw_clock_limit(&limits, clock, record->risk);
+	row->clock = (Kinward__V1__ThreadClock)kw_clock_of(&thread); /* the same numbers: unit/test_states_schema */
 	row->late_ms = at_ms > row->due_unix_ms ? at_ms - row->due_unix_ms : 0;
 }
 
@@ -81,7 +78,7 @@ static void show(struct shown *shown, int64_t at_ms)
 }
 
 struct gather {
-	const Kinward__V1__CaseListRequest *filter; /* NULL: what waits for us */
+	const Kinward__V1__CaseListRequest *filter; /* NULL: all that come */
 	struct shown *list;
 	uint32_t count;
 	uint32_t limit;
@@ -97,27 +94,11 @@ static bool is_wanted(const struct gather *gather, const struct spool_thread *th
 	const Kinward__V1__CaseListRequest *filter = gather->filter;
 
 	if (filter == NULL)
-		return agt_thread_waits_for_us(&thread->record);
+		return true;
 	if (filter->agency[0] != '\0' && strcmp(filter->agency, thread->agency.text) != 0)
 		return false;
 	return filter->case_ref[0] == '\0' ||
 	       (thread->record.kind != KW_THREAD_OFFER && strcmp(filter->case_ref, thread->case_ref) == 0);
-}
-
-/* Of two that wait for us: the one that is due first; what has no clock comes last, the older one first. */
-static int by_due(const void *a, const void *b)
-{
-	const struct shown *x = a;
-	const struct shown *y = b;
-	/* What nobody else would take comes before all. */
-	if (x->row.unclaimed != y->row.unclaimed)
-		return x->row.unclaimed ? -1 : 1;
-	int64_t due_x = x->row.due_unix_ms != 0 ? x->row.due_unix_ms : INT64_MAX;
-	int64_t due_y = y->row.due_unix_ms != 0 ? y->row.due_unix_ms : INT64_MAX;
-
-	if (due_x != due_y)
-		return due_x < due_y ? -1 : 1;
-	return (x->thread.number > y->thread.number) - (x->thread.number < y->thread.number);
 }
 
 /* The views of a row lie in its own thread, so a row that was moved is filled again. */
@@ -135,24 +116,6 @@ static bool gather_case(void *user, const struct spool_thread *thread)
 	if (is_wanted(gather, thread))
 		gather->list[gather->count++].thread = *thread;
 	return gather->count < gather->limit;
-}
-
-/* Keeps those that are due first when there are more than the caller wants: the list has room for twice as many, and is
- * sorted and cut whenever it is full. */
-static bool gather_todo(void *user, const struct spool_thread *thread)
-{
-	struct gather *gather = user;
-
-	if (!is_wanted(gather, thread))
-		return true;
-	gather->list[gather->count].thread = *thread;
-	show(&gather->list[gather->count++], gather->at_ms);
-	if (gather->count == gather->limit * 2) {
-		qsort(gather->list, gather->count, sizeof(gather->list[0]), by_due);
-		gather->count = gather->limit;
-		settle(gather);
-	}
-	return true;
 }
 
 static void reply_cases(struct socket_conn *conn, uint64_t id, struct gather *gather, uint64_t next)
@@ -193,7 +156,7 @@ static void refuse_limit(struct socket_conn *conn, uint64_t id, const char *fiel
 static void gather_fini(struct gather *gather)
 {
 	if (gather->list != NULL)
-		kw_wipe(gather->list, (size_t)gather->limit * 2 * sizeof(gather->list[0]));
+		kw_wipe(gather->list, (size_t)gather->limit * sizeof(gather->list[0]));
 	free(gather->list);
 	socket_offers_fini(&gather->unclaimed);
 	socket_consents_fini(&gather->consents);
@@ -222,7 +185,7 @@ void socket_do_cases(struct socket_conn *conn, uint64_t id, const Kinward__V1__C
 	}
 	if (request->after.len != 0)
 		query.after = kw_get_u64(request->after.data + 8);
-	gather.list = calloc((size_t)gather.limit * 2, sizeof(gather.list[0]));
+	gather.list = calloc(gather.limit, sizeof(gather.list[0]));
 	enum kw_err err = gather.list == NULL ? KW_ENOMEM
 		: spool_threads(conn->socket->host.spool, &query, gather_case, &gather, &next);
 	if (err != KW_OK) {
@@ -257,18 +220,16 @@ static enum kw_err find_unclaimed(struct spool *spool, struct gather *gather)
 void socket_do_todo(struct socket_conn *conn, uint64_t id, const Kinward__V1__TodoRequest *request)
 {
 	struct gather gather = {.limit = request->limit != 0 ? request->limit : CASES_DEFAULT, .at_ms = now_ms()};
-	struct spool_thread_query query = {.open = true};
 	Kinward__V1__ConsentListRequest asked = KINWARD__V1__CONSENT_LIST_REQUEST__INIT;
-	uint64_t next = 0;
 
 	asked.open = true;
 	if (request->limit > CASES_MAX) {
 		refuse_limit(conn, id, "todo.limit");
 		return;
 	}
-	gather.list = calloc((size_t)gather.limit * 2, sizeof(gather.list[0]));
+	gather.list = calloc(gather.limit, sizeof(gather.list[0]));
 	enum kw_err err = gather.list == NULL ? KW_ENOMEM
-		: spool_threads(conn->socket->host.spool, &query, gather_todo, &gather, &next);
+		: spool_todo(conn->socket->host.spool, gather_case, &gather);
 	if (err == KW_OK)
 		err = find_unclaimed(conn->socket->host.spool, &gather);
 	if (err == KW_OK)
@@ -276,9 +237,6 @@ void socket_do_todo(struct socket_conn *conn, uint64_t id, const Kinward__V1__To
 	if (err != KW_OK) {
 		socket_refuse(conn, id, err, &(struct socket_detail){0});
 	} else {
-		qsort(gather.list, gather.count, sizeof(gather.list[0]), by_due);
-		if (gather.count > gather.limit)
-			gather.count = gather.limit;
 		settle(&gather);
 		reply_cases(conn, id, &gather, 0);
 	}

@@ -15,23 +15,15 @@ struct socket_consent {
 struct gather {
 	struct socket_consents *out;
 	const uint8_t *case_tag; /* NULL: all */
-	bool open;
 	enum kw_err err;
 };
-
-/* Nobody has said what became of it. */
-static bool is_open(const struct spool_erasure *erasure)
-{
-	return erasure->outcome == 0 || erasure->outcome == SPOOL_ERASE_FAILED;
-}
 
 static bool gather_one(void *user, const struct spool_erasure *erasure)
 {
 	struct gather *gather = user;
 	struct socket_consents *out = gather->out;
 
-	if ((gather->open && !is_open(erasure)) ||
-		(gather->case_tag != NULL && memcmp(gather->case_tag, erasure->case_tag, sizeof(erasure->case_tag)) != 0))
+	if (gather->case_tag != NULL && memcmp(gather->case_tag, erasure->case_tag, sizeof(erasure->case_tag)) != 0)
 		return true;
 	if (out->count == out->room) {
 		size_t room = out->room == 0 ? 64 : out->room * 2;
@@ -53,8 +45,8 @@ static int by_need(const void *a, const void *b)
 	const struct spool_erasure *x = &((const struct socket_consent *)a)->erasure;
 	const struct spool_erasure *y = &((const struct socket_consent *)b)->erasure;
 
-	if (is_open(x) != is_open(y))
-		return is_open(x) ? -1 : 1;
+	if (spool_erasure_is_open(x) != spool_erasure_is_open(y))
+		return spool_erasure_is_open(x) ? -1 : 1;
 	if (x->asked_ms != y->asked_ms)
 		return x->asked_ms < y->asked_ms ? -1 : 1;
 	return strcmp(x->agency.text, y->agency.text);
@@ -92,7 +84,7 @@ enum kw_err socket_consents(struct spool *spool, const Kinward__V1__ConsentListR
 	struct socket_consents *out)
 {
 	uint8_t tag[sizeof(((struct spool_erasure *)0)->case_tag)];
-	struct gather gather = {.out = out, .open = request->open};
+	struct gather gather = {.out = out};
 	enum kw_err err = KW_OK;
 
 	*out = (struct socket_consents){0};
@@ -103,7 +95,7 @@ enum kw_err socket_consents(struct spool *spool, const Kinward__V1__ConsentListR
 		err = spool_case_tag(spool, request->case_ref, tag);
 	}
 	if (err == KW_OK)
-		err = spool_erasures(spool, gather_one, &gather);
+		err = spool_erasures(spool, request->open, gather_one, &gather);
 	if (err == KW_OK)
 		err = gather.err;
 	if (err == KW_OK)

@@ -204,7 +204,8 @@ struct spool_erasure {
 	int64_t effective_ms;
 	int64_t answered_ms; /* 0: not yet */
 	int64_t until_ms;    /* retained until; 0: open */
-	uint64_t number;     /* of our Erase or ConsentUpdate in the list of sent ones; 0: not under way yet */
+	uint64_t number;     /* of our Erase or ConsentUpdate, a holder's EraseAck, in the list of sent ones; 0: not
+	                        under way yet */
 	enum kw_err failure; /* FAILED, or our question did not arrive */
 	uint32_t passed_count;
 	struct kw_name passed[SPOOL_PASSED_MAX]; /* whom the holder has told */
@@ -282,6 +283,7 @@ struct spool_op {
 	enum agt_thread_fault fault;  /* append: refused, nothing is stored; `present` is the thread as it is */
 	struct agt_thread present;
 	bool follow;             /* append, receive: something follows, see spool_follows */
+	uint32_t offers;         /* withdraw, answer, receive: offers of the case that ended with it */
 	union {
 		struct {
 			enum kw_msg_class msg_class;

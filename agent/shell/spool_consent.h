@@ -5,8 +5,10 @@
 
 /* Reading what the spool knows of withdrawn consent. */
 
-/* What was asked about consent, oldest thread first, until `each` returns false. */
-KW_MUST_USE enum kw_err spool_erasures(struct spool *spool,
+/* Nobody has said what became of it. */
+bool spool_erasure_is_open(const struct spool_erasure *erasure);
+/* What was asked about consent, in no order, until `each` returns false; open: only that, at the cost of that. */
+KW_MUST_USE enum kw_err spool_erasures(struct spool *spool, bool open,
 	bool (*each)(void *user, const struct spool_erasure *erasure), void *user);
 /* Envelopes that the hub shall not deliver any more: said in each session. */
 KW_MUST_USE enum kw_err spool_recalls(struct spool *spool,

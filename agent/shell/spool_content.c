@@ -89,11 +89,29 @@ enum kw_err spool_content_open(struct spool *spool, const struct spool_vault_id 
 	return err == KW_EOPEN ? KW_ECORRUPT : err;
 }
 
-enum kw_err spool_vault_registration(const struct spool *spool, struct kw_view local_id, struct spool_vault_id *out)
+/* A thread's is longer, so these are told apart by their first byte. */
+void spool_vault_registration_row(const uint8_t *tag, struct spool_vault_id *out)
 {
 	out->size = 1 + SPOOL_TAG_SIZE;
 	out->bytes[0] = 'r';
-	return spool_tag(spool, local_id, out->bytes + 1);
+	memcpy(out->bytes + 1, tag, SPOOL_TAG_SIZE);
+}
+
+enum kw_err spool_vault_registration(const struct spool *spool, struct kw_view local_id, struct spool_vault_id *out)
+{
+	uint8_t tag[SPOOL_TAG_SIZE];
+	enum kw_err err = spool_tag(spool, local_id, tag);
+
+	if (err == KW_OK)
+		spool_vault_registration_row(tag, out);
+	return err;
+}
+
+void spool_vault_offer(uint64_t number, struct spool_vault_id *out)
+{
+	out->size = 1 + sizeof(number);
+	out->bytes[0] = 'o';
+	kw_put_u64(out->bytes + 1, number);
 }
 
 enum kw_err spool_content_put(struct spool *spool, MDB_txn *txn, struct spool_content_place place,

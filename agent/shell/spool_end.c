@@ -32,7 +32,7 @@ enum kw_err spool_bury(struct spool *spool, MDB_txn *txn, uint64_t number, enum 
 	spool->numbers[N_COUNTS + SPOOL_COUNT_DEAD] += !listed;
 	err = spool_put(spool, txn, T_DEAD, KW_VIEW_OF(key), KW_VIEW(NULL, 0));
 	if (err == KW_OK)
-		err = spool_erasure_dead(spool, txn, &item);
+		err = spool_erasure_unreached(spool, txn, &item);
 	return err != KW_OK || end == SPOOL_END_UNSURE ? err : spool_thread_void(spool, txn, &item, end);
 }
 

@@ -41,7 +41,9 @@ enum kw_err spool_erasure_put(struct spool *spool, MDB_txn *txn, const uint8_t *
 	uint8_t plain[SPOOL_ERASURE_SIZE];
 
 	spool_erasure_encode(erasure, plain);
-	return spool_put_sealed(spool, txn, T_ERASURE, KW_VIEW(thread_key, SPOOL_THREAD_KEY_SIZE), KW_VIEW_OF(plain));
+	enum kw_err err =
+		spool_put_sealed(spool, txn, T_ERASURE, KW_VIEW(thread_key, SPOOL_THREAD_KEY_SIZE), KW_VIEW_OF(plain));
+	return err != KW_OK ? err : spool_asked_put(spool, txn, thread_key, erasure);
 }
 
 enum kw_err spool_erasure_is_done(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, bool *out)
@@ -222,7 +224,11 @@ static enum kw_err ask_all(struct spool *spool, MDB_txn *txn, struct reach *reac
 	MDB_cursor *cursor;
 	MDB_val k;
 	MDB_val v;
-	enum kw_err err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_THREADNO], &cursor));
+	const struct spool_offer_reach offers = {reach->thread_id, reach->case_ref, reach->alias};
+	enum kw_err err = spool_erase_offers(spool, txn, &offers, op);
+
+	if (err == KW_OK)
+		err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_THREADNO], &cursor));
 
 	if (err != KW_OK)
 		return err;

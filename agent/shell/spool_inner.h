@@ -21,26 +21,29 @@
  *   seen    digest → expiry hour          seenexp  expiry hour ‖ digest → ""
  *   due     key → sealed receipt
  *   thread  thread id → last place given; of schema 1, read by its upgrade only
- *   threads tag(thread id) ‖ tag(agency) → sealed record      threadno  number → that key      open  number → "", open
+ *   threads tag(thread id) ‖ tag(agency) → sealed record      threadno  number → that key
+ *   open    number → its place in todo, or "": open      todo    not unclaimed ‖ due ms ‖ number → "", waits for us
  *   threadlog  that key ‖ n → sealed step  early    that key ‖ place → sealed act and inbox number
- *   erasure tag(thread id) ‖ tag(agency) → sealed: what was asked and done about consent there
+ *   erasure tag(thread id) ‖ tag(agency) → sealed: what was asked and done about consent there      asked  that key → "", no answer
  *   shred   id of a key in the vault → "", to be destroyed
  *   named   tag(digest of an attachment) → hour in which a message that names it was stored
  *   recall  envelope id → sealed agency ‖ expiry hour: the hub shall not deliver it
  *   tracks  envelope id → sealed tracks   follow   key → sealed: what the agent has to say by itself
  *   services tag(agency) → sealed: what it offers      answers  tag(agency) ‖ tag(thread id) → sealed: what it answered
  *   offers  number → sealed offer          offerid  tag(offer id) → number       offerthread  a thread's key → number
- *   offerdue  what ‖ ms ‖ number → ""      offerbody  number → sealed content of the referral
+ *   offerdue  what ‖ ms ‖ number → ""      offerbody  number → sealed content of the referral, under its key in the vault
  *   reg     tag(local id) → sealed record aside    key → envelope that could not be opened */
 
 enum spool_table {
 	T_META, T_OUT, T_RETRY, T_ENV, T_SENT, T_SENTBODY, T_SENTID, T_INBOX, T_INID, T_INNEW, T_DEAD, T_SEEN, T_SEENEXP,
 	T_DUE, T_THREAD, T_REG, T_ASIDE, T_THREADS, T_THREADNO, T_OPEN, T_THREADLOG, T_EARLY, T_TRACKS, T_FOLLOW,
 	T_ERASURE, T_SHRED, T_RECALL, T_SERVICES, T_ANSWERS, T_OFFERS, T_OFFERID, T_OFFERTHREAD, T_OFFERDUE, T_OFFERBODY, T_NAMED,
+	T_TODO, T_ASKED,
 	T_COUNT
 };
 
-#define SPOOL_SCHEMA 3u
+#define SPOOL_SCHEMA 4u
+#define SPOOL_SCHEMA_BEFORE_DRAFTS 3u /* referrals of offers under the store key alone */
 #define SPOOL_SCHEMA_BEFORE_VAULT 2u /* contents under the store key alone */
 #define SPOOL_SCHEMA_BEFORE_THREADS 1u
 #define SPOOL_TAG_SIZE 8u
@@ -58,6 +61,7 @@ enum spool_number {
 	N_NEXT_FOLLOW,
 	N_COMPACT, /* 1: contents of an older schema are in freed pages; the file is to be written anew */
 	N_NEXT_OFFER,
+	N_TODO, /* 1: todo and asked are made; an older version does not keep them, and does not write this number */
 	N_COUNT
 };
 
@@ -130,7 +134,7 @@ KW_MUST_USE enum kw_err spool_get_sealed(struct spool *spool, MDB_txn *txn, enum
 KW_MUST_USE enum kw_err spool_tag(const struct spool *spool, struct kw_view text, uint8_t *out);
 struct kw_view spool_name_view(const struct kw_name *name);
 
-/* spool_vault.c: the keys of contents. Ids are tags, so the vault names nobody. */
+/* spool_vault.c: the keys of contents. Ids are tags or numbers, so the vault names nobody. */
 struct spool_vault_id {
 	size_t size;
 	uint8_t bytes[2u * SPOOL_TAG_SIZE];
@@ -158,9 +162,12 @@ struct spool_content_place {
 };
 KW_MUST_USE enum kw_err spool_vault_thread(const struct spool *spool, const struct kw_id *thread_id,
 	const struct kw_name *agency, struct spool_vault_id *out);
-/* The key of a registration. */
+/* The key of a registration, by its local id; by the tag of that id, under which its row stands. */
 KW_MUST_USE enum kw_err spool_vault_registration(const struct spool *spool, struct kw_view local_id,
 	struct spool_vault_id *out);
+void spool_vault_registration_row(const uint8_t *tag, struct spool_vault_id *out);
+/* The key of an offer's referral. */
+void spool_vault_offer(uint64_t number, struct spool_vault_id *out);
 /* Both append to out. Opening gives nothing when the key is destroyed, and the bytes as they are of an older spool. */
 KW_MUST_USE enum kw_err spool_content_seal(struct spool *spool, const struct spool_vault_id *id,
 	struct spool_content_place place, struct kw_view plain, struct kw_buf *out);
@@ -172,6 +179,16 @@ KW_MUST_USE enum kw_err spool_content_put(struct spool *spool, MDB_txn *txn, str
 	struct kw_view plain, struct kw_buf *out);
 KW_MUST_USE enum kw_err spool_content_get(struct spool *spool, MDB_txn *txn, struct spool_content_place place,
 	struct kw_view blob, struct kw_buf *out);
+
+/* spool_todo.c: the order of what waits for us. */
+#define SPOOL_TODO_KEY_SIZE 17u
+/* The thread's place in it, and whether it is on the list of the open ones. */
+KW_MUST_USE enum kw_err spool_todo_put(struct spool *spool, MDB_txn *txn, const struct spool_thread *thread);
+/* The list of what was asked about consent and has no answer. */
+KW_MUST_USE enum kw_err spool_asked_put(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key,
+	const struct spool_erasure *erasure);
+/* Makes it, and the list of what was asked about consent, where there is none. Before the writer starts. */
+KW_MUST_USE enum kw_err spool_todo_open(struct spool *spool);
 
 /* spool_named.c: the attachments that a message names, with the message. */
 KW_MUST_USE enum kw_err spool_put_named(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
@@ -191,6 +208,10 @@ KW_MUST_USE enum kw_err spool_erasure_take(struct spool *spool, MDB_txn *txn, st
 /* An Erase of ours is on its way; it will not arrive. */
 KW_MUST_USE enum kw_err spool_erasure_sent(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
 KW_MUST_USE enum kw_err spool_erasure_dead(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
+/* spool_erase_back.c: an EraseAck of ours is on its way. */
+KW_MUST_USE enum kw_err spool_erasure_answered(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
+/* A message of ours is dead: what it said about consent is said again where that may help, see spool_erasure_dead. */
+KW_MUST_USE enum kw_err spool_erasure_unreached(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
 /* Destroys the keys that wait for it, then says so; between transactions. */
 KW_MUST_USE enum kw_err spool_shred(struct spool *spool);
 /* Recalls of envelopes that would have expired by now are not said any more. */
@@ -385,6 +406,26 @@ KW_MUST_USE enum kw_err spool_offer_may_lease(struct spool *spool, MDB_txn *txn,
 	bool *may);
 /* Offers that nobody claimed in time; referrals that are kept no longer. */
 KW_MUST_USE enum kw_err spool_sweep_offers(struct spool *spool, MDB_txn *txn, int64_t now_ms);
+/* Whether the append may go on: it is not the referral of an offer, or this agency has its lease. */
+KW_MUST_USE enum kw_err spool_offer_may_refer(struct spool *spool, MDB_txn *txn, const struct spool_op *op, bool *may);
+/* Consent for its case is withdrawn: it is over, and its referral is to be destroyed. Nothing when it is over already. */
+KW_MUST_USE enum kw_err spool_offer_consent(struct spool *spool, MDB_txn *txn, struct spool_offer *offer);
+
+/* spool_draft.c: the referral of an offer, under a key of its own. */
+KW_MUST_USE enum kw_err spool_draft_put(struct spool *spool, MDB_txn *txn, uint64_t number, struct kw_view referral);
+/* The row goes now and the key with the next spool_shred. KW_OK also when there is none. */
+KW_MUST_USE enum kw_err spool_draft_shred(struct spool *spool, MDB_txn *txn, uint64_t number);
+/* The upgrade's: one under the store key alone gets its own; where consent was withdrawn since, it goes. KW_ECORRUPT. */
+KW_MUST_USE enum kw_err spool_draft_reseal(struct spool *spool, MDB_txn *txn, struct kw_view key, struct kw_view plain);
+
+/* spool_erase_offer.c: ends the offers of a case. By thread, or by one of two pseudonyms; each may be NULL. */
+struct spool_offer_reach {
+	const struct kw_id *thread_id;
+	const char *case_ref;
+	const char *alias;
+};
+KW_MUST_USE enum kw_err spool_erase_offers(struct spool *spool, MDB_txn *txn, const struct spool_offer_reach *reach,
+	struct spool_op *op);
 
 /* spool_offer_row.c: offers as bytes and rows. */
 KW_MUST_USE enum kw_err spool_offer_get(struct spool *spool, MDB_txn *txn, uint64_t number, struct spool_offer *out);

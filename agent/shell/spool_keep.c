@@ -42,7 +42,7 @@ enum kw_err spool_run_keep(struct spool *spool, MDB_txn *txn, struct spool_op *o
 static enum kw_err hand_over(struct spool *spool, struct kw_view key, const MDB_val *value, struct kw_buf *plain,
 	struct kw_view *out)
 {
-	struct spool_vault_id id = {.size = 1 + SPOOL_TAG_SIZE, .bytes = {'r'}}; /* spool_vault_registration: the row's key is the tag */
+	struct spool_vault_id id;
 	struct kw_view sealed;
 	struct kw_buf row;
 	enum kw_err err = spool_check(T_REG, key, value, &sealed);
@@ -54,7 +54,7 @@ static enum kw_err hand_over(struct spool *spool, struct kw_view key, const MDB_
 	if (err == KW_OK)
 		err = spool_unseal(spool, T_REG, key, sealed, &row);
 	if (err == KW_OK) {
-		memcpy(id.bytes + 1, key.data, SPOOL_TAG_SIZE);
+		spool_vault_registration_row(key.data, &id);
 		err = spool_content_open(spool, &id, (struct spool_content_place){.table = T_REG, .key = key}, kw_buf_view(&row), plain);
 	}
 	kw_buf_fini(&row);

@@ -9,7 +9,8 @@
  * written into the list of follow-ups and leaves it with the message that it becomes, so a crash anywhere loses nothing
  * and says nothing twice. Who is chosen decides agent/core/offer.h.
  *
- * The whole referral lies sealed beside the offer, and becomes a message only in the transaction that appends LEASED. */
+ * The whole referral lies beside the offer under a key of its own (spool_draft.c). It becomes a message after LEASED, and only
+ * while the lease stands: the transaction that would append it looks. */
 
 #define DUE_MAX 64u
 
@@ -106,14 +107,6 @@ static enum kw_err again(struct spool *spool, MDB_txn *txn, struct spool_offer *
 	return err != KW_OK || count > 0 ? err : ask_coordinator(spool, txn, offer);
 }
 
-static enum kw_err forget_referral(struct spool *spool, MDB_txn *txn, uint64_t number)
-{
-	uint8_t key[8];
-
-	kw_put_u64(key, number);
-	return spool_del(spool, txn, T_OFFERBODY, KW_VIEW_OF(key), NULL);
-}
-
 /* Does what a step says, and keeps the record. */
 static enum kw_err carry_out(struct spool *spool, MDB_txn *txn, struct spool_offer *offer,
 	const struct agt_offer_result *result)
@@ -138,7 +131,7 @@ static enum kw_err carry_out(struct spool *spool, MDB_txn *txn, struct spool_off
 	if (err == KW_OK && result->escalate)
 		err = ask_coordinator(spool, txn, offer);
 	if (err == KW_OK && withdrawn)
-		err = forget_referral(spool, txn, offer->number);
+		err = spool_draft_shred(spool, txn, offer->number);
 	return err != KW_OK ? err : spool_offer_put(spool, txn, offer, &before);
 }
 
@@ -182,6 +175,40 @@ enum kw_err spool_offer_may_lease(struct spool *spool, MDB_txn *txn, const uint8
 	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
 }
 
+enum kw_err spool_offer_may_refer(struct spool *spool, MDB_txn *txn, const struct spool_op *op, bool *may)
+{
+	const struct spool_item *item = &op->u.append.item;
+	struct spool_follow follow;
+	struct spool_offer offer;
+	struct kw_buf plain;
+	uint8_t key[8];
+
+	kw_put_u64(key, op->u.append.follow_key);
+	kw_buf_init(&plain, KW_FRAME_SIZE_MAX);
+	enum kw_err err = spool_get_sealed(spool, txn, T_FOLLOW, KW_VIEW_OF(key), &plain);
+	if (err == KW_OK)
+		err = spool_follow_decode(kw_buf_view(&plain), &follow);
+	bool refers = err == KW_OK ? follow.what == SPOOL_FOLLOW_REFERRAL : op->u.append.follow_what == SPOOL_FOLLOW_REFERRAL;
+	kw_buf_fini(&plain);
+	*may = !refers;
+	if (err == KW_OK && refers) {
+		err = spool_offer_get(spool, txn, follow.offer, &offer);
+		*may = err == KW_OK && agt_offer_may_refer(&offer.core, offer.core.winner) &&
+			kw_id_equal(&offer.referral_thread_id, &item->thread_id) &&
+			kw_name_equal(&offer.agencies[offer.core.winner], &item->agency);
+	}
+	return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
+}
+
+enum kw_err spool_offer_consent(struct spool *spool, MDB_txn *txn, struct spool_offer *offer)
+{
+	struct agt_offer_event event = {.type = AGT_OFFER_EV_CONSENT};
+	struct agt_offer_result result;
+
+	agt_offer_step(&offer->core, &event, &result);
+	return result.refusal == AGT_OFFER_TAKEN_ON ? carry_out(spool, txn, offer, &result) : KW_OK;
+}
+
 enum kw_err spool_run_offer(struct spool *spool, MDB_txn *txn, struct spool_op *op)
 {
 	struct spool_offer *offer = &op->u.offer.offer;
@@ -210,7 +237,7 @@ enum kw_err spool_run_offer(struct spool *spool, MDB_txn *txn, struct spool_op *
 	kw_put_u64(number, offer->number);
 	err = spool_put(spool, txn, T_OFFERID, KW_VIEW_OF(tag), KW_VIEW_OF(number));
 	if (err == KW_OK)
-		err = spool_put_sealed(spool, txn, T_OFFERBODY, KW_VIEW_OF(number), kw_buf_view(&op->content));
+		err = spool_draft_put(spool, txn, offer->number, kw_buf_view(&op->content));
 	for (uint8_t i = 0; err == KW_OK && i < offer->core.count; i++)
 		err = ask(spool, txn, offer, i);
 	return err != KW_OK ? err : spool_offer_put(spool, txn, offer, NULL);
@@ -346,7 +373,7 @@ enum kw_err spool_sweep_offers(struct spool *spool, MDB_txn *txn, int64_t now_ms
 	for (uint32_t i = 0; err == KW_OK && i < dues.count; i++) {
 		err = spool_del(spool, txn, T_OFFERDUE, KW_VIEW(dues.keys[i], SPOOL_OFFER_DUE_SIZE), NULL);
 		if (err == KW_OK)
-			err = forget_referral(spool, txn, kw_get_u64(dues.keys[i] + 9));
+			err = spool_draft_shred(spool, txn, kw_get_u64(dues.keys[i] + 9));
 	}
 	return err;
 }

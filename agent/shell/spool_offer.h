@@ -10,6 +10,7 @@
 struct spool;
 
 #define SPOOL_PCODE_SIZE 24u
+#define SPOOL_CASE_TAG_SIZE 8u
 #define SPOOL_OFFER_KEEP_MS (30 * INT64_C(86400000)) /* the referral of a lease, in case it is given back */
 #define SPOOL_ANSWER_KEEP_MS (30 * INT64_C(86400000))
 #define SPOOL_ANSWERS_MAX 256u /* kept for one agency */
@@ -26,6 +27,7 @@ struct spool_offer {
 	uint32_t age_band;
 	uint32_t risk;
 	char admin2[SPOOL_PCODE_SIZE];
+	uint8_t case_tag[SPOOL_CASE_TAG_SIZE]; /* keyed hash of the pseudonym, see spool_case_tag; zeros for none */
 	struct kw_id message_id;  /* of this round's offers, the same to all */
 	struct kw_id referral_thread_id; /* where the referral goes in this round */
 	struct agt_offer core;
@@ -67,7 +69,7 @@ KW_MUST_USE enum kw_err spool_offers(struct spool *spool, bool (*each)(void *use
 /* Those that nobody has claimed in time, the most overdue first. */
 KW_MUST_USE enum kw_err spool_offers_unclaimed(struct spool *spool, int64_t now_ms,
 	bool (*each)(void *user, const struct spool_offer *offer), void *user);
-/* The referral of an offer, a Content, appended to out. KW_ENOTFOUND when it is gone. */
+/* The referral of an offer, a Content, appended to out. KW_ENOTFOUND when it is gone, or its key is. */
 KW_MUST_USE enum kw_err spool_offer_referral(struct spool *spool, uint64_t number, struct kw_buf *out);
 
 /* All that agencies say, ours included; views live for the call. */

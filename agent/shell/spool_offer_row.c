@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "agent/shell/spool_inner.h"
+#include "agent/shell/spool_scan.h"
 
 /* Offers as rows: the record, its place among what is due, and reading them. The first byte is a version: rows only grow. */
 
@@ -28,6 +28,7 @@
 #define AT_MESSAGE 112u
 #define AT_REFERRAL 128u
 #define AT_ADMIN2 144u
+#define AT_CASE_TAG 168u
 #define FLAG_MANUAL 1u
 #define FLAG_UNCLAIMED 2u
 #define FLAG_COORDINATOR 1u
@@ -57,6 +58,7 @@ static void encode(const struct spool_offer *offer, uint8_t *out)
 	memcpy(out + AT_MESSAGE, offer->message_id.bytes, KW_ID_SIZE);
 	memcpy(out + AT_REFERRAL, offer->referral_thread_id.bytes, KW_ID_SIZE);
 	memcpy(out + AT_ADMIN2, offer->admin2, sizeof(offer->admin2));
+	memcpy(out + AT_CASE_TAG, offer->case_tag, sizeof(offer->case_tag));
 	for (uint8_t i = 0; i < core->count; i++) {
 		uint8_t *at = out + HEAD_SIZE + i * MEMBER_SIZE;
 
@@ -97,6 +99,7 @@ static enum kw_err decode(struct kw_view bytes, struct spool_offer *out)
 	memcpy(out->message_id.bytes, in + AT_MESSAGE, KW_ID_SIZE);
 	memcpy(out->referral_thread_id.bytes, in + AT_REFERRAL, KW_ID_SIZE);
 	memcpy(out->admin2, in + AT_ADMIN2, sizeof(out->admin2));
+	memcpy(out->case_tag, in + AT_CASE_TAG, sizeof(out->case_tag));
 	for (uint8_t i = 0; i < out->core.count; i++) {
 		const uint8_t *at = in + HEAD_SIZE + i * MEMBER_SIZE;
 
@@ -175,7 +178,7 @@ enum kw_err spool_offer(struct spool *spool, const struct spool_offer_key *key, 
 	uint64_t number = key->number;
 	struct kw_view row;
 	MDB_txn *txn;
-	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
+	enum kw_err err = spool_read_begin(spool, &txn);
 
 	if (err != KW_OK)
 		return err;
@@ -198,7 +201,7 @@ enum kw_err spool_offers(struct spool *spool, bool (*each)(void *user, const str
 	MDB_txn *txn;
 	MDB_val k;
 	MDB_val v;
-	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
+	enum kw_err err = spool_read_begin(spool, &txn);
 
 	if (err != KW_OK)
 		return err;
@@ -225,7 +228,7 @@ enum kw_err spool_offers_unclaimed(struct spool *spool, int64_t now_ms,
 	MDB_val k;
 	MDB_val v;
 	bool more = true;
-	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
+	enum kw_err err = spool_read_begin(spool, &txn);
 
 	if (err != KW_OK)
 		return err;
@@ -233,6 +236,7 @@ enum kw_err spool_offers_unclaimed(struct spool *spool, int64_t now_ms,
 	int rc = err == KW_OK ? mdb_cursor_get(cursor, &k, &v, MDB_FIRST) : MDB_NOTFOUND;
 	while (more && rc == 0 && k.mv_size == SPOOL_OFFER_DUE_SIZE) {
 		const uint8_t *key = k.mv_data;
+		uint8_t past[SPOOL_OFFER_DUE_SIZE] = {SPOOL_OFFER_DUE_UNCLAIMED};
 		struct spool_offer offer;
 		bool late = (int64_t)kw_get_u64(key + 1) <= now_ms;
 
@@ -243,23 +247,12 @@ enum kw_err spool_offers_unclaimed(struct spool *spool, int64_t now_ms,
 		if ((key[0] == SPOOL_OFFER_DUE_UNCLAIMED || late) &&
 			spool_offer_get(spool, txn, kw_get_u64(key + 9), &offer) == KW_OK && offer.core.winner == AGT_OFFER_NOBODY)
 			more = each(user, &offer);
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+		bool pass = key[0] < SPOOL_OFFER_DUE_UNCLAIMED && !late; /* what follows of its kind is not late either */
+		if (pass)
+			k = (MDB_val){.mv_size = sizeof(past), .mv_data = past};
+		rc = mdb_cursor_get(cursor, &k, &v, pass ? MDB_SET_RANGE : MDB_NEXT);
 	}
 	mdb_cursor_close(cursor);
 	mdb_txn_abort(txn);
 	return err != KW_OK || rc == 0 || rc == MDB_NOTFOUND ? err : spool_mdb(rc);
-}
-
-enum kw_err spool_offer_referral(struct spool *spool, uint64_t number, struct kw_buf *out)
-{
-	uint8_t key[8];
-	MDB_txn *txn;
-	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
-
-	if (err != KW_OK)
-		return err;
-	kw_put_u64(key, number);
-	err = spool_get_sealed(spool, txn, T_OFFERBODY, KW_VIEW_OF(key), out);
-	mdb_txn_abort(txn);
-	return err;
 }

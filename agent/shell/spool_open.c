@@ -27,7 +27,7 @@ static const char *const table_names[T_COUNT] = {[T_META] = "meta", [T_OUT] = "o
 	[T_RECALL] = "recall", [T_SERVICES] = "services",
 	[T_ANSWERS] = "answers", [T_OFFERS] = "offers", [T_OFFERID] = "offerid", [T_OFFERTHREAD] = "offerthread",
 	[T_OFFERDUE] = "offerdue", [T_OFFERBODY] = "offerbody",
-	[T_NAMED] = "named"};
+	[T_NAMED] = "named", [T_TODO] = "todo", [T_ASKED] = "asked"};
 
 static const char check_text[] = "kinward agent spool";
 
@@ -178,6 +178,7 @@ static enum kw_err fill(const char *path, const struct spool_options *options)
 	spool.numbers[N_NEXT_THREAD] = 1;
 	spool.numbers[N_NEXT_FOLLOW] = 1;
 	spool.numbers[N_NEXT_OFFER] = 1;
+	spool.numbers[N_TODO] = 1;
 	for (int c = 0; c < KW_MSG_CLASS_COUNT; c++)
 		spool.numbers[N_NEXT_SEQ + c] = 1;
 	err = new_epoch(&spool);
@@ -367,6 +368,8 @@ static enum kw_err open_all(struct spool *spool, const struct spool_options *opt
 		err = spool_vault_open(spool);
 	if (err == KW_OK && spool->numbers[N_SCHEMA] != SPOOL_SCHEMA)
 		err = spool_upgrade(spool);
+	if (err == KW_OK)
+		err = spool_todo_open(spool);
 	if (err == KW_OK && spool->numbers[N_COMPACT] != 0)
 		err = compact(spool, options);
 	if (err == KW_OK)

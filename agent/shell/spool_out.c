@@ -83,6 +83,8 @@ static enum kw_err append_item(struct spool *spool, MDB_txn *txn, struct spool_o
 	kw_buf_fini(&body);
 	if (err == KW_OK && (op->u.append.follow_what == SPOOL_FOLLOW_ERASE || op->u.append.follow_what == SPOOL_FOLLOW_CONSENT))
 		err = spool_erasure_sent(spool, txn, item);
+	else if (err == KW_OK && op->u.append.follow_what == SPOOL_FOLLOW_ACK)
+		err = spool_erasure_answered(spool, txn, item);
 	if (err != KW_OK)
 		return err;
 	memcpy(id, item->message_id.bytes, KW_ID_SIZE);
@@ -103,6 +105,7 @@ static enum kw_err append_thread(struct spool *spool, MDB_txn *txn, struct spool
 		.now_ms = op->u.append.now_ms};
 	uint8_t key[SPOOL_THREAD_KEY_SIZE];
 	bool erased = false;
+	bool may = true;
 	enum kw_err err = KW_OK;
 
 	if (!op->u.append.fresh)
@@ -111,9 +114,13 @@ static enum kw_err append_thread(struct spool *spool, MDB_txn *txn, struct spool
 		err = spool_thread_key(spool, &move.item->thread_id, &move.item->agency, key);
 		if (err == KW_OK)
 			err = spool_erasure_is_done(spool, txn, key, &erased);
+	} else {
+		err = spool_offer_may_refer(spool, txn, op, &may);
 	}
 	if (err == KW_OK && erased)
 		op->fault = AGT_FAULT_ERASED;
+	else if (err == KW_OK && !may)
+		op->fault = AGT_FAULT_STATE; /* the lease was given back, or consent withdrawn, while it was being written */
 	else if (err == KW_OK && op->u.append.act.kind != KW_THREAD_NONE)
 		err = spool_thread_ours(spool, txn, &move, op);
 	return err != KW_OK || op->fault == AGT_FAULT_NONE ? err : spool_gone_add(op, &place);

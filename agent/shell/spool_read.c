@@ -1,15 +1,9 @@
 #include <string.h>
 
-#include "agent/shell/spool_inner.h"
 #include "agent/shell/spool_read.h"
+#include "agent/shell/spool_scan.h"
 
-/* Reading on the loop thread: a read transaction lasts one call, because one that is held keeps every freed page alive.
- * Damaged rows are skipped and counted. */
-
-static enum kw_err begin(struct spool *spool, MDB_txn **out)
-{
-	return spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, out));
-}
+/* Reading messages on the loop thread. */
 
 static struct spool_box *box_of(struct kw_view envelope)
 {
@@ -54,7 +48,7 @@ enum kw_err spool_rows(struct spool *spool, enum kw_msg_class msg_class, uint64_
 	MDB_val k = {.mv_size = sizeof(key), .mv_data = key};
 	MDB_val v;
 	int rc = MDB_NOTFOUND;
-	enum kw_err err = begin(spool, &txn);
+	enum kw_err err = spool_read_begin(spool, &txn);
 
 	out->count = 0;
 	out->end = false;
@@ -164,16 +158,15 @@ static enum spool_table table_of(const struct spool_query *query)
 }
 
 struct each {
+	const struct spool_query *query;
 	bool (*call)(void *user, const struct spool_item *item, struct kw_view content);
 	void *user;
-	uint32_t count;
-	bool more; /* stopped before the end */
 };
 
-/* Hands one item over; false in each->more's sense when the list is to stop. */
-static enum kw_err hand_over(struct spool *spool, MDB_txn *txn, const struct spool_query *query, uint64_t number,
-	struct each *each)
+static enum kw_err hand_over(struct spool *spool, MDB_txn *txn, uint64_t number, struct spool_page *page)
 {
+	const struct each *each = page->user;
+	const struct spool_query *query = each->query;
 	struct spool_item item = {.number = number};
 	struct kw_buf plain;
 	enum kw_err err;
@@ -186,8 +179,8 @@ static enum kw_err hand_over(struct spool *spool, MDB_txn *txn, const struct spo
 		spool->damaged_reads++;
 		err = KW_OK;
 	} else if (err == KW_OK && (query->list != SPOOL_LIST_DEAD || item.state == SPOOL_DEAD)) {
-		each->count++;
-		each->more = !each->call(each->user, &item, query->content ? body_of(&plain) : KW_VIEW(NULL, 0));
+		page->count++;
+		page->stopped = !each->call(each->user, &item, query->content ? body_of(&plain) : KW_VIEW(NULL, 0));
 	}
 	kw_buf_fini(&plain);
 	return err;
@@ -196,37 +189,11 @@ static enum kw_err hand_over(struct spool *spool, MDB_txn *txn, const struct spo
 enum kw_err spool_list(struct spool *spool, const struct spool_query *query,
 	bool (*call)(void *user, const struct spool_item *item, struct kw_view content), void *user, uint64_t *next_after)
 {
-	struct each each = {.call = call, .user = user};
-	MDB_txn *txn;
-	MDB_cursor *cursor = NULL;
-	uint8_t key[8];
-	MDB_val k = {.mv_size = sizeof(key), .mv_data = key};
-	MDB_val v;
-	uint64_t number = query->after;
-	int rc = MDB_NOTFOUND;
-	enum kw_err err = begin(spool, &txn);
+	const struct each each = {.query = query, .call = call, .user = user};
+	struct spool_page page = {
+		.table = table_of(query), .after = query->after, .limit = query->limit, .each = hand_over, .user = &each};
 
-	if (err != KW_OK)
-		return err;
-	kw_put_u64(key, query->after + 1);
-	err = spool_mdb(mdb_cursor_open(txn, spool->tables[table_of(query)], &cursor));
-	if (err == KW_OK && query->after != UINT64_MAX)
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-	while (err == KW_OK && rc == 0 && each.count < query->limit && !each.more) {
-		if (k.mv_size == 8) {
-			number = kw_get_u64(k.mv_data);
-			err = hand_over(spool, txn, query, number, &each);
-		}
-		if (err == KW_OK)
-			rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
-	}
-	mdb_cursor_close(cursor);
-	mdb_txn_abort(txn);
-	if (err == KW_OK && rc != 0 && rc != MDB_NOTFOUND)
-		err = spool_mdb(rc);
-	if (err == KW_OK)
-		*next_after = rc == 0 ? number : 0;
-	return err;
+	return spool_page(spool, &page, next_after);
 }
 
 /* The first number under a message id in an index. */
@@ -279,7 +246,7 @@ enum kw_err spool_show(struct spool *spool, const struct kw_id *id, struct spool
 	struct spool_item item;
 	enum spool_list list;
 	uint64_t number = 0;
-	enum kw_err err = begin(spool, &txn);
+	enum kw_err err = spool_read_begin(spool, &txn);
 
 	if (err != KW_OK)
 		return err;
@@ -312,7 +279,7 @@ enum kw_err spool_find_sent(struct spool *spool, const struct kw_id *message_id,
 	memcpy(id, message_id->bytes, KW_ID_SIZE);
 	err = spool_tag(spool, spool_name_view(agency), id + KW_ID_SIZE);
 	if (err == KW_OK)
-		err = begin(spool, &txn);
+		err = spool_read_begin(spool, &txn);
 	if (err != KW_OK)
 		return err;
 	err = spool_get(spool, txn, T_SENTID, KW_VIEW_OF(id), &number);
@@ -344,42 +311,34 @@ static bool read_due(struct kw_view plain, struct spool_receipt *out)
 	return true;
 }
 
+struct due_walk {
+	void (*call)(void *user, const struct spool_receipt *receipt);
+	void *user;
+	uint32_t rows;
+};
+
+static enum spool_scan_word each_due(void *user, struct kw_view key, struct kw_view plain)
+{
+	struct due_walk *walk = user;
+	struct spool_receipt receipt = {.key = key.size == 8 ? kw_get_u64(key.data) : 0};
+
+	if (walk->rows++ == SPOOL_RECEIPTS_MAX * 4)
+		return SPOOL_SCAN_STOP;
+	if (!read_due(plain, &receipt))
+		return SPOOL_SCAN_DAMAGED;
+	walk->call(walk->user, &receipt);
+	return SPOOL_SCAN_ON;
+}
+
 enum kw_err spool_due(struct spool *spool, uint64_t from,
 	void (*call)(void *user, const struct spool_receipt *receipt), void *user)
 {
-	MDB_txn *txn;
-	MDB_cursor *cursor = NULL;
+	struct due_walk walk = {.call = call, .user = user};
 	uint8_t first[8];
-	MDB_val k = {.mv_size = sizeof(first), .mv_data = first};
-	MDB_val v;
-	struct kw_buf plain;
-	int rc = MDB_NOTFOUND;
-	enum kw_err err = begin(spool, &txn);
+	struct spool_scan scan = {.table = T_DUE, .from = KW_VIEW_OF(first), .each = each_due, .user = &walk};
 
-	if (err != KW_OK)
-		return err;
 	kw_put_u64(first, from);
-	kw_buf_init(&plain, 4096);
-	err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_DUE], &cursor));
-	if (err == KW_OK)
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-	for (uint32_t i = 0; rc == 0 && i < SPOOL_RECEIPTS_MAX * 4; i++) {
-		struct kw_view key = KW_VIEW(k.mv_data, k.mv_size);
-		struct kw_view sealed;
-		struct spool_receipt receipt = {.key = key.size == 8 ? kw_get_u64(key.data) : 0};
-
-		kw_buf_clear(&plain);
-		if (spool_check(T_DUE, key, &v, &sealed) == KW_OK && spool_unseal(spool, T_DUE, key, sealed, &plain) == KW_OK &&
-			read_due(kw_buf_view(&plain), &receipt))
-			call(user, &receipt);
-		else
-			spool->damaged_reads++;
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
-	}
-	mdb_cursor_close(cursor);
-	mdb_txn_abort(txn);
-	kw_buf_fini(&plain);
-	return err != KW_OK || rc == 0 || rc == MDB_NOTFOUND ? err : spool_mdb(rc);
+	return spool_scan(spool, &scan);
 }
 
 /* Reads one retry row; false when it is damaged or memory is out. */
@@ -408,7 +367,7 @@ enum kw_err spool_retries(struct spool *spool, uint64_t now_ms,
 	MDB_val v;
 	bool more = true;
 	int rc = MDB_NOTFOUND;
-	enum kw_err err = begin(spool, &txn);
+	enum kw_err err = spool_read_begin(spool, &txn);
 
 	if (err != KW_OK)
 		return err;

@@ -56,6 +56,9 @@ struct spool_thread_query {
 /* Threads in the order of their opening, until `each` returns false. *next_after as in spool_list. */
 KW_MUST_USE enum kw_err spool_threads(struct spool *spool, const struct spool_thread_query *query,
 	bool (*each)(void *user, const struct spool_thread *thread), void *user, uint64_t *next_after);
+/* Threads that wait for us, in the order in which a person takes them: unclaimed ones, then what is due first; what has no clock
+ * comes last, of two the older first. Until `each` returns false. Costs what it hands over. */
+KW_MUST_USE enum kw_err spool_todo(struct spool *spool, bool (*each)(void *user, const struct spool_thread *thread), void *user);
 /* All steps of a thread, oldest first, then what waits for its turn. */
 KW_MUST_USE enum kw_err spool_steps(struct spool *spool, const struct spool_thread *thread,
 	void (*each)(void *user, const struct spool_step *step), void *user);

@@ -2,7 +2,7 @@
 
 #include "agent/shell/spool_thread_inner.h"
 
-/* Contents of an older schema, which stood under the store key alone, get the key of their thread. Some rows in each
+/* Contents of an older schema, which stood under the store key alone, get the key of their thread, or their own. Some rows in each
  * transaction; each row says by its first byte whether it is done, so nothing else has to be remembered. */
 
 #define SLICE_ROWS 4096u
@@ -70,6 +70,8 @@ static enum kw_err reseal_row(struct spool *spool, MDB_txn *txn, enum spool_tabl
 {
 	struct spool_thread thread;
 
+	if (table == T_OFFERBODY)
+		return spool_draft_reseal(spool, txn, key, kw_buf_view(plain));
 	if (table == T_REG)
 		return reseal_record(spool, txn, key, plain);
 	if (table != T_THREADS)
@@ -126,10 +128,11 @@ static enum kw_err slice(struct spool *spool, MDB_txn *txn, struct walk *walk)
 
 enum kw_err spool_reseal(struct spool *spool)
 {
-	static const enum spool_table tables[] = {T_SENTBODY, T_INBOX, T_REG, T_THREADS};
+	static const enum spool_table tables[] = {T_OFFERBODY, T_SENTBODY, T_INBOX, T_REG, T_THREADS};
+	size_t count = spool->numbers[N_SCHEMA] == SPOOL_SCHEMA_BEFORE_DRAFTS ? 1 : sizeof(tables) / sizeof(tables[0]);
 	enum kw_err err = KW_OK;
 
-	for (size_t t = 0; err == KW_OK && t < sizeof(tables) / sizeof(tables[0]); t++) {
+	for (size_t t = 0; err == KW_OK && t < count; t++) {
 		struct walk walk = {.table = tables[t]};
 
 		while (err == KW_OK && !walk.over) {

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "agent/shell/spool_inner.h"
+#include "agent/shell/spool_scan.h"
 #include "kinward/v1/content.pb-c.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"
@@ -278,58 +278,25 @@ enum kw_err spool_service_taken(struct spool *spool, MDB_txn *txn, const struct 
 	return err;
 }
 
-/* Each row of a table, unsealed, on the loop thread. */
-static enum kw_err walk(struct spool *spool, enum spool_table table, bool (*each)(void *user, struct kw_view plain),
-	void *user)
-{
-	MDB_cursor *cursor = NULL;
-	MDB_txn *txn;
-	MDB_val k;
-	MDB_val v;
-	struct kw_buf plain;
-	bool more = true;
-	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
-
-	if (err != KW_OK)
-		return err;
-	kw_buf_init(&plain, KW_FRAME_SIZE_MAX * 2);
-	err = spool_mdb(mdb_cursor_open(txn, spool->tables[table], &cursor));
-	int rc = err == KW_OK ? mdb_cursor_get(cursor, &k, &v, MDB_FIRST) : MDB_NOTFOUND;
-	while (more && rc == 0) {
-		struct kw_view key = KW_VIEW(k.mv_data, k.mv_size);
-		struct kw_view sealed;
-
-		kw_buf_clear(&plain);
-		if (spool_check(table, key, &v, &sealed) == KW_OK && spool_unseal(spool, table, key, sealed, &plain) == KW_OK)
-			more = each(user, kw_buf_view(&plain));
-		else
-			spool->damaged_reads++;
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
-	}
-	mdb_cursor_close(cursor);
-	mdb_txn_abort(txn);
-	kw_buf_fini(&plain);
-	return err != KW_OK || rc == 0 || rc == MDB_NOTFOUND ? err : spool_mdb(rc);
-}
-
 struct services_walk {
 	bool (*each)(void *user, const struct spool_services *said);
 	void *user;
 };
 
-static bool each_services(void *user, struct kw_view plain)
+static enum spool_scan_word each_services(void *user, struct kw_view key, struct kw_view plain)
 {
 	const struct services_walk *call = user;
 	struct spool_services said;
 
-	return decode_services(plain, &said) != KW_OK || call->each(call->user, &said);
+	(void)key;
+	return decode_services(plain, &said) != KW_OK || call->each(call->user, &said) ? SPOOL_SCAN_ON : SPOOL_SCAN_STOP;
 }
 
 enum kw_err spool_services(struct spool *spool, bool (*each)(void *user, const struct spool_services *said), void *user)
 {
 	struct services_walk call = {.each = each, .user = user};
 
-	return walk(spool, T_SERVICES, each_services, &call);
+	return spool_scan(spool, &(struct spool_scan){.table = T_SERVICES, .each = each_services, .user = &call});
 }
 
 enum kw_err spool_services_of(struct spool *spool, const struct kw_name *agency, struct kw_buf *out)
@@ -338,7 +305,7 @@ enum kw_err spool_services_of(struct spool *spool, const struct kw_name *agency,
 	struct spool_services said;
 	struct kw_buf plain;
 	MDB_txn *txn;
-	enum kw_err err = spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, &txn));
+	enum kw_err err = spool_read_begin(spool, &txn);
 
 	if (err != KW_OK)
 		return err;
@@ -360,17 +327,18 @@ struct answers_walk {
 	void *user;
 };
 
-static bool each_answer(void *user, struct kw_view plain)
+static enum spool_scan_word each_answer(void *user, struct kw_view key, struct kw_view plain)
 {
 	const struct answers_walk *call = user;
 	struct spool_answer answer;
 
-	return decode_answer(plain, &answer) != KW_OK || call->each(call->user, &answer);
+	(void)key;
+	return decode_answer(plain, &answer) != KW_OK || call->each(call->user, &answer) ? SPOOL_SCAN_ON : SPOOL_SCAN_STOP;
 }
 
 enum kw_err spool_answers(struct spool *spool, bool (*each)(void *user, const struct spool_answer *answer), void *user)
 {
 	struct answers_walk call = {.each = each, .user = user};
 
-	return walk(spool, T_ANSWERS, each_answer, &call);
+	return spool_scan(spool, &(struct spool_scan){.table = T_ANSWERS, .each = each_answer, .user = &call});
 }

@@ -123,11 +123,13 @@ static void fill_sent(struct spool *spool, MDB_txn *txn, struct spool_erasure *e
 	struct spool_item item;
 
 	erasure->sent = (enum spool_state)0;
-	if (erasure->number != 0 && spool_item_get(spool, txn, erasure->number, &item) == KW_OK)
+	if (erasure->role != SPOOL_ERASURE_HOLDER && erasure->number != 0 &&
+		spool_item_get(spool, txn, erasure->number, &item) == KW_OK)
 		erasure->sent = item.state;
 }
 
-enum kw_err spool_erasures(struct spool *spool, bool (*each)(void *user, const struct spool_erasure *erasure), void *user)
+enum kw_err spool_erasures(struct spool *spool, bool open, bool (*each)(void *user, const struct spool_erasure *erasure),
+	void *user)
 {
 	MDB_txn *txn;
 	MDB_cursor *cursor = NULL;
@@ -139,7 +141,7 @@ enum kw_err spool_erasures(struct spool *spool, bool (*each)(void *user, const s
 
 	if (err != KW_OK)
 		return err;
-	err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_ERASURE], &cursor));
+	err = spool_mdb(mdb_cursor_open(txn, spool->tables[open ? T_ASKED : T_ERASURE], &cursor));
 	if (err == KW_OK)
 		rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
 	for (; err == KW_OK && rc == 0 && more; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
@@ -147,6 +149,10 @@ enum kw_err spool_erasures(struct spool *spool, bool (*each)(void *user, const s
 
 		if (k.mv_size != SPOOL_THREAD_KEY_SIZE || spool_erasure_get(spool, txn, k.mv_data, &erasure) != KW_OK) {
 			spool->damaged_reads++;
+			continue;
+		}
+		if (open && !spool_erasure_is_open(&erasure)) {
+			spool->damaged_reads++; /* the row and the list are written together */
 			continue;
 		}
 		fill_sent(spool, txn, &erasure);

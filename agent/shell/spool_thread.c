@@ -102,11 +102,7 @@ enum kw_err spool_thread_put(struct spool *spool, MDB_txn *txn, const uint8_t *k
 		err = spool_put(spool, txn, T_THREADNO, KW_VIEW_OF(number), KW_VIEW(key, SPOOL_THREAD_KEY_SIZE));
 	if (err == KW_OK)
 		err = put_row(spool, txn, key, thread);
-	if (err != KW_OK)
-		return err;
-	if (agt_thread_is_open(&thread->record))
-		return spool_put(spool, txn, T_OPEN, KW_VIEW_OF(number), KW_VIEW(NULL, 0));
-	return spool_del(spool, txn, T_OPEN, KW_VIEW_OF(number), NULL);
+	return err != KW_OK ? err : spool_todo_put(spool, txn, thread);
 }
 
 enum kw_err spool_log_put(struct spool *spool, MDB_txn *txn, const uint8_t *key, uint32_t n, const struct spool_log *log)

@@ -1,14 +1,10 @@
 #include <string.h>
 
 #include "agent/shell/spool_read.h"
+#include "agent/shell/spool_scan.h"
 #include "agent/shell/spool_thread_inner.h"
 
-/* Reading threads on the loop thread, one read transaction a call. Damaged rows are skipped and counted. */
-
-static enum kw_err begin(struct spool *spool, MDB_txn **out)
-{
-	return spool_mdb(mdb_txn_begin(spool->env, NULL, MDB_RDONLY, out));
-}
+/* Reading threads on the loop thread. */
 
 /* The thread of this id that was opened first, whoever the agency is: another agency that learned the id and opens a thread
  * with it does not take its place. */
@@ -49,7 +45,7 @@ enum kw_err spool_thread(struct spool *spool, const struct kw_id *thread_id, con
 {
 	uint8_t key[SPOOL_THREAD_KEY_SIZE];
 	MDB_txn *txn;
-	enum kw_err err = begin(spool, &txn);
+	enum kw_err err = spool_read_begin(spool, &txn);
 
 	if (err != KW_OK)
 		return err;
@@ -68,16 +64,18 @@ struct walk {
 	const struct spool_thread_query *query;
 	bool (*each)(void *user, const struct spool_thread *thread);
 	void *user;
-	uint32_t count;
-	bool stopped;
 };
 
-static enum kw_err hand_over(struct spool *spool, MDB_txn *txn, struct kw_view number, struct walk *walk)
+static enum kw_err hand_over(struct spool *spool, MDB_txn *txn, uint64_t number, struct spool_page *page)
 {
+	const struct walk *walk = page->user;
 	struct spool_thread thread;
 	struct kw_view key;
-	enum kw_err err = spool_get(spool, txn, T_THREADNO, number, &key);
+	uint8_t row[8];
+	enum kw_err err;
 
+	kw_put_u64(row, number);
+	err = spool_get(spool, txn, T_THREADNO, KW_VIEW_OF(row), &key);
 	if (err == KW_OK && key.size != SPOOL_THREAD_KEY_SIZE)
 		err = KW_ECORRUPT;
 	if (err == KW_OK)
@@ -88,45 +86,22 @@ static enum kw_err hand_over(struct spool *spool, MDB_txn *txn, struct kw_view n
 	}
 	if (err != KW_OK || (walk->query->kind != KW_THREAD_NONE && thread.record.kind != walk->query->kind))
 		return err;
-	walk->stopped = !walk->each(walk->user, &thread);
-	walk->count++;
+	page->stopped = !walk->each(walk->user, &thread);
+	page->count++;
 	return KW_OK;
 }
 
 enum kw_err spool_threads(struct spool *spool, const struct spool_thread_query *query,
 	bool (*each)(void *user, const struct spool_thread *thread), void *user, uint64_t *next_after)
 {
-	struct walk walk = {.query = query, .each = each, .user = user};
-	MDB_txn *txn;
-	MDB_cursor *cursor = NULL;
-	uint8_t key[8];
-	MDB_val k = {.mv_size = sizeof(key), .mv_data = key};
-	MDB_val v;
-	uint64_t number = query->after;
-	int rc = MDB_NOTFOUND;
-	enum kw_err err = begin(spool, &txn);
+	const struct walk walk = {.query = query, .each = each, .user = user};
+	struct spool_page page = {.table = query->open ? T_OPEN : T_THREADNO,
+		.after = query->after,
+		.limit = query->limit == 0 ? UINT32_MAX : query->limit,
+		.each = hand_over,
+		.user = &walk};
 
-	if (err != KW_OK)
-		return err;
-	kw_put_u64(key, query->after + 1);
-	err = spool_mdb(mdb_cursor_open(txn, spool->tables[query->open ? T_OPEN : T_THREADNO], &cursor));
-	if (err == KW_OK && query->after != UINT64_MAX)
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-	while (err == KW_OK && rc == 0 && !walk.stopped && (query->limit == 0 || walk.count < query->limit)) {
-		if (k.mv_size == 8) {
-			number = kw_get_u64(k.mv_data);
-			err = hand_over(spool, txn, KW_VIEW(k.mv_data, k.mv_size), &walk);
-		}
-		if (err == KW_OK)
-			rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
-	}
-	mdb_cursor_close(cursor);
-	mdb_txn_abort(txn);
-	if (err == KW_OK && rc != 0 && rc != MDB_NOTFOUND)
-		err = spool_mdb(rc);
-	if (err == KW_OK)
-		*next_after = rc == 0 ? number : 0;
-	return err;
+	return spool_page(spool, &page, next_after);
 }
 
 /* What the message of a step is by now. */
@@ -216,7 +191,7 @@ enum kw_err spool_steps(struct spool *spool, const struct spool_thread *thread,
 {
 	uint8_t key[SPOOL_THREAD_KEY_SIZE];
 	MDB_txn *txn;
-	enum kw_err err = begin(spool, &txn);
+	enum kw_err err = spool_read_begin(spool, &txn);
 
 	if (err != KW_OK)
 		return err;
@@ -242,42 +217,28 @@ enum kw_err spool_steps(struct spool *spool, const struct spool_thread *thread,
 	return err;
 }
 
+struct follow_walk {
+	bool (*each)(void *user, const struct spool_follow *follow);
+	void *user;
+};
+
+static enum spool_scan_word each_follow(void *user, struct kw_view key, struct kw_view plain)
+{
+	const struct follow_walk *walk = user;
+	struct spool_follow follow = {.key = key.size == 8 ? kw_get_u64(key.data) : 0};
+
+	if (spool_follow_decode(plain, &follow) != KW_OK)
+		return SPOOL_SCAN_DAMAGED;
+	return walk->each(walk->user, &follow) ? SPOOL_SCAN_ON : SPOOL_SCAN_STOP;
+}
+
 enum kw_err spool_follows(struct spool *spool, uint64_t from,
 	bool (*each)(void *user, const struct spool_follow *follow), void *user)
 {
-	MDB_txn *txn;
-	MDB_cursor *cursor = NULL;
+	struct follow_walk walk = {.each = each, .user = user};
 	uint8_t first[8];
-	MDB_val k = {.mv_size = sizeof(first), .mv_data = first};
-	MDB_val v;
-	struct kw_buf plain;
-	bool more = true;
-	int rc = MDB_NOTFOUND;
-	enum kw_err err = begin(spool, &txn);
+	struct spool_scan scan = {.table = T_FOLLOW, .from = KW_VIEW_OF(first), .each = each_follow, .user = &walk};
 
-	if (err != KW_OK)
-		return err;
 	kw_put_u64(first, from);
-	kw_buf_init(&plain, KW_FRAME_SIZE_MAX);
-	err = spool_mdb(mdb_cursor_open(txn, spool->tables[T_FOLLOW], &cursor));
-	if (err == KW_OK)
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-	while (err == KW_OK && rc == 0 && more) {
-		struct kw_view key = KW_VIEW(k.mv_data, k.mv_size);
-		struct kw_view sealed;
-		struct spool_follow follow = {.key = key.size == 8 ? kw_get_u64(key.data) : 0};
-
-		kw_buf_clear(&plain);
-		if (spool_check(T_FOLLOW, key, &v, &sealed) == KW_OK &&
-			spool_unseal(spool, T_FOLLOW, key, sealed, &plain) == KW_OK &&
-			spool_follow_decode(kw_buf_view(&plain), &follow) == KW_OK)
-			more = each(user, &follow);
-		else
-			spool->damaged_reads++;
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
-	}
-	mdb_cursor_close(cursor);
-	mdb_txn_abort(txn);
-	kw_buf_fini(&plain);
-	return err != KW_OK || rc == 0 || rc == MDB_NOTFOUND ? err : spool_mdb(rc);
+	return spool_scan(spool, &scan);
 }

@@ -5,7 +5,8 @@
 #include "agent/shell/spool_thread_inner.h"
 #include "proto/base/check.h"
 
-/* From schema 2 and 1, which sealed contents under the store key alone: spool_reseal.c gives each thread its key first.
+/* From schema 3, which sealed the referrals of offers under the store key alone, and 2 and 1, which sealed all contents so:
+ * spool_reseal.c gives each its key first.
  *
  * From schema 1, which knew messages and no threads: every message that opens or moves a thread is judged again, in the
  * order in which they were stored here. All in one transaction, so a crash leaves the old schema, and the next start
@@ -197,7 +198,8 @@ enum kw_err spool_upgrade(struct spool *spool)
 		spool->numbers[N_NEXT_FOLLOW] = 1;
 		err = upgrade(spool, txn);
 	}
-	spool->numbers[N_NEXT_OFFER] = 1;
+	if (spool->numbers[N_NEXT_OFFER] == 0)
+		spool->numbers[N_NEXT_OFFER] = 1;
 	spool->numbers[N_SCHEMA] = SPOOL_SCHEMA;
 	spool->numbers[N_COMPACT] = 1;
 	for (int i = 0; i < N_COUNT; i++)

@@ -57,7 +57,7 @@ static void agency_init(struct brk_agency *agency)
 
 struct brk *brk_init(void *memory, const struct brk_limits *limits)
 {
-	KW_ASSERT(limits->slots_max > 0 && limits->conns_max > 0 && limits->window_entries > 0 && limits->pending_max > 1);
+	KW_ASSERT(brk_limits_fault(limits) == NULL);
 	uint8_t *at = memory;
 	struct brk *brk = memory;
 	at += aligned(sizeof(*brk));

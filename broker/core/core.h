@@ -36,8 +36,9 @@ struct brk_limits {
 	uint32_t slots_max;           /* agencies */
 	uint32_t conns_max;
 	uint32_t window_entries;      /* messages in total that wait in memory to be sent or acknowledged */
-	uint32_t pending_max;         /* messages taken and not yet durable, in total */
-	uint32_t threads_pending_max; /* threads changed and not yet durable, in total */
+	uint32_t pending_max;         /* messages taken and reminders said that are not yet durable, in total; one part in
+	                                 eight, and at least room for one thread, is for reminders alone: brk_limits_fault */
+	uint32_t threads_pending_max; /* threads changed and not yet durable, in total, shared likewise; 0: none are watched */
 	uint32_t queue_messages_max;  /* waiting for one agency, normal and bulk together */
 	uint64_t queue_bytes_max;
 	uint32_t urgent_messages_max; /* urgent ones waiting for one agency: their own quota */
@@ -273,8 +274,12 @@ struct brk_plan {
 	struct brk_effect effects[BRK_PLAN_MAX];
 };
 
+/* The field of the first limit that is too small for anything to move, or NULL: a message and a thread whose time has come
+ * both need room for all that they cause, or they would wait for ever. */
+const char *brk_limits_fault(const struct brk_limits *limits);
 /* Bytes that brk_init needs; the shell lends them, zeroed and aligned for any type, for the core's life. */
 size_t brk_size(const struct brk_limits *limits);
+/* The limits have no fault. */
 struct brk *brk_init(void *memory, const struct brk_limits *limits);
 /* The clocks that it runs by, for brk_thread_undeliverable. */
 const struct brk_thread_rules *brk_rules(const struct brk *brk);

@@ -109,7 +109,7 @@ static void tell_owner(struct brk *brk, uint32_t slot, const struct brk_entry *e
 
 static bool pending_room(const struct brk *brk)
 {
-	return brk->pending_count + 2 <= brk->limits.pending_max;
+	return brk_room_for_message(brk, 0);
 }
 
 /* Takes a row off the disk. Until that is durable a reader may still see it. */

@@ -14,6 +14,10 @@ static void pending_push(struct brk *brk, const struct brk_pending *pending)
 		at -= brk->limits.pending_max;
 	brk->pending[at] = *pending;
 	brk->pending_count++;
+	if (pending->clock) {
+		brk->clocks_pending++;
+		brk->clock_threads_pending += pending->threads;
+	}
 }
 
 uint64_t brk_intake_notices(const struct brk_agency *agency)
@@ -155,9 +159,7 @@ void brk_intake_message(struct brk *brk, const struct brk_message *message)
 		brk_fx_close(brk, message->conn, KW_EPROTO, "message.class");
 		return;
 	}
-	/* A refusal needs two places. */
-	if (brk->pending_count + 2 > brk->limits.pending_max ||
-		brk->threads_pending + message->track_count > brk->limits.threads_pending_max) {
+	if (!brk_room_for_message(brk, message->track_count)) {
 		brk_fx_close(brk, message->conn, KW_EBUSY, "");
 		return;
 	}
@@ -195,6 +197,10 @@ void brk_intake_message(struct brk *brk, const struct brk_message *message)
 static void settle(struct brk *brk, const struct brk_pending *pending)
 {
 	brk->threads_pending -= pending->threads;
+	if (pending->clock) {
+		brk->clocks_pending--;
+		brk->clock_threads_pending -= pending->threads;
+	}
 	if (pending->from_cursor.epoch != 0) {
 		struct brk_agency *from = &brk->agencies[pending->from_slot];
 		struct kw_rx_lane *rx = &from->rx[pending->from_class];

@@ -74,6 +74,7 @@ struct brk_pending {
 	uint32_t from_session;
 	uint32_t from_size;
 	uint32_t threads; /* changed on this ticket */
+	bool clock;       /* a clock's, not a message's */
 	uint32_t to_slot;
 	enum kw_msg_class from_class;
 	enum kw_msg_class to_class;
@@ -93,6 +94,8 @@ struct brk {
 	uint64_t remove_ticket; /* of the last row that expired; 0 when it is committed */
 	bool starved; /* a delivery found no free node; all are looked at again at the next BRK_EV_SPACE */
 	uint32_t threads_pending;
+	uint32_t clocks_pending;        /* of pending_count: what clocks have caused */
+	uint32_t clock_threads_pending; /* of threads_pending, likewise */
 	uint32_t coordinator; /* its slot, or BRK_SLOT_NONE */
 	bool scarce;  /* and that since the last one: nodes are shared out fairly */
 	struct brk_counts counts;
@@ -133,6 +136,10 @@ void brk_intake_pending(struct brk *brk, struct brk_pending *pending);
 /* Notices that wait for it: what it caused itself. Reminders come whatever it does. */
 uint64_t brk_intake_notices(const struct brk_agency *agency);
 struct kw_credit brk_intake_grant(struct brk *brk, struct brk_agency *agency, enum kw_msg_class msg_class);
+
+/* room.c: what may still be handed to the store. Room for a message is room for the notice of an expired one too. */
+bool brk_room_for_message(const struct brk *brk, uint32_t tracks);
+bool brk_room_for_clock(const struct brk *brk, uint32_t alarms);
 
 /* deliver.c */
 void brk_deliver_offer(struct brk *brk, uint32_t slot, enum kw_msg_class msg_class, const struct brk_entry *entry);

@@ -34,6 +34,12 @@ uint32_t brk_thread_payer(const struct brk_thread *thread)
 	return thread->slot[thread->first == KW_PARTY_OTHER ? KW_PARTY_OTHER : KW_PARTY_OPENER];
 }
 
+/* Both holders have confirmed; what is left to say is the hub's, and at once. */
+static bool is_to_link(const struct brk_thread *thread)
+{
+	return thread->kind == KW_THREAD_MATCH && thread->state == KW_MATCH_CONFIRMED_BOTH;
+}
+
 static bool is_owed(const struct brk_thread *thread)
 {
 	return thread->owed != 0 && thread->run.told > 0;
@@ -62,6 +68,8 @@ static void set_due(const struct brk_thread_rules *rules, struct brk_thread *thr
 		thread->due_ms = expiry;
 	if (thread->due_ms == 0)
 		thread->due_ms = now_ms + rules->keep_ms;
+	if (is_to_link(thread))
+		thread->due_ms = now_ms;
 	if (is_owed(thread))
 		look_again(thread, now_ms);
 }
@@ -256,7 +264,7 @@ static void take_owed(struct brk_thread *thread, uint8_t owed, uint64_t now_ms, 
 			told = told || due->alarms[i].audience == (enum kw_audience)audience;
 		enum kw_audience part = part_of(thread, (enum kw_audience)audience);
 		alarm.percent = owed_percent(thread, part);
-		if ((owed >> audience & 1u) != 0 && !told)
+		if (((unsigned)owed >> audience & 1u) != 0 && !told)
 			alarm_add(due, &alarm, (enum kw_audience)audience, part);
 	}
 }
@@ -265,7 +273,7 @@ static void take_owed(struct brk_thread *thread, uint8_t owed, uint64_t now_ms, 
 static bool is_silent(const struct brk_thread *thread, uint64_t now_ms)
 {
 	return brk_thread_is_open(thread) && kw_clock_next_ms(&thread->run) == INT64_MAX && expiry_ms(thread) == 0 &&
-		   !is_owed(thread) && thread->due_ms != 0 && thread->due_ms <= now_ms;
+		   !is_owed(thread) && !is_to_link(thread) && thread->due_ms != 0 && thread->due_ms <= now_ms;
 }
 
 /* Both hear that nobody reminds them any more; of a thread without a clock nothing was due. */
@@ -318,6 +326,9 @@ static void declare_own(const struct brk_thread_rules *rules, struct brk_thread 
 			   kw_clock_is_late(&thread->run, (int64_t)now_ms)) {
 		alarm.percent = 100;
 		result = declare(rules, thread, KW_OFFER_UNCLAIMED, KW_PARTY_HUB, now_ms);
+	} else if (is_to_link(thread)) {
+		alarm = (struct brk_alarm){.percent = 50, .clock = KW_CLOCK_MATCH, .due_ms = (int64_t)now_ms}; /* nobody is late */
+		result = declare(rules, thread, KW_MATCH_LINKED, KW_PARTY_HUB, now_ms);
 	}
 	if (result != CHANGED)
 		return;
@@ -325,7 +336,8 @@ static void declare_own(const struct brk_thread_rules *rules, struct brk_thread 
 	alarm.late_ms = (int64_t)now_ms - alarm.due_ms;
 	alarm_add(due, &alarm, KW_AUDIENCE_SENDER, KW_AUDIENCE_SENDER);
 	alarm_add(due, &alarm, KW_AUDIENCE_RECEIVER, KW_AUDIENCE_RECEIVER);
-	alarm_add(due, &alarm, KW_AUDIENCE_COORDINATOR, KW_AUDIENCE_COORDINATOR);
+	if (thread->kind != KW_THREAD_MATCH)
+		alarm_add(due, &alarm, KW_AUDIENCE_COORDINATOR, KW_AUDIENCE_COORDINATOR);
 }
 
 void brk_thread_due(const struct brk_thread_rules *rules, struct brk_thread *thread, uint64_t now_ms,

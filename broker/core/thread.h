@@ -5,8 +5,9 @@
 #include "proto/wire/clocks.h"
 
 /* What a hub knows of one thread, and what becomes of it: a record in, a record out. The agencies decide; a hub watches, so
- * that nobody has to remember to follow up. It declares three things itself: UNDELIVERABLE when the opening message goes,
- * EXPIRED when a delivered one passes its expiry unacknowledged, UNCLAIMED when an offer's clock reaches its limit.
+ * that nobody has to remember to follow up. It declares four things itself: UNDELIVERABLE when the opening message goes,
+ * EXPIRED when a delivered one passes its expiry unacknowledged, UNCLAIMED when an offer's clock reaches its limit, and LINKED
+ * when both holders of a match have confirmed it.
  *
  * Times are hub time, milliseconds since 1970. */
 

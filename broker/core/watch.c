@@ -189,7 +189,7 @@ static void remind(struct brk *brk, const struct brk_thread *thread, const struc
 		.agency = *agency,
 		.other_agency = *other,
 	};
-	*pending = (struct brk_pending){.from_slot = BRK_SLOT_NONE};
+	*pending = (struct brk_pending){.from_slot = BRK_SLOT_NONE, .clock = true};
 	brk->agencies[slot].held.reminders++;
 	brk_watch_held(brk, slot);
 	brk->counts.reminders++;
@@ -236,10 +236,9 @@ void brk_watch_due(struct brk *brk, const struct brk_event *event)
 		return;
 	}
 	brk_thread_due(&brk->limits.threads, &thread, brk->wall_ms, &due);
-	if (brk->pending_count + due.count + 1 > brk->limits.pending_max ||
-		brk->threads_pending >= brk->limits.threads_pending_max)
+	if (!brk_room_for_clock(brk, due.count))
 		return;
-	struct brk_pending pending = {.from_slot = BRK_SLOT_NONE};
+	struct brk_pending pending = {.from_slot = BRK_SLOT_NONE, .clock = true};
 	bool was_open = brk_thread_is_open(&event->u.due);
 	if (!make_room(brk, &thread, &due)) {
 		thread = event->u.due;

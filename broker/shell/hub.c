@@ -164,6 +164,13 @@ enum kw_err hub_new(const struct hub_options *options, struct uv_loop_s *loop, c
 	hub->name = options->name;
 	hub->limits = options->limits;
 	hub->limits.slots_max = STORE_SLOT_MAX;
+	const char *fault = brk_limits_fault(&hub->limits);
+	if (fault != NULL) {
+		kw_log(KW_LOG_ERROR, "limits_refused", KW_LOG_STR("field", fault),
+			KW_LOG_STR("rule", "must leave room for one message and for one thread whose time has come; raise it"));
+		hub_free(hub);
+		return KW_EFIELD;
+	}
 	hub->plan = malloc(sizeof(*hub->plan));
 	hub->core_memory = aligned_alloc(64, (brk_size(&hub->limits) + 63u) & ~(size_t)63u);
 	hub->roster = roster_new(STORE_SLOT_MAX);

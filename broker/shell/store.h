@@ -154,7 +154,8 @@ KW_MUST_USE enum kw_err store_read(struct store *store, const struct store_range
  * set aside, counted, and reads as none. KW_EIO, KW_ECORRUPT (the tree itself). */
 KW_MUST_USE enum kw_err store_get_threads(struct store *store, struct store_thread *threads, uint32_t count);
 /* The threads with 0 < due_ms <= now_ms, the most overdue first, looking at no more than count_max of them: those whose
- * last change is not committed yet count and are left out until it is. Same errors. */
+ * last change is not committed yet count and are left out until it is. One whose time was put off since it was given its
+ * place in the order may come before one that has been due for longer, where not all fit. Same errors. */
 KW_MUST_USE enum kw_err store_due(struct store *store, uint64_t now_ms, uint32_t count_max, struct store_thread *out,
 	uint32_t *count);
 

@@ -17,12 +17,13 @@
 #define STORE_OPS_MAX 4096u             /* operations in a batch; only the last ticket's may pass it. 1024 cost a fifth at full load */
 #define STORE_BYTES_MAX (4u << 20)      /* body bytes in a batch, likewise */
 #define STORE_TRIM_ROWS_MAX 4096u       /* rows that one commit deletes */
+#define STORE_EARLY_MAX 4096u           /* threads that one look for what is due finds too early in the order */
 #define STORE_DAMAGED_MAX 1024u         /* rows kept aside for a person to look at; further ones are dropped */
 #define STORE_DAMAGED_SIZE_MAX 70000u
 #define STORE_RESERVE_SIZE (64u << 20)  /* map beyond map_size: deletes need pages when appends have none left */
 #define STORE_ROOM_SIZE (512u << 10)    /* on the disk before a batch of deletes begins; more where bodies are added */
 #define STORE_ROOM_LOOK_NS 1000000000u  /* from one look for it to the next */
-#define STORE_SCHEMA_VERSION 3u /* 1 had no threads, 2 did not count them; they are taken as they are */
+#define STORE_SCHEMA_VERSION 4u /* 1 had no threads, 2 did not count them, 3 had none that stand early; taken as they are */
 #define STORE_SCHEMA_UNCOUNTED 2u
 #define STORE_QUEUE_COUNT (STORE_SLOT_MAX * KW_MSG_CLASS_COUNT)
 #define STORE_SEEN_COUNT 64u
@@ -36,7 +37,10 @@ enum store_kind {
 	/* position u64, size, expiry_hour, owner u32, envelope id, thread id or nothing; key: slot u32, class u8, sequence u64 */
 	STORE_INDEX = 'i',
 	STORE_THREAD = 't', /* due u64, record; key: thread id */
-	STORE_CLOCK = 'k',  /* nothing; key: due u64, thread id */
+	/* place, due u64, record; the same key. It stands in the order at its place, which is earlier than its due time, or at
+	 * its due time when a look for what is due has come by there */
+	STORE_THREAD_EARLY = 'p',
+	STORE_CLOCK = 'k',  /* nothing; key: due or place u64, thread id */
 	STORE_HELD = 'n',   /* open threads, waiting reminders u32; key: slot u32 */
 	STORE_TIME = 'h',   /* hub time u64; in the meta table, key: STORE_TIME_KEY */
 	STORE_LOG = 'l'     /* the key of the index row, body; key: position u64 */
@@ -51,6 +55,7 @@ enum store_kind {
 #define STORE_INDEX_SIZE 36u
 #define STORE_INDEX_SIZE_MAX (STORE_INDEX_SIZE + KW_ID_SIZE)
 #define STORE_THREAD_HEAD_SIZE 8u
+#define STORE_THREAD_EARLY_HEAD_SIZE 16u
 #define STORE_CLOCK_KEY_SIZE (8u + KW_ID_SIZE)
 #define STORE_TIME_SIZE 8u
 #define STORE_WIPE_KEY UINT8_C(0x81) /* u8, a raw byte: recalled bytes may be in free pages */
@@ -83,8 +88,12 @@ uint32_t store_row_index_put(uint8_t *out, const struct store_index *index);
 /* False when the payload has another size. */
 bool store_row_index_get(struct kw_view payload, struct store_index *out);
 void store_row_clock_key(uint8_t out[STORE_CLOCK_KEY_SIZE], uint64_t due_ms, const struct kw_id *id);
-/* A thread's row, checked; false when it is damaged. */
-bool store_row_thread(const MDB_val *key, const MDB_val *value, struct store_thread *out);
+/* A thread's row, checked; false when it is damaged. *place_ms, which may be NULL: due_ms, or where it stands early. */
+bool store_row_thread(const MDB_val *key, const MDB_val *value, struct store_thread *out, uint64_t *place_ms);
+#define STORE_ROW_THREAD_SIZE_MAX (STORE_ROW_HEAD_SIZE + STORE_THREAD_EARLY_HEAD_SIZE + STORE_THREAD_SIZE_MAX)
+/* Writes it and returns its size. */
+uint32_t store_row_thread_put(uint8_t out[STORE_ROW_THREAD_SIZE_MAX], const MDB_val *key, const struct store_thread *thread,
+	uint64_t place_ms);
 
 static inline uint32_t store_queue_index(uint32_t slot, enum kw_msg_class msg_class)
 {
@@ -108,6 +117,7 @@ enum store_op_kind {
 	STORE_OP_THREAD,         /* box: the record, or NULL to remove */
 	STORE_OP_THREAD_DAMAGED, /* looked at again */
 	STORE_OP_CLOCK_STRAY,    /* a place in the order that no thread has; looked at again */
+	STORE_OP_CLOCK_EARLY,    /* a thread that stood early and is not due yet; likewise */
 	STORE_OP_HELD,           /* threads in owner_slot, reminders in expiry_hour */
 	STORE_OP_TIME
 };
@@ -116,7 +126,7 @@ struct store_op {
 	enum store_op_kind kind;
 	uint32_t queue;         /* store_queue_index; the slot for STORE_OP_AGENCY and STORE_OP_HELD */
 	uint64_t sequence;      /* due_ms for threads and clocks; the time */
-	uint64_t epoch;         /* STORE_OP_CURSOR */
+	uint64_t epoch;         /* STORE_OP_CURSOR; of STORE_OP_THREAD, up to where what is due was looked for */
 	struct store_box *box;  /* body, or name for STORE_OP_AGENCY; one reference */
 	uint32_t owner_slot;
 	uint32_t expiry_hour;
@@ -197,6 +207,7 @@ struct store_writer {
 	MDB_txn *txn;               /* during a commit */
 	MDB_cursor *log;
 	MDB_cursor *index;
+	MDB_cursor *threads;        /* NULL until the first one of a commit */
 };
 
 struct store_overlay;
@@ -228,6 +239,7 @@ struct store {
 	MDB_cursor *read_index;
 	MDB_cursor *read_clocks;
 	struct store_overlay *overlay; /* threads whose last change is not committed yet */
+	uint64_t due_looked_ms;        /* the latest time of a look for what is due */
 	uint8_t sweep_key[STORE_INDEX_KEY_SIZE];
 
 	uv_thread_t thread;

@@ -227,7 +227,7 @@ static int count_threads(struct load *load, const struct store_options *options,
 	int code = mdb_cursor_open(load->txn, load->store->env.dbi.threads, &cursor);
 	while (code == 0 && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
 		uint32_t slot = STORE_SLOT_NONE;
-		if (store_row_thread(&key, &value, &thread))
+		if (store_row_thread(&key, &value, &thread, NULL))
 			slot = options->thread_payer(thread.record, thread.size);
 		if (slot < STORE_SLOT_MAX)
 			counts[slot]++;

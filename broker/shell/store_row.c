@@ -98,15 +98,35 @@ void store_row_clock_key(uint8_t out[STORE_CLOCK_KEY_SIZE], uint64_t due_ms, con
 	memcpy(out + 8, id->bytes, KW_ID_SIZE);
 }
 
-bool store_row_thread(const MDB_val *key, const MDB_val *value, struct store_thread *out)
+uint32_t store_row_thread_put(uint8_t out[STORE_ROW_THREAD_SIZE_MAX], const MDB_val *key, const struct store_thread *thread,
+	uint64_t place_ms)
+{
+	bool early = place_ms != thread->due_ms;
+	uint8_t *at = out + STORE_ROW_HEAD_SIZE;
+	if (early) {
+		kw_put_u64(at, place_ms);
+		at += 8;
+	}
+	kw_put_u64(at, thread->due_ms);
+	memcpy(at + 8, thread->record, thread->size);
+	uint32_t size = (early ? STORE_THREAD_EARLY_HEAD_SIZE : STORE_THREAD_HEAD_SIZE) + thread->size;
+	store_row_seal(out, early ? STORE_THREAD_EARLY : STORE_THREAD, key, size);
+	return STORE_ROW_HEAD_SIZE + size;
+}
+
+bool store_row_thread(const MDB_val *key, const MDB_val *value, struct store_thread *out, uint64_t *place_ms)
 {
 	struct kw_view payload;
-	if (key->mv_size != KW_ID_SIZE || !store_row_check(key, value, STORE_THREAD, &payload) ||
-		payload.size <= STORE_THREAD_HEAD_SIZE || payload.size > STORE_THREAD_HEAD_SIZE + STORE_THREAD_SIZE_MAX)
+	bool early = store_row_check(key, value, STORE_THREAD_EARLY, &payload);
+	size_t head_size = early ? STORE_THREAD_EARLY_HEAD_SIZE : STORE_THREAD_HEAD_SIZE;
+	if (key->mv_size != KW_ID_SIZE || (!early && !store_row_check(key, value, STORE_THREAD, &payload)) ||
+		payload.size <= head_size || payload.size > head_size + STORE_THREAD_SIZE_MAX)
 		return false;
 	memcpy(out->id.bytes, key->mv_data, KW_ID_SIZE);
-	out->due_ms = kw_get_u64(payload.data);
-	out->size = (uint32_t)payload.size - STORE_THREAD_HEAD_SIZE;
-	memcpy(out->record, payload.data + STORE_THREAD_HEAD_SIZE, out->size);
+	out->due_ms = kw_get_u64(payload.data + head_size - 8);
+	out->size = (uint32_t)(payload.size - head_size);
+	memcpy(out->record, payload.data + head_size, out->size);
+	if (place_ms != NULL)
+		*place_ms = kw_get_u64(payload.data);
 	return true;
 }

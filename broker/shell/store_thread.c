@@ -130,24 +130,32 @@ void store_put_thread(struct store *store, uint64_t ticket, const struct store_t
 		store_box_unref(box);
 		return;
 	}
-	*op = (struct store_op){.kind = STORE_OP_THREAD, .sequence = thread->due_ms, .box = box, .thread_id = thread->id};
+	*op = (struct store_op){.kind = STORE_OP_THREAD, .sequence = thread->due_ms, .epoch = store->due_looked_ms, .box = box,
+		.thread_id = thread->id};
 	store->filling->bytes += thread->size;
 }
 
-static void report(struct store *store, enum store_op_kind kind, uint64_t due_ms, const struct kw_id *id)
+static void hand_over(struct store *store, enum store_op_kind kind, uint64_t due_ms, const struct kw_id *id)
 {
-	store->damaged_seen++;
 	struct store_op *op = store_next_op(store, store->ticket);
 	if (op != NULL)
 		*op = (struct store_op){.kind = kind, .sequence = due_ms, .thread_id = *id};
 }
 
-/* One thread, the reader begun. */
-static int get_one(struct store *store, struct store_thread *thread)
+static void report(struct store *store, enum store_op_kind kind, uint64_t due_ms, const struct kw_id *id)
+{
+	store->damaged_seen++;
+	hand_over(store, kind, due_ms, id);
+}
+
+/* One thread, the reader begun. *place_ms, which may be NULL, is where its row says that it stands in the order. */
+static int get_one(struct store *store, struct store_thread *thread, uint64_t *place_ms)
 {
 	const struct overlay_entry *entry = overlay_find(store->overlay, &thread->id);
 	if (entry != NULL) {
 		*thread = entry->thread;
+		if (place_ms != NULL)
+			*place_ms = thread->due_ms;
 		return 0;
 	}
 	struct kw_id id = thread->id;
@@ -156,7 +164,7 @@ static int get_one(struct store *store, struct store_thread *thread)
 	thread->size = 0;
 	thread->due_ms = 0;
 	int code = mdb_get(store->reader, store->env.dbi.threads, &key, &value);
-	if (code == 0 && !store_row_thread(&key, &value, thread)) {
+	if (code == 0 && !store_row_thread(&key, &value, thread, place_ms)) {
 		*thread = (struct store_thread){.id = id};
 		report(store, STORE_OP_THREAD_DAMAGED, 0, &id);
 	}
@@ -167,28 +175,47 @@ enum kw_err store_get_threads(struct store *store, struct store_thread *threads,
 {
 	int code = store_reader_begin(store);
 	for (uint32_t i = 0; i < count && code == 0; i++)
-		code = get_one(store, &threads[i]);
+		code = get_one(store, &threads[i], NULL);
 	store_reader_end(store);
 	return store_env_err(code);
 }
 
-/* The thread that stands at this place; false when it is not for now. */
-static int due_one(struct store *store, const MDB_val *key, struct store_thread *out, bool *wanted)
+enum standing {
+	STANDS_UNSAID, /* its last change is not committed: not for now */
+	STANDS_DUE,
+	STANDS_EARLY,  /* goes on to its due time */
+	STANDS_STRAY
+};
+
+/* The thread that stands at this place. */
+static int due_one(struct store *store, const MDB_val *key, uint64_t now_ms, struct store_thread *out, enum standing *what)
 {
 	const uint8_t *bytes = key->mv_data;
 	uint64_t due_ms = kw_get_u64(bytes);
 	memcpy(out->id.bytes, bytes + 8, KW_ID_SIZE);
 	const struct overlay_entry *entry = overlay_find(store->overlay, &out->id);
-	*wanted = false;
+	*what = STANDS_UNSAID;
 	if (entry != NULL && entry->thread.due_ms != due_ms)
 		return 0;
-	int code = get_one(store, out);
+	uint64_t place_ms = 0;
+	int code = get_one(store, out, &place_ms);
 	if (code != 0)
 		return code;
-	*wanted = out->size > 0 && out->due_ms == due_ms;
-	if (!*wanted)
+	bool early = out->size > 0 && place_ms == due_ms && out->due_ms > due_ms;
+	*what = out->size > 0 && (early || out->due_ms == due_ms) ? STANDS_DUE : STANDS_STRAY;
+	if (early && out->due_ms > now_ms)
+		*what = STANDS_EARLY;
+	if (*what == STANDS_STRAY)
 		report(store, STORE_OP_CLOCK_STRAY, due_ms, &out->id);
+	else if (*what == STANDS_EARLY)
+		hand_over(store, STORE_OP_CLOCK_EARLY, due_ms, &out->id);
 	return 0;
+}
+
+static int by_due(const void *a, const void *b)
+{
+	const struct store_thread *x = a, *y = b;
+	return x->due_ms < y->due_ms ? -1 : x->due_ms > y->due_ms;
 }
 
 enum kw_err store_due(struct store *store, uint64_t now_ms, uint32_t count_max, struct store_thread *out,
@@ -196,25 +223,30 @@ enum kw_err store_due(struct store *store, uint64_t now_ms, uint32_t count_max, 
 {
 	MDB_val key, value;
 	struct kw_view payload;
-	uint32_t found = 0;
+	uint32_t found = 0, looked = 0, early = 0;
 	int code = store_reader_begin(store);
+	if (now_ms > store->due_looked_ms)
+		store->due_looked_ms = now_ms;
 	if (code == 0)
 		code = mdb_cursor_get(store->read_clocks, &key, &value, MDB_FIRST);
-	for (uint32_t looked = 0; code == 0 && looked < count_max; looked++) {
+	while (code == 0 && looked < count_max && early < STORE_EARLY_MAX) {
 		bool sound = key.mv_size == STORE_CLOCK_KEY_SIZE && store_row_check(&key, &value, STORE_CLOCK, &payload);
 		if (!sound && key.mv_size != STORE_CLOCK_KEY_SIZE)
 			break; /* not a key of ours: the tree is broken in a way that its check at start finds */
 		if (kw_get_u64(key.mv_data) > now_ms)
 			break;
-		bool wanted = false;
-		code = due_one(store, &key, &out[found], &wanted);
-		found += wanted;
+		enum standing what = STANDS_UNSAID;
+		code = due_one(store, &key, now_ms, &out[found], &what);
+		found += what == STANDS_DUE;
+		early += what == STANDS_EARLY;
+		looked += what != STANDS_EARLY;
 		if (code == 0)
 			code = mdb_cursor_get(store->read_clocks, &key, &value, MDB_NEXT);
 	}
 	store_reader_end(store);
 	if (code != 0 && code != MDB_NOTFOUND)
 		return store_env_err(code);
+	qsort(out, found, sizeof(*out), by_due); /* one that stands early came before its turn */
 	*count = found;
 	return KW_OK;
 }

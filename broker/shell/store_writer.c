@@ -380,6 +380,7 @@ static int apply(struct store_writer *writer, const struct store_op *op)
 	case STORE_OP_THREAD:
 	case STORE_OP_THREAD_DAMAGED:
 	case STORE_OP_CLOCK_STRAY:
+	case STORE_OP_CLOCK_EARLY:
 		return store_writer_thread(writer, op);
 	case STORE_OP_TRIM:
 	case STORE_OP_CURSOR:
@@ -413,6 +414,7 @@ enum kw_err store_writer_commit(struct store_writer *writer, const struct store_
 	int code = mdb_txn_begin(writer->env->env, NULL, 0, &writer->txn);
 	if (code != 0)
 		return store_env_err(code);
+	writer->threads = NULL; /* the last one ended with its transaction */
 	code = mdb_cursor_open(writer->txn, writer->env->dbi.log, &writer->log);
 	if (code == 0)
 		code = mdb_cursor_open(writer->txn, writer->env->dbi.index, &writer->index);

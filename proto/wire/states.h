@@ -20,7 +20,8 @@
  *             first message REQUESTED makes it the other; kw_state_first_author() tells the two forms apart
  *   tracing   the holder of the child's record, who leads the case; the other traces. One agency that does both speaks
  *             as both. Contents of the other (Verification, Reunification, FollowUp) inform; the opener declares after them
- *   match     the holder of the record that the candidate names first; the hub opens the thread
+ *   match     the holder that told the other of the pair; where the hub found it and opens the thread, the holder of the
+ *             record that the candidate names first
  *   offer     the sender who looks for a provider; the other is one candidate (one thread for each of them)
  * The hub declares what transport and clocks know: EXPIRED, UNDELIVERABLE, UNCLAIMED, and the link between records. */
 
@@ -91,8 +92,8 @@ enum kw_tracing_state {
 };
 
 enum kw_match_state {
-	KW_MATCH_CANDIDATE = 1,        /* the hub opens */
-	KW_MATCH_REVIEWING,            /* a holder; the hub when a reunion elsewhere was undone */
+	KW_MATCH_CANDIDATE = 1,        /* opens; the hub, or a holder whose people found the pair */
+	KW_MATCH_REVIEWING,            /* a holder, again for each question; the hub when a reunion elsewhere was undone */
 	KW_MATCH_REJECTED,             /* a holder; nothing follows, the pair comes back in a new thread */
 	KW_MATCH_CONFIRMED_ONE,        /* the opener confirmed. As an event: "I confirm", by either holder */
 	KW_MATCH_CONFIRMED_BOTH,       /* follows from the second CONFIRMED_ONE; never declared */

@@ -234,9 +234,13 @@ static const struct kw_state_info match_states[KW_STATE_MAX] = {
 
 /* The words of the hub and of the holders take different ways, so one may arrive before what it stands on. */
 static const struct kw_state_rule match_rules[] = {
-	{NEW, M(CANDIDATE), HUB, M(CANDIDATE), STEP},
-	{F(CANDIDATE), M(REVIEWING), HOLDERS, M(REVIEWING), STEP},
-	{ONE | F(CONFIRMED_BOTH) | ELSEWHERE | JOINED | GONE, M(REVIEWING), HOLDERS, STAY, MOOT},
+	{NEW, M(CANDIDATE), HUB | OPENER, M(CANDIDATE), STEP}, /* a holder, when people and not a comparison found it */
+	{F(CANDIDATE) | F(REVIEWING), M(REVIEWING), HOLDERS, M(REVIEWING), STEP}, /* again for each question */
+	{F(CONFIRMED_ONE), M(REVIEWING), OTHER, STAY, STEP}, /* whose turn it is may ask before it decides */
+	{F(CONFIRMED_BY_OTHER), M(REVIEWING), OPENER, STAY, STEP},
+	{F(CONFIRMED_ONE), M(REVIEWING), OPENER, STAY, MOOT},
+	{F(CONFIRMED_BY_OTHER), M(REVIEWING), OTHER, STAY, MOOT},
+	{F(CONFIRMED_BOTH) | ELSEWHERE | JOINED | GONE, M(REVIEWING), HOLDERS, STAY, MOOT},
 	{JOINED | GONE, M(REVIEWING), HUB, STAY, MOOT},
 	{JOINED | GONE, M(REUNITED_ELSEWHERE), HUB, STAY, MOOT},
 
@@ -251,8 +255,8 @@ static const struct kw_state_rule match_rules[] = {
 	{F(CONFIRMED_BOTH) | JOINED | F(UNLINKED), M(CONFIRMED_ONE), HOLDERS, STAY, MOOT},
 
 	/* A rejection outweighs all: a link must not stand against one holder. After the link a holder unlinks instead. */
-	{UNDECIDED & ~F(CANDIDATE), M(REJECTED), HOLDERS, M(REJECTED), STEP},
-	{F(CANDIDATE) | ELSEWHERE | JOINED | F(SUPERSEDED) | F(UNLINKED), M(REJECTED), HOLDERS, M(REJECTED), LATE},
+	{UNDECIDED, M(REJECTED), HOLDERS, M(REJECTED), STEP}, /* of a candidate too: its consent may be withdrawn before anybody looks */
+	{ELSEWHERE | JOINED | F(SUPERSEDED) | F(UNLINKED), M(REJECTED), HOLDERS, M(REJECTED), LATE},
 
 	{F(CONFIRMED_BOTH), M(LINKED), HUB, M(LINKED), STEP},
 	{ONE, M(LINKED), HUB, M(LINKED), LATE}, /* before the second confirmation arrives here */

@@ -17,6 +17,9 @@
 #define COUNT_SMALL_SENSITIVE 10u
 /* A safehouse is never placed finer than this level. */
 #define SAFEHOUSE_LEVEL_MAX 2u
+/* The longest P-codes there are: three letters for the country, three characters for each level. */
+#define PCODE_COUNTRY_SIZE_MAX 3u
+#define PCODE_LEVEL_SIZE_MAX 3u
 
 /* The answer for a purpose in the new consent. */
 static Kinward__V1__ConsentAnswer answer_for(const Kinward__V1__Consent *consent, Kinward__V1__ConsentPurpose purpose)
@@ -191,6 +194,25 @@ static bool gives_away(const Kinward__V1__DirectoryService *service)
 	return false;
 }
 
+/* True when a P-code is longer than one of that level can be: it is of a finer one. Some countries fill theirs up with zeros,
+ * which say nothing. */
+static bool is_finer(const char *pcode, uint32_t level)
+{
+	size_t size = strlen(pcode);
+	while (size > 0 && pcode[size - 1] == '0')
+		size--;
+	return size > PCODE_COUNTRY_SIZE_MAX + PCODE_LEVEL_SIZE_MAX * level;
+}
+
+/* True when what is said of a safehouse's level cannot be so. A level that is left out is 0, the country's. */
+static bool understates(const Kinward__V1__DirectoryService *service)
+{
+	for (size_t i = 0; i < service->n_locations; i++)
+		if (is_finer(service->locations[i]->pcode, service->locations[i]->admin_level))
+			return true;
+	return false;
+}
+
 enum kw_err kw_across_directory_service(struct kw_walk *walk, const void *message)
 {
 	const Kinward__V1__DirectoryService *service = message;
@@ -205,6 +227,8 @@ enum kw_err kw_across_directory_service(struct kw_walk *walk, const void *messag
 			"must be after assured_unix_ms; correct one of them"},
 		{service->type == KW_CODE(SERVICE_TYPE, SAFEHOUSE) && gives_away(service), "locations",
 			"of a safehouse must not be finer than level 2 and have no name; a safehouse that is found is safe no more"},
+		{service->type == KW_CODE(SERVICE_TYPE, SAFEHOUSE) && understates(service), "locations",
+			"of a safehouse have a P-code that is finer than their level says; give the P-code of level 1 or 2, and that level"},
 	};
 	return KW_CLASHES(walk, clashes);
 }

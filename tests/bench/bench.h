@@ -17,6 +17,7 @@ struct bench_options {
 	const char *listen;    /* `site` only */
 	uint32_t agents;
 	uint32_t open;         /* threads */
+	uint32_t runs;         /* of them: medians are told */
 	uint32_t size;         /* of the padded message */
 	uint32_t seconds;
 	uint32_t warm_s;

@@ -68,6 +68,7 @@ static const char USAGE[] =
 	"       kinward-bench site --site DIR     make a site to run a broker on by hand\n\n"
 	"  --agents N             8; 5000 for idle\n"
 	"  --open N               threads, 1000000\n"
+	"  --runs N               threads: each size so often, 3; the medians are told\n"
 	"  --size BYTES           of the padded message, 1024\n"
 	"  --seconds N            measured, 10\n"
 	"  --warm-up N            seconds before, 1\n"
@@ -90,13 +91,14 @@ static const char USAGE[] =
 	"broker's whole life (syncs_counted), which has to be within 2% of twice the commits (syncs_claimed).\n";
 
 enum option_code {
-	OPT_AGENTS = 256, OPT_OPEN, OPT_SIZE, OPT_SECONDS, OPT_WARM, OPT_INFLIGHT, OPT_RATE, OPT_DELAY, OPT_SEAL, OPT_SUBMIT_ONLY,
+	OPT_AGENTS = 256, OPT_OPEN, OPT_RUNS, OPT_SIZE, OPT_SECONDS, OPT_WARM, OPT_INFLIGHT, OPT_RATE, OPT_DELAY, OPT_SEAL, OPT_SUBMIT_ONLY,
 	OPT_SYNCS, OPT_DIALLING, OPT_BROKER, OPT_SITE, OPT_LISTEN, OPT_PROGRAM, OPT_DIR, OPT_KEEP, OPT_JSON, OPT_HELP
 };
 
 static const struct option OPTIONS[] = {
 	{"agents", required_argument, NULL, OPT_AGENTS},
 	{"open", required_argument, NULL, OPT_OPEN},
+	{"runs", required_argument, NULL, OPT_RUNS},
 	{"size", required_argument, NULL, OPT_SIZE},
 	{"seconds", required_argument, NULL, OPT_SECONDS},
 	{"warm-up", required_argument, NULL, OPT_WARM},
@@ -159,6 +161,9 @@ static void set(struct bench_options *options, int code, const char *value)
 	case OPT_OPEN:
 		options->open = number(value, 10000000);
 		break;
+	case OPT_RUNS:
+		options->runs = number(value, 99);
+		break;
 	case OPT_SIZE:
 		options->size = number(value, 49152);
 		break;
@@ -201,8 +206,8 @@ static void set(struct bench_options *options, int code, const char *value)
 static void check(const struct bench_options *options)
 {
 	if (options->agents == 0 || options->size == 0 || options->seconds == 0 || options->inflight == 0 ||
-		options->dialling_max == 0)
-		bench_die("--agents, --size, --seconds, --inflight and --dialling begin at 1");
+		options->dialling_max == 0 || options->runs == 0)
+		bench_die("--agents, --size, --seconds, --inflight, --dialling and --runs begin at 1");
 	if (options->open < 10000)
 		bench_die("--open begins at 10000, which is what it is measured against");
 	if (options->broker != NULL && options->site == NULL)
@@ -215,6 +220,7 @@ int main(int argc, char **argv)
 	struct bench_options options = {
 		.agents = strcmp(what, "idle") == 0 ? 5000 : 8,
 		.open = 1000000,
+		.runs = 3,
 		.size = 1024,
 		.seconds = 10,
 		.warm_s = 1,

@@ -17,12 +17,18 @@ unmount_all() {
 
 status() { kw "$1" status --json | python3 tests/e2e/full_rows.py status "$2"; } # AGENCY KEY
 
+# rows_make COUNT SIZE: a file of new referrals, named in ROWS_FILE
+rows_make() {
+  ROWS_FILE=$STATE/rows-$ROWS.csv
+  python3 tests/e2e/full_rows.py rows "$ROWS" "$1" "$2" >"$ROWS_FILE"
+  ROWS=$((ROWS + $1))
+}
+rows_import() { kw "$1" import --as referral --to "$2" "$3" --timeout 30 >>"$STATE/import.log" 2>&1; } # FROM TO FILE
+
 # send_rows FROM TO COUNT SIZE: imports COUNT new referrals; false when the agent refuses for now. What is in stays in.
 send_rows() {
-  local file=$STATE/rows-$ROWS.csv
-  python3 tests/e2e/full_rows.py rows "$ROWS" "$3" "$4" >"$file"
-  ROWS=$((ROWS + $3))
-  kw "$1" import --as referral --to "$2" "$file" --timeout 30 >>"$STATE/import.log" 2>&1
+  rows_make "$3" "$4"
+  rows_import "$1" "$2" "$ROWS_FILE"
 }
 
 logged() { grep -c "\"event\":\"$2\"" "$1" || true; } # LOGFILE EVENT
@@ -30,11 +36,11 @@ logged_times() { [ "$(logged "$1" "$2")" -ge "$3" ]; }
 
 # list AGENCY inbox|outbox: message id, state, agency, one a line
 list() {
-  local after=0 page
+  local after=0 next
+  next=$(mktemp "$STATE/next.XXXXXX")
   while :; do
-    page=$(kw "$1" "$2" --all --limit 500 --after "$after" --json)
-    printf '%s\n' "$page" | python3 tests/e2e/full_rows.py ids
-    after=$(printf '%s\n' "$page" | python3 tests/e2e/full_rows.py next)
+    kw "$1" "$2" --all --limit 500 --after "$after" --json | python3 tests/e2e/full_rows.py ids "$next"
+    after=$(<"$next")
     [ "$after" != 0 ] || break
   done
 }

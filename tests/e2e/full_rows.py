@@ -2,8 +2,8 @@
 
 rows FIRST COUNT SIZE   COUNT referrals as CSV for `kinward import --as referral`, with reasons of SIZE bytes
 status KEY              one number or text of a `kinward status --json` reply on stdin; 0 when it is not there
-next                    the number to ask on from, of a list reply on stdin
-ids                     message id, state and agency of each item of a list reply on stdin, one a line
+ids NEXT                message id, state and agency of each item of a list reply on stdin, one a line; the number to ask
+                        on from goes into the file NEXT
 judge INBOX OUTBOX...   every item of the outboxes (files of `ids`) is opened and once in the inbox, and nothing else is
 """
 import base64
@@ -23,7 +23,9 @@ def rows(first, count, size):
                       "true", "true", "caregiver"])
 
 
-def ids(page):
+def ids(page, next_file):
+    with open(next_file, "w") as out:
+        print(int(page.get("nextAfter", 0)), file=out)
     for item in page.get("items", []):
         print(base64.b64decode(item["messageId"]).hex(), item.get("state", "-"), item["agency"])
 
@@ -51,9 +53,7 @@ def main(what, *args):
     reply = json.load(sys.stdin)
     if what == "status":
         return print(reply.get(args[0], 0))
-    if what == "next":
-        return print(int(reply.get("nextAfter", 0)))
-    return ids(reply)
+    return ids(reply, *args)
 
 
 sys.exit(main(*sys.argv[1:]))

@@ -10,14 +10,14 @@ BIN=${KW_BUILD_DIR:?KW_BUILD_DIR must name the build folder}/bin
 cd "$(dirname "$0")/../.."
 BASE=$(mktemp -d /tmp/kinward-full.XXXXXX)
 STATE=$BASE
-quota_pid=
+ASIDE=() # pids of scenarios that run beside the main one
 # shellcheck source=deploy/lib.sh
 . deploy/lib.sh
 # shellcheck source=tests/e2e/full_lib.sh
 . tests/e2e/full_lib.sh
 finish() {
-  local code=$?
-  [ -z "$quota_pid" ] || { kill "$quota_pid" 2>/dev/null && wait "$quota_pid"; } || true
+  local code=$? pid
+  for pid in "${ASIDE[@]}"; do kill "$pid" 2>/dev/null && wait "$pid" || true; done
   stop_all
   unmount_all
   if [ "$code" = 0 ]; then rm -rf "$BASE"; else echo "FAILED; state and logs are in $BASE"; fi
@@ -41,13 +41,24 @@ at_least() { [ "$(status "$1" "$2")" -ge "$3" ]; }
 send() { send_rows "$@" || die "$1 refused: $(tail -n 2 "$STATE/import.log")"; }
 online() { status_is "$1" online True; }
 
+# Both send COUNT to agency-c, in two imports each at a time: an import waits for the agent's disk row by row.
+both_send() { # COUNT SIZE
+  local agency pid
+  local -A pids
+  for agency in agency-a agency-a agency-b agency-b; do
+    rows_make $(($1 / 2)) "$2"
+    rows_import "$agency" agency-c "$ROWS_FILE" &
+    pids[$!]=$agency
+  done
+  for pid in "${!pids[@]}"; do wait "$pid" || die "${pids[$pid]} refused: $(tail -n 4 "$STATE/import.log")"; done
+}
+
 # fill N: both send to agency-c until the hub has said for the N-th time that it takes nothing more
 fill() {
   for _ in $(seq 200); do
     hub_alive
     if logged_times "$HUB_LOG" space_low "$1"; then return 0; fi
-    send agency-a agency-c 150 3900
-    send agency-b agency-c 150 3900
+    both_send 150 3900
   done
   die "the hub never said that it is full"
 }
@@ -65,8 +76,7 @@ round() { # N
   wait_until 30 status_is agency-a queued 0 || die "the hub did not take what it has room for"
   fill $((low + 1))
   # What is sent from now on stays with its sender, who says why; the hub may still take 256 under the credit it gave before.
-  send agency-a agency-c 300 3900
-  send agency-b agency-c 300 3900
+  both_send 300 3900
   for agency in agency-a agency-b; do
     wait_until 20 status_is "$agency" problem no_space || die "$agency does not know that its hub is full: $(kw "$agency" status)"
     at_least "$agency" queued 20 || die "$agency has nothing queued, and the hub is full"
@@ -114,9 +124,11 @@ filled_by_others() {
 }
 
 judge() { # what both sent against what both received
-  local agency
-  for agency in agency-a agency-b; do list "$agency" outbox >"$STATE/out-$agency"; done
-  for agency in agency-c agency-d; do list "$agency" inbox; done >"$STATE/in"
+  local agency pid pids=()
+  for agency in agency-a agency-b; do list "$agency" outbox >"$STATE/out-$agency" & pids+=($!); done
+  for agency in agency-c agency-d; do list "$agency" inbox >"$STATE/in-$agency" & pids+=($!); done
+  for pid in "${pids[@]}"; do wait "$pid" || die "a list cannot be read"; done
+  cat "$STATE/in-agency-c" "$STATE/in-agency-d" >"$STATE/in"
   python3 tests/e2e/full_rows.py judge "$STATE/in" "$STATE/out-agency-a" "$STATE/out-agency-b" || die "messages are missing"
   [ "$(wc -l <"$STATE/in")" = $((ROWS - 1)) ] || die "$((ROWS - 1)) rows were taken and $(wc -l <"$STATE/in") arrived"
 }
@@ -154,20 +166,28 @@ quota() {
   echo "  quota: 70 of 120 put off, all arrived"
 }
 
-# It waits a minute for its retries, so it runs beside the others, in a process with daemons of its own.
-(trap stop_all EXIT; trap 'exit 1' TERM; quota) &
-quota_pid=$!
+in_map() { # COUNT
+  begin map
+  ROWS=1
+  sed -i '/^map_size_mib/d' "$STATE/hub/broker.yaml"
+  echo "map_size_mib: 24" >>"$STATE/hub/broker.yaml"
+  fill_and_drain "$1" map
+}
 
+# aside FUNCTION...: runs it beside what follows, in a process with daemons of its own: each waits more than it works
+aside() {
+  (MOUNTS=() ASIDE=(); trap stop_all EXIT; trap 'exit 1' TERM; "$@") &
+  ASIDE+=($!)
+}
+
+aside quota
 begin disk
-if small_disk "$STATE/hub/db" 40; then
+if small_disk "$STATE/hub/db" 24; then
+  aside in_map 1
   fill_and_drain "$rounds" disk
 else
   echo "  no small disk here (mount is not permitted): the rounds run on a small map"
+  in_map "$rounds"
 fi
-begin map
-ROWS=1
-sed -i '/^map_size_mib/d' "$STATE/hub/broker.yaml"
-echo "map_size_mib: 24" >>"$STATE/hub/broker.yaml"
-if [ ${#MOUNTS[@]} -gt 0 ]; then fill_and_drain 1 map; else fill_and_drain "$rounds" map; fi
-wait "$quota_pid" || { quota_pid=; die "quota"; }
-quota_pid=
+for pid in "${ASIDE[@]}"; do wait "$pid" || die "a scenario beside the main one failed"; done
+ASIDE=()

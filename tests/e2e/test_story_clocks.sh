@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Clocks, told through the command line over a real hub, two agencies and a coordinator: who is reminded of what at 50, 100,
-# 150 and 200 % of a limit, that an answer stops it, that a killed hub says nothing twice; and a referral that expires, once
+# 150 and 200 % of a limit, and which phones the last one names, that an answer stops it, that a killed hub says nothing twice; and a referral that expires, once
 # delivered and once not, under a hub whose clock stands hours later.
 . "$(dirname "$0")/story_lib.sh"
 
@@ -25,6 +25,18 @@ reminded() { # AGENCY THREAD "audience:step ..."
 }
 
 story_chapter "nobody answers: the receiver, its supervisor, the sender, the coordinator, the telephone"
+now=$(($(date +%s) * 1000))
+service() { # ID TYPE PHONES
+  echo "{\"serviceId\": \"$1\", \"type\": \"SERVICE_TYPE_$2\", \"status\": \"SERVICE_STATUS_ACTIVE\", \"capacity\": \"CAPACITY_AVAILABLE\",
+    \"locations\": [{\"pcode\": \"SS0101\", \"adminLevel\": 2}], \"phones\": [$3], \"assuredUnixMs\": \"$now\", \"validUntilUnixMs\": \"$((now + 86400000))\"}"
+}
+cat >"$STATE/services.json" <<EOF
+{"issuedUnixMs": "$now", "validUntilUnixMs": "$((now + 86400000))", "services": [
+  $(service s1 FOOD '"+211 1", "+211 2"'), $(service s2 SHELTER '"+211 3", "+211 4"'), $(service s3 SHELTER '"+211 4"')]}
+EOF
+kw agency-b services publish "$STATE/services.json" --to agency-a >/dev/null
+knows() { [ "$(story_json agency-a services -- 'len(j.get("rows", []))')" = 3 ]; }
+wait_until "$STORY_SECONDS" knows || die "agency-a does not know what agency-b offers"
 t=$(story_refer agency-a agency-b --risk high)
 story_wait agency-b "$t" delivered
 reminded agency-b "$t" "receiver:50"
@@ -36,6 +48,10 @@ story_hub_back
 reminded agency-a "$t" "sender:100 sender_supervisor:150 sender:200"
 reminded agency-c "$t" "coordinator:150"
 reminded agency-b "$t" "receiver:50 receiver_supervisor:100"
+# phones AGENCY STEP: those of the reminder of that step
+phones() { story_json "$1" inbox --all -- "next(i['content']['reminder'].get('phones', []) for i in j['items'] if i.get('content', {}).get('reminder', {}).get('step') == $2)"; }
+story_is "whom to telephone, the focal point of that service first" "$(phones agency-a 200)" "['+211 3', '+211 4', '+211 1', '+211 2']"
+story_is "before that nobody is to be telephoned" "$(phones agency-a 100)$(phones agency-a 150)" "[][]"
 story_is "the state has not moved by itself" "$(story_state agency-b "$t")" delivered
 story_is "the coordinator hears of thread, agencies, risk and lateness only" \
   "$(story_json agency-c inbox --all -- "sorted(set(j['items'][0]['content']['reminder']) - {'threadId', 'kind', 'clock', 'step', 'audience', 'risk', 'state', 'dueUnixMs', 'lateMs', 'agency', 'otherAgency'})")" "[]"

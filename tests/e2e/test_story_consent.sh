@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Consent is withdrawn, told through the command line over a real hub and five agents: three holders of whom one is away, a
+# Consent is withdrawn, told through the command line over a real hub and five agents: three holders of whom one is away for days, a
 # holder that had passed the case on, one that must keep it by law, a restriction, a withdrawal that begins at the receiver;
 # everybody is killed in between. Nobody's content is left; what an audit needs is.
 . "$(dirname "$0")/story_lib.sh"
@@ -65,10 +65,19 @@ story_refused agency-a illegal_state event "$t_b" acknowledged
 story_is "the pseudonym is gone at the sender" "$(story_count agency-a case list --all --case-ref K-17)" 0
 story_is "and at the holder" "$(story_count agency-b case list --all --case-ref K-17)" 0
 
-story_chapter "killed in between; the one that was away comes back"
-story_away agency-a KILL
-story_back agency-a
+story_chapter "killed in between; the one that was away comes back after five days"
+# From here on every clock stands five days later. The library alone, because the program faketime stays in between and does
+# not pass signals on.
+faketime=$(ls /usr/lib/*/faketime/libfaketime.so.1) || die "no libfaketime: deploy/install-deps.sh --test brings it"
+for agency in agency-a agency-b agency-c agency-e; do story_away "$agency" KILL; done
+story_hub_away KILL
+export ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0" LD_PRELOAD="$faketime" FAKETIME=+5d FAKETIME_DONT_FAKE_MONOTONIC=1
+hub_start
+for agency in agency-a agency-b agency-c agency-e; do story_back "$agency"; done
 wait_outcomes agency-a "agency-b=done agency-c=done agency-d=open" --case-ref K-17
+story_is "it is named, and how long it has not answered" \
+  "$(story_json agency-a consent list --open -- '[(r["agency"], (int(__import__("time").time() * 1000) - int(r["askedUnixMs"])) // 86400000) for r in j["rows"]]')" \
+  "[('agency-d', 5)]"
 story_back agency-d
 wait_outcomes agency-a "agency-b=done agency-c=done agency-d=done" --case-ref K-17
 gone agency-d "$m_d"
@@ -76,7 +85,10 @@ story_both "$t_d" consent_withdrawn agency-a agency-d
 story_is "nothing is open" "$(story_json agency-a todo -- 'len(j.get("consents", []))')" 0
 story_is "each was asked once" "$(kw agency-b inbox --all --json --limit 500 | python3 -c '
 import json, sys
-print(sum(1 for i in json.load(sys.stdin)["items"]))')" 5 # two referrals, ConsentUpdate, the event, Erase
+print(sum("reminder" not in i.get("content", {}) for i in json.load(sys.stdin)["items"]))')" 5 # two referrals, ConsentUpdate, the event, Erase
+story_is "a withdrawn case is not reminded of, the other one is" "$(kw agency-b inbox --all --json --limit 500 | python3 -c '
+import base64, json, sys
+print({base64.b64decode(i["threadId"]).hex() for i in json.load(sys.stdin)["items"] if "reminder" in i.get("content", {})} == {sys.argv[1]})' "$other")" True
 story_timeline agency-b "$t_b" "queued acknowledged consent_withdrawn"
 
 story_chapter "a holder that had passed the case on passes the erasure on"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Monitoring, told through the command line alone: weekly separation reports of two focal points and the cases in them that
-# may be one child, a survey, a rapid assessment and the rule of its form, an urgent action that is answered like a referral,
+# may be one child, which of them are missing, a survey, a rapid assessment and the rule of its form, an urgent action that is answered like a referral,
 # and what an agency returns to the coordinator about its own work.
 . "$(dirname "$0")/story_lib.sh"
 
@@ -107,6 +107,40 @@ story_is "the girl of two weeks may be one child, and nobody else" \
   "$(story_json coordination surveillance candidates -- '(j["reports"], j["zeroReports"], j["cases"], [(p["first"]["focalPointCode"], p["first"]["localNumber"], p["second"]["focalPointCode"], p["second"]["localNumber"]) for p in j["candidates"]])')" \
   "(4, 2, 3, [('FP-1', 1, 'FP-2', 1)])"
 
+story_chapter "who has reported, and who has not"
+weeks() { # OPTIONS: reported/expected, zero reports and the missing ones of each week
+  story_json coordination surveillance completeness --until 2026-W46 "$@" -- \
+    '" ".join("%s:%d/%d,%d,%s" % (w["week"], w["reported"], w["expected"], w["zeroReports"], "+".join(m["focalPointCode"] for m in w["missing"]) or "-") for w in j["weeks"])'
+}
+story_is "every focal point that has ever reported is expected" "$(weeks)" \
+  "2026-W44:2/2,1,- 2026-W45:1/2,0,FP-1 2026-W46:1/2,1,FP-2"
+put sites.csv <<'CSV'
+village_pcode,focal_point_code,children
+SS010203,FP-1,400
+SS010203,FP-2,
+SS010299,FP-3,250
+CSV
+story_is "one that never reported is missing, when somebody knows of it" "$(weeks --sites "$DATA/sites.csv" --since 2026-W45)" \
+  "2026-W45:1/3,0,FP-1+FP-3 2026-W46:1/3,1,FP-2+FP-3"
+story_is "together, with the rates beside each other" \
+  "$(story_json coordination surveillance completeness --sites "$DATA/sites.csv" --since 2026-W44 --until 2026-W46 -- \
+    '(j["sites"], j["reported"], j["expected"], j["zeroReports"], j["cases"], j["newVerified"], j["newVerifiedPer10000ChildWeeks"], j["unlisted"])')" \
+  "(3, 4, 9, 2, 3, 0, 0.0, 0)"
+report FP-1 2026-W45 "\"cases\": [$(a_case 1 SEX_FEMALE 9 | sed 's/}$/, "verified": true}/'), $(a_case 2 SEX_MALE 7 | sed 's/}$/, "verified": true, "seenBefore": "ANSWER_YES"}/')]"
+report FP-9 2026-W45 '"zeroReport": true'
+story_settled agency-a
+story_is "a late report is missing no more; a verified child that was reported before is no new one" \
+  "$(story_json coordination surveillance completeness --sites "$DATA/sites.csv" --since 2026-W44 --until 2026-W46 -- \
+    '(j["reported"], j["expected"], j["cases"], j["newVerified"], j["newVerifiedPer10000ChildWeeks"], j["unlisted"])')" \
+  "(5, 9, 5, 1, $(python3 -c 'print(10000 / 1200)'), 1)" # FP-1 reported in three weeks, of 400 children
+told=$(kw coordination surveillance completeness --sites "$DATA/sites.csv" --since 2026-W46 --until 2026-W46)
+grep -qx "2026-W46  1 of 3 reports (33 %), 1 of no case, 0 case(s), 0 new and verified, 0.0 for 10000 children in a week" <<<"$told" || die "told: $told"
+grep -qx "  missing  SS010299 FP-3" <<<"$told" || die "who is missing is not told: $told"
+printf 'village_pcode;focal_point_code\nSS010203;FP-1\nss01;FP-2\n' >"$DATA/sites.csv"
+story_is "a fault in the list is named by row and column" \
+  "$(story_words coordination surveillance completeness --sites "$DATA/sites.csv" | sed 's/^.*sites.csv: //')" \
+  "row 3, column village_pcode: must be a P-code, 2 to 20 of A-Z and 0-9; correct it"
+
 story_chapter "a month of supervision"
 month=$(date -u +%Y-%m)
 open_now=$(story_json agency-a case list --limit 500 -- \
@@ -175,7 +209,8 @@ grep -qx "completed_service alternative_care SS01 suppressed" <<<"$told" || die 
 grep -qx "completed_service food SS01 suppressed" <<<"$told" || die "the margin tells the 1 of 1: $told"
 grep -qx "care_arrangement kinship suppressed" <<<"$told" || die "2 are told: $told"
 grep -qx "care_arrangement foster suppressed" <<<"$told" || die "the margin tells: $told"
-STORY_CHECKS=$((STORY_CHECKS + 7))
+grep -qx "reunified_or_in_care 8 of 8" <<<"$told" || die "who is in care is not told: $told"
+STORY_CHECKS=$((STORY_CHECKS + 8))
 # What comes afterwards changes nothing of it.
 printf 'case_id,name_first,age,sex,separation_status,care_arrangement\n' >"$DATA/reg.csv"
 for n in $(seq 20 40); do echo "R-$n,Child $n,9,female,separated,kafala" >>"$DATA/reg.csv"; done

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Referrals from the first message to the last, told through the command line over a real hub and two agents: accepted to
+# Referrals from the first message to the last, told through the command line over a real hub and three agents: accepted to
 # closed, rejected, no-show, onward proposed, need-info, cancelled; an event that overtakes an earlier one, and one that
 # loses against another on the wire and comes back to its author.
 . "$(dirname "$0")/story_lib.sh"
-story_begin agency-a agency-b
+story_begin agency-a agency-b agency-c
 
 story_chapter "accepted to closed"
 t=$(story_refer agency-a agency-b --service health_medical --risk high)
@@ -56,6 +56,13 @@ story_both "$t" onward_proposed agency-a agency-b
 story_refused agency-b illegal_state event "$t" accepted
 story_event agency-a "$t" closed --feedback "They want to ask agency-c; consent is asked again"
 story_both "$t" closed agency-a agency-b
+story_is "agency-c has heard nothing of it" "$(story_count agency-c inbox --all)" 0
+on=$(story_refer agency-a agency-c --reason "Alone since Monday; consent asked again for agency-c")
+story_both "$on" delivered agency-a agency-c
+for state in acknowledged accepted in_progress completed; do story_event agency-c "$on" "$state"; done
+story_wait agency-a "$on" completed
+story_event agency-a "$on" closed
+story_both "$on" closed agency-a agency-c
 
 story_chapter "need-info, answered"
 t=$(story_refer agency-a agency-b)

@@ -1,6 +1,5 @@
 #include "tests/kit/site.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "proto/base/check.h"
 #include "proto/link/file.h"
 #include "proto/wire/spki.h"
+#include "tests/kit/folder.h"
 
 const char *kit_site_path(const struct kit_site *site, const char *name)
 {
@@ -94,14 +94,6 @@ void kit_site_init(struct kit_site *site, size_t agencies_count)
 	kw_buf_fini(&bytes);
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *walk)
-{
-	(void)info;
-	(void)kind;
-	(void)walk;
-	return remove(path);
-}
-
 void kit_site_fini(struct kit_site *site)
 {
 	EVP_PKEY_free(site->root.key);
@@ -111,7 +103,7 @@ void kit_site_fini(struct kit_site *site)
 	X509_free(site->issuing.certificate);
 	for (size_t i = 0; i < site->agencies_count; i++)
 		EVP_PKEY_free(site->agency_keys[i]);
-	KW_ASSERT(nftw(site->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0);
+	KW_ASSERT(folder_remove(site->dir) == 0);
 }
 
 struct kw_tls_context *kit_site_context(const struct kit_site *site, size_t agency)

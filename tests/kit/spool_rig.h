@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@
 #include "agent/shell/spool_read.h"
 #include "kinward/v1/content.pb-c.h"
 #include "proto/wire/message.h"
+#include "tests/kit/folder.h"
 
 /* A spool in a folder of its own, and messages that open and move threads in it. For tests of the spool only. */
 
@@ -29,16 +29,20 @@ struct rig {
 	char folder[64];
 	char path[96];
 	uint8_t key[SPOOL_KEY_SIZE];
-	uint64_t outbox;  /* sequence of the outbox' log */
-	uint64_t arrived; /* of the hub's */
+	uint64_t outbox[KW_MSG_CLASS_COUNT]; /* sequence of the outbox' log */
+	uint64_t arrived;                    /* of the hub's */
+	uint64_t done;                       /* operations that ended well */
+	uint64_t wrong;                      /* that did not */
 	/* Of the last operation done: */
 	enum kw_err err;
 	bool repeat;
 	bool follow;
+	uint32_t count;
 	uint64_t number;
 	enum agt_thread_fault fault;
 	uint8_t present;
 	uint32_t gone_count;
+	struct spool_gone gone[8]; /* the first of them */
 };
 
 #define NOW 1700000000000
@@ -48,29 +52,63 @@ struct rig {
 static inline void on_done(struct spool_op *op, enum kw_err err)
 {
 	struct rig *rig = op->user;
+	rig->done += err == KW_OK;
+	rig->wrong += err != KW_OK;
 	rig->err = err;
 	rig->repeat = op->repeat;
 	rig->follow = op->follow;
+	rig->count = op->count;
 	rig->number = op->number;
 	rig->fault = op->fault;
 	rig->present = op->present.state;
 	rig->gone_count = op->gone_count;
+	for (uint32_t i = 0; i < op->gone_count && i < 8; i++)
+		rig->gone[i] = op->gone[i];
 }
 
-static inline void run(struct rig *rig, struct spool_op *op)
+static inline void begin(struct rig *rig, struct spool_op *op)
 {
 	op->user = rig;
 	op->done = on_done;
 	spool_do(rig->spool, op);
+}
+
+static inline void wait_done(struct rig *rig)
+{
 	while (spool_pending(rig->spool) > 0)
 		uv_run(&rig->loop, UV_RUN_ONCE);
-	assert_int_equal(rig->err, KW_OK);
+}
+
+/* Says what came of it; also for children, in which a failed assertion would go on with the tests of their parent. */
+static inline enum kw_err try_run(struct rig *rig, struct spool_op *op)
+{
+	begin(rig, op);
+	wait_done(rig);
+	return rig->err;
+}
+
+static inline void run(struct rig *rig, struct spool_op *op)
+{
+	assert_int_equal(try_run(rig, op), KW_OK);
+}
+
+static inline enum kw_err try_open_spool(struct rig *rig, uint64_t map_size)
+{
+	struct spool_options options = {.path = rig->path, .store_key = rig->key, .map_size = map_size};
+	return spool_open(&options, &rig->loop, &rig->spool);
+}
+
+#define MIB (1u << 20)
+#define MAP_SIZE (64u * MIB)
+
+static inline void open_sized(struct rig *rig, uint64_t map_size)
+{
+	assert_int_equal(try_open_spool(rig, map_size), KW_OK);
 }
 
 static inline void open_spool(struct rig *rig)
 {
-	struct spool_options options = {.path = rig->path, .store_key = rig->key, .map_size = 64u << 20};
-	assert_int_equal(spool_open(&options, &rig->loop, &rig->spool), KW_OK);
+	open_sized(rig, MAP_SIZE);
 }
 
 static inline void close_spool(struct rig *rig)
@@ -80,25 +118,24 @@ static inline void close_spool(struct rig *rig)
 	uv_run(&rig->loop, UV_RUN_DEFAULT);
 }
 
-static inline int setup(void **state)
+/* A rig whose spool the test opens itself. */
+static inline int setup_closed(void **state)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
-	snprintf(rig->folder, sizeof(rig->folder), "/tmp/kinward-thread-XXXXXX");
+	snprintf(rig->folder, sizeof(rig->folder), "/tmp/kinward-spool-XXXXXX");
 	assert_non_null(mkdtemp(rig->folder));
 	snprintf(rig->path, sizeof(rig->path), "%s/spool", rig->folder);
 	memset(rig->key, 7, sizeof(rig->key));
 	uv_loop_init(&rig->loop);
-	open_spool(rig);
 	*state = rig;
 	return 0;
 }
 
-static inline int remove_one(const char *path, const struct stat *file, int kind, struct FTW *walk)
+static inline int setup(void **state)
 {
-	(void)file;
-	(void)kind;
-	(void)walk;
-	return remove(path);
+	int failed = setup_closed(state);
+	open_spool(*state);
+	return failed;
 }
 
 static inline int teardown(void **state)
@@ -107,7 +144,7 @@ static inline int teardown(void **state)
 	if (rig->spool != NULL)
 		close_spool(rig);
 	uv_loop_close(&rig->loop);
-	assert_int_equal(nftw(rig->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(folder_remove(rig->folder), 0);
 	free(rig);
 	return 0;
 }
@@ -181,18 +218,36 @@ static inline void fill_content(struct spool_op *op, const char *text)
 	protobuf_c_message_free_unpacked(message, NULL);
 }
 
-static inline void ours(struct rig *rig, struct said said)
+/* The operations as they are before anything is said in them. */
+static inline struct spool_op *append_op(struct rig *rig, enum kw_msg_class msg_class, struct spool_item item)
 {
 	struct spool_op *op = spool_op_new(SPOOL_OP_APPEND);
 	op->box = spool_box_new(kw_view_str("sealed envelope"));
-	op->u.append.msg_class = KW_NORMAL;
-	op->u.append.sequence = ++rig->outbox;
-	op->u.append.envelope_id = id(said.n);
+	op->u.append.msg_class = msg_class;
+	op->u.append.sequence = ++rig->outbox[msg_class];
+	op->u.append.envelope_id = item.envelope_id;
 	op->u.append.expiry_hour = NOW / HOUR + 24;
 	op->u.append.wants_receipt = true;
-	op->u.append.now_ms = said.now_ms ? said.now_ms : NOW;
+	op->u.append.now_ms = item.at_ms;
 	op->u.append.fresh = true;
-	op->u.append.item = item_of(&said);
+	op->u.append.item = item;
+	return op;
+}
+
+static inline struct spool_op *arrival_op(enum spool_arrival arrival, uint64_t sequence, struct spool_item item)
+{
+	struct spool_op *op = spool_op_new(SPOOL_OP_RECEIVE);
+	op->u.receive.msg_class = KW_NORMAL;
+	op->u.receive.cursor = (struct kw_cursor){.epoch = 9, .sequence = sequence};
+	op->u.receive.arrival = arrival;
+	op->u.receive.expiry_hour = NOW / HOUR + 24;
+	op->u.receive.item = item;
+	return op;
+}
+
+static inline void ours(struct rig *rig, struct said said)
+{
+	struct spool_op *op = append_op(rig, KW_NORMAL, item_of(&said));
 	op->u.append.follow_key = said.follow_key;
 	if (said.json == NULL)
 		op->u.append.act = act_from(&said);
@@ -205,12 +260,7 @@ static inline void ours(struct rig *rig, struct said said)
 
 static inline void theirs(struct rig *rig, struct said said)
 {
-	struct spool_op *op = spool_op_new(SPOOL_OP_RECEIVE);
-	op->u.receive.msg_class = KW_NORMAL;
-	op->u.receive.cursor = (struct kw_cursor){.epoch = 9, .sequence = ++rig->arrived};
-	op->u.receive.arrival = SPOOL_MESSAGE;
-	op->u.receive.expiry_hour = NOW / HOUR + 24;
-	op->u.receive.item = item_of(&said);
+	struct spool_op *op = arrival_op(SPOOL_MESSAGE, ++rig->arrived, item_of(&said));
 	if (said.json == NULL)
 		op->u.receive.act = act_from(&said);
 	fill_content(op, said.json);
@@ -240,16 +290,11 @@ static inline struct said moves(struct said said)
 #define SAYS(what, name, ...) moves((struct said){.kind = KW_THREAD_##what, .state = KW_##what##_##name, __VA_ARGS__})
 #define MOVES(name, ...) SAYS(REFERRAL, name, __VA_ARGS__)
 
-static inline void receipt(struct rig *rig, uint8_t n, enum kw_err failure, bool opened)
+static inline void receipt_of(struct rig *rig, const char *from, uint8_t n, enum kw_err failure, bool opened)
 {
 	static uint8_t fresh = 0;
-	struct spool_op *op = spool_op_new(SPOOL_OP_RECEIVE);
-	op->u.receive.msg_class = KW_NORMAL;
-	op->u.receive.cursor = (struct kw_cursor){.epoch = 9, .sequence = ++rig->arrived};
-	op->u.receive.arrival = SPOOL_RECEIPT;
-	op->u.receive.item.agency = name(THEM);
-	op->u.receive.item.at_ms = NOW + 3;
-	op->u.receive.item.digest = digest(fresh++);
+	struct spool_item item = {.agency = name(from), .at_ms = NOW + 3, .digest = digest(fresh++)};
+	struct spool_op *op = arrival_op(SPOOL_RECEIPT, ++rig->arrived, item);
 	op->u.receive.item.digest.bytes[0] = 0xee;
 	op->u.receive.receipts_count = 1;
 	op->u.receive.receipts = calloc(1, sizeof(*op->u.receive.receipts));
@@ -258,23 +303,38 @@ static inline void receipt(struct rig *rig, uint8_t n, enum kw_err failure, bool
 	run(rig, op);
 }
 
-static inline void notice(struct rig *rig, uint8_t n, enum kw_err reason, uint32_t retry_after_ms)
+static inline void receipt(struct rig *rig, uint8_t n, enum kw_err failure, bool opened)
+{
+	receipt_of(rig, THEM, n, failure, opened);
+}
+
+static inline void notice_at(struct rig *rig, uint8_t n, enum kw_err reason, uint32_t retry_after_ms, int64_t now_ms)
 {
 	struct spool_op *op = spool_op_new(SPOOL_OP_NOTICE);
 	op->u.notice.cursor = (struct kw_cursor){.epoch = 9, .sequence = 1};
 	op->u.notice.notice = (struct kw_frame_notice){.envelope_id = id(n), .reason = reason, .retry_after_ms = retry_after_ms};
-	op->u.notice.now_ms = NOW + 5;
+	op->u.notice.now_ms = now_ms;
+	run(rig, op);
+}
+
+static inline void notice(struct rig *rig, uint8_t n, enum kw_err reason, uint32_t retry_after_ms)
+{
+	notice_at(rig, n, reason, retry_after_ms, NOW + 5);
+}
+
+static inline void held_to(struct rig *rig, enum kw_msg_class msg_class, uint64_t sequence, int64_t now_ms)
+{
+	struct spool_op *op = spool_op_new(SPOOL_OP_HELD);
+	op->u.held.msg_class = msg_class;
+	op->u.held.sequence = sequence;
+	op->u.held.now_ms = now_ms;
 	run(rig, op);
 }
 
 /* The hub holds all that we have sent. */
 static inline void held(struct rig *rig)
 {
-	struct spool_op *op = spool_op_new(SPOOL_OP_HELD);
-	op->u.held.msg_class = KW_NORMAL;
-	op->u.held.sequence = rig->outbox;
-	op->u.held.now_ms = NOW;
-	run(rig, op);
+	held_to(rig, KW_NORMAL, rig->outbox[KW_NORMAL], NOW);
 }
 
 static inline void sweep(struct rig *rig, int64_t now_ms)

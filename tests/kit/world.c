@@ -294,12 +294,9 @@ static void draw_world(struct world *w)
 		.out_bytes_max = ONE_OF(w, 1, 4096, 256 << 10),
 		.refused_retry_ms = ONE_OF(w, 500, 2000, 10000),
 	};
-	/* A time that has come needs room for all whom it concerns. */
-	if (w->threads && limits->pending_max <= BRK_ALARMS_MAX)
-		limits->pending_max = BRK_ALARMS_MAX + 1;
 	w_thread_limits(w);
 	/* What passes through a queue of one message takes hours; few are enough to try it. */
-	bool tight = limits->queue_messages_max <= 2 || limits->urgent_messages_max <= 2 || limits->pending_max <= 4;
+	bool tight = limits->queue_messages_max <= 2 || limits->urgent_messages_max <= 2 || limits->pending_max <= 4 + BRK_ALARMS_MAX + 1;
 	draw->messages_max = tight ? 80 : 1000;
 	if (w->threads)
 		w_people_draw(w);

@@ -18,7 +18,10 @@ void w_thread_limits(struct world *w)
 		if (kw_clock_limit_set(&limits->threads.limits, (enum kw_clock)clock, KW_RISK_NONE, LIMIT_MS) != KW_OK)
 			abort();
 	limits->threads.keep_ms = 300000;
-	limits->threads_pending_max = limits->pending_max;
+	limits->threads_pending_max = limits->pending_max > KW_FRAME_TRACKS_MAX ? limits->pending_max : KW_FRAME_TRACKS_MAX + 1;
+	limits->pending_max += BRK_ALARMS_MAX + 1; /* the clocks' own: messages have what was drawn */
+	if (brk_limits_fault(limits) != NULL)
+		abort();
 	limits->threads_open_max = 1000000;
 	/* Some hubs have room for few: their agents hear in one of what they missed. */
 	limits->reminders_max = limits->notices_max == 4 ? W_REMINDERS_FEW : 100000;

@@ -16,7 +16,21 @@ UNSAFE = "#ifdef KW_UNSAFE_TESTS\nconst char *%s_switch = \"KW_UNSAFE_NO_SYNC\";
 CLEAN = {
     "CMakeLists.txt": ("project(fake)\nif(NOT KW_PROFILE STREQUAL \"release\")\n\tlist(APPEND defines KW_UNSAFE_TESTS=1)\n"
                        "endif()\n"),
-    "README.md": "# Fake\n",
+    "README.md": ("# Fake\n`broker.yaml`:\n\n| key | meaning |\n|---|---|\n| hub | x |\n| clocks, room_mib | y |\n\n"
+                  "`agent.yaml`:\n\n| key | meaning |\n|---|---|\n| state | x |\n\n| else | |\n|---|---|\n| other | |\n"),
+    "deploy/man/kinward-broker.1.scd": ("# SETTINGS\n\n*hub* (required)\n\tX.\n\n*clocks*, *room_mib*\n\tacknowledged 1 h.\n\n"
+                                        "# ELSE\n\n*other*\n\tX.\n"),
+    "deploy/man/kinward-agent.1.scd": "# CONFIGURATION\n\n*state* (required)\n\tX.\n",
+    "deploy/examples/broker.yaml": "# A hub.\nhub: x\n# room_mib: 5\n# clocks:\n#   acknowledged: {high: 1 h}\n",
+    "deploy/examples/agent.yaml": "state: x\n",
+    "broker/shell/config.c": ("CYAML_FIELD_STRING_PTR(\"hub\", 1),\nCYAML_FIELD_UINT_PTR(\n\t\"room_mib\", 1),\n"
+                              "CYAML_FIELD_MAPPING_PTR(\"clocks\", 1),\n/* CYAML_FIELD_UINT(\"gone\") */\nCYAML_FIELD_END\n"),
+    "broker/shell/config_clocks.c": "#define CLOCK(name) name\n\tCLOCK(\"acknowledged\", 1),\n",
+    "agent/shell/settings.c": "CYAML_FIELD_STRING_PTR(\"state\", 1),\nCYAML_FIELD_END\n",
+    "agent/cli/commands.c": '#include "agent/shell/spool.h"\n\t{.name = "send", .args = ""},\n\t{.name = "case", .args = "list|show THREAD"},\n',
+    "deploy/man/kinward.1.scd": "# COMMANDS\n\n*send* _AGENCY_, *case list*, *case show*\n\tX.\n\n# ELSE\n\n*colour*\n\tX.\n",
+    "agent/core/assess.h": "int assess(int a);\n",
+    "agent/core/core.h": "int agt_core(int a);\n",
     "CONVENTIONS.md": "# Fake\n",
     "LICENSE": "fake\n",
     "deploy/run.sh": "exit 0\n",
@@ -69,6 +83,7 @@ PLANTED = [
     ("layers", "agent shell includes the broker", ("agent/shell/spool.c", "#include \"broker/shell/store.h\"\n")),
     ("layers", "shell uses the schema's own C", append("broker/shell/store.c", "#include \"kinward/v1/frame.pb-c.h\"\n")),
     ("layers", "cli includes the broker", append("agent/cli/main.c", "#include \"broker/shell/store.h\"\n")),
+    ("layers", "cli includes what decides for the agent", append("agent/cli/main.c", "#include \"agent/core/core.h\"\n")),
     ("layers", "an include from beside", append("broker/shell/store.c", "#include \"store.h\"\n")),
     ("layers", "a folder nobody owns", ("broker/util/misc.c", "int x;\n")),
     ("banned", "strcpy", append("broker/shell/store.c", "void f(char *a)\n{\n\tstrcpy(a, \"b\");\n}\n")),
@@ -92,6 +107,22 @@ PLANTED = [
     ("toplevel", "generated Python", ("agent/clients/python/frame_pb2.py", "x = 1\n")),
     ("toplevel", "somebody's home folder", ("deploy/run.sh", "cd /" + "home/alice/kinward\n")),
     ("toplevel", "the folder this tree lies in", ("deploy/run.sh", "cd @ROOT@/build\n")),
+    ("settings", "a key that README lacks",
+     ("README.md", "`broker.yaml`:\n\n| key |\n|---|\n| hub |\n| clocks |\n\n`agent.yaml`:\n\n| key |\n|---|\n| state |\n")),
+    ("settings", "a key that README has and the program does not",
+     ("README.md", CLEAN["README.md"].replace("| state |", "| state, colour |"))),
+    ("settings", "a key that the manual lacks", ("deploy/man/kinward-agent.1.scd", "# CONFIGURATION\n\n# ELSE\n\n*state*\n\tX.\n")),
+    ("settings", "a key that the manual has and the program does not",
+     append("deploy/man/kinward-agent.1.scd", "\n*colour*\n\tX.\n")),
+    ("settings", "a key that the example lacks", ("deploy/examples/broker.yaml", "hub: x\n# clocks: {acknowledged: {}}\n")),
+    ("settings", "a key that the example has and the program does not", append("deploy/examples/agent.yaml", "# colour: 1\n")),
+    ("settings", "a clock that the manual lacks",
+     ("deploy/man/kinward-broker.1.scd", CLEAN["deploy/man/kinward-broker.1.scd"].replace("acknowledged", "decided"))),
+    ("settings", "an example that is gone", ("deploy/examples/agent.yaml", None)),
+    ("commands", "a command that the manual lacks",
+     ("deploy/man/kinward.1.scd", "# COMMANDS\n\n*send*, *case list*\n\tX.\n\n# ELSE\n\n*case show*\n\tX.\n")),
+    ("commands", "a command that the manual has and the program does not",
+     ("deploy/man/kinward.1.scd", "# COMMANDS\n\n*send*, *case list*, *case show*, *colour*\n\tX.\n")),
     ("unsafe", "a release that knows the tests' switch",
      append("broker/shell/store.c", "const char *again = \"KW_UNSAFE_NO_SYNC\";\n")),
     ("unsafe", "a release that is built with it", ("CMakeLists.txt", "list(APPEND defines KW_UNSAFE_TESTS=1)\n")),
@@ -112,6 +143,7 @@ PLANTED = [
 
 # What looks like a breach and is none.
 INNOCENT = [
+    ("layers", "cli includes a sum of the core", append("agent/cli/main.c", "#include \"agent/core/assess.h\"\n")),
     ("sizes", "a function of 70 lines", append("proto/base/err.c", JUST)),
     ("sizes", "a long table",
      append("proto/base/err.c", "static const struct kw_row rows[] = {\n" + "\t{1, f(2)},\n" * 90 + "};\n")),

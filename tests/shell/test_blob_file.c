@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +15,7 @@
 
 #include "proto/link/blob_file.h"
 #include "proto/wire/merkle.h"
+#include "tests/kit/folder.h"
 
 #define assert_ok(e) assert_int_equal(e, KW_OK)
 #define CHUNKS 70u /* one sync and some more; the last chunk is short */
@@ -383,18 +383,10 @@ static int setup(void **state)
 	return mkdtemp(folder) != NULL && kw_blob_folder_make(&there) == KW_OK ? 0 : 1;
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *walk)
-{
-	(void)info;
-	(void)kind;
-	(void)walk;
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	(void)state;
-	return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(folder);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

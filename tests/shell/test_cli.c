@@ -1,28 +1,9 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-#include <ftw.h>
-#include <pthread.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-#include "agent/cli/commands.h"
+#include "tests/kit/fake_agent.h"
 
 /* The command line against a fake agent that answers each request by its kind and keeps the last SEND. */
 
 struct fake {
-	char folder[32];
-	char path[64];
-	char other[64]; /* a file in the folder, for tests that need one */
-	int listener;
-	pthread_t thread;
+	struct fake_agent at; /* first: the kit gives it back */
 	char sent[8192];     /* the last SEND as JSON */
 	unsigned registered; /* REGISTER requests */
 	bool refuse;         /* answer SEND with a refusal that may be retried */
@@ -36,23 +17,6 @@ static uint8_t ID[KW_ID_SIZE] = {0x5f, 0x2c, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
 static uint8_t THREAD_ID[KW_ID_SIZE] = {0x77, 0xab, 3};
 #define ID_HEX "5f2c030405060708090a0b0c0d0e0f09"
 #define THREAD_HEX "77ab0300000000000000000000000000"
-
-static bool read_exactly(int fd, uint8_t *out, size_t size)
-{
-	size_t done = 0;
-	while (done < size) {
-		ssize_t n = read(fd, out + done, size - done);
-		if (n <= 0)
-			return false;
-		done += (size_t)n;
-	}
-	return true;
-}
-
-static char *text(const char *literal)
-{
-	return (char *)(uintptr_t)literal;
-}
 
 /* The referral that lies in the inbox; its reason would clear a screen and turn the text around. */
 static void fill_item(Kinward__V1__Item *item, Kinward__V1__Content *content, Kinward__V1__ReferralRequest *referral)
@@ -187,8 +151,9 @@ static bool answer_case(struct fake *fake, const Kinward__V1__LocalRequest *requ
 	return true;
 }
 
-static void answer(struct fake *fake, const Kinward__V1__LocalRequest *request, struct kw_buf *out)
+static void answer(struct fake_agent *agent, const Kinward__V1__LocalRequest *request, struct kw_buf *out)
 {
+	struct fake *fake = (struct fake *)agent;
 	Kinward__V1__LocalReply reply = KINWARD__V1__LOCAL_REPLY__INIT;
 	Kinward__V1__LocalError error = KINWARD__V1__LOCAL_ERROR__INIT;
 	Kinward__V1__SendReply sent = KINWARD__V1__SEND_REPLY__INIT;
@@ -248,55 +213,14 @@ static void answer(struct fake *fake, const Kinward__V1__LocalRequest *request, 
 		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_ITEM;
 		reply.item = &item;
 	}
-	size_t size = kinward__v1__local_reply__get_packed_size(&reply);
-	assert_int_equal(kw_buf_reserve(out, size + 4), KW_OK);
-	kw_put_u32(out->data, (uint32_t)size);
-	out->size = 4 + kinward__v1__local_reply__pack(&reply, out->data + 4);
-}
-
-static void serve_one(struct fake *fake, int fd)
-{
-	uint8_t head[4];
-	while (read_exactly(fd, head, 4)) {
-		size_t size = kw_get_u32(head);
-		uint8_t *body = malloc(size + 1);
-		Kinward__V1__LocalRequest *request = read_exactly(fd, body, size)
-			? kinward__v1__local_request__unpack(NULL, size, body) : NULL;
-		free(body);
-		if (!request)
-			break;
-		struct kw_buf out;
-		kw_buf_init(&out, 65536);
-		answer(fake, request, &out);
-		(void)!write(fd, out.data, out.size);
-		kw_buf_fini(&out);
-		kinward__v1__local_request__free_unpacked(request, NULL);
-	}
-}
-
-static void *serve(void *context)
-{
-	struct fake *fake = context;
-	for (int fd; (fd = accept(fake->listener, NULL, NULL)) >= 0;) {
-		serve_one(fake, fd);
-		(void)close(fd);
-	}
-	return NULL;
+	fake_reply(&reply, out);
 }
 
 static int setup(void **state)
 {
 	struct fake *fake = calloc(1, sizeof(*fake));
-	snprintf(fake->folder, sizeof(fake->folder), "/tmp/kw-cli-XXXXXX");
-	assert_non_null(mkdtemp(fake->folder));
-	snprintf(fake->path, sizeof(fake->path), "%s/agent.sock", fake->folder);
-	snprintf(fake->other, sizeof(fake->other), "%s/file", fake->folder);
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", fake->path);
-	fake->listener = socket(AF_UNIX, SOCK_STREAM, 0);
-	assert_int_equal(bind(fake->listener, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(listen(fake->listener, 8), 0);
-	assert_int_equal(pthread_create(&fake->thread, NULL, serve, fake), 0);
+	fake->at.answer = answer;
+	fake_start(&fake->at);
 	*state = fake;
 	return 0;
 }
@@ -304,69 +228,15 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct fake *fake = *state;
-	(void)shutdown(fake->listener, SHUT_RDWR);
-	(void)pthread_join(fake->thread, NULL);
-	(void)close(fake->listener);
-	(void)unlink(fake->path);
-	(void)unlink(fake->other);
-	(void)rmdir(fake->folder);
+	fake_stop(&fake->at);
 	free(fake);
 	return 0;
-}
-
-/* What a command printed. */
-static char OUT[65536];
-static char ERR[65536];
-
-#define WORDS_MAX 48
-
-/* Runs "kinward" with words of a NULL-ended list; the fake's socket is added unless fake is NULL. */
-static int kinward(const struct fake *fake, ...)
-{
-	char *argv[WORDS_MAX] = {text("kinward")};
-	int argc = 1;
-	va_list args;
-	va_start(args, fake);
-	for (char *word; (word = va_arg(args, char *)) && argc < WORDS_MAX - 2;)
-		argv[argc++] = word;
-	va_end(args);
-	if (fake) {
-		argv[argc++] = text("--socket");
-		argv[argc++] = text(fake->path);
-	}
-	char *out_text = NULL, *err_text = NULL;
-	size_t out_size = 0, err_size = 0;
-	FILE *out = open_memstream(&out_text, &out_size), *err = open_memstream(&err_text, &err_size);
-	int code = cli_main(argc, argv, out, err);
-	(void)fclose(out);
-	(void)fclose(err);
-	snprintf(OUT, sizeof(OUT), "%s", out_text);
-	snprintf(ERR, sizeof(ERR), "%s", err_text);
-	free(out_text);
-	free(err_text);
-	return code;
-}
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at)
-{
-	(void)status;
-	(void)type;
-	(void)at;
-	return remove(path);
 }
 
 static void holds(const char *whole, const char *part)
 {
 	if (!strstr(whole, part))
 		fail_msg("\"%s\" lacks \"%s\"", whole, part);
-}
-
-static void write_file(const struct fake *fake, const char *content)
-{
-	FILE *file = fopen(fake->other, "wb");
-	assert_non_null(file);
-	(void)fputs(content, file);
-	(void)fclose(file);
 }
 
 #define FLAGS "--service", "Health/Medical", "--risk", "high", "--case-ref", "K-1", "--name", "Amina Deng", "--age", "0", \
@@ -455,30 +325,30 @@ static void test_cli_without_an_agent_says_so(void **state)
 static void test_cli_status_and_lists(void **state)
 {
 	struct fake *fake = *state;
-	assert_int_equal(kinward(fake, "status", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "status", NULL), CLI_OK);
 	holds(OUT, "agency-a is OFFLINE from hub hub-ke");
-	assert_int_equal(kinward(fake, "status", "--json", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "status", "--json", NULL), CLI_OK);
 	assert_string_equal(OUT, "{\"agency\":\"agency-a\",\"hub\":\"hub-ke\"}\n");
-	assert_int_equal(kinward(fake, "inbox", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "inbox", NULL), CLI_OK);
 	assert_string_equal(OUT, "7  2025-03-01 14:05:09Z  agency-b  referral high  " ID_HEX "\n");
-	assert_int_equal(kinward(fake, "outbox", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "outbox", NULL), CLI_OK);
 	holds(ERR, "Nothing here.");
-	assert_int_equal(kinward(fake, "watch", "--count", "1", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "watch", "--count", "1", NULL), CLI_OK);
 	holds(OUT, ID_HEX);
 }
 
 static void test_cli_ack_tells_what_it_does_not_know(void **state)
 {
 	struct fake *fake = *state;
-	assert_int_equal(kinward(fake, "ack", ID_HEX, NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "ack", ID_HEX, NULL), CLI_OK);
 	assert_string_equal(OUT, "1 acknowledged\n");
-	assert_int_equal(kinward(fake, "ack", THREAD_HEX, ID_HEX, NULL), CLI_NOT_FOUND);
+	assert_int_equal(kinward(&fake->at, "ack", THREAD_HEX, ID_HEX, NULL), CLI_NOT_FOUND);
 	assert_string_equal(OUT, "1 acknowledged\n");
 	holds(ERR, "MESSAGE: the agent has no message " THREAD_HEX);
-	assert_int_equal(kinward(fake, "ack", THREAD_HEX, "--json", NULL), CLI_NOT_FOUND);
+	assert_int_equal(kinward(&fake->at, "ack", THREAD_HEX, "--json", NULL), CLI_NOT_FOUND);
 	holds(OUT, "{\"error\":{\"code\":\"not_found\",\"field\":\"MESSAGE\"");
 	fake->acked_before = true;
-	assert_int_equal(kinward(fake, "ack", ID_HEX, NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "ack", ID_HEX, NULL), CLI_OK);
 	holds(OUT, "0 acknowledged; 1 were on no list: acknowledged before");
 }
 
@@ -487,7 +357,7 @@ static void test_cli_hub_makes_and_lists(void **state)
 {
 	struct fake *fake = *state;
 	char dir[64], path[96];
-	snprintf(dir, sizeof(dir), "%s/hub", fake->folder);
+	snprintf(dir, sizeof(dir), "%s/hub", fake->at.folder);
 	assert_int_equal(kinward(NULL, "hub", "init", "--dir", dir, NULL), CLI_USAGE);
 	holds(ERR, "--name is the hub's name");
 	assert_int_equal(kinward(NULL, "hub", "init", "--dir", dir, "--name", "ke", NULL), CLI_USAGE);
@@ -518,7 +388,7 @@ static void test_cli_hub_makes_and_lists(void **state)
 	(void)fclose(file);
 	assert_int_equal(kinward(NULL, "hub", "add", "agency-a", "--dir", dir, NULL), CLI_REFUSED);
 	holds(ERR, "address.txt: ");
-	(void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	(void)folder_remove(dir);
 }
 
 static void test_cli_send_names_options_and_refuses_odd_values(void **state)
@@ -526,25 +396,25 @@ static void test_cli_send_names_options_and_refuses_odd_values(void **state)
 	struct fake *fake = *state;
 	fake->sent[0] = '\0';
 #define SEND "send", "agency-b", FLAGS, "--consent-from", "caregiver"
-	assert_int_equal(kinward(fake, SEND, "--message-id", "00000000000000000000000000000000", NULL), CLI_USAGE);
+	assert_int_equal(kinward(&fake->at, SEND, "--message-id", "00000000000000000000000000000000", NULL), CLI_USAGE);
 	holds(ERR, "--message-id is all zeros");
-	assert_int_equal(kinward(fake, SEND, "--thread", "00000000000000000000000000000000", NULL), CLI_USAGE);
+	assert_int_equal(kinward(&fake->at, SEND, "--thread", "00000000000000000000000000000000", NULL), CLI_USAGE);
 	holds(ERR, "--thread is all zeros");
-	assert_int_equal(kinward(fake, "send", "agency-b", "--service", "shelter", "--risk", "low", "--case-ref", "K-1", "--name",
+	assert_int_equal(kinward(&fake->at, "send", "agency-b", "--service", "shelter", "--risk", "low", "--case-ref", "K-1", "--name",
 		"Amina", "--age", "999", "--sex", "f", "--reason", "Fever", "--referrer", "Jo", "--consent-from", "caregiver", NULL),
 		CLI_REFUSED);
 	holds(ERR, "kinward: --age: ");
-	assert_int_equal(kinward(fake, SEND, "--location", "caf\xe9", "--json", NULL), CLI_REFUSED);
+	assert_int_equal(kinward(&fake->at, SEND, "--location", "caf\xe9", "--json", NULL), CLI_REFUSED);
 	holds(ERR, "--location: must be UTF-8 text; set the terminal's");
 	holds(OUT, "{\"error\":{\"code\":\"bad_field\",\"field\":\"--location\"");
-	write_file(fake, "{\"messageId\":\"AAAAAAAAAAAAAAAAAAAAAA==\",\"referralEvent\":{\"state\":\"REFERRAL_STATE_ACCEPTED\"}}");
-	assert_int_equal(kinward(fake, "send", "agency-b", "--content", fake->other, NULL), CLI_REFUSED);
+	fake_file(&fake->at, "{\"messageId\":\"AAAAAAAAAAAAAAAAAAAAAA==\",\"referralEvent\":{\"state\":\"REFERRAL_STATE_ACCEPTED\"}}");
+	assert_int_equal(kinward(&fake->at, "send", "agency-b", "--content", fake->at.file, NULL), CLI_REFUSED);
 	holds(ERR, "message_id: is all zeros");
-	assert_int_equal(kinward(fake, "event", ID_HEX, "accepted", "--message-id", "00000000000000000000000000000000", NULL),
+	assert_int_equal(kinward(&fake->at, "event", ID_HEX, "accepted", "--message-id", "00000000000000000000000000000000", NULL),
 		CLI_REFUSED);
 	assert_string_equal(fake->sent, "");
-	write_file(fake, "{\"reason\":\n  \"a\" \"b\"}");
-	assert_int_equal(kinward(fake, "send", "agency-b", "--referral", fake->other, "--json", NULL), CLI_REFUSED);
+	fake_file(&fake->at, "{\"reason\":\n  \"a\" \"b\"}");
+	assert_int_equal(kinward(&fake->at, "send", "agency-b", "--referral", fake->at.file, "--json", NULL), CLI_REFUSED);
 	holds(ERR, "line 2 column");
 	holds(OUT, "\"line\":2,\"column\":");
 	assert_int_equal(kinward(NULL, "send\xff", "--json", NULL), CLI_USAGE);
@@ -554,20 +424,20 @@ static void test_cli_send_names_options_and_refuses_odd_values(void **state)
 static void test_cli_show_disarms_what_a_message_says(void **state)
 {
 	struct fake *fake = *state;
-	assert_int_equal(kinward(fake, "show", ID_HEX, NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "show", ID_HEX, NULL), CLI_OK);
 	holds(OUT, "reason: calm\\x1b[2J\\x07 \\u{9b}31m \\u{202e}txt\n");
 	holds(OUT, "thread     " THREAD_HEX);
-	assert_int_equal(kinward(fake, "show", ID_HEX, "--json", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "show", ID_HEX, "--json", NULL), CLI_OK);
 	for (const char *c = OUT; *c; c++)
 		assert_true(*c == '\n' || (*c >= 0x20 && *c < 0x7f));
-	assert_int_equal(kinward(fake, "show", THREAD_HEX, NULL), CLI_NOT_FOUND);
-	assert_int_equal(kinward(fake, "show", "XywDBAUGBwgJCgsMDQ4PCQ==", NULL), CLI_OK); /* as --json prints it */
+	assert_int_equal(kinward(&fake->at, "show", THREAD_HEX, NULL), CLI_NOT_FOUND);
+	assert_int_equal(kinward(&fake->at, "show", "XywDBAUGBwgJCgsMDQ4PCQ==", NULL), CLI_OK); /* as --json prints it */
 }
 
 static void test_cli_send_makes_a_referral_of_options(void **state)
 {
 	struct fake *fake = *state;
-	assert_int_equal(kinward(fake, "send", "agency-b", FLAGS, "--consent-from", "caregiver", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "send", "agency-b", FLAGS, "--consent-from", "caregiver", NULL), CLI_OK);
 	holds(OUT, THREAD_HEX);
 	holds(fake->sent, "\"agency\":\"agency-b\"");
 	holds(fake->sent, "\"service\":\"SERVICE_TYPE_HEALTH_MEDICAL\"");
@@ -575,12 +445,12 @@ static void test_cli_send_makes_a_referral_of_options(void **state)
 	holds(fake->sent, "\"consent\":{\"services\":\"CONSENT_ANSWER_GIVEN\",\"shareOtherOrgs\":\"CONSENT_ANSWER_GIVEN\"");
 	fake->sent[0] = '\0';
 	/* Nobody is said to have consented who was not. */
-	assert_int_equal(kinward(fake, "send", "agency-b", FLAGS, NULL), CLI_REFUSED);
+	assert_int_equal(kinward(&fake->at, "send", "agency-b", FLAGS, NULL), CLI_REFUSED);
 	holds(ERR, "consent");
-	assert_int_equal(kinward(fake, "send", "agency-b", FLAGS, "--age=x", NULL), CLI_USAGE);
-	assert_int_equal(kinward(fake, "send", "agency-b", "--risk", "huge", NULL), CLI_REFUSED);
+	assert_int_equal(kinward(&fake->at, "send", "agency-b", FLAGS, "--age=x", NULL), CLI_USAGE);
+	assert_int_equal(kinward(&fake->at, "send", "agency-b", "--risk", "huge", NULL), CLI_REFUSED);
 	holds(ERR, "--risk: is no known code; one of: high medium low");
-	assert_int_equal(kinward(fake, "send", "agency-b", FLAGS, "--consent-from", "child", "--dry-run", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "send", "agency-b", FLAGS, "--consent-from", "child", "--dry-run", NULL), CLI_OK);
 	holds(OUT, "\"referralRequest\":");
 	assert_string_equal(fake->sent, "");
 }
@@ -588,17 +458,17 @@ static void test_cli_send_makes_a_referral_of_options(void **state)
 static void test_cli_send_reads_json_and_names_its_faults(void **state)
 {
 	struct fake *fake = *state;
-	assert_int_equal(kinward(fake, "send", "agency-b", "--content", fake->other, NULL), CLI_NOT_FOUND);
-	assert_int_equal(kinward(fake, "send", "agency-b", "--content", fake->folder, NULL), CLI_REFUSED);
-	write_file(fake, "{\"messageId\":\"AAAAAAAAAAAAAAAAAAAAAQ==\",\"referralEvent\":{\"state\":\"REFERRAL_STATE_ACCEPTED\"}}");
-	assert_int_equal(kinward(fake, "send", "agency-b", "--content", fake->other, "--class", "urgent", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "send", "agency-b", "--content", fake->at.file, NULL), CLI_NOT_FOUND);
+	assert_int_equal(kinward(&fake->at, "send", "agency-b", "--content", fake->at.folder, NULL), CLI_REFUSED);
+	fake_file(&fake->at, "{\"messageId\":\"AAAAAAAAAAAAAAAAAAAAAQ==\",\"referralEvent\":{\"state\":\"REFERRAL_STATE_ACCEPTED\"}}");
+	assert_int_equal(kinward(&fake->at, "send", "agency-b", "--content", fake->at.file, "--class", "urgent", NULL), CLI_OK);
 	holds(fake->sent, "\"messageId\":\"AAAAAAAAAAAAAAAAAAAAAQ==\"");
 	holds(fake->sent, "\"class\":1");
-	write_file(fake, "{\"children\":[{\"age\":{\"years\":\"x\"}}]}");
-	assert_int_equal(kinward(fake, "send", "agency-b", "--referral", fake->other, NULL), CLI_REFUSED);
+	fake_file(&fake->at, "{\"children\":[{\"age\":{\"years\":\"x\"}}]}");
+	assert_int_equal(kinward(&fake->at, "send", "agency-b", "--referral", fake->at.file, NULL), CLI_REFUSED);
 	holds(ERR, "children[0].age.years: must be a whole number");
-	write_file(fake, "{,}");
-	assert_int_equal(kinward(fake, "send", "agency-b", "--referral", fake->other, NULL), CLI_REFUSED);
+	fake_file(&fake->at, "{,}");
+	assert_int_equal(kinward(&fake->at, "send", "agency-b", "--referral", fake->at.file, NULL), CLI_REFUSED);
 	holds(ERR, "line 1 column");
 }
 
@@ -606,7 +476,7 @@ static void test_cli_send_that_may_be_repeated_says_how(void **state)
 {
 	struct fake *fake = *state;
 	fake->refuse = true;
-	assert_int_equal(kinward(fake, "send", "agency-b", FLAGS, "--consent-from", "caregiver", "--message-id", ID_HEX, NULL),
+	assert_int_equal(kinward(&fake->at, "send", "agency-b", FLAGS, "--consent-from", "caregiver", "--message-id", ID_HEX, NULL),
 		CLI_RETRY);
 	holds(ERR, "--message-id " ID_HEX);
 }
@@ -614,17 +484,17 @@ static void test_cli_send_that_may_be_repeated_says_how(void **state)
 static void test_cli_event_goes_to_the_other_agency_in_the_thread(void **state)
 {
 	struct fake *fake = *state;
-	assert_int_equal(kinward(fake, "event", ID_HEX, "scheduled", "--appointment", "2025-03-01T14:00+03:00", "--place", "Clinic 2",
-		"--author", "Sara Lado", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "event", ID_HEX, "scheduled", "--appointment", "2025-03-01T14:00+03:00",
+		"--place", "Clinic 2", "--author", "Sara Lado", NULL), CLI_OK);
 	holds(fake->sent, "\"agency\":\"agency-b\"");
 	holds(fake->sent, "\"threadId\":\"d6sDAAAAAAAAAAAAAAAAAA==\"");
 	holds(fake->sent, "\"state\":\"REFERRAL_STATE_SCHEDULED\"");
 	holds(fake->sent, "\"atUnixMs\":\"1740826800000\",\"place\":\"Clinic 2\"");
 	fake->sent[0] = '\0';
-	assert_int_equal(kinward(fake, "event", THREAD_HEX, "rejected", "--reason", "no-capacity", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "event", THREAD_HEX, "rejected", "--reason", "no-capacity", NULL), CLI_OK);
 	holds(fake->sent, "\"threadId\":\"d6sDAAAAAAAAAAAAAAAAAA==\"");
 	holds(fake->sent, "\"reason\":\"REFERRAL_REASON_NO_CAPACITY\"");
-	assert_int_equal(kinward(fake, "event", "00000000000000000000000000000000", "accepted", NULL), CLI_NOT_FOUND);
+	assert_int_equal(kinward(&fake->at, "event", "00000000000000000000000000000000", "accepted", NULL), CLI_NOT_FOUND);
 }
 
 static void test_cli_import_counts_and_names_refused_rows(void **state)
@@ -632,16 +502,17 @@ static void test_cli_import_counts_and_names_refused_rows(void **state)
 	struct fake *fake = *state;
 	const char *defaults = "sex=f,protection_status=separated,care_arrangement=kinship,consent_for_services=yes,"
 		"disclosure_other_orgs=yes,consent_source=caregiver";
-	write_file(fake, "case_id,name_first,age,shoe\n1,Amina,5,1\n2,Deng,x,1\n3,Akol,7,1\n");
-	assert_int_equal(kinward(fake, "import", fake->other, "--as-of", "2025-03-01", "--default", defaults, NULL), CLI_REFUSED);
+	fake_file(&fake->at, "case_id,name_first,age,shoe\n1,Amina,5,1\n2,Deng,x,1\n3,Akol,7,1\n");
+	assert_int_equal(kinward(&fake->at, "import", fake->at.file, "--as-of", "2025-03-01", "--default", defaults, NULL),
+		CLI_REFUSED);
 	assert_string_equal(OUT, "3 rows: 1 imported, 1 there already, 1 refused\n");
 	holds(ERR, "column ignored, no rule knows it: shoe");
 	holds(ERR, "line 3, column age (age.years): must be a whole number");
-	assert_int_equal(kinward(fake, "import", fake->other, "--as-of", "2025-03-01", "--default", defaults, "--json", NULL),
+	assert_int_equal(kinward(&fake->at, "import", fake->at.file, "--as-of", "2025-03-01", "--default", defaults, "--json", NULL),
 		CLI_REFUSED);
 	holds(OUT, "{\"refused\":{\"line\":3,\"column\":\"age\"");
 	holds(OUT, "{\"summary\":{\"rows\":3,\"imported\":0,\"repeated\":2,\"refused\":1}}");
-	assert_int_equal(kinward(NULL, "import", fake->other, "--as-of", "2025-03-01", "--default", defaults, "--dry-run", NULL),
+	assert_int_equal(kinward(NULL, "import", fake->at.file, "--as-of", "2025-03-01", "--default", defaults, "--dry-run", NULL),
 		CLI_REFUSED);
 	holds(OUT, "2 good");
 	assert_int_equal(kinward(NULL, "import", "--columns", NULL), CLI_OK);
@@ -652,19 +523,19 @@ static void test_cli_import_sends_referrals_under_ids_that_repeat(void **state)
 {
 	struct fake *fake = *state;
 	char first[sizeof(fake->sent)];
-	write_file(fake, "case_ref,service,risk,reason,name,age,sex,referrer_name,consent_for_services,disclosure_other_orgs,"
+	fake_file(&fake->at, "case_ref,service,risk,reason,name,age,sex,referrer_name,consent_for_services,disclosure_other_orgs,"
 		"consent_source,registration_date\nK-1,shelter,low,Alone,Amina,9,f,Jo,yes,yes,child,2025-01-01\n");
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(kinward(fake, "import", fake->other, "--as", "referral", "--to", "agency-b", NULL), CLI_OK);
+		assert_int_equal(kinward(&fake->at, "import", fake->at.file, "--as", "referral", "--to", "agency-b", NULL), CLI_OK);
 		if (i == 0)
 			memcpy(first, fake->sent, sizeof(first));
 	}
 	holds(first, "\"caseRef\":\"K-1\"");
 	assert_string_equal(first, fake->sent);
-	assert_int_equal(kinward(fake, "import", fake->other, "--as", "referral", "--to", "agency-c", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "import", fake->at.file, "--as", "referral", "--to", "agency-c", NULL), CLI_OK);
 	assert_string_not_equal(strstr(first, "messageId"), strstr(fake->sent, "messageId"));
 	fake->refuse = true;
-	assert_int_equal(kinward(fake, "import", fake->other, "--as", "referral", "--to", "agency-b", NULL), CLI_RETRY);
+	assert_int_equal(kinward(&fake->at, "import", fake->at.file, "--as", "referral", "--to", "agency-b", NULL), CLI_RETRY);
 	holds(ERR, "run the same command again");
 }
 
@@ -692,7 +563,7 @@ static void test_cli_escape_shows_broken_text_as_bytes(void **state)
 static void test_cli_cases_are_listed(void **state)
 {
 	struct fake *fake = *state;
-	assert_int_equal(kinward(fake, "case", "list", "--kind", "referral", "--agency", "agency-b", "--case-ref", "K-1", "--all",
+	assert_int_equal(kinward(&fake->at, "case", "list", "--kind", "referral", "--agency", "agency-b", "--case-ref", "K-1", "--all",
 		"--limit", "5", "--after", "00000000000000000000000000000003", NULL), CLI_OK);
 	holds(fake->asked, "\"kind\":\"THREAD_KIND_REFERRAL\"");
 	holds(fake->asked, "\"agency\":\"agency-b\"");
@@ -702,10 +573,10 @@ static void test_cli_cases_are_listed(void **state)
 	holds(fake->asked, "\"after\":\"AAAAAAAAAAAAAAAAAAAAAw==\"");
 	assert_string_equal(OUT, THREAD_HEX "  referral  accepted  high  agency-b  late 1 d 3 h  K-1\\x1b[2J  our move\n");
 	holds(ERR, "add --after 00000000000000000000000000000007");
-	assert_int_equal(kinward(fake, "case", "list", "--json", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "case", "list", "--json", NULL), CLI_OK);
 	holds(OUT, "\"stateName\":\"ACCEPTED\"");
 	fake->no_cases = true;
-	assert_int_equal(kinward(fake, "case", "list", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "case", "list", NULL), CLI_OK);
 	assert_string_equal(OUT, "");
 	holds(ERR, "No case");
 }
@@ -713,19 +584,19 @@ static void test_cli_cases_are_listed(void **state)
 static void test_cli_todo_is_what_waits_for_us(void **state)
 {
 	struct fake *fake = *state;
-	assert_int_equal(kinward(fake, "todo", "--limit", "2", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "todo", "--limit", "2", NULL), CLI_OK);
 	holds(fake->asked, "\"limit\":2");
 	holds(OUT, "our move");
-	assert_int_equal(kinward(fake, "todo", "--limit", "501", NULL), CLI_USAGE);
+	assert_int_equal(kinward(&fake->at, "todo", "--limit", "501", NULL), CLI_USAGE);
 	fake->no_cases = true;
-	assert_int_equal(kinward(fake, "todo", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "todo", NULL), CLI_OK);
 	holds(ERR, "Nothing waits for us.");
 }
 
 static void test_cli_case_is_shown_with_its_timeline(void **state)
 {
 	struct fake *fake = *state;
-	assert_int_equal(kinward(fake, "case", "show", THREAD_HEX, NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "case", "show", THREAD_HEX, NULL), CLI_OK);
 	holds(OUT, "state      accepted since 2025-03-01 14:05:09Z\n");
 	holds(OUT, "next       our move\n");
 	holds(OUT, "clock      service, late 1 d 3 h\n");
@@ -737,32 +608,32 @@ static void test_cli_case_is_shown_with_its_timeline(void **state)
 			       "3  2025-03-01 14:05:09Z  agency-b  accepted  " ID_HEX "  (repeat)\n"
 			       "4  2025-03-01 14:05:09Z  agency-b  no_show  " ID_HEX "  (waits)\n";
 	holds(OUT, timeline);
-	assert_int_equal(kinward(fake, "case", "timeline", ID_HEX, NULL), CLI_OK); /* a message of the thread will do */
+	assert_int_equal(kinward(&fake->at, "case", "timeline", ID_HEX, NULL), CLI_OK); /* a message of the thread will do */
 	assert_string_equal(OUT, timeline);
-	assert_int_equal(kinward(fake, "case", "timeline", THREAD_HEX, "--json", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "case", "timeline", THREAD_HEX, "--json", NULL), CLI_OK);
 	holds(OUT, "\"verdict\":\"EVENT_VERDICT_EARLY\"");
 }
 
 static void test_cli_case_refuses_with_reasons(void **state)
 {
 	struct fake *fake = *state;
-	assert_int_equal(kinward(fake, "case", "show", "00000000000000000000000000000001", NULL), CLI_NOT_FOUND);
-	assert_int_equal(kinward(fake, "case", "show", NULL), CLI_USAGE);
+	assert_int_equal(kinward(&fake->at, "case", "show", "00000000000000000000000000000001", NULL), CLI_NOT_FOUND);
+	assert_int_equal(kinward(&fake->at, "case", "show", NULL), CLI_USAGE);
 	holds(ERR, "kinward case show THREAD");
-	assert_int_equal(kinward(fake, "case", "close", THREAD_HEX, NULL), CLI_USAGE);
-	assert_int_equal(kinward(fake, "case", "show", "xyz", NULL), CLI_USAGE);
-	assert_int_equal(kinward(fake, "case", "list", THREAD_HEX, NULL), CLI_USAGE);
-	assert_int_equal(kinward(fake, "case", "show", THREAD_HEX, "--all", NULL), CLI_USAGE);
-	assert_int_equal(kinward(fake, "case", "list", "--kind", "visit", NULL), CLI_USAGE);
+	assert_int_equal(kinward(&fake->at, "case", "close", THREAD_HEX, NULL), CLI_USAGE);
+	assert_int_equal(kinward(&fake->at, "case", "show", "xyz", NULL), CLI_USAGE);
+	assert_int_equal(kinward(&fake->at, "case", "list", THREAD_HEX, NULL), CLI_USAGE);
+	assert_int_equal(kinward(&fake->at, "case", "show", THREAD_HEX, "--all", NULL), CLI_USAGE);
+	assert_int_equal(kinward(&fake->at, "case", "list", "--kind", "visit", NULL), CLI_USAGE);
 	holds(ERR, "transfer");
-	assert_int_equal(kinward(fake, "case", "--help", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "case", "--help", NULL), CLI_OK);
 	holds(OUT, "kinward case timeline");
 	fake->illegal = true;
-	assert_int_equal(kinward(fake, "event", ID_HEX, "accepted", NULL), CLI_REFUSED);
+	assert_int_equal(kinward(&fake->at, "event", ID_HEX, "accepted", NULL), CLI_REFUSED);
 	holds(ERR, "send.content.referral_event.state: The referral is CLOSED");
-	assert_int_equal(kinward(fake, "event", ID_HEX, "accepted", "--class", "fast", NULL), CLI_USAGE);
+	assert_int_equal(kinward(&fake->at, "event", ID_HEX, "accepted", "--class", "fast", NULL), CLI_USAGE);
 	fake->illegal = false;
-	assert_int_equal(kinward(fake, "event", ID_HEX, "accepted", "--class", "bulk", NULL), CLI_OK);
+	assert_int_equal(kinward(&fake->at, "event", ID_HEX, "accepted", "--class", "bulk", NULL), CLI_OK);
 	holds(fake->sent, "\"class\":3");
 }
 

@@ -1,29 +1,11 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-#include <pthread.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-#include "agent/cli/commands.h"
+#include "tests/kit/fake_agent.h"
 
 /* kinward template and kinward import --as MESSAGE, against a fake agent that keeps what it is sent by message id. */
 
 #define SENT_MAX 16u
 
 struct fake {
-	char folder[32];
-	char path[64];
-	char file[64];
-	int listener;
-	pthread_t thread;
+	struct fake_agent at;              /* first: the kit gives it back */
 	uint8_t ids[SENT_MAX][KW_ID_SIZE]; /* of new messages, in order */
 	char agencies[SENT_MAX][64];
 	uint8_t threads[SENT_MAX][KW_ID_SIZE];
@@ -34,22 +16,6 @@ struct fake {
 	unsigned refuse_from; /* refuse each new message from this one on; 0 never */
 	bool retryable;
 };
-
-static char *text(const char *literal)
-{
-	return (char *)(uintptr_t)literal;
-}
-
-static bool read_exactly(int fd, uint8_t *out, size_t size)
-{
-	for (size_t done = 0; done < size;) {
-		ssize_t n = read(fd, out + done, size - done);
-		if (n <= 0)
-			return false;
-		done += (size_t)n;
-	}
-	return true;
-}
 
 /* Keeps a new message; true for one that it has. */
 static bool take(struct fake *fake, const Kinward__V1__SendRequest *send)
@@ -64,18 +30,9 @@ static bool take(struct fake *fake, const Kinward__V1__SendRequest *send)
 	return false;
 }
 
-static void reply_with(const Kinward__V1__LocalReply *reply, int fd)
+static void answer(struct fake_agent *agent, const Kinward__V1__LocalRequest *request, struct kw_buf *out)
 {
-	uint8_t out[8192];
-	size_t size = kinward__v1__local_reply__get_packed_size(reply);
-	assert_in_range(size, 1, sizeof(out) - 4);
-	kw_put_u32(out, (uint32_t)size);
-	(void)kinward__v1__local_reply__pack(reply, out + 4);
-	(void)!write(fd, out, size + 4);
-}
-
-static void answer(struct fake *fake, const Kinward__V1__LocalRequest *request, int fd)
-{
+	struct fake *fake = (struct fake *)agent;
 	Kinward__V1__LocalReply reply = KINWARD__V1__LOCAL_REPLY__INIT;
 	Kinward__V1__LocalError error = KINWARD__V1__LOCAL_ERROR__INIT;
 	Kinward__V1__SendReply sent = KINWARD__V1__SEND_REPLY__INIT;
@@ -111,48 +68,14 @@ static void answer(struct fake *fake, const Kinward__V1__LocalRequest *request, 
 		reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_SENT;
 		reply.sent = &sent;
 	}
-	reply_with(&reply, fd);
-}
-
-static void serve_one(struct fake *fake, int fd)
-{
-	uint8_t head[4];
-	while (read_exactly(fd, head, 4)) {
-		size_t size = kw_get_u32(head);
-		uint8_t *body = malloc(size + 1);
-		Kinward__V1__LocalRequest *request = read_exactly(fd, body, size)
-			? kinward__v1__local_request__unpack(NULL, size, body) : NULL;
-		free(body);
-		if (!request)
-			break;
-		answer(fake, request, fd);
-		kinward__v1__local_request__free_unpacked(request, NULL);
-	}
-}
-
-static void *serve(void *context)
-{
-	struct fake *fake = context;
-	for (int fd; (fd = accept(fake->listener, NULL, NULL)) >= 0;) {
-		serve_one(fake, fd);
-		(void)close(fd);
-	}
-	return NULL;
+	fake_reply(&reply, out);
 }
 
 static int setup(void **state)
 {
 	struct fake *fake = calloc(1, sizeof(*fake));
-	(void)snprintf(fake->folder, sizeof(fake->folder), "/tmp/kw-table-XXXXXX");
-	assert_non_null(mkdtemp(fake->folder));
-	(void)snprintf(fake->path, sizeof(fake->path), "%s/agent.sock", fake->folder);
-	(void)snprintf(fake->file, sizeof(fake->file), "%s/file.csv", fake->folder);
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", fake->path);
-	fake->listener = socket(AF_UNIX, SOCK_STREAM, 0);
-	assert_int_equal(bind(fake->listener, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(listen(fake->listener, 8), 0);
-	assert_int_equal(pthread_create(&fake->thread, NULL, serve, fake), 0);
+	fake->at.answer = answer;
+	fake_start(&fake->at);
 	*state = fake;
 	return 0;
 }
@@ -160,51 +83,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct fake *fake = *state;
-	(void)shutdown(fake->listener, SHUT_RDWR);
-	(void)pthread_join(fake->thread, NULL);
-	(void)close(fake->listener);
-	(void)unlink(fake->path);
-	(void)unlink(fake->file);
-	(void)rmdir(fake->folder);
+	fake_stop(&fake->at);
 	free(fake);
 	return 0;
-}
-
-static char OUT[262144];
-static char ERR[65536];
-
-/* Runs "kinward" with words of a NULL-ended list; the fake's socket is added unless fake is NULL. */
-static int kinward(const struct fake *fake, ...)
-{
-	char *argv[24] = {text("kinward")};
-	int argc = 1;
-	va_list args;
-	va_start(args, fake);
-	for (char *word; (word = va_arg(args, char *)) && argc < 20;)
-		argv[argc++] = word;
-	va_end(args);
-	if (fake) {
-		argv[argc++] = text("--socket");
-		argv[argc++] = (char *)(uintptr_t)fake->path;
-	}
-	memset(OUT, 0, sizeof(OUT));
-	memset(ERR, 0, sizeof(ERR));
-	FILE *out = fmemopen(OUT, sizeof(OUT) - 1, "w");
-	FILE *err = fmemopen(ERR, sizeof(ERR) - 1, "w");
-	assert_non_null(out);
-	assert_non_null(err);
-	int code = cli_main(argc, argv, out, err);
-	(void)fclose(out);
-	(void)fclose(err);
-	return code;
-}
-
-static void put(const struct fake *fake, const char *content)
-{
-	FILE *file = fopen(fake->file, "wb");
-	assert_non_null(file);
-	(void)fputs(content, file);
-	assert_int_equal(fclose(file), 0);
 }
 
 static void holds(const char *whole, const char *part)
@@ -214,19 +95,19 @@ static void holds(const char *whole, const char *part)
 }
 
 #define QUERIES "service,admin2_pcode\nshelter,SS01\nfood,SS01\nshelter,SS01\n"
-#define IMPORT(...) kinward(fake, "import", fake->file, "--as", "CapacityQuery", __VA_ARGS__)
+#define IMPORT(...) kinward(&fake->at, "import", fake->at.file, "--as", "CapacityQuery", __VA_ARGS__)
 
 static void test_template_prints_what_import_reads(void **state)
 {
 	const struct fake *fake = *state;
 	assert_int_equal(kinward(NULL, "template", "CapacityQuery", NULL), CLI_OK);
 	holds(OUT, "#to,#thread,service,admin2_pcode,age_band\n# The agency that it goes to; empty for the one that --to names.,");
-	put(fake, OUT);
+	fake_file(&fake->at, OUT);
 	assert_int_equal(IMPORT("--dry-run", NULL), CLI_REFUSED);
 	holds(ERR, "has no row of data below its first row");
 	assert_int_equal(kinward(NULL, "template", "capacity-query", "--excel", "--separator", ";", NULL), CLI_OK);
 	assert_memory_equal(OUT, "\xef\xbb\xbf#to;#thread;service;admin2_pcode;age_band\r\n\"#", 47);
-	put(fake, "#to,#thread,service,admin2_pcode,age_band\n,,shelter,SS0101,\n");
+	fake_file(&fake->at, "#to,#thread,service,admin2_pcode,age_band\n,,shelter,SS0101,\n");
 	assert_int_equal(IMPORT("--dry-run", NULL), CLI_OK);
 	assert_string_equal(OUT, "1 rows: 1 messages, all good; nothing was sent\n");
 	assert_int_equal(IMPORT("--dry-run", "--json", NULL), CLI_OK);
@@ -254,17 +135,18 @@ static void test_template_forms_and_wrong_lines(void **state)
 	assert_int_equal(kinward(NULL, "template", "SeparationReport", "--rows", "week", NULL), CLI_USAGE);
 	assert_int_equal(kinward(NULL, "template", "SeparationReport", "--repeat", "17", NULL), CLI_USAGE);
 	assert_int_equal(kinward(NULL, "template", "SeparationReport", "--separator", "x", NULL), CLI_USAGE);
-	put(fake, "{\"separationReport\": {\"week\": \"2026-W48\", \"villagePcode\": \"SS01\", \"focalPointCode\": \"=HYPERLINK(1)\", "
+	fake_file(&fake->at,
+		"{\"separationReport\": {\"week\": \"2026-W48\", \"villagePcode\": \"SS01\", \"focalPointCode\": \"=HYPERLINK(1)\", "
 		"\"zeroReport\": true}}");
-	assert_int_equal(kinward(NULL, "template", "SeparationReport", "--fill", fake->file, NULL), CLI_OK);
+	assert_int_equal(kinward(NULL, "template", "SeparationReport", "--fill", fake->at.file, NULL), CLI_OK);
 	assert_string_equal(OUT, "#group,week,village_pcode,focal_point_code,zero_report\n1,2026-W48,SS01,'=HYPERLINK(1),yes\n");
-	assert_int_equal(kinward(NULL, "template", "ReferralRequest", "--fill", fake->file, NULL), CLI_REFUSED);
+	assert_int_equal(kinward(NULL, "template", "ReferralRequest", "--fill", fake->at.file, NULL), CLI_REFUSED);
 }
 
 static void test_import_is_whole_or_not_at_all(void **state)
 {
 	struct fake *fake = *state;
-	put(fake, QUERIES "shelter,ss01\nhouse,SS01\n");
+	fake_file(&fake->at, QUERIES "shelter,ss01\nhouse,SS01\n");
 	assert_int_equal(IMPORT("--to", "agency-b", NULL), CLI_REFUSED);
 	holds(ERR, "file.csv: row 5, column admin2_pcode: must be a P-code, 2 to 20 of A-Z and 0-9; correct it\n");
 	holds(ERR, "file.csv: row 6, column service: is no known code; one of: safehouse ");
@@ -273,7 +155,8 @@ static void test_import_is_whole_or_not_at_all(void **state)
 	holds(OUT, "\"row\":5,\"column\":\"admin2_pcode\",\"field\":\"admin2_pcode\",\"rule\":\"must be a P-code");
 	holds(OUT, "\"faults\":2}}");
 	/* Agencies are looked up before the first message goes. */
-	put(fake, "#to,service,admin2_pcode\nagency-b,shelter,SS01\nagency-c,shelter,SS01\nagency-x,shelter,SS01\n,shelter,SS01\n");
+	fake_file(&fake->at,
+		"#to,service,admin2_pcode\nagency-b,shelter,SS01\nagency-c,shelter,SS01\nagency-x,shelter,SS01\n,shelter,SS01\n");
 	assert_int_equal(IMPORT(NULL), CLI_REFUSED);
 	holds(ERR, "row 5, column #to: is required where the command line has no --to");
 	assert_int_equal(IMPORT("--to", "agency-b", NULL), CLI_REFUSED);
@@ -285,7 +168,7 @@ static void test_import_is_whole_or_not_at_all(void **state)
 	char many[2048] = "service,admin2_pcode\n";
 	for (unsigned i = 0; i < 102; i++)
 		(void)snprintf(many + strlen(many), sizeof(many) - strlen(many), "x,SS01\n");
-	put(fake, many);
+	fake_file(&fake->at, many);
 	assert_int_equal(IMPORT("--dry-run", NULL), CLI_REFUSED);
 	holds(ERR, "row 101, column service");
 	assert_null(strstr(ERR, "row 102"));
@@ -295,7 +178,7 @@ static void test_import_is_whole_or_not_at_all(void **state)
 static void test_import_goes_on_where_it_was_cut(void **state)
 {
 	struct fake *fake = *state;
-	put(fake, QUERIES);
+	fake_file(&fake->at, QUERIES);
 	fake->refuse_from = 3;
 	fake->retryable = true;
 	assert_int_equal(IMPORT("--to", "agency-b", NULL), CLI_RETRY);
@@ -311,24 +194,24 @@ static void test_import_goes_on_where_it_was_cut(void **state)
 	assert_int_equal(fake->sent, 3);
 	/* Rows that are alike are messages of their own; a row added later is the only one that is new. */
 	assert_memory_not_equal(fake->ids[0], fake->ids[2], KW_ID_SIZE);
-	put(fake, "service,admin2_pcode\ncash,SS01\n" "shelter,SS01\nfood,SS01\nshelter,SS01\n");
+	fake_file(&fake->at, "service,admin2_pcode\ncash,SS01\n" "shelter,SS01\nfood,SS01\nshelter,SS01\n");
 	assert_int_equal(IMPORT("--to", "agency-b", NULL), CLI_OK);
 	assert_string_equal(OUT, "4 rows: 4 messages, 1 in the outbox, 3 there already\n");
 	/* The agency's column says the same as --to; another #group or thread is another message. */
-	put(fake, "#to,#group,#thread,service,admin2_pcode\nagency-b,,,food,SS01\nagency-b,again,,food,SS01\n"
+	fake_file(&fake->at, "#to,#group,#thread,service,admin2_pcode\nagency-b,,,food,SS01\nagency-b,again,,food,SS01\n"
 		"agency-b,,77ab0300000000000000000000000000,food,SS01\n");
 	assert_int_equal(IMPORT(NULL), CLI_OK);
 	assert_string_equal(OUT, "3 rows: 3 messages, 2 in the outbox, 1 there already\n");
-	put(fake, "#to,#group,service,admin2_pcode\nagency-b,,food,SS01\n");
+	fake_file(&fake->at, "#to,#group,service,admin2_pcode\nagency-b,,food,SS01\n");
 	assert_int_equal(IMPORT(NULL), CLI_OK);
 	assert_string_equal(OUT, "1 rows: 1 messages, 0 in the outbox, 1 there already\n");
-	put(fake, "#to,#group,service,admin2_pcode\nagency-b,third,food,SS01\n");
+	fake_file(&fake->at, "#to,#group,service,admin2_pcode\nagency-b,third,food,SS01\n");
 	assert_int_equal(IMPORT(NULL), CLI_OK);
 	assert_string_equal(OUT, "1 rows: 1 messages, 1 in the outbox, 0 there already\n");
-	put(fake, "service,admin2_pcode\nfood,SS01\n");
+	fake_file(&fake->at, "service,admin2_pcode\nfood,SS01\n");
 	assert_int_equal(IMPORT("--to", "agency-d", NULL), CLI_OK);
 	assert_string_equal(OUT, "1 rows: 1 messages, 1 in the outbox, 0 there already\n");
-	put(fake, "#thread,service,admin2_pcode\n88ab0300000000000000000000000000,food,SS01\n");
+	fake_file(&fake->at, "#thread,service,admin2_pcode\n88ab0300000000000000000000000000,food,SS01\n");
 	assert_int_equal(IMPORT("--to", "agency-b", NULL), CLI_OK);
 	assert_string_equal(OUT, "1 rows: 1 messages, 1 in the outbox, 0 there already\n");
 	assert_int_equal(fake->threads[5][0], 0x77);
@@ -342,24 +225,24 @@ static void test_import_registrations_stay_at_home(void **state)
 		"consent.obtained_from,name.parts[1].text,name.parts[1].role,birth_date\n%s,f,separated,kinship,yes,yes,caregiver,Amina,given,2019\n";
 	char whole[512];
 	(void)snprintf(whole, sizeof(whole), ROWS, "C-1");
-	put(fake, whole);
+	fake_file(&fake->at, whole);
 	for (int i = 0; i < 2; i++)
-		if (kinward(fake, "import", fake->file, "--as", "UascRegistration", NULL) != CLI_OK)
+		if (kinward(&fake->at, "import", fake->at.file, "--as", "UascRegistration", NULL) != CLI_OK)
 			fail_msg("%s", ERR);
 	assert_string_equal(OUT, "1 rows: 1 messages, 0 in the outbox, 1 there already\n");
 	assert_string_equal(fake->local_id, "C-1");
 	assert_int_equal(fake->asked, 0);
-	assert_int_equal(kinward(fake, "import", fake->file, "--as", "UascRegistration", "--to", "agency-b", NULL), CLI_USAGE);
+	assert_int_equal(kinward(&fake->at, "import", fake->at.file, "--as", "UascRegistration", "--to", "agency-b", NULL), CLI_USAGE);
 	(void)snprintf(whole, sizeof(whole), ROWS, "");
-	put(fake, whole);
-	assert_int_equal(kinward(fake, "import", fake->file, "--as", "UascRegistration", NULL), CLI_REFUSED);
+	fake_file(&fake->at, whole);
+	assert_int_equal(kinward(&fake->at, "import", fake->at.file, "--as", "UascRegistration", NULL), CLI_REFUSED);
 	holds(ERR, "row 2, column #id: is required");
-	assert_int_equal(kinward(fake, "import", fake->file, "--as", "Consent", NULL), CLI_USAGE);
-	assert_int_equal(kinward(fake, "import", fake->file, "--as", "CapacityQuery", "--strict", NULL), CLI_USAGE);
-	assert_int_equal(kinward(fake, "import", "--as", "CapacityQuery", NULL), CLI_USAGE);
-	assert_int_equal(kinward(fake, "import", "/nonexistent.csv", "--as", "CapacityQuery", NULL), CLI_NOT_FOUND);
-	put(fake, QUERIES);
-	assert_int_equal(kinward(NULL, "import", fake->file, "--as", "CapacityQuery", "--to", "agency-b", "--socket",
+	assert_int_equal(kinward(&fake->at, "import", fake->at.file, "--as", "Consent", NULL), CLI_USAGE);
+	assert_int_equal(kinward(&fake->at, "import", fake->at.file, "--as", "CapacityQuery", "--strict", NULL), CLI_USAGE);
+	assert_int_equal(kinward(&fake->at, "import", "--as", "CapacityQuery", NULL), CLI_USAGE);
+	assert_int_equal(kinward(&fake->at, "import", "/nonexistent.csv", "--as", "CapacityQuery", NULL), CLI_NOT_FOUND);
+	fake_file(&fake->at, QUERIES);
+	assert_int_equal(kinward(NULL, "import", fake->at.file, "--as", "CapacityQuery", "--to", "agency-b", "--socket",
 		"/nonexistent.sock", NULL), CLI_UNREACHABLE);
 }
 

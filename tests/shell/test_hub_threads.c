@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 
 #include "broker/shell/hub_inner.h"
 #include "proto/wire/frame_blob.h"
+#include "tests/kit/folder.h"
 #include "tests/kit/sealing.h"
 
 #define HOUR INT64_C(3600000)
@@ -278,20 +278,12 @@ static int setup(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at)
-{
-	(void)status;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	struct rig *rig = *state;
 	if (rig->hub != NULL)
 		close_hub(rig);
-	(void)nftw(rig->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	(void)folder_remove(rig->dir);
 	free(rig);
 	return 0;
 }
@@ -590,7 +582,7 @@ static void test_a_killed_hub_reminds_of_each_step_once(void **state)
 {
 	struct rig *rig = *state;
 	for (uint32_t round = 0; round < 10; round++) {
-		(void)nftw(rig->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+		(void)folder_remove(rig->path);
 		rig->wall_ms = START;
 		rig->mono_ms = 1000;
 		pid_t child = fork();

@@ -2,7 +2,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <ftw.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include <uv.h>
 
 #include "agent/shell/socket.h"
+#include "tests/kit/folder.h"
 
 /* The socket over a real spool, with a host that sends nothing: it answers, refuses or keeps a call. */
 struct rig {
@@ -92,14 +92,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *file, int kind, struct FTW *walk)
-{
-	(void)file;
-	(void)kind;
-	(void)walk;
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	struct rig *rig = *state;
@@ -110,7 +102,7 @@ static int teardown(void **state)
 	socket_close(rig->socket);
 	uv_run(&rig->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&rig->loop), 0);
-	assert_int_equal(nftw(rig->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(folder_remove(rig->folder), 0);
 	free(rig);
 	return 0;
 }

@@ -27,7 +27,7 @@ static void open_with(struct rig *rig, const char *coordinator)
 	assert_int_equal(spool_open(&options, &rig->loop, &rig->spool), KW_OK);
 	struct agt_start start;
 	spool_recover(rig->spool, &start);
-	rig->outbox = start.lanes[KW_NORMAL].next_sequence - 1;
+	rig->outbox[KW_NORMAL] = start.lanes[KW_NORMAL].next_sequence - 1;
 	rig->arrived = start.lanes[KW_NORMAL].received.sequence;
 }
 
@@ -95,7 +95,7 @@ static void say(struct rig *rig, const struct spool_follow *follow)
 	spend();
 	op->box = spool_box_new(kw_view_str("sealed envelope"));
 	op->u.append.msg_class = KW_NORMAL;
-	op->u.append.sequence = ++rig->outbox;
+	op->u.append.sequence = ++rig->outbox[KW_NORMAL];
 	op->u.append.expiry_hour = NOW / HOUR + 24 * 45; /* what dies on the way is another test */
 	op->u.append.now_ms = NOW + 1;
 	op->u.append.fresh = true;
@@ -104,7 +104,7 @@ static void say(struct rig *rig, const struct spool_follow *follow)
 	item->agency = follow->agency;
 	item->at_ms = NOW + 1;
 	memset(item->message_id.bytes, 0xaa, KW_ID_SIZE);
-	kw_put_u64(item->message_id.bytes, rig->outbox);
+	kw_put_u64(item->message_id.bytes, rig->outbox[KW_NORMAL]);
 	item->envelope_id = item->message_id;
 	op->u.append.envelope_id = item->envelope_id;
 	op->u.append.act = (struct spool_act){.kind = follow->kind, .state = follow->state, .risk = KW_RISK_HIGH,
@@ -252,7 +252,7 @@ static void test_offer_has_one_winner_wherever_it_dies(void **state)
 	int steps = 0;
 	close_spool(rig);
 	for (bool died = true; died; steps++) {
-		assert_true(nftw(rig->path, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0);
+		assert_true(folder_remove(rig->path) == 0);
 		pid_t child = fork();
 		if (child == 0) {
 			budget = steps;
@@ -376,7 +376,7 @@ static void test_offer_unclaimed_goes_to_the_coordinator(void **state)
 
 	/* Without a coordinator it is only on our own list. */
 	close_spool(rig);
-	assert_int_equal(nftw(rig->path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(folder_remove(rig->path), 0);
 	open_with(rig, NULL);
 	offer(rig, false);
 	pump(rig);
@@ -522,12 +522,7 @@ static void says_services(struct rig *rig, uint8_t n, const char *agency, int64_
 	snprintf(json, sizeof(json), "{\"messageId\":\"AQIDBAUGBwgJCgsMDQ4PEA==\",\"createdUnixMs\":\"1\",\"serviceDirectory\":{"
 		"\"issuedUnixMs\":\"%lld\",\"validUntilUnixMs\":\"%lld\",\"organization\":\"issue %u\"}}", (long long)issued,
 		(long long)issued + 1000, n);
-	struct spool_op *op = spool_op_new(SPOOL_OP_RECEIVE);
-	op->u.receive.msg_class = KW_NORMAL;
-	op->u.receive.cursor = (struct kw_cursor){.epoch = 9, .sequence = ++rig->arrived};
-	op->u.receive.arrival = SPOOL_MESSAGE;
-	op->u.receive.expiry_hour = NOW / HOUR + 24;
-	op->u.receive.item = item_of(&(struct said){.n = n, .agency = agency, .thread = n});
+	struct spool_op *op = arrival_op(SPOOL_MESSAGE, ++rig->arrived, item_of(&(struct said){.n = n, .agency = agency, .thread = n}));
 	op->u.receive.act.content_type = KINWARD__V1__CONTENT__BODY_SERVICE_DIRECTORY;
 	fill_content(op, json);
 	run(rig, op);
@@ -570,7 +565,7 @@ static void asks(struct rig *rig, uint8_t n, const char *agency, const char *are
 		"\"service\":\"SERVICE_TYPE_SHELTER\",\"admin2Pcode\":\"%s\"}}", area);
 	op->box = spool_box_new(kw_view_str("sealed envelope"));
 	op->u.append.msg_class = KW_NORMAL;
-	op->u.append.sequence = ++rig->outbox;
+	op->u.append.sequence = ++rig->outbox[KW_NORMAL];
 	op->u.append.now_ms = NOW;
 	op->u.append.fresh = true;
 	op->u.append.item = item_of(&(struct said){.n = n, .agency = agency, .thread = n});
@@ -582,12 +577,7 @@ static void asks(struct rig *rig, uint8_t n, const char *agency, const char *are
 
 static void replies(struct rig *rig, uint8_t n, const char *agency, uint8_t thread)
 {
-	struct spool_op *op = spool_op_new(SPOOL_OP_RECEIVE);
-	op->u.receive.msg_class = KW_NORMAL;
-	op->u.receive.cursor = (struct kw_cursor){.epoch = 9, .sequence = ++rig->arrived};
-	op->u.receive.arrival = SPOOL_MESSAGE;
-	op->u.receive.expiry_hour = NOW / HOUR + 24;
-	op->u.receive.item = item_of(&(struct said){.n = n, .agency = agency, .thread = thread});
+	struct spool_op *op = arrival_op(SPOOL_MESSAGE, ++rig->arrived, item_of(&(struct said){.n = n, .agency = agency, .thread = thread}));
 	op->u.receive.act.content_type = KINWARD__V1__CONTENT__BODY_CAPACITY_REPLY;
 	fill_content(op, "{\"messageId\":\"AQIDBAUGBwgJCgsMDQ4PEA==\",\"createdUnixMs\":\"1\",\"capacityReply\":{"
 					 "\"capacity\":\"CAPACITY_WAITLIST\",\"waitDays\":4}}");

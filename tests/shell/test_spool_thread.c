@@ -63,7 +63,7 @@ static void test_spool_thread_refuses_ours_by_the_newest_state(void **state)
 	close_spool(rig);
 	open_spool(rig);
 	spool_recover(rig->spool, &start);
-	assert_int_equal(start.lanes[KW_NORMAL].next_sequence, rig->outbox + 1);
+	assert_int_equal(start.lanes[KW_NORMAL].next_sequence, rig->outbox[KW_NORMAL] + 1);
 }
 
 static void test_spool_thread_early_waits_and_is_judged_in_turn(void **state)
@@ -510,12 +510,7 @@ static void test_spool_tracks_go_with_the_row(void **state)
 /* One message of many; `apart`: each in a thread of its own. */
 static void one_of(struct rig *rig, uint32_t number, struct said said, bool apart)
 {
-	struct spool_op *op = spool_op_new(SPOOL_OP_RECEIVE);
-	op->u.receive.msg_class = KW_NORMAL;
-	op->u.receive.cursor = (struct kw_cursor){.epoch = 9, .sequence = ++rig->arrived};
-	op->u.receive.arrival = SPOOL_MESSAGE;
-	op->u.receive.expiry_hour = NOW / HOUR + 24;
-	op->u.receive.item = item_of(&said);
+	struct spool_op *op = arrival_op(SPOOL_MESSAGE, ++rig->arrived, item_of(&said));
 	memcpy(op->u.receive.item.message_id.bytes, &number, sizeof(number));
 	if (apart)
 		memcpy(op->u.receive.item.thread_id.bytes, &number, sizeof(number));
@@ -523,9 +518,7 @@ static void one_of(struct rig *rig, uint32_t number, struct said said, bool apar
 	memcpy(op->u.receive.item.digest.bytes, &number, sizeof(number));
 	op->u.receive.act = act_from(&said);
 	fill_content(op, NULL);
-	op->user = rig;
-	op->done = on_done;
-	spool_do(rig->spool, op);
+	begin(rig, op);
 }
 
 static void all_done(struct rig *rig)

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -18,6 +17,7 @@
 #include <uv.h>
 
 #include "broker/shell/store.h"
+#include "tests/kit/folder.h"
 
 #define MAP_SIZE (64ull << 20)
 #define MEMORY_MIN (512ull << 20) /* free in memory; below, all stay on the disk */
@@ -118,14 +118,6 @@ static void close_store(struct rig *rig)
 	(void)uv_run(&rig->loop, UV_RUN_NOWAIT);
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at)
-{
-	(void)status;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
-
 /* Where a test's store lies. What a process leaves behind when it ends or is killed is the kernel's page cache, the same
  * for a disk as for memory, where the thousands of syncs of these tests cost nothing. Those that have few stay on the disk,
  * so that real syncs, O_DSYNC and locks of its file system are seen too. */
@@ -157,7 +149,7 @@ static void rig_fini(struct rig *rig)
 	uv_close((uv_handle_t *)&rig->keep, NULL);
 	(void)uv_run(&rig->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&rig->loop), 0);
-	(void)nftw(rig->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	(void)folder_remove(rig->folder);
 }
 
 /* A body that says which row it is of, in every byte. */

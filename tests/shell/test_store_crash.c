@@ -6,7 +6,6 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include <uv.h>
 
 #include "broker/shell/store.h"
+#include "tests/kit/folder.h"
 
 #define BODY_SIZE 700u
 #define SLOT 3u
@@ -159,18 +159,10 @@ static int setup(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *walk)
-{
-	(void)info;
-	(void)kind;
-	(void)walk;
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	struct rig *rig = *state;
-	(void)nftw(rig->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	(void)folder_remove(rig->dir);
 	free(rig);
 	return 0;
 }

@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "broker/shell/store_inner.h"
+#include "tests/kit/folder.h"
 
 #define NEVER UINT64_MAX
 
@@ -95,20 +95,12 @@ static int setup(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at)
-{
-	(void)status;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	struct rig *rig = *state;
 	if (rig->store != NULL)
 		close_store(rig);
-	(void)nftw(rig->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	(void)folder_remove(rig->dir);
 	free(rig);
 	return 0;
 }
@@ -304,7 +296,7 @@ static void test_a_killed_store_has_the_thread_of_every_row_it_has(void **state)
 	for (uint32_t round = 0; round < 12; round++) {
 		int pipe_fds[2];
 		uint64_t acked = 0, ticket;
-		(void)nftw(rig->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+		(void)folder_remove(rig->path);
 		assert_int_equal(pipe(pipe_fds), 0);
 		pid_t child = fork();
 		assert_true(child >= 0);
@@ -403,8 +395,10 @@ static void test_damaged_threads_are_set_aside_and_strays_mended(void **state)
 static void make_version(MDB_txn *txn, uint32_t version)
 {
 	MDB_dbi meta, held;
-	assert_int_equal(mdb_dbi_open(txn, "held", 0, &held), 0);
-	assert_int_equal(mdb_drop(txn, held, 1), 0);
+	if (version < 3) {
+		assert_int_equal(mdb_dbi_open(txn, "held", 0, &held), 0);
+		assert_int_equal(mdb_drop(txn, held, 1), 0);
+	}
 	assert_int_equal(mdb_dbi_open(txn, "meta", 0, &meta), 0);
 	for (uint8_t copy = 0; copy < STORE_COPIES; copy++) {
 		uint8_t row[STORE_ROW_HEAD_SIZE + STORE_META_SIZE_MIN];
@@ -431,6 +425,13 @@ static void make_version_2(MDB_txn *txn, MDB_dbi threads, MDB_dbi clocks)
 	(void)threads;
 	(void)clocks;
 	make_version(txn, 2);
+}
+
+static void make_version_3(MDB_txn *txn, MDB_dbi threads, MDB_dbi clocks)
+{
+	(void)threads;
+	(void)clocks;
+	make_version(txn, 3);
 }
 
 static void damage_held(MDB_txn *txn, MDB_dbi threads, MDB_dbi clocks)
@@ -563,6 +564,201 @@ static void test_a_store_of_version_1_is_taken(void **state)
 	assert_string_equal(due(rig, NEVER, 10), "1");
 }
 
+static bool stands(MDB_txn *txn, MDB_dbi clocks, uint32_t number, uint64_t at_ms)
+{
+	struct kw_id id = id_of(number);
+	uint8_t bytes[STORE_CLOCK_KEY_SIZE];
+	store_row_clock_key(bytes, at_ms, &id);
+	MDB_val key = store_val(bytes, sizeof(bytes));
+	MDB_val value;
+	return mdb_get(txn, clocks, &key, &value) == 0;
+}
+
+static void thread_1_stands_at_100(MDB_txn *txn, MDB_dbi threads, MDB_dbi clocks)
+{
+	(void)threads;
+	assert_true(stands(txn, clocks, 1, 100) && !stands(txn, clocks, 1, 500) && !stands(txn, clocks, 1, 700));
+}
+
+static void thread_1_stands_at_500(MDB_txn *txn, MDB_dbi threads, MDB_dbi clocks)
+{
+	(void)threads;
+	assert_true(!stands(txn, clocks, 1, 100) && stands(txn, clocks, 1, 500) && !stands(txn, clocks, 1, 700));
+}
+
+static void thread_1_stands_nowhere(MDB_txn *txn, MDB_dbi threads, MDB_dbi clocks)
+{
+	(void)threads;
+	assert_true(!stands(txn, clocks, 1, 100) && !stands(txn, clocks, 1, 500) && !stands(txn, clocks, 1, 700));
+}
+
+/* What an event costs: the order is not written while the thread is only put off. */
+static void test_a_thread_that_is_put_off_moves_when_its_place_is_looked_at(void **state)
+{
+	struct rig *rig = *state;
+	open_store(rig);
+	put(rig, 1, 100, 1);
+	commit(rig);
+	put(rig, 1, 700, 2);
+	commit(rig);
+	put(rig, 1, 500, 3);
+	commit(rig);
+	close_store(rig);
+	with_lmdb(rig, thread_1_stands_at_100);
+	open_store(rig);
+	assert_string_equal(due(rig, 99, 10), "");
+	assert_string_equal(due(rig, 499, 10), ""); /* looked at: it goes on */
+	put(rig, 2, 0, 1);
+	commit(rig);
+	assert_string_equal(due(rig, 499, 10), "");
+	close_store(rig);
+	with_lmdb(rig, thread_1_stands_at_500);
+	open_store(rig);
+	assert_string_equal(due(rig, 500, 10), "1");
+	put(rig, 1, 700, 4); /* its place was looked at */
+	commit(rig);
+	assert_string_equal(due(rig, 699, 10), "");
+	assert_string_equal(due(rig, 700, 10), "1");
+	assert_true(stats(rig).clocks == 1 && stats(rig).damaged_rows == 0);
+	put(rig, 1, 800, 5);
+	commit(rig);
+	put(rig, 1, 900, 6);
+	erase(rig, 1);
+	commit(rig);
+	assert_true(stats(rig).clocks == 0 && stats(rig).damaged_rows == 0);
+	close_store(rig);
+	with_lmdb(rig, thread_1_stands_nowhere);
+}
+
+/* One that stands early and is due by now as well is not made to wait, and comes in its turn. */
+static void test_one_that_stands_early_is_due_in_its_turn(void **state)
+{
+	struct rig *rig = *state;
+	open_store(rig);
+	put(rig, 1, 100, 1);
+	put(rig, 2, 200, 1);
+	commit(rig);
+	put(rig, 1, 300, 2);
+	commit(rig);
+	assert_string_equal(due(rig, 300, 10), "2 1");
+	assert_string_equal(due(rig, 300, 10), "2 1"); /* the core had no room for them */
+	close_store(rig);
+	open_store(rig);
+	put(rig, 1, 250, 3); /* nothing was looked at yet */
+	commit(rig);
+	assert_string_equal(due(rig, 249, 10), "2");
+	assert_string_equal(due(rig, 250, 10), "2 1");
+	assert_true(stats(rig).clocks == 2 && stats(rig).damaged_rows == 0);
+}
+
+#define MODEL_THREADS 60u
+
+struct model {
+	uint64_t due_ms[MODEL_THREADS]; /* of those that are there; 0: never */
+	bool there[MODEL_THREADS];
+	bool put[MODEL_THREADS]; /* since the last commit */
+	uint64_t seed;
+	uint64_t now_ms;
+};
+
+static uint32_t draw(struct model *model, uint32_t below)
+{
+	model->seed = model->seed * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(model->seed >> 33) % below;
+}
+
+static void model_put(struct rig *rig, struct model *model, uint32_t n)
+{
+	model->put[n] = true;
+	if (draw(model, 10) == 0) {
+		model->there[n] = false;
+		erase(rig, n);
+		return;
+	}
+	model->there[n] = true;
+	model->due_ms[n] = draw(model, 12) == 0 ? 0 : model->now_ms + 1 + draw(model, 400);
+	put(rig, n, model->due_ms[n], 1);
+}
+
+/* All that are due and committed are found, nothing else is, and in their order. */
+static void model_check(struct rig *rig, const struct model *model)
+{
+	static struct store_thread out[MODEL_THREADS];
+	uint32_t count, want = 0;
+	assert_int_equal(store_due(rig->store, model->now_ms, MODEL_THREADS, out, &count), KW_OK);
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t n = kw_get_u32(out[i].record);
+		assert_true(model->there[n] && out[i].due_ms == model->due_ms[n] && out[i].due_ms <= model->now_ms);
+		assert_true(i == 0 || out[i - 1].due_ms <= out[i].due_ms);
+	}
+	for (uint32_t n = 0; n < MODEL_THREADS; n++)
+		want += model->there[n] && model->due_ms[n] != 0 && model->due_ms[n] <= model->now_ms && !model->put[n];
+	assert_true(count >= want && count <= MODEL_THREADS);
+}
+
+static void model_commit(struct rig *rig, struct model *model)
+{
+	uint32_t clocks = 0, threads = 0;
+	commit(rig);
+	memset(model->put, 0, sizeof(model->put));
+	for (uint32_t n = 0; n < MODEL_THREADS; n++) {
+		threads += model->there[n];
+		clocks += model->there[n] && model->due_ms[n] != 0;
+	}
+	assert_true(stats(rig).threads == threads && stats(rig).clocks == clocks);
+}
+
+static void test_whatever_moves_is_due_when_it_is_due(void **state)
+{
+	struct rig *rig = *state;
+	for (uint64_t seed = 1; seed <= 6; seed++) {
+		struct model model = {.seed = seed, .now_ms = 1000};
+		(void)folder_remove(rig->path);
+		rig->ticket = 0;
+		open_store(rig);
+		for (uint32_t round = 0; round < 400; round++) {
+			for (uint32_t i = draw(&model, 8); i > 0; i--)
+				model_put(rig, &model, draw(&model, MODEL_THREADS));
+			if (draw(&model, 3) == 0)
+				model_check(rig, &model);
+			if (draw(&model, 3) == 0)
+				store_put_time(rig->store, ++rig->ticket, model.now_ms); /* a ticket to wait for */
+			if (draw(&model, 2) == 0)
+				model_commit(rig, &model);
+			model.now_ms += draw(&model, 30);
+			if (draw(&model, 40) != 0)
+				continue;
+			close_store(rig);
+			open_store(rig);
+			rig->committed = rig->ticket;
+			memset(model.put, 0, sizeof(model.put));
+		}
+		model_check(rig, &model);
+		model_commit(rig, &model);
+		model_check(rig, &model);
+		assert_int_equal(stats(rig).damaged_rows, 0);
+		close_store(rig);
+	}
+}
+
+static void test_a_store_of_version_3_is_taken(void **state)
+{
+	struct rig *rig = *state;
+	rig->counts = true;
+	open_store(rig);
+	put(rig, 1, 100, 3);
+	store_put_held(rig->store, rig->ticket, 3, 11, 12);
+	commit(rig);
+	close_store(rig);
+	with_lmdb(rig, make_version_3);
+	reopen_held(rig, 11, 12, 0, 0);
+	put(rig, 1, 300, 3);
+	commit(rig);
+	assert_string_equal(due(rig, 299, 10), "");
+	assert_string_equal(due(rig, 300, 10), "1");
+	assert_int_equal(stats(rig).damaged_rows, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -574,6 +770,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_what_is_held_is_kept_and_counted_when_it_is_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_records_of_a_later_version_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_store_of_version_1_is_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_thread_that_is_put_off_moves_when_its_place_is_looked_at, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_that_stands_early_is_due_in_its_turn, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_whatever_moves_is_due_when_it_is_due, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_store_of_version_3_is_taken, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

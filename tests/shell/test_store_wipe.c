@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -17,6 +16,7 @@
 #include <uv.h>
 
 #include "broker/shell/store.h"
+#include "tests/kit/folder.h"
 
 /* What was recalled is nowhere in the hub's file: not in a row, a gap or a free page. */
 
@@ -71,14 +71,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *file, int kind, struct FTW *walk)
-{
-	(void)file;
-	(void)kind;
-	(void)walk;
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	struct rig *rig = *state;
@@ -87,7 +79,7 @@ static int teardown(void **state)
 	uv_close((uv_handle_t *)&rig->keep, NULL);
 	(void)uv_run(&rig->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&rig->loop);
-	assert_int_equal(nftw(rig->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(folder_remove(rig->folder), 0);
 	free(rig);
 	return 0;
 }
@@ -201,7 +193,7 @@ static void test_a_kill_in_between_is_made_good(void **state)
 {
 	struct rig *rig = *state;
 	for (int round = 0; round < 12; round++) {
-		(void)nftw(rig->path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+		(void)folder_remove(rig->path);
 		int ready[2];
 		assert_int_equal(pipe(ready), 0);
 		pid_t child = fork();

@@ -1,55 +1,20 @@
-/* Positive controls: a world with a known fault in it must be found out, or the simulation is no evidence.
- *
- *   KW_SIM_MUTANT=name   runs this one alone */
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <stdint.h>
 
 #include <cmocka.h>
 
-#include "tests/kit/world.h"
+#include "tests/kit/sim.h"
+
+/* Positive controls: a world with a known fault in it must be found out (sim_must_catch). KW_SIM_MUTANT=name runs one alone. */
 
 /* A mutant that so many seeds do not find is a hole in the simulation. */
 #define SEEDS_MAX 200u
 
-static bool is_caught(enum world_mutant mutant, uint64_t seed)
-{
-	fflush(NULL);
-	pid_t child = fork();
-	assert_true(child >= 0);
-	if (child == 0) {
-		/* An assertion of a core is a find as well; its text is not wanted here. */
-		struct world_result result;
-		struct world_options options = {.seed = seed, .mutant = mutant};
-		memset(&result, 0, sizeof(result));
-		if (freopen("/dev/null", "w", stderr) == NULL)
-			_exit(2);
-		world_run(&options, &result);
-		if (!result.ok)
-			printf("%s: seed %llu: %s\n", WORLD_MUTANT_NAMES[mutant], (unsigned long long)seed, result.why);
-		fflush(stdout);
-		_exit(result.ok ? 0 : 1);
-	}
-	int status;
-	assert_true(waitpid(child, &status, 0) == child);
-	return !WIFEXITED(status) || WEXITSTATUS(status) == 1;
-}
-
 static void must_be_caught(enum world_mutant mutant)
 {
-	const char *only = getenv("KW_SIM_MUTANT");
-	if (only != NULL && strcmp(only, WORLD_MUTANT_NAMES[mutant]) != 0)
-		skip();
-	for (uint64_t seed = 1; seed <= SEEDS_MAX; seed++)
-		if (is_caught(mutant, seed))
-			return;
-	fail_msg("%s lives through %u seeds", WORLD_MUTANT_NAMES[mutant], SEEDS_MAX);
+	sim_must_catch(mutant, false, SEEDS_MAX);
 }
 
 static void test_no_dedup_is_caught(void **state)

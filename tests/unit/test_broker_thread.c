@@ -118,13 +118,44 @@ static void test_what_cannot_open_changes_nothing(void **state)
 	bad[3].risk = KW_RISK_COUNT;
 	bad[4].to_slot = C; /* B gets no message, so nobody may have it reminded */
 	bad[5].kind = KW_THREAD_MATCH;
-	bad[5].state = KW_MATCH_CANDIDATE; /* the hub's word */
+	bad[5].state = KW_MATCH_SUPERSEDED; /* the hub's word */
 	for (unsigned i = 0; i < 6; i++) {
 		f->thread = none;
 		assert_int_equal(brk_thread_track(&f->rules, &f->thread, &bad[i], NOW), BRK_TRACK_ILLEGAL);
 		assert_memory_equal(&f->thread, &none, sizeof(none));
 	}
 	assert_int_equal(brk_thread_track(&f->rules, &f->thread, &good, NOW), BRK_TRACK_OPENED);
+}
+
+static void test_a_match_is_linked_once_both_have_confirmed(void **state)
+{
+	struct fix *f = *state;
+	struct brk_due due;
+	f->risk = KW_RISK_NONE;
+	open_as(f, KW_THREAD_MATCH, A, KW_MATCH_CANDIDATE);
+	assert_int_equal(say(f, B, KW_MATCH_REVIEWING, 1), BRK_TRACK_MOVED);
+	assert_int_equal(say(f, A, KW_MATCH_CONFIRMED_ONE, 2), BRK_TRACK_MOVED);
+	assert_true(f->thread.state == KW_MATCH_CONFIRMED_ONE && f->thread.due_ms > f->now_ms);
+	due = due_now(f);
+	assert_true(!due.declared && f->thread.state == KW_MATCH_CONFIRMED_ONE); /* one alone links nothing */
+	assert_int_equal(say(f, B, KW_MATCH_CONFIRMED_ONE, 2), BRK_TRACK_MOVED);
+	assert_true(f->thread.state == KW_MATCH_CONFIRMED_BOTH && f->thread.due_ms == f->now_ms);
+	due = due_now(f);
+	assert_true(due.declared && !due.over && f->thread.state == KW_MATCH_LINKED);
+	assert_int_equal(due.count, 2); /* both holders; no coordinator hears of records */
+	for (uint32_t i = 0; i < due.count; i++)
+		assert_true(due.alarms[i].state == KW_MATCH_LINKED && due.alarms[i].late_ms == 0 && due.alarms[i].clock == KW_CLOCK_MATCH &&
+			due.alarms[i].percent == 50 && due.alarms[i].audience != KW_AUDIENCE_COORDINATOR);
+	assert_int_equal(f->thread.due_ms, f->now_ms + f->rules.keep_ms);
+	due = due_now(f);
+	assert_false(due.declared);
+	/* Where one rejects, nothing is linked. */
+	open_as(f, KW_THREAD_MATCH, A, KW_MATCH_CANDIDATE);
+	assert_int_equal(say(f, B, KW_MATCH_REVIEWING, 1), BRK_TRACK_MOVED);
+	assert_int_equal(say(f, A, KW_MATCH_CONFIRMED_ONE, 2), BRK_TRACK_MOVED);
+	assert_int_equal(say(f, B, KW_MATCH_REJECTED, 2), BRK_TRACK_MOVED);
+	due = due_now(f);
+	assert_true(!due.declared && f->thread.state == KW_MATCH_REJECTED);
 }
 
 static void test_only_the_two_parties_are_heard(void **state)
@@ -477,6 +508,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_the_first_track_opens_and_names_the_parties),
 		TEST(test_what_cannot_open_changes_nothing),
+		TEST(test_a_match_is_linked_once_both_have_confirmed),
 		TEST(test_only_the_two_parties_are_heard),
 		TEST(test_receipts_move_and_repeats_do_not),
 		TEST(test_early_events_wait_for_what_is_missing),

@@ -19,6 +19,7 @@ struct fix {
 	struct brk_plan *plan;
 	uint64_t now_ms;
 	uint64_t sequence; /* of the last message */
+	uint64_t ticket;   /* the last one */
 	struct brk_tracked tracks[KW_FRAME_TRACKS_MAX];
 	uint32_t track_count;
 };
@@ -28,6 +29,9 @@ static void step(struct fix *f, struct brk_event *event)
 	event->wall_ms = f->now_ms;
 	brk_step(f->brk, event, f->plan);
 	assert_false(f->plan->more);
+	for (uint32_t i = 0; i < f->plan->count; i++)
+		if (f->plan->effects[i].ticket > f->ticket)
+			f->ticket = f->plan->effects[i].ticket;
 }
 
 static const struct brk_effect *find(const struct fix *f, enum brk_effect_type type, uint32_t skip)
@@ -357,20 +361,118 @@ static void test_threads_under_way_are_bounded(void **state)
 		moving(f, (uint8_t)(i + 1));
 	message(f, ++f->sequence, 1);
 	uint64_t ticket = want(f, BRK_FX_APPEND)->ticket;
-	for (uint8_t i = 0; i < 8; i++)
+	for (uint8_t i = 0; i < 3; i++)
 		moving(f, (uint8_t)(i + 101));
-	message(f, ++f->sequence, 1); /* 40 in all: the limit */
+	message(f, ++f->sequence, 1); /* 35 in all: the limit, one part in eight of which is the clocks' own */
 	assert_non_null(find(f, BRK_FX_APPEND, 0));
 	struct brk_thread thread = want(f, BRK_FX_THREAD)->u.thread;
 	(void)track(f, 200, KW_REFERRAL_QUEUED, 1);
 	message(f, ++f->sequence, 1);
 	assert_int_equal(want(f, BRK_FX_CLOSE)->u.err, KW_EBUSY);
+	committed(f, ticket);
+	hello(f, 0);
+	(void)track(f, 200, KW_REFERRAL_QUEUED, 1);
+	message(f, f->sequence, 1);
+	assert_non_null(find(f, BRK_FX_APPEND, 0));
 	f->now_ms = thread.due_ms;
+	for (uint8_t i = 0; i < 5; i++) { /* the clocks' part */
+		due(f, &thread);
+		assert_non_null(find(f, BRK_FX_THREAD, 0));
+	}
 	due(f, &thread);
 	assert_int_equal(f->plan->count, 0); /* looked at again later */
-	committed(f, ticket);
+	committed(f, f->ticket);
 	due(f, &thread);
 	assert_non_null(find(f, BRK_FX_THREAD, 0));
+}
+
+/* A thread of which all hear at once: a step is due, and all are owed one. */
+static struct brk_thread heard_by_all(struct fix *f)
+{
+	struct brk_thread thread = opened(f);
+	thread.run.told = 50;
+	thread.owed = (1u << KW_AUDIENCE_COUNT) - 1;
+	f->now_ms = thread.due_ms = (uint64_t)thread.run.deadline_ms;
+	return thread;
+}
+
+static uint32_t reminders(const struct fix *f)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < f->plan->count; i++)
+		count += f->plan->effects[i].type == BRK_FX_REMINDER;
+	return count;
+}
+
+static void limited(struct fix *f, uint32_t pending_max, uint32_t threads_pending_max)
+{
+	f->limits.pending_max = pending_max;
+	f->limits.threads_pending_max = threads_pending_max;
+	free(f->memory);
+	f->memory = calloc(1, brk_size(&f->limits));
+	assert_non_null(f->memory);
+	f->brk = brk_init(f->memory, &f->limits);
+	struct brk_event event = {.type = BRK_EV_START, .u.epoch = 7};
+	step(f, &event);
+	for (uint32_t slot = 0; slot < 3; slot++)
+		agency(f, slot, false);
+	hello(f, 0);
+	hello(f, 1);
+	f->sequence = 0;
+	f->ticket = 0;
+}
+
+/* With so little room a thread with many to remind would have waited for ever. */
+static void test_limits_that_leave_no_room_are_refused(void **state)
+{
+	struct fix *f = *state;
+	struct brk_limits limits = f->limits;
+	assert_null(brk_limits_fault(&limits));
+	limits.pending_max = BRK_ALARMS_MAX + 2;
+	assert_string_equal(brk_limits_fault(&limits), "pending_max");
+	limits.pending_max = BRK_ALARMS_MAX + 3;
+	assert_null(brk_limits_fault(&limits));
+	limits.threads_pending_max = KW_FRAME_TRACKS_MAX;
+	assert_string_equal(brk_limits_fault(&limits), "threads_pending_max");
+	limits.threads_pending_max = KW_FRAME_TRACKS_MAX + 1;
+	assert_null(brk_limits_fault(&limits));
+	limits.threads_pending_max = 0; /* no clocks */
+	limits.pending_max = 2;
+	assert_null(brk_limits_fault(&limits));
+	limits.pending_max = 1;
+	assert_string_equal(brk_limits_fault(&limits), "pending_max");
+}
+
+static void test_messages_leave_the_clocks_their_room(void **state)
+{
+	struct fix *f = *state;
+	limited(f, BRK_ALARMS_MAX + 3, KW_FRAME_TRACKS_MAX + 1);
+	const struct brk_thread thread = heard_by_all(f); /* its message takes all the room that messages have */
+	message(f, ++f->sequence, 1);
+	assert_int_equal(want(f, BRK_FX_CLOSE)->u.err, KW_EBUSY);
+	due(f, &thread);
+	assert_true(reminders(f) >= KW_AUDIENCE_COUNT);
+}
+
+static void test_clocks_leave_messages_their_room(void **state)
+{
+	struct fix *f = *state;
+	limited(f, BRK_ALARMS_MAX + 3, KW_FRAME_TRACKS_MAX + 1);
+	const struct brk_thread thread = heard_by_all(f);
+	committed(f, f->ticket);
+	uint32_t taken = 0;
+	for (; taken < 1000; taken++) {
+		due(f, &thread);
+		if (reminders(f) == 0)
+			break;
+	}
+	assert_in_range(taken, 1, BRK_ALARMS_MAX); /* then it waits */
+	(void)track(f, 8, KW_REFERRAL_QUEUED, 1);
+	message(f, ++f->sequence, 1);
+	assert_non_null(find(f, BRK_FX_APPEND, 0));
+	committed(f, f->ticket);
+	due(f, &thread);
+	assert_true(reminders(f) >= KW_AUDIENCE_COUNT);
 }
 
 static void test_a_due_clock_reminds_on_one_ticket_with_the_record(void **state)
@@ -536,6 +638,9 @@ int main(void)
 		TEST(test_what_is_said_once_waits_for_room),
 		TEST(test_reminders_hold_no_credit),
 		TEST(test_threads_under_way_are_bounded),
+		TEST(test_limits_that_leave_no_room_are_refused),
+		TEST(test_messages_leave_the_clocks_their_room),
+		TEST(test_clocks_leave_messages_their_room),
 		TEST(test_a_due_clock_reminds_on_one_ticket_with_the_record),
 		TEST(test_a_reminder_names_who_is_late_and_who_waits),
 		TEST(test_nobody_to_remind_is_no_reason_to_stop),

@@ -213,6 +213,85 @@ static void test_one_hidden_cell_has_a_companion(void **state)
 	assert_int_equal(indicators_cells(&book, cells), 0);
 }
 
+/* The rate of children reunified or in care; NULL when it is not among the cells. */
+static const struct indicators_cell *in_care(void)
+{
+	size_t count = indicators_cells(&book, cells);
+	for (size_t i = 0; i < count; i++)
+		if (cells[i].kind == INDICATORS_IN_CARE) {
+			assert_true(passes(&cells[i]));
+			return &cells[i];
+		}
+	return NULL;
+}
+
+static void test_in_care_is_with_family_or_community(void **state)
+{
+	(void)state;
+	assert_null(in_care());
+	for (uint32_t care = 1; care <= INDICATORS_CARES_MAX; care++) {
+		memset(book.cares, 0, sizeof(book.cares));
+		indicators_care(&book, care, 10);
+		bool appropriate = care <= 6 || care == 8 || care == 9; /* not 7, an institution, and none of the last four */
+		assert_non_null(in_care());
+		assert_false(in_care()->hidden);
+		assert_int_equal(in_care()->numerator, appropriate ? 10 : 0);
+		assert_int_equal(in_care()->denominator, 10);
+	}
+	indicators_care(&book, 5, 5);
+	assert_int_equal(in_care()->numerator, 5);
+	assert_int_equal(in_care()->denominator, 15);
+}
+
+static void test_in_care_hides_where_it_would_give_away(void **state)
+{
+	(void)state;
+	const struct { uint32_t cares[INDICATORS_CARES_MAX]; bool hidden; } CASES[] = {
+		{{[5] = 5, [6] = 5}, false}, {{[5] = 4, [6] = 6}, true}, {{[5] = 6, [6] = 4}, true}, {{[5] = 4}, true},
+		/* 6 and 7 are told as they are; 3 and 2 hide each other, and the sums of both lines are harmless */
+		{{[4] = 3, [5] = 2, [6] = 7}, false},
+		/* 3 and the 6 that hides it are in different lines: the rate would tell the 3 */
+		{{[4] = 3, [5] = 20, [6] = 6, [9] = 8}, true},
+	};
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		memcpy(book.cares, CASES[i].cares, sizeof(book.cares));
+		assert_non_null(in_care());
+		assert_int_equal(in_care()->hidden, CASES[i].hidden);
+	}
+}
+
+/* Whoever knows how many are registered, and takes the rate and what is told of the arrangements, learns of no group below 5. */
+static void test_in_care_never_lets_a_small_one_be_subtracted(void **state)
+{
+	(void)state;
+	uint32_t seed = 1, told = 0;
+	for (int round = 0; round < 20000; round++) {
+		for (uint32_t i = 0; i < INDICATORS_CARES_MAX; i++) {
+			seed = seed * 1664525u + 1013904223u;
+			book.cares[i] = seed >> 29 ? 0 : (seed >> 16) % 14;
+		}
+		const struct indicators_cell *rate = in_care();
+		if (!rate || rate->hidden)
+			continue;
+		told++;
+		size_t count = indicators_cells(&book, cells);
+		uint32_t left[2] = {rate->denominator - rate->numerator, rate->numerator}, hidden[2] = {0, 0};
+		for (size_t i = 0; i < count; i++) {
+			uint32_t care = cells[i].care_arrangement;
+			bool line = care <= 6 || care == 8 || care == 9;
+			if (cells[i].kind != INDICATORS_CARE)
+				continue;
+			hidden[line] += cells[i].hidden;
+			left[line] -= cells[i].numerator;
+		}
+		for (int line = 0; line < 2; line++) {
+			assert_int_not_equal(hidden[line], 1);
+			assert_true(hidden[line] == 0 ? left[line] == 0 : left[line] >= 5);
+		}
+	}
+	assert_in_range(told, 100, 19900); /* it did look at something */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +305,9 @@ int main(void)
 		cmocka_unit_test_setup(test_areas_and_codes_have_their_limits, setup),
 		cmocka_unit_test_setup(test_what_is_told_passes_and_what_is_hidden_would_not, setup),
 		cmocka_unit_test_setup(test_one_hidden_cell_has_a_companion, setup),
+		cmocka_unit_test_setup(test_in_care_is_with_family_or_community, setup),
+		cmocka_unit_test_setup(test_in_care_hides_where_it_would_give_away, setup),
+		cmocka_unit_test_setup(test_in_care_never_lets_a_small_one_be_subtracted, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

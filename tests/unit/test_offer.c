@@ -147,6 +147,40 @@ static void test_offer_withdrawn(void **state)
 	assert_false(b.result.escalate);
 }
 
+/* Consent is withdrawn: also of one that is leased, which then goes to nobody else. */
+static void test_offer_without_consent(void **state)
+{
+	(void)state;
+	struct bench b = bench(3, false);
+	step(&b, AGT_OFFER_EV_CLAIM, 1);
+	assert_false(agt_offer_may_refer(&b.offer, 1)); /* chosen, and not told yet */
+	step(&b, AGT_OFFER_EV_CONSENT, 0);
+	assert_int_equal(b.result.close, 7);
+	assert_false(agt_offer_may_lease(&b.offer, 1));
+	step(&b, AGT_OFFER_EV_CONSENT, 0);
+	assert_int_equal(b.result.refusal, AGT_OFFER_OVER);
+
+	b = bench(3, false);
+	step(&b, AGT_OFFER_EV_CLAIM, 1);
+	step(&b, AGT_OFFER_EV_LEASE_SENT, 1);
+	assert_true(agt_offer_may_refer(&b.offer, 1));
+	assert_false(agt_offer_may_refer(&b.offer, 2));
+	assert_false(agt_offer_may_refer(&b.offer, AGT_OFFER_NOBODY));
+	step(&b, AGT_OFFER_EV_WITHDRAW, 0);
+	assert_int_equal(b.result.refusal, AGT_OFFER_HAS_WINNER); /* a person alone may not */
+	step(&b, AGT_OFFER_EV_CONSENT, 0);
+	assert_int_equal(b.result.refusal, AGT_OFFER_TAKEN_ON);
+	assert_int_equal(b.result.close, 2); /* the winner; the others were told before */
+	assert_int_equal(b.offer.state, AGT_OFFER_WITHDRAWN);
+	assert_false(agt_offer_may_refer(&b.offer, 1));
+	step(&b, AGT_OFFER_EV_DECLINE, 1);
+	assert_false(b.result.again);
+	step(&b, AGT_OFFER_EV_FAILED, 2);
+	step(&b, AGT_OFFER_EV_TIME, 50);
+	assert_false(b.result.escalate);
+	assert_false(b.result.again);
+}
+
 static void test_offer_unclaimed_at_its_limit(void **state)
 {
 	(void)state;
@@ -227,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_offer_lease_given_back_begins_another_round),
 		cmocka_unit_test(test_offer_picked_by_a_person),
 		cmocka_unit_test(test_offer_withdrawn),
+		cmocka_unit_test(test_offer_without_consent),
 		cmocka_unit_test(test_offer_unclaimed_at_its_limit),
 		cmocka_unit_test(test_offer_has_one_winner_in_any_history),
 	};

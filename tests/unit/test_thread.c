@@ -102,9 +102,9 @@ static void test_thread_needs_an_opening(void **state)
 	assert_int_equal(one.result.fault, AGT_FAULT_NO_THREAD);
 	assert_int_equal(theirs(&one, REFERRAL(ACKNOWLEDGED), 2), AGT_THREAD_EARLY); /* the opening may still come */
 	assert_int_equal(one.thread.kind, KW_THREAD_NONE);
-	/* A state in which no thread begins, and a kind that only the hub opens. */
+	/* States in which no thread begins; the second of them is the hub's word. */
 	assert_int_equal(step(&one, opening(AGT_THREAD_THEIRS, REFERRAL(ACCEPTED))), AGT_THREAD_ILLEGAL);
-	assert_int_equal(step(&one, opening(AGT_THREAD_THEIRS, KW_THREAD_MATCH, KW_MATCH_CANDIDATE)), AGT_THREAD_ILLEGAL);
+	assert_int_equal(step(&one, opening(AGT_THREAD_THEIRS, KW_THREAD_MATCH, KW_MATCH_SUPERSEDED)), AGT_THREAD_ILLEGAL);
 	assert_int_equal(one.thread.kind, KW_THREAD_NONE);
 }
 
