@@ -187,7 +187,7 @@ static void make_entries(struct world *w)
 		entry->sealing_keys[0].public_key[0] = (uint8_t)(i + 1);
 		assert_int_equal(kw_directory_key_id(entry->sealing_keys[0].public_key, entry->sealing_keys[0].key_id), KW_OK);
 	}
-	w->directory = (struct kw_directory){.hub = name("hub-a"), .version = 5, .signed_unix_ms = NOW_MS, .entries = w->entries,
+	w->directory = (struct kw_directory){.hub = name("hub-a"), .version = 5, .signed_unix_ms = NOW_MS, .expires_unix_ms = NOW_MS + INT64_C(90) * 86400000, .entries = w->entries,
 		.count = 2};
 }
 
