@@ -142,7 +142,8 @@ static void add(struct herald_talk *talk, enum kw_role_kind kind, struct herald_
 	talk->items[talk->items_count++].blob = blob_ref(blob);
 }
 
-/* Who has a later version than ours is told ours too: it refuses it, and its people see that this hub has gone back. */
+/* Who has a later version than ours is told ours too: it refuses it, and its people see that this hub has gone back. The
+ * timestamp goes with what is told, also of the version that the agent has: it may be another one. */
 static void plan(struct herald *herald, struct herald_talk *talk)
 {
 	const struct kw_role_client *now = herald->roles->client;
@@ -153,7 +154,8 @@ static void plan(struct herald *herald, struct herald_talk *talk)
 	talk->again = false;
 	talk->root_next = have->root + 1;
 	talk->root_last = now->root.version;
-	if (have->timestamp != now->timestamp.version)
+	bool rest = have->snapshot != now->snapshot.version || have->directory != herald->roles->directory->version;
+	if (rest || have->timestamp != now->timestamp.version)
 		add(talk, KW_ROLE_KIND_TIMESTAMP, herald->timestamp);
 	if (have->snapshot != now->snapshot.version)
 		add(talk, KW_ROLE_KIND_SNAPSHOT, herald->snapshot);
