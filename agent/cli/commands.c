@@ -219,7 +219,8 @@ static const char HUB_ROTATE_DETAILS[] =
 	"  kinward hub rotate root --root-keys 3 --root-threshold 2\n";
 
 static const char HUB_UPGRADE_DETAILS[] =
-	"Takes over the directory of a hub that was made by a version before 0.2. Stop the broker first. Agencies need do nothing.\n\n"
+	"Takes over the directory of a hub that was made before there were root-keys and roots in its folder. Stop the broker first.\n"
+	"Agencies need do nothing.\n\n"
 	"  kinward hub upgrade --root-key /media/key/root.key\n";
 
 static const char TRACING_DETAILS[] =
