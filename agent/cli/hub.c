@@ -228,10 +228,10 @@ static void print_made(const struct hub_args *args, const char *fingerprint)
 	(void)fprintf(args->call->out,
 		"root fingerprint %s\nhub %s is ready in %s; agencies dial %s\n\nNext:\n  kinward-broker %s/broker.yaml\n"
 		"  kinward hub add AGENCY --dir %s\n\n"
-		"Then carry the root key%s in %s/root-keys away, off this machine%s: the hub runs without. New keys\n"
-		"of the hub (kinward hub rotate) take %u of %u.\n",
-		fingerprint, args->name.text, args->dir, args->address, args->dir, args->dir, args->root_keys == 1 ? "" : "s", args->dir,
-		args->root_keys == 1 ? "" : ", each to another person", args->root_threshold, args->root_keys);
+		"Then carry the root key%s away, off this machine%s: the hub runs without, and\n"
+		"kinward hub rotate takes %u of %u. Folder: %s/root-keys\n",
+		fingerprint, args->name.text, args->dir, args->address, args->dir, args->dir, args->root_keys == 1 ? "" : "s",
+		args->root_keys == 1 ? "" : ", each to another person", args->root_threshold, args->root_keys, args->dir);
 }
 
 static int read_init_options(struct cli_call *call, struct hub_args *args)

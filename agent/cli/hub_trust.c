@@ -1,7 +1,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "agent/cli/hub.h"
 #include "proto/link/pki.h"
@@ -103,10 +105,21 @@ enum kw_err cli_hub_load_roles(const char *dir, struct kw_roles **out)
 	return err;
 }
 
+/* A key that root makes in the hub's folder cannot be read by the hub. */
+static enum kw_err check_owner(const char *dir)
+{
+	struct stat info;
+	if (stat(dir, &info) != 0)
+		return KW_ENOTFOUND;
+	return info.st_uid == geteuid() ? KW_OK : KW_EDENIED;
+}
+
 /* With the lock; *lock -1 when not taken. */
 static enum kw_err lock_and_load(const char *dir, struct kw_roles **roles, int *lock)
 {
-	enum kw_err err = kw_roles_lock(dir, LOCK_WAIT_MS, lock);
+	enum kw_err err = check_owner(dir);
+	if (err == KW_OK)
+		err = kw_roles_lock(dir, LOCK_WAIT_MS, lock);
 	if (err != KW_OK) {
 		*lock = -1;
 		return err;
@@ -150,7 +163,7 @@ static void print_revoked(struct cli_call *call, const struct kw_name *agency, c
 		dry_run ? "Nothing was changed.\n" : "");
 }
 
-static enum kw_err revoke(struct kw_roles *roles, const struct kw_name *agency, bool dry_run)
+static enum kw_err shut_out(struct kw_roles *roles, const struct kw_name *agency, bool dry_run)
 {
 	const struct kw_directory_entry *entry = kw_directory_find(roles->directory, agency);
 	if (entry == NULL || entry->revoked)
@@ -192,7 +205,7 @@ int cli_run_hub_revoke(struct cli_call *call)
 	if (err != KW_OK) {
 		code = cli_hub_fail_dir(call, dir, err);
 	} else {
-		err = revoke(roles, &agency, dry_run);
+		err = shut_out(roles, &agency, dry_run);
 		if (err == KW_ENOAGENCY)
 			code = cli_hub_fail_field(call, KW_ENOTFOUND, "AGENCY", "no such agency is enrolled here: kinward hub list shows all");
 		else if (err == KW_EEXIST)
@@ -238,16 +251,16 @@ static void print_rotated(struct cli_call *call, const struct kw_roles *roles, c
 		return;
 	}
 	(void)fprintf(call->out,
-		"%s of hub %s %s, with root version %llu, signed by %u root keys of which %u are needed:\n",
-		rotation->which == KW_ROLES_ROOT ? "The root keys" : "The key", roles->hub.text,
-		rotation->dry_run ? "would be replaced" : "are replaced", (unsigned long long)version, rotation->found, needed);
+		"The %s key%s of hub %s %s replaced, with root version %llu, signed by %u root keys of which %u are needed:\n", name,
+		rotation->which == KW_ROLES_ROOT ? "s" : "", roles->hub.text,
+		rotation->dry_run ? "would be" : rotation->which == KW_ROLES_ROOT ? "are" : "is", (unsigned long long)version, rotation->found, needed);
 	if (rotation->which == KW_ROLES_ROOT)
 		(void)fprintf(call->out, "  new: %u root keys in %s, of which %u must sign. Carry them away, each to another person, and\n"
 			"    destroy the old ones, all but 1.key: it is the X.509 root's, and issues the hub's certificate.\n", rotation->new_keys,
 			rotation->root_keys, rotation->new_threshold);
 	else
 		(void)fprintf(call->out, "  new: %s.key in the hub's folder; the old one is gone. What it had signed is signed anew.\n", name);
-	(void)fprintf(call->out, "  each of the %zu agencies, at once or at its next contact: %s\n%s", count, seen_text(rotation->which),
+	(void)fprintf(call->out, "  the %zu agencies: each, at once or at its next contact,\n    %s\n%s", count, seen_text(rotation->which),
 		rotation->dry_run ? "Nothing was changed.\n" : "");
 }
 
@@ -316,7 +329,9 @@ static enum kw_err upgrade(struct kw_roles_plan *plan, const char *key_file)
 	EVP_PKEY *key = NULL;
 	X509 *root = NULL;
 	char path[CLI_HUB_PATH_SIZE];
-	enum kw_err err = cli_hub_load_name(plan->folder, &plan->hub, issuer_key);
+	enum kw_err err = check_owner(plan->folder);
+	if (err == KW_OK)
+		err = cli_hub_load_name(plan->folder, &plan->hub, issuer_key);
 	if (err == KW_OK)
 		err = kw_pki_cert_load(in_dir(plan->folder, "root.pem", path), &root);
 	if (err == KW_OK)

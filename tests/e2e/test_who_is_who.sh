@@ -45,7 +45,7 @@ versions() { cp "$HUB"/{directory,snapshot,timestamp}.bin "$1"; }
 
 step "1. a hub with three root keys, of which two are needed, and three agencies"
 HUB_PORT=$(free_port)
-says "take 2 of 3" "$BIN/kinward" hub init --dir "$HUB" --name who-hub --listen "127.0.0.1:$HUB_PORT" --root-keys 3 --root-threshold 2
+says "takes 2 of 3" "$BIN/kinward" hub init --dir "$HUB" --name who-hub --listen "127.0.0.1:$HUB_PORT" --root-keys 3 --root-threshold 2
 for key in registrar snapshot timestamp log; do
   [ "$(stat -c %a "$HUB/$key.key")" = 400 ] || die "mode of $key.key"
   held
