@@ -94,7 +94,7 @@ enum kw_err office_roles_open(struct office *office)
 			"kinward hub upgrade, with the root key in it; else put the file back from a backup");
 	if (err != KW_OK)
 		return office_blame(office->config, file, err, NULL);
-	err = kw_roles_lock(office->config->folder, LOCK_WAIT_MS, &lock);
+	err = begin(office, &lock);
 	if (err != KW_OK)
 		return office_blame(office->config, "roles.lock", err, err == KW_EBUSY
 			? "a kinward hub command is signing just now: start again when it has ended" : NULL);
@@ -120,7 +120,8 @@ bool office_tick(struct office *office)
 		return false; /* the next tick */
 	uint64_t version = office->roles->client->timestamp.version;
 	if (err == KW_OK) {
-		if (old)
+		/* A command may have signed since. */
+		if (kw_roles_is_old(office->roles))
 			err = load(office, &file);
 		if (err == KW_OK && (!office->roles->fits || due))
 			err = publish(office, NULL);

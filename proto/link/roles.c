@@ -155,7 +155,7 @@ enum kw_err roles_judge(const struct kw_roles *roles, struct kw_view timestamp, 
 	enum kw_err err = kw_role_client_timestamp(client, timestamp, 1, &rule);
 	if (err == KW_OK)
 		err = kw_role_client_snapshot(client, snapshot, 1, &rule);
-	if (err == KW_OK)
+	if (err == KW_OK && directory.size > 0)
 		err = kw_role_client_directory(client, &roles->hub, directory, &read, &rule);
 	if (err == KW_OK) {
 		roles->client->timestamp = client->timestamp;
@@ -179,6 +179,11 @@ static void look(const struct kw_roles *roles, struct timespec *time, ino_t *fil
 	}
 }
 
+void roles_seen(struct kw_roles *roles)
+{
+	look(roles, &roles->seen_time, &roles->seen_file);
+}
+
 bool kw_roles_is_old(const struct kw_roles *roles)
 {
 	struct timespec time;
@@ -189,7 +194,7 @@ bool kw_roles_is_old(const struct kw_roles *roles)
 
 static enum kw_err read_all(struct kw_roles *roles, const char **file)
 {
-	look(roles, &roles->seen_time, &roles->seen_file);
+	roles_seen(roles);
 	*file = "roots/1.bin";
 	enum kw_err err = read_roots(roles);
 	if (err != KW_OK)

@@ -17,9 +17,11 @@ KW_MUST_USE enum kw_err roles_key_new(const char *path, struct kw_ed25519 *out);
 /* One signature under a payload; appends the SignedRole. */
 KW_MUST_USE enum kw_err roles_sign(enum kw_role kind, struct kw_view payload, const struct kw_ed25519 *key,
 	struct kw_buf *out);
-/* Whether an agent that has our roots takes these three. */
+/* Whether an agent that has our roots takes these three. An empty directory: it has that already. */
 KW_MUST_USE enum kw_err roles_judge(const struct kw_roles *roles, struct kw_view timestamp, struct kw_view snapshot,
 	struct kw_view directory);
+/* timestamp.bin is what is in memory. */
+void roles_seen(struct kw_roles *roles);
 /* Loads again, in place. */
 KW_MUST_USE enum kw_err roles_read_again(struct kw_roles *roles);
 

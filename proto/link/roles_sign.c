@@ -180,7 +180,8 @@ static enum kw_err write_all(struct kw_roles *roles, const struct signing *signi
 {
 	struct kw_view directory = kw_buf_view(signing->directory != NULL ? &signing->directory_bytes : &roles->signed_directory);
 	struct kw_view snapshot = kw_buf_view(signing->new_snapshot ? &signing->snapshot_bytes : &roles->signed_snapshot);
-	enum kw_err err = roles_judge(roles, kw_buf_view(&signing->timestamp_bytes), snapshot, directory);
+	bool known = signing->directory == NULL && !signing->new_snapshot; /* judged when it was loaded, and large */
+	enum kw_err err = roles_judge(roles, kw_buf_view(&signing->timestamp_bytes), snapshot, known ? KW_VIEW(NULL, 0) : directory);
 	if (err == KW_OK && signing->directory != NULL)
 		err = roles_write(roles->folder, "directory.bin", directory);
 	if (err == KW_OK && signing->new_snapshot)
@@ -220,6 +221,19 @@ enum kw_err roles_read_again(struct kw_roles *roles)
 	return KW_OK;
 }
 
+/* Memory as the files are. A timestamp alone is not worth reading a large directory again. */
+static enum kw_err take_over(struct kw_roles *roles, struct signing *signing)
+{
+	if (signing->directory != NULL || signing->new_snapshot)
+		return roles_read_again(roles);
+	struct kw_buf old = roles->signed_timestamp;
+	roles->signed_timestamp = signing->timestamp_bytes;
+	signing->timestamp_bytes = old;
+	roles->timestamp_version++;
+	roles_seen(roles);
+	return KW_OK;
+}
+
 enum kw_err kw_roles_publish(struct kw_roles *roles, const struct kw_directory *directory, int64_t now_unix_ms)
 {
 	struct signing *signing = calloc(1, sizeof(*signing));
@@ -236,7 +250,7 @@ enum kw_err kw_roles_publish(struct kw_roles *roles, const struct kw_directory *
 		roles_changes_save(roles);
 	}
 	if (err == KW_OK)
-		err = roles_read_again(roles);
+		err = take_over(roles, signing);
 	kw_directory_free(signing->directory);
 	kw_buf_fini(&signing->directory_bytes);
 	kw_buf_fini(&signing->snapshot_bytes);
