@@ -173,7 +173,8 @@ static struct counts check_all(const char *name, const json_t *setups)
 	json_array_foreach(setups, i, setup)
 		if (number_of(setup, "kem_id") == 0x20 && number_of(setup, "kdf_id") == 1)
 			check_setup(setup, &counts);
-	printf("%s: %d setups, %d encryptions, %d exports\n", name, counts.setups, counts.encryptions, counts.exports);
+	printf("%s: %d of %d setups (the others have curves or hashes that Kinward does not), %d encryptions, %d exports\n", name,
+		counts.setups, (int)i, counts.encryptions, counts.exports);
 	return counts;
 }
 
