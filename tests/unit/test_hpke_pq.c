@@ -271,6 +271,24 @@ static void test_hybrid_refuses_keys_that_are_none(void **state)
 	assert_int_equal(kw_hybrid_decap(&key, enc, shared), KW_EFIELD);
 }
 
+/* It authenticates nobody, whether or not there is a sender with a good key. */
+static void test_hybrid_has_no_auth_mode(void **state)
+{
+	(void)state;
+	static struct kw_hybrid key;
+	struct kw_x25519 sender;
+	struct kw_hpke hpke;
+	uint8_t enc[KW_HYBRID_ENC_SIZE] = {0};
+	struct kw_hpke_suite suite = {.mode = KW_HPKE_AUTH, .kem = KW_HPKE_HYBRID, .aead = KW_AEAD_AES_256_GCM};
+	if (kw_hybrid_able())
+		assert_int_equal(kw_hybrid_generate(&key), KW_OK);
+	assert_int_equal(kw_x25519_generate(&sender), KW_OK);
+	struct kw_hpke_send send = {.suite = suite, .recipient = key.public_key, .sender = &sender};
+	struct kw_hpke_recv recv = {.suite = suite, .hybrid = &key, .sender = sender.public_key};
+	assert_int_equal(kw_hpke_send(&send, enc, &hpke), KW_EFIELD);
+	assert_int_equal(kw_hpke_recv(&recv, enc, &hpke), KW_EFIELD);
+}
+
 /* What an old libcrypto does: it says so, and nothing is half done. */
 static void test_hybrid_says_when_libcrypto_lacks_it(void **state)
 {
@@ -301,6 +319,7 @@ int main(void)
 		cmocka_unit_test(test_hpke_matches_hpke_pq),
 		cmocka_unit_test(test_mlkem_matches_wycheproof),
 		cmocka_unit_test(test_hybrid_refuses_keys_that_are_none),
+		cmocka_unit_test(test_hybrid_has_no_auth_mode),
 		cmocka_unit_test(test_hybrid_says_when_libcrypto_lacks_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
