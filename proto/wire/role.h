@@ -12,16 +12,18 @@
 #define KW_ROLE_HUBS_MAX 64u
 #define KW_ROLE_SIGNATURES_MAX 16u /* old and new keys of a root */
 #define KW_ROLE_KEY_ID_SIZE 8u
-#define KW_ROLE_SIZE_MAX (9u << 20) /* of a SignedRole; the directory is the large one */
+#define KW_ROLE_SIZE_MAX (41u << 20) /* of a SignedRole; the directory is the large one */
 
 enum kw_role {
 	KW_ROLE_ROOT,
 	KW_ROLE_REGISTRAR,
 	KW_ROLE_SNAPSHOT,
 	KW_ROLE_TIMESTAMP,
+	KW_ROLE_LOG,     /* a checkpoint of the audit log, see audit.h */
+	KW_ROLE_WITNESS, /* another hub's word about one */
 	KW_ROLE_COUNT
 };
-/* "root", "registrar", "snapshot", "timestamp": as it is signed. */
+/* "root", "registrar", "snapshot", "timestamp", "log", "witness": as it is signed. */
 const char *kw_role_name(enum kw_role role);
 
 struct kw_role_keys {

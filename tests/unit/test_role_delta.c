@@ -140,6 +140,34 @@ static void test_ten_thousand_agencies_travel_in_pieces(void **state)
 	kw_buf_fini(&bytes);
 }
 
+/* As many agencies, each with as many keys as it may have: the limits fit each other. */
+static void test_the_largest_directory_can_be_signed(void **state)
+{
+	struct world *world = *state;
+	struct kw_role_signed role;
+	struct kw_buf bytes;
+	world->directory.count = KW_DIRECTORY_AGENCIES_MAX;
+	for (size_t i = 0; i < KW_DIRECTORY_AGENCIES_MAX; i++) {
+		struct kw_directory_entry *entry = &world->directory.entries[i];
+		for (size_t j = 0; j < KW_DIRECTORY_SEALING_KEYS_MAX; j++) {
+			entry->sealing_keys[j] = entry->sealing_keys[0];
+			entry->sealing_keys[j].suites_count = KW_DIRECTORY_SUITES_MAX;
+			memset(entry->sealing_keys[j].suites, 1, KW_DIRECTORY_SUITES_MAX);
+		}
+		for (size_t j = 0; j < KW_DIRECTORY_HYBRID_KEYS_MAX; j++) {
+			entry->hybrid_keys[j].suites_count = KW_DIRECTORY_SUITES_MAX;
+			memset(entry->hybrid_keys[j].suites, 1, KW_DIRECTORY_SUITES_MAX);
+		}
+		entry->sealing_keys_count = KW_DIRECTORY_SEALING_KEYS_MAX;
+		entry->hybrid_keys_count = KW_DIRECTORY_HYBRID_KEYS_MAX;
+		memset(entry->agency.text, 'a', KW_NAME_SIZE_MAX);
+		(void)snprintf(entry->agency.text + KW_NAME_SIZE_MAX - 5, 6, "%05zu", i);
+	}
+	sign(world, &bytes, &role);
+	print_message("the largest directory: %zu bytes\n", bytes.size);
+	kw_buf_fini(&bytes);
+}
+
 static void test_only_the_next_piece_fits(void **state)
 {
 	struct kw_role_inbox inbox;
@@ -284,6 +312,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_ten_thousand_agencies_travel_in_pieces),
+		CASE(test_the_largest_directory_can_be_signed),
 		CASE(test_only_the_next_piece_fits),
 		CASE(test_what_is_announced_has_limits),
 		CASE(test_the_question_comes_back),
