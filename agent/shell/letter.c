@@ -8,18 +8,6 @@
 #include "proto/wire/pbscan.h"
 #include "proto/wire/seal.h"
 
-/* The strongest suite that we both speak; the directory lists them strongest first. */
-static enum kw_err choose_suite(const struct kw_directory_sealing_key *key, enum kw_suite *out)
-{
-	for (uint8_t i = 0; i < key->suites_count; i++) {
-		if (kw_suite_known(key->suites[i])) {
-			*out = (enum kw_suite)key->suites[i];
-			return KW_OK;
-		}
-	}
-	return KW_EVERSION;
-}
-
 static enum kw_err recipient_of(const struct letter_office *office, const struct kw_name *to,
 	struct kw_seal_recipient *out, enum kw_suite *suite)
 {
@@ -30,15 +18,18 @@ static enum kw_err recipient_of(const struct letter_office *office, const struct
 		return KW_ENOAGENCY;
 	if (entry->revoked)
 		return KW_EDENIED;
-	const struct kw_directory_sealing_key *key = &entry->sealing_keys[0];
-	enum kw_err err = choose_suite(key, suite);
+	struct kw_directory_choice choice;
+	enum kw_err err = kw_directory_choose(entry, kw_hybrid_able(), &choice);
 	if (err == KW_OK)
-		err = kw_key_id_from(KW_VIEW_OF(key->key_id), &out->key_id);
+		err = kw_key_id_from(KW_VIEW(choice.key_id, KW_DIRECTORY_KEY_ID_SIZE), &out->key_id);
 	if (err != KW_OK)
 		return err;
+	*suite = (enum kw_suite)choice.suite;
+	out->hybrid_key = choice.hybrid_key;
 	out->agency = entry->agency;
 	out->hub = office->hub;
-	memcpy(out->public_key, key->public_key, sizeof(out->public_key));
+	if (choice.public_key != NULL)
+		memcpy(out->public_key, choice.public_key, sizeof(out->public_key));
 	return KW_OK;
 }
 
