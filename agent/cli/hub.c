@@ -424,7 +424,7 @@ int cli_run_hub_time(struct cli_call *call)
 		return code;
 	if (!call->option[TIME_RESET])
 		return cli_fail_usage(call, "say --reset, when this machine's clock is right and the log says clock_jumped");
-	enum kw_err err = load_name(&args, &name); /* it is a hub's folder */
+	enum kw_err err = cli_hub_load_name(args.dir, &name, NULL); /* it is a hub's folder */
 	if (err == KW_OK)
 		err = kw_file_write_atomic(in_dir(&args, KW_TIME_RESET_FILE, path), KW_VIEW(NULL, 0), 0600);
 	if (err != KW_OK)
