@@ -28,11 +28,34 @@ static bool covers(const struct agt_erase *row, const struct agt_erase_event *ev
 	return !row->limited || (event->limited && (event->purposes & ~row->purposes) == 0);
 }
 
-/* What was asked already is not asked again. Nor is one who asked us: it has erased its own. */
+/* One who asked us has erased its own, but it may have asked for this thread alone: that we ask as well makes it ask those that
+ * it told. What we keep by law stays kept. */
+static void ask_back(struct agt_erase_result *out)
+{
+	struct agt_erase *next = &out->next;
+
+	if (next->outcome == AGT_ERASE_RETAINED)
+		return;
+	out->shred = next->due; /* a person leaves nothing to decide */
+	next->shreds = next->shreds || next->due;
+	next->due = false;
+	next->unconfirmed = false;
+	next->role = AGT_ERASE_OWN;
+	next->outcome = AGT_ERASE_OPEN; /* from now on the other's */
+	out->changed = true;
+	say(out, AGT_ERASE_SAY_ERASE);
+	if (!next->shreds)
+		say(out, AGT_ERASE_SAY_ACK);
+}
+
+/* What was asked already is not asked again. */
 static void ask(const struct agt_erase_event *event, struct agt_erase_result *out)
 {
-	if (covers(&out->next, event))
+	if (covers(&out->next, event)) {
+		if (out->next.role == AGT_ERASE_HOLDER && event->action == AGT_ERASE_ACTION && !event->passed_on)
+			ask_back(out);
 		return;
+	}
 	begin(out, AGT_ERASE_AUTHOR, event)->passed_on = event->passed_on;
 	out->withdraw = !event->limited;
 	say(out, AGT_ERASE_SAY_CONSENT);
@@ -74,8 +97,9 @@ static void asked(const struct agt_erase_event *event, struct agt_erase_result *
 			say(out, AGT_ERASE_SAY_ACK);
 		if (next->role == AGT_ERASE_HOLDER)
 			return;
-		/* We had asked: ours went then, or goes with the next shred. */
+		/* We had asked: ours went then, or goes with the next shred. Those that we told may not have been asked with it. */
 		out->changed = next->role != AGT_ERASE_OWN;
+		out->onward = out->changed;
 		next->role = AGT_ERASE_OWN;
 		if (!next->shreds)
 			say(out, AGT_ERASE_SAY_ACK);

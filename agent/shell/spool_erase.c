@@ -172,12 +172,14 @@ enum kw_err spool_case_tag(const struct spool *spool, const char *case_ref, uint
 	return spool_tag(spool, kw_view_str(text), out);
 }
 
-/* What stays to find it by: the thread forgets what it is called with the erasure. */
+/* What stays to find it by: the thread forgets what it is called with the erasure, and then the tags stay as they are. */
 static enum kw_err put_tags(const struct spool *spool, const struct spool_thread *thread, struct spool_erasure *erasure)
 {
-	enum kw_err err = spool_case_tag(spool, thread->case_ref, erasure->case_tag);
+	enum kw_err err = KW_OK;
 
-	return err != KW_OK ? err : spool_case_tag(spool, thread->alias, erasure->alias_tag);
+	if (thread->case_ref[0] != '\0')
+		err = spool_case_tag(spool, thread->case_ref, erasure->case_tag);
+	return err != KW_OK || thread->alias[0] == '\0' ? err : spool_case_tag(spool, thread->alias, erasure->alias_tag);
 }
 
 /* Whether a kind of thread goes on: only purposes are withdrawn that it does not need. An erasure that is asked for in so many
@@ -214,9 +216,12 @@ static enum kw_err ask(struct spool *spool, MDB_txn *txn, const struct spool_thr
 	agt_erase_step(&row, &event, &result);
 	if (!result.changed)
 		return KW_OK;
+	struct spool_erasure before = erasure;
 	erasure = *what;
 	erasure.thread_id = thread->thread_id;
 	erasure.agency = thread->agency;
+	memcpy(erasure.case_tag, before.case_tag, sizeof(erasure.case_tag));
+	memcpy(erasure.alias_tag, before.alias_tag, sizeof(erasure.alias_tag));
 	err = put_tags(spool, thread, &erasure);
 	if (err == KW_OK && result.recall)
 		err = recall(spool, txn, thread, op);
@@ -332,7 +337,8 @@ static enum kw_err apply(struct spool *spool, MDB_txn *txn, struct spool_erasure
 	if (err != KW_OK && err != KW_ENOTFOUND && err != KW_ECORRUPT)
 		return err;
 	err = spool_erasure_keep(spool, txn, erasure, result);
-	return err != KW_OK ? err : spool_clear_put(spool, txn, erasure, &thread);
+	bool holds = result->next.role == AGT_ERASE_HOLDER; /* who asked itself knows what it has to clear */
+	return err != KW_OK || !holds ? err : spool_clear_put(spool, txn, erasure, &thread);
 }
 
 static enum kw_err take_answer(struct spool *spool, MDB_txn *txn, const uint8_t *key, const struct spool_op *op)

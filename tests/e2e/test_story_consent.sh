@@ -192,7 +192,9 @@ is_held() { [ "$(story_json agency-a outbox --limit 500 -- 'j["items"][-1]["stat
 wait_until "$STORY_SECONDS" is_held || die "the hub does not have it"
 kw agency-a consent withdraw --case-ref K-65 >/dev/null
 wait_until "$STORY_SECONDS" grep -q message_recalled "$STATE/hub.log" || die "the hub has not taken it back"
-story_is "its author sees what became of it" "$(kw agency-a outbox | grep -c recalled)" 1
+story_is "its author sees what became of it" "$(kw agency-a outbox --json --limit 500 | python3 -c '
+import base64, json, sys
+print(sum(base64.b64decode(i["threadId"]).hex() == sys.argv[1] and "recalled" in json.dumps(i) for i in json.load(sys.stdin)["items"]))' "$t")" 1
 story_back agency-d
 wait_outcomes agency-a "agency-d=done" --case-ref K-65
 story_is "the referral never came" "$(story_count agency-d case list --all --agency agency-a)" 1

@@ -125,7 +125,8 @@ static void ask(struct world *w, struct w_agent *agent, uint32_t thread, uint8_t
 	step(w, agent, thread, &event, &result);
 	if (!result.changed)
 		return;
-	w->thread.at[thread].questioned[w_say_party(w, agent, thread)] = false;
+	if (result.fresh) /* else it is asked back, and its own question stands */
+		w->thread.at[thread].questioned[w_say_party(w, agent, thread)] = false;
 	if (passed_on)
 		w_mark(w, WORLD_MARK_PASSED_ON);
 	if (result.recall)

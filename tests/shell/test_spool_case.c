@@ -186,8 +186,47 @@ static void test_what_is_passed_on_under_another_name_is_reached(void **state)
 	open_spool(rig);
 	OURS(rig, NULL, 1, .n = 4, .thread = 4, .agency = "agency-d", .case_ref = "BD-2");
 	assert_int_equal(rig->fault, AGT_FAULT_NONE);
-	assert_int_equal(withdraw(rig, NULL, NULL, 2), 1);
+	assert_int_equal(withdraw(rig, NULL, NULL, 2), 2); /* who asked us as well: it may know of others */
 	assert_true(is_asked(rig, 4, "agency-d"));
+}
+
+static uint32_t withdraw_thread(struct rig *rig, uint8_t thread)
+{
+	struct spool_op *op = spool_op_new(SPOOL_OP_WITHDRAW);
+	op->u.withdraw.by_thread = true;
+	op->u.withdraw.thread_id = thread_of(thread);
+	return withdraw_op(rig, op);
+}
+
+/* We withdrew one thread alone, and the question of its other end crosses it: that is about the case. */
+static void test_questions_that_cross_reach_those_that_we_told(void **state)
+{
+	struct rig *rig = *state;
+	theirs(rig, OPENS(.n = 1, .thread = 1, .case_ref = "AB-1"));
+	OURS(rig, NULL, 1, .n = 2, .thread = 2, .agency = "agency-c", .case_ref = "BC-9");
+	assert_int_equal(withdraw_thread(rig, 1), 1);
+	assert_false(is_asked(rig, 2, "agency-c"));
+	asked(rig, 3, 1, SPOOL_ERASE_ACTION, false);
+	assert_true(is_asked(rig, 2, "agency-c"));
+	assert_int_equal(erasure(rig, 1, THEM).passed_count, 1);
+	assert_int_equal(erasure(rig, 1, THEM).role, SPOOL_ERASURE_OWN);
+}
+
+/* They withdrew one thread alone; that we withdraw the case asks them back, so that they ask those that they told. */
+static void test_who_asked_for_one_thread_is_asked_for_the_case(void **state)
+{
+	struct rig *rig = *state;
+	OURS(rig, NULL, 0, .n = 1, .thread = 1, .case_ref = "AB-1");
+	asked(rig, 3, 1, SPOOL_ERASE_ACTION, false);
+	struct spool_erasure before = erasure(rig, 1, THEM);
+	assert_int_equal(withdraw(rig, "AB-1", NULL, 0), 1);
+	struct spool_erasure after = erasure(rig, 1, THEM);
+	assert_true(after.role == SPOOL_ERASURE_OWN && after.outcome == AGT_ERASE_OPEN);
+	assert_memory_equal(before.case_tag, after.case_tag, sizeof(after.case_tag)); /* it is found by it as before */
+	assert_int_equal(withdraw(rig, "AB-1", NULL, 0), 0);
+	close_spool(rig);
+	open_spool(rig);
+	assert_int_equal(erasure(rig, 1, THEM).role, SPOOL_ERASURE_OWN);
 }
 
 static void test_a_restriction_is_passed_on(void **state)
@@ -443,6 +482,8 @@ int main(void)
 		SPOOL_CASE(test_a_pseudonym_of_two_others_must_be_told_apart),
 		SPOOL_CASE(test_one_pseudonym_of_ours_may_stand_for_two_children),
 		SPOOL_CASE(test_what_is_passed_on_under_another_name_is_reached),
+		SPOOL_CASE(test_questions_that_cross_reach_those_that_we_told),
+		SPOOL_CASE(test_who_asked_for_one_thread_is_asked_for_the_case),
 		SPOOL_CASE(test_a_restriction_is_passed_on),
 		SPOOL_CASE(test_who_keeps_it_by_law_still_asks_those_it_told),
 		SPOOL_CASE(test_a_case_is_offered_once_whatever_it_is_called),

@@ -72,7 +72,48 @@ static void test_done_is_said_when_the_key_is_gone(void **state)
 	assert_int_equal(b.row.outcome, AGT_ERASE_DONE);
 	assert_int_equal(STEP(&b, SHREDDED, ), 0);
 	assert_int_equal(STEP(&b, ASKED, E), ACK); /* it asks again */
-	assert_int_equal(STEP(&b, ASK, E), 0);     /* who asked us has erased its own */
+}
+
+/* Who asked us has erased its own, but may have asked for this thread alone: asked back, it asks those that it told. */
+static void test_who_asked_for_one_thread_is_asked_for_the_case(void **state)
+{
+	(void)state;
+	struct bench done = {0}, open = {0}, due = {0}, kept = {0}, passed = {0};
+	(void)STEP(&done, ASKED, E);
+	(void)STEP(&done, SHREDDED, );
+	assert_int_equal(STEP(&done, ASK, E), ERASE | ACK); /* and again what it may not have heard: it is true */
+	assert_true(done.row.role == AGT_ERASE_OWN && done.row.outcome == AGT_ERASE_OPEN && !done.result.shred);
+	assert_int_equal(STEP(&done, ASK, E), 0);
+	(void)STEP(&done, ANSWERED, E, .outcome = AGT_ERASE_DONE);
+	assert_int_equal(done.row.outcome, AGT_ERASE_DONE);
+
+	(void)STEP(&open, ASKED, E);
+	assert_int_equal(STEP(&open, ASK, E), ERASE); /* our answer waits for the key */
+	assert_false(open.result.shred);
+	assert_int_equal(STEP(&open, SHREDDED, ), ACK);
+
+	(void)STEP(&due, ASKED, E, .manual = true);
+	assert_int_equal(STEP(&due, ASK, E), ERASE);
+	assert_true(due.result.shred && !due.row.due && agt_erase_is_over(&due.row));
+	assert_int_equal(STEP(&due, SHREDDED, ), ACK);
+
+	(void)STEP(&kept, ASKED, E, .manual = true);
+	(void)STEP(&kept, DECIDED, .outcome = AGT_ERASE_RETAINED);
+	assert_int_equal(STEP(&kept, ASK, E), 0); /* the law stands */
+	(void)STEP(&passed, ASKED, E);
+	assert_int_equal(STEP(&passed, ASK, E, .passed_on = true), 0); /* or two would ask each other for ever */
+}
+
+/* Both ask at the same moment: each had told others, and has to ask them. */
+static void test_questions_that_cross_reach_those_behind(void **state)
+{
+	(void)state;
+	struct bench b = {0};
+	(void)STEP(&b, ASK, E);
+	(void)STEP(&b, ASKED, E);
+	assert_true(b.row.role == AGT_ERASE_OWN && b.result.onward && b.result.changed);
+	(void)STEP(&b, ASKED, E);
+	assert_false(b.result.onward);
 }
 
 static void test_a_restriction_is_answered_at_once(void **state)
@@ -385,6 +426,8 @@ int main(void)
 		cmocka_unit_test(test_erase_is_asked_once),
 		cmocka_unit_test(test_a_restriction_can_become_an_erasure),
 		cmocka_unit_test(test_done_is_said_when_the_key_is_gone),
+		cmocka_unit_test(test_who_asked_for_one_thread_is_asked_for_the_case),
+		cmocka_unit_test(test_questions_that_cross_reach_those_behind),
 		cmocka_unit_test(test_a_restriction_is_answered_at_once),
 		cmocka_unit_test(test_where_a_person_decides_nothing_goes_by_itself),
 		cmocka_unit_test(test_nothing_is_decided_that_nobody_asked),
