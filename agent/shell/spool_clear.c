@@ -138,7 +138,8 @@ enum kw_err spool_clear_put(struct spool *spool, MDB_txn *txn, const struct spoo
 	struct spool_clear clear = {.thread_id = asked->thread_id,
 		.agency = asked->agency,
 		.kind = thread->record.kind,
-		.action = asked->action,
+		/* What a law keeps is kept there as well, and not used. */
+		.action = asked->outcome == SPOOL_ERASE_RETAINED ? SPOOL_RESTRICT_ACTION : asked->action,
 		.purposes = asked->purposes,
 		.limited = asked->limited,
 		.answer_waits = asked->unconfirmed,

@@ -150,6 +150,41 @@ static void test_a_purpose_is_named_too_and_gives_way_to_the_whole(void **state)
 	assert_int_equal(keys(rig), 0);
 }
 
+static void decide(struct rig *rig, uint8_t outcome)
+{
+	struct spool_op *op = spool_op_new(SPOOL_OP_ANSWER);
+	op->u.answer.thread_id = id(200);
+	op->u.answer.erasure = calloc(1, sizeof(*op->u.answer.erasure));
+	op->u.answer.erasure->outcome = outcome;
+	op->u.answer.erasure->ground = 2;
+	run(rig, op);
+	assert_int_equal(rig->count, 1);
+}
+
+/* Nobody shall erase from the case system what a law keeps; once it does not any more, it is to go there too. */
+static void test_what_a_law_keeps_is_not_to_be_erased_elsewhere(void **state)
+{
+	struct rig *rig = *state;
+	theirs(rig, OPENS(.n = 1));
+	struct spool_op *op = arrival_op(SPOOL_MESSAGE, ++rig->arrived, item_of(&(struct said){.n = 20, .thread = 200}));
+	op->u.receive.erasure = calloc(1, sizeof(*op->u.receive.erasure));
+	*op->u.receive.erasure = (struct spool_erasure){.thread_id = id(200), .action = SPOOL_ERASE_ACTION, .reason = 1, .from = 1,
+		.asked_ms = NOW, .effective_ms = NOW};
+	op->u.receive.erase_manual = true;
+	fill_content(op, NULL);
+	run(rig, op);
+	assert_int_equal(clears(rig).count, 0); /* a person decides first */
+	decide(rig, SPOOL_ERASE_RETAINED);
+	struct seen seen = clears(rig);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.last.action, SPOOL_RESTRICT_ACTION);
+	decide(rig, SPOOL_ERASE_DONE);
+	seen = clears(rig);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.last.action, SPOOL_ERASE_ACTION);
+	assert_string_equal(seen.last.case_ref, CASE);
+}
+
 static void test_of_a_case_that_never_came_nothing_is_asked_here(void **state)
 {
 	struct rig *rig = *state;
@@ -164,6 +199,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_an_erased_case_is_named_until_it_is_confirmed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_where_it_is_set_done_waits_for_the_word, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_purpose_is_named_too_and_gives_way_to_the_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_a_law_keeps_is_not_to_be_erased_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_of_a_case_that_never_came_nothing_is_asked_here, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
