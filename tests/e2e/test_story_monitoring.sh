@@ -35,7 +35,7 @@ story_is "it is of high risk, and its service is known" \
   "THREAD_KIND_REFERRAL RISK_HIGH SERVICE_TYPE_ALTERNATIVE_CARE"
 story_is "it is the first thing to do" "$(story_json agency-b todo -- 'j["cases"][0]["risk"]')" RISK_HIGH
 story_is "the clock is that of high risk" \
-  "$(story_json agency-b case show "$t" -- 'int(j["row"]["dueUnixMs"]) - int(j["row"]["sinceUnixMs"])')" 3600000
+  "$(story_json agency-b case show "$t" -- 'round((int(j["row"]["dueUnixMs"]) - int(j["row"]["sinceUnixMs"])) / 1000)')" 3600
 story_refused agency-a illegal_state event "$t" accepted
 for state in acknowledged accepted in_progress completed; do story_event agency-b "$t" "$state"; done
 story_both "$t" completed agency-a agency-b
