@@ -8,7 +8,8 @@
 
 /* One thread of a case as one of its two agencies sees it: a record in, an event in, the next record and what to do out.
  * Pure: no clock, no I/O, no names. The table of proto/wire/states.h says what may follow what; here stands whose turn in
- * the order a message has, which messages open a thread, and what the agent answers by itself. The shell keeps the record, and applies each event in the transaction that makes its message durable.
+ * the order a message has, which messages open a thread, and what the agent answers by itself. The shell keeps the record, and
+ * applies each event in the transaction that makes its message durable.
  *
  * Only messages that open or move a thread have a place in it: 1, 2, 3 … per author. A place counts as used once its
  * message was judged, also when it was refused, so that a refusal never holds up what follows. */

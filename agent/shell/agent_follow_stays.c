@@ -16,7 +16,7 @@ bool agent_follow_stays(const struct spool_follow *follow, enum kw_err err)
 	case KW_ENOAGENCY:
 	case KW_EDENIED:
 		return consent || follow->what == SPOOL_FOLLOW_STATE || follow->what == SPOOL_FOLLOW_WITHDRAW;
-	default: /* of us, and for now */
+	default: /* this agent's own trouble, which passes */
 		return true;
 	}
 }

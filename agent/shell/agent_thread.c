@@ -9,8 +9,8 @@
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"
 
-/* Threads on the loop thread: which place a message gets and why one is refused, and the hub's reminders. What counts is decided by the spool's writer; the question asked here beforehand gives the caller its
- * answer at once. */
+/* Threads on the loop thread: which place a message gets and why one is refused, and the hub's reminders. What counts is
+ * decided by the spool's writer; the question asked here beforehand gives the caller its answer at once. */
 
 /* ", A, B or C" into words, at most size bytes. */
 static void list_choices(const struct agt_thread *present, char *out, size_t size)

@@ -27,7 +27,8 @@ static bool gather_one(void *user, const struct spool_erasure *erasure)
 	struct gather *gather = user;
 	struct socket_consents *out = gather->out;
 
-	if (gather->case_tag != NULL && (gather->case_id == 0 || erasure->case_id != gather->case_id) && memcmp(gather->case_tag, erasure->case_tag, sizeof(erasure->case_tag)) != 0)
+	if (gather->case_tag != NULL && (gather->case_id == 0 || erasure->case_id != gather->case_id) &&
+		memcmp(gather->case_tag, erasure->case_tag, sizeof(erasure->case_tag)) != 0)
 		return true;
 	if (out->count == out->room) {
 		size_t room = out->room == 0 ? 64 : out->room * 2;

@@ -4,8 +4,8 @@
 #include "agent/shell/spool_case.h"
 #include "proto/wire/crypt.h"
 
-/* Consent that is withdrawn, run by the writer; agent/core/erase.h decides. In one transaction: what is asked of each holder is written down, what has to
- * be said to it goes on the list of what the agent says by itself, and the keys of our own contents go on the list of those
+/* Consent that is withdrawn, run by the writer; agent/core/erase.h decides. In one transaction: what is asked of each holder
+ * is written down, what has to be said to it goes on the list of what the agent says by itself, and the keys of our own contents go on the list of those
  * to be destroyed. A crash anywhere leaves all of it or nothing, and each list is worked off once (agent_follow, spool_shred).
  *
  * A holder answers "done" only when the key is gone: spool_shred says so, not the transaction that asked for it. */

@@ -260,6 +260,35 @@ static inline void ours(struct rig *rig, struct said said)
 	run(rig, op);
 }
 
+/* What the agent has to say by itself. */
+struct follow_list {
+	uint32_t count;
+	struct spool_follow follows[64];
+};
+
+static inline bool gather_follows(void *user, const struct spool_follow *follow)
+{
+	struct follow_list *list = user;
+	list->follows[list->count++] = *follow;
+	return list->count < 64;
+}
+
+static inline struct follow_list pending(struct rig *rig)
+{
+	struct follow_list list = {0};
+	assert_int_equal(spool_follows(rig->spool, 0, gather_follows, &list), KW_OK);
+	return list;
+}
+
+static inline uint32_t waiting(struct rig *rig, enum spool_follow_what what)
+{
+	struct follow_list list = pending(rig);
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < list.count; i++)
+		count += list.follows[i].what == what;
+	return count;
+}
+
 /* Opens one of ours that passes on what thread `from` brought; 0: says nothing of that. */
 static inline void ours_from(struct rig *rig, uint8_t from, struct said said)
 {

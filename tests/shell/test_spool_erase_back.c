@@ -7,34 +7,6 @@
 
 static uint8_t next_n = 20;
 
-struct list {
-	uint32_t count;
-	struct spool_follow follows[64];
-};
-
-static bool gather(void *user, const struct spool_follow *follow)
-{
-	struct list *list = user;
-	list->follows[list->count++] = *follow;
-	return list->count < 64;
-}
-
-static struct list pending(struct rig *rig)
-{
-	struct list list = {0};
-	assert_int_equal(spool_follows(rig->spool, 0, gather, &list), KW_OK);
-	return list;
-}
-
-static uint32_t waiting(struct rig *rig, enum spool_follow_what what)
-{
-	struct list list = pending(rig);
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < list.count; i++)
-		count += list.follows[i].what == what;
-	return count;
-}
-
 static struct spool_erasure *question(uint8_t thread, uint8_t action)
 {
 	struct spool_erasure *out = calloc(1, sizeof(*out));
@@ -67,7 +39,7 @@ static void asked_to_erase(struct rig *rig, uint8_t n)
 /* What the agent does with the first follow-up of a kind, but for the sealing. Returns the envelope's number. */
 static uint8_t say(struct rig *rig, enum spool_follow_what what)
 {
-	struct list list = pending(rig);
+	struct follow_list list = pending(rig);
 	uint32_t at = 0;
 	while (at < list.count && list.follows[at].what != what)
 		at++;

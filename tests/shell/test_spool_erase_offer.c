@@ -75,37 +75,9 @@ static bool has_draft(struct rig *rig, uint64_t number)
 	return err == KW_OK;
 }
 
-struct list {
-	uint32_t count;
-	struct spool_follow follows[64];
-};
-
-static bool gather(void *user, const struct spool_follow *follow)
-{
-	struct list *list = user;
-	list->follows[list->count++] = *follow;
-	return list->count < 64;
-}
-
-static struct list pending(struct rig *rig)
-{
-	struct list list = {0};
-	assert_int_equal(spool_follows(rig->spool, 0, gather, &list), KW_OK);
-	return list;
-}
-
-static uint32_t waiting(struct rig *rig, enum spool_follow_what what)
-{
-	struct list list = pending(rig);
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < list.count; i++)
-		count += list.follows[i].what == what;
-	return count;
-}
-
 static struct spool_follow first(struct rig *rig, enum spool_follow_what what)
 {
-	struct list list = pending(rig);
+	struct follow_list list = pending(rig);
 	for (uint32_t i = 0; i < list.count; i++)
 		if (list.follows[i].what == what)
 			return list.follows[i];

@@ -74,18 +74,6 @@ static struct spool_offer the_offer(struct rig *rig)
 	return out;
 }
 
-struct list {
-	uint32_t count;
-	struct spool_follow follows[64];
-};
-
-static bool gather(void *user, const struct spool_follow *follow)
-{
-	struct list *list = user;
-	list->follows[list->count++] = *follow;
-	return list->count < 64;
-}
-
 /* What the agent does with a follow-up, but for the sealing. */
 static void say(struct rig *rig, const struct spool_follow *follow)
 {
@@ -117,16 +105,9 @@ static void say(struct rig *rig, const struct spool_follow *follow)
 	run(rig, op);
 }
 
-static struct list pending(struct rig *rig)
-{
-	struct list list = {0};
-	assert_int_equal(spool_follows(rig->spool, 0, gather, &list), KW_OK);
-	return list;
-}
-
 static void pump(struct rig *rig)
 {
-	for (struct list list = pending(rig); list.count > 0; list = pending(rig))
+	for (struct follow_list list = pending(rig); list.count > 0; list = pending(rig))
 		for (uint32_t i = 0; i < list.count; i++)
 			say(rig, &list.follows[i]);
 }
@@ -359,7 +340,7 @@ static void test_offer_unclaimed_goes_to_the_coordinator(void **state)
 	sweep_at(rig, NOW + HOUR - 1);
 	assert_int_equal(pending(rig).count, 0);
 	sweep_at(rig, NOW + HOUR);
-	struct list list = pending(rig);
+	struct follow_list list = pending(rig);
 	assert_int_equal(list.count, 1);
 	assert_string_equal(list.follows[0].agency.text, COORDINATOR);
 	assert_int_equal(list.follows[0].what, SPOOL_FOLLOW_OFFER);
@@ -412,7 +393,7 @@ static void test_offer_unclaimed_by_the_hubs_word(void **state)
 	assert_int_equal(pending(rig).count, 0);
 	hub_says(rig, 2, KW_OFFER_UNCLAIMED);
 	assert_int_equal(unclaimed(rig, NOW), 1);
-	struct list list = pending(rig);
+	struct follow_list list = pending(rig);
 	assert_int_equal(list.count, 1);
 	assert_string_equal(list.follows[0].agency.text, COORDINATOR);
 	pump(rig);
@@ -432,7 +413,7 @@ static void test_offer_that_cannot_be_said(void **state)
 	offer(rig, false);
 	for (uint32_t left = COUNT; left > 0; left--) {
 		struct spool_op *op = spool_op_new(SPOOL_OP_UNFOLLOW);
-		struct list list = pending(rig);
+		struct follow_list list = pending(rig);
 		assert_int_equal(list.count, left);
 		op->u.unfollow.follow = list.follows[0];
 		op->u.unfollow.now_ms = NOW;
