@@ -42,11 +42,19 @@ hub_kill() { # SIGNAL
   HUB_PID=
 }
 
+# The phrase that `agent init` has printed into a file.
+phrase_in() { sed -n 's/^Phrase of [^:]*: //p' "$1"; } # FILE
+
+# A whole enrolment in one step, two people and all.
 agency_make() { # NAME
-  local code
-  code=$("$BIN/kinward" hub add "$1" --dir "$STATE/hub" 2>/dev/null)
-  "$BIN/kinward" agent init "$code" --dir "$STATE/$1" --agent-socket "$STATE/$1/agent.sock" >"$STATE/$1-init.log" 2>&1 ||
-    die "enrolment of $1 failed: $(cat "$STATE/$1-init.log")"
+  local code phrase
+  code=$("$BIN/kinward" hub add "$1" --dir "$STATE/hub" --by "Operator One" 2>/dev/null)
+  "$BIN/kinward" agent init "$code" --dir "$STATE/$1" --agent-socket "$STATE/$1/agent.sock" --wait 60 >"$STATE/$1-init.log" 2>&1 &
+  local init=$!
+  wait_until 30 grep -q '^Phrase' "$STATE/$1-init.log" || die "$1 has not asked to enrol: $(cat "$STATE/$1-init.log")"
+  phrase=$(phrase_in "$STATE/$1-init.log")
+  "$BIN/kinward" hub approve "$1" --phrase "$phrase" --dir "$STATE/hub" --by "Operator Two" >/dev/null
+  wait "$init" || die "enrolment of $1 failed: $(cat "$STATE/$1-init.log")"
 }
 
 agency_start() { # NAME

@@ -185,11 +185,15 @@ static const char SUPERVISION_DETAILS[] =
 	"  kinward supervision --month 2026-11 ... --send coordination\n";
 
 static const char AGENT_INIT_DETAILS[] =
-	"Makes this agency's keys and enrols it with the single-use code from the hub's operator. Writes the state directory\n"
-	"with keys, certificates and agent.yaml, and prints the agency's identity fingerprint: the operator sees\n"
-	"the same with kinward hub list.\n\n"
+	"Makes this agency's keys and enrols it with the single-use code from the hub's operator. Prints a phrase of six numbers: read it\n"
+	"to a person at the hub, who approves if the hub shows the same. Then the state directory is there, with keys, certificates and\n"
+	"agent.yaml. Until then all lies beside it, in DIR.new: the same command, after whatever has cut it short, goes on with the same\n"
+	"keys.\n\n"
 	"  kinward agent init KW1-... --passphrase-file /etc/kinward/passphrase\n"
 	"  kinward-agent " CLI_AGENT_FOLDER "/agent.yaml\n\n"
+	"Without a link to the hub, by two files:\n\n"
+	"  kinward agent init KW1-... --request agency-a.request\n"
+	"  kinward agent init --reply agency-a.reply\n\n"
 	"Without --passphrase-file the passphrase of the key file comes from $" KEYS_PASSPHRASE_ENV ", else it is asked.\n";
 
 static const char HUB_INIT_DETAILS[] =
@@ -201,16 +205,35 @@ static const char HUB_INIT_DETAILS[] =
 	"  kinward hub init --dir /tmp/hub --name test --listen 127.0.0.1:7443\n";
 
 static const char HUB_ADD_DETAILS[] =
-	"Prints a code that works once, within 72 hours; give it to the agency by a way that you trust. The broker need not be\n"
-	"restarted.\n\n"
+	"Prints a code that works once, within 72 hours; give it to the agency by a way that you trust. When the agency has used it,\n"
+	"another person approves (kinward hub approve). After five wrong tries a code is burnt. The broker need not be restarted.\n\n"
 	"  kinward hub add agency-a\n"
-	"  kinward hub add agency-a --qr\n";
+	"  kinward hub add agency-a --qr\n"
+	"  kinward hub add agency-a --by \"Jo Bol\"\n";
 
 static const char HUB_LIST_DETAILS[] =
 	"One line an agency: its name and its identity fingerprint, SHA-256 in hex, the same that kinward agent init and\n"
-	"kinward keys print at the agency. Compare them by telephone after each enrolment.\n\n"
+	"kinward keys print at the agency. Who is not in yet stands in kinward hub enrolments.\n\n"
 	"  kinward hub list\n"
 	"  kinward hub list --json\n";
+
+static const char HUB_ENROLMENTS_DETAILS[] =
+	"Every code that was made, and how far it is: waiting (for the agency), asked (for your approval, with the phrase), approved,\n"
+	"done, expired, burnt or refused; who made it and who decided. ALARM: two different requests came with one code.\n\n"
+	"  kinward hub enrolments\n"
+	"  kinward hub enrolments --json\n";
+
+static const char HUB_APPROVE_DETAILS[] =
+	"Lets an agency in whose request waits. The phrase is the one that the agency's people read to you, by telephone or face to face:\n"
+	"never one that came with the request. Who approves is another person than who made the code.\n\n"
+	"  kinward hub approve agency-a --phrase \"1234 5678 9012 3456 7890 1234\"\n\n"
+	"If the phrase is another one than the hub has, do not approve: somebody else may have used the code. kinward hub refuse, and\n"
+	"make a new code. For an agency without a link, the file that it sent, and the one that it gets:\n\n"
+	"  kinward hub approve agency-a --phrase \"...\" --request agency-a.request --reply agency-a.reply\n";
+
+static const char HUB_REFUSE_DETAILS[] =
+	"Makes the codes of an agency void that are waiting or asked for; an agency that is in is shut out with kinward hub revoke.\n\n"
+	"  kinward hub refuse agency-a\n";
 
 static const char HUB_TIME_DETAILS[] =
 	"Clocks run on hub time, which does not follow a jump of the machine's clock. Once that clock was wrong at a start, hub time is\n"
@@ -255,6 +278,8 @@ const struct cli_group CLI_GROUPS[] = {
 	{"hub", "set up a hub, enrol agencies and keep its keys, on the hub's machine",
 		"  kinward hub init --name ke-hub --address hub.example.org:7443\n"
 		"  kinward hub add agency-a\n"
+		"  kinward hub enrolments\n"
+		"  kinward hub approve agency-a --phrase \"1234 5678 9012 3456 7890 1234\"\n"
 		"  kinward hub list\n"
 		"  kinward hub time --reset\n"
 		"  kinward hub revoke agency-a --dry-run\n"
@@ -432,8 +457,8 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "keys", .args = "", .summary = "Our fingerprints, and the agencies we can send to",
 		.details = "Compare fingerprints by telephone before the first case goes to a new agency.\n\n  kinward keys\n",
 		.run = cli_run_keys},
-	{.name = "agent init", .args = "CODE", .summary = "Set up an agent with its hub's code", .details = AGENT_INIT_DETAILS,
-		.args_min = 1, .args_max = 1, .options = CLI_AGENT_INIT_OPTIONS, .run = cli_run_agent_init, .local = true},
+	{.name = "agent init", .args = "[CODE]", .summary = "Set up an agent with its hub's code", .details = AGENT_INIT_DETAILS,
+		.args_max = 1, .options = CLI_AGENT_INIT_OPTIONS, .run = cli_run_agent_init, .local = true},
 	{.name = "hub init", .args = "", .summary = "Make a hub's keys, directory and settings", .details = HUB_INIT_DETAILS,
 		.options = CLI_HUB_INIT_OPTIONS, .run = cli_run_hub_init, .local = true},
 	{.name = "hub add", .args = "AGENCY", .summary = "Make a code with which one agency can enrol, once",
@@ -441,6 +466,14 @@ const struct cli_command CLI_COMMANDS[] = {
 		.local = true},
 	{.name = "hub list", .args = "", .summary = "List the agencies of a hub with their fingerprints",
 		.details = HUB_LIST_DETAILS, .options = CLI_HUB_LIST_OPTIONS, .run = cli_run_hub_list, .local = true},
+	{.name = "hub enrolments", .args = "", .summary = "Who asks to be let in, and which codes are out",
+		.details = HUB_ENROLMENTS_DETAILS, .options = CLI_HUB_ENROLMENTS_OPTIONS, .run = cli_run_hub_enrolments, .local = true},
+	{.name = "hub approve", .args = "AGENCY", .summary = "Let an agency in, by the phrase that it reads to you",
+		.details = HUB_APPROVE_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_HUB_APPROVE_OPTIONS,
+		.run = cli_run_hub_approve, .local = true},
+	{.name = "hub refuse", .args = "AGENCY", .summary = "Make the codes of an agency void, asked for or not",
+		.details = HUB_REFUSE_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_HUB_REFUSE_OPTIONS, .run = cli_run_hub_refuse,
+		.local = true},
 	{.name = "hub time", .args = "", .summary = "Set hub time to this machine's clock, after a wrong one",
 		.details = HUB_TIME_DETAILS, .options = CLI_HUB_TIME_OPTIONS, .run = cli_run_hub_time, .local = true},
 	{.name = "hub revoke", .args = "AGENCY", .summary = "Shut an agency out", .details = HUB_REVOKE_DETAILS, .args_min = 1,

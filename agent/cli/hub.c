@@ -9,6 +9,7 @@
 
 #include "agent/cli/hub.h"
 #include "proto/link/address.h"
+#include "proto/link/enrolments.h"
 #include "proto/link/file.h"
 #include "proto/link/pki.h"
 #include "proto/wire/clocks.h"
@@ -17,10 +18,11 @@
 #include "proto/wire/spki.h"
 
 /* The operator's side of a hub. `init` makes root, issuer and server keys, the signed roles with an empty directory, and broker.yaml in one
- * folder; `add` leaves one file per enrolment code, which the running broker reads when the agency comes. */
+ * folder; `add` leaves the record of an enrolment code, which the running broker takes up when the agency comes; hub_enrol.c has the rest. */
 
 #define PATH_SIZE CLI_HUB_PATH_SIZE
 #define LISTEN_DEFAULT "0.0.0.0:7443"
+#define LOCK_WAIT_MS 5000u
 
 enum { INIT_DIR, INIT_NAME, INIT_LISTEN, INIT_ADDRESS, INIT_ROOT_KEYS, INIT_ROOT_THRESHOLD };
 
@@ -34,11 +36,12 @@ const struct cli_option CLI_HUB_INIT_OPTIONS[] = {
 	{NULL, NULL, NULL},
 };
 
-enum { ADD_DIR, ADD_QR };
+enum { ADD_DIR, ADD_QR, ADD_BY };
 
 const struct cli_option CLI_HUB_ADD_OPTIONS[] = {
 	[ADD_DIR] = {"dir", "DIR", "the hub's folder (default " CLI_HUB_FOLDER ")"},
 	[ADD_QR] = {"qr", NULL, "show the code as a QR code too"},
+	[ADD_BY] = {"by", "NAME", "who makes the code, for the record (default: your login name); another person approves"},
 	{NULL, NULL, NULL},
 };
 
@@ -310,6 +313,7 @@ static enum kw_err load_code(const struct hub_args *args, struct kw_enrol_code *
 	if (err == KW_OK) {
 		memset(code->address, 0, sizeof(code->address));
 		memcpy(code->address, address.data, address.size);
+		code->agency = args->name;
 		err = kw_random(code->secret, sizeof(code->secret));
 	}
 	X509_free(root);
@@ -317,16 +321,20 @@ static enum kw_err load_code(const struct hub_args *args, struct kw_enrol_code *
 	return err;
 }
 
-static enum kw_err save_code(const struct hub_args *args, const struct kw_enrol_code *code, int64_t expires_s)
+static enum kw_err save_code(const struct hub_args *args, const struct kw_enrol_code *code, struct kw_enrolment *enrolment)
 {
-	char name[KW_ENROL_FILE_SIZE];
-	char path[PATH_SIZE];
-	char text[128];
-	enum kw_err err = kw_enrol_file_name(code->secret, name);
+	int lock;
+	enrolment->agency = args->name;
+	enum kw_err err = kw_enrol_code_id(code->secret, enrolment->id);
+	if (err == KW_OK)
+		err = kw_enrol_code_key(code->secret, &enrolment->key);
+	if (err == KW_OK)
+		err = kw_enrolments_lock(args->dir, LOCK_WAIT_MS, &lock);
 	if (err != KW_OK)
 		return err;
-	int size = snprintf(text, sizeof(text), "%s %lld\n", args->name.text, (long long)expires_s);
-	return kw_file_write_atomic(in_dir(args, name, path), KW_VIEW(text, (size_t)size), 0600);
+	err = kw_enrolments_save(args->dir, enrolment);
+	kw_enrolments_unlock(lock);
+	return err;
 }
 
 static void print_qr(FILE *out, const char *text)
@@ -360,7 +368,10 @@ static void print_code(const struct hub_args *args, const char *text, int64_t ex
 	if (call->option[ADD_QR])
 		print_qr(call->out, text);
 	(void)fprintf(call->err, "Give this code to %s by a way that you trust; it works once, for 72 hours:\n"
-		"  kinward agent init CODE\n", args->name.text);
+		"  kinward agent init CODE\n"
+		"Then they read you a phrase, and another person than the one who made this code approves it:\n"
+		"  kinward hub enrolments\n"
+		"  kinward hub approve %s --phrase \"....\"\n", args->name.text, args->name.text);
 }
 
 /* A code that can never work is not made: neither for a name that is taken, nor for an address that cannot be dialled. */
@@ -391,24 +402,30 @@ int cli_run_hub_add(struct cli_call *call)
 	struct hub_args args = {.call = call};
 	struct kw_enrol_code code;
 	char text[KW_ENROL_TEXT_SIZE_MAX];
-	int64_t expires_s = (int64_t)time(NULL) + KW_ENROL_LIFE_S;
+	struct kw_enrolment enrolment = {.made_s = (int64_t)time(NULL)};
+	enrolment.expires_s = enrolment.made_s + KW_ENROL_LIFE_S;
 	int exit_code = take_dir(&args, call->option[ADD_DIR]);
+	if (exit_code == CLI_OK)
+		exit_code = cli_hub_take_by(call, call->option[ADD_BY], enrolment.made_by);
 	if (exit_code != CLI_OK)
 		return exit_code;
 	if (kw_name_from(kw_view_str(call->args[0]), &args.name) != KW_OK)
 		return cli_fail_usage(call, "AGENCY is a name of 1 to 63 of a-z, 0-9 and '-', beginning and ending with no '-'");
-	enum kw_err err = load_code(&args, &code);
+	enum kw_err err = cli_hub_check_owner(args.dir);
+	if (err == KW_OK)
+		err = load_code(&args, &code);
 	exit_code = err == KW_OK ? check_code(&args, &code) : fail_dir(&args, err);
 	if (exit_code != CLI_OK) {
 		kw_wipe(&code, sizeof(code));
 		return exit_code;
 	}
-	err = save_code(&args, &code, expires_s);
+	err = kw_enrol_code_format(&code, text);
 	if (err == KW_OK)
-		err = kw_enrol_code_format(&code, text);
+		err = save_code(&args, &code, &enrolment);
 	args.address = code.address;
 	if (err == KW_OK)
-		print_code(&args, text, expires_s);
+		print_code(&args, text, enrolment.expires_s);
+	kw_wipe(&enrolment, sizeof(enrolment));
 	kw_wipe(&code, sizeof(code));
 	kw_wipe(text, sizeof(text));
 	return err == KW_OK ? CLI_OK : fail_dir(&args, err);

@@ -105,8 +105,7 @@ enum kw_err cli_hub_load_roles(const char *dir, struct kw_roles **out)
 	return err;
 }
 
-/* A key that root makes in the hub's folder cannot be read by the hub. */
-static enum kw_err check_owner(const char *dir)
+enum kw_err cli_hub_check_owner(const char *dir)
 {
 	struct stat info;
 	if (stat(dir, &info) != 0)
@@ -117,7 +116,7 @@ static enum kw_err check_owner(const char *dir)
 /* With the lock; *lock -1 when not taken. */
 static enum kw_err lock_and_load(const char *dir, struct kw_roles **roles, int *lock)
 {
-	enum kw_err err = check_owner(dir);
+	enum kw_err err = cli_hub_check_owner(dir);
 	if (err == KW_OK)
 		err = kw_roles_lock(dir, LOCK_WAIT_MS, lock);
 	if (err != KW_OK) {
@@ -329,7 +328,7 @@ static enum kw_err upgrade(struct kw_roles_plan *plan, const char *key_file)
 	EVP_PKEY *key = NULL;
 	X509 *root = NULL;
 	char path[CLI_HUB_PATH_SIZE];
-	enum kw_err err = check_owner(plan->folder);
+	enum kw_err err = cli_hub_check_owner(plan->folder);
 	if (err == KW_OK)
 		err = cli_hub_load_name(plan->folder, &plan->hub, issuer_key);
 	if (err == KW_OK)

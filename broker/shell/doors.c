@@ -153,39 +153,21 @@ void doors_tick(struct doors *doors)
 	tell_all(doors);
 }
 
-/* The fingerprint that the agency's people read out: SHA-256 of its identity key, in hex, as in `kinward hub list`. */
-static const char *identity_of(const struct doors *doors, const struct kw_name *agency, char out[2 * KW_DIGEST_SIZE + 1])
-{
-	const struct kw_directory_entry *entry = kw_directory_find(office_directory(doors->options.office), agency);
-	struct kw_digest digest;
-	if (entry == NULL)
-		return NULL;
-	struct kw_view key = KW_VIEW_OF(entry->identity_key);
-	if (kw_sha256(&key, 1, &digest) != KW_OK)
-		return NULL;
-	kw_hex(out, KW_VIEW_OF(digest.bytes));
-	return out;
-}
-
 static void enrol(struct door *door, const struct kw_frame *frame)
 {
 	struct doors *doors = door->doors;
-	struct kw_name agency;
-	char identity[2 * KW_DIGEST_SIZE + 1];
 	struct kw_buf reply;
+	struct office_answer answer = {.reply = &reply};
 	kw_buf_init(&reply, KW_FRAME_SIZE_MAX);
 	enum kw_err err = KW_EPROTO;
 	if (frame->type == KW_FRAME_ENROL)
-		err = office_enrol(doors->options.office, frame->body, &reply, &agency);
+		err = office_enrol(doors->options.office, frame->body, &door->peer.binding, kw_link_address(door->link), &answer);
 	struct kw_buf *out = kw_link_out(door->link);
-	if (err == KW_OK)
-		err = hub_agency(doors->hub, &agency, false);
+	if (err == KW_OK && answer.phase == 0)
+		err = know_all(doors); /* it may come in the next moment */
 	if (err == KW_OK && out != NULL)
-		err = kw_frame_add(out, KW_FRAME_ENROLLED, kw_buf_view(&reply));
+		err = kw_frame_add(out, answer.phase == 0 ? KW_FRAME_ENROLLED : KW_FRAME_ENROL_STATE, kw_buf_view(&reply));
 	kw_buf_fini(&reply);
-	kw_log(err == KW_OK ? KW_LOG_INFO : KW_LOG_WARN, "enrolment", KW_LOG_STR("address", kw_link_address(door->link)),
-		KW_LOG_STR("agency", err == KW_OK ? agency.text : NULL),
-		KW_LOG_STR("identity", err == KW_OK ? identity_of(doors, &agency, identity) : NULL), KW_LOG_ERR(err));
 	tell_all(doors); /* after a refusal too: it may have been found out by reading what a command has signed */
 	if (err != KW_OK)
 		refuse(door, err);

@@ -8,7 +8,7 @@
 /* The hub's doors: accepts connections, checks who comes, and passes frames between links and the hub.
  *
  *   link opens → certificate named an agency of this hub, with the key that stands in the directory → HELLO → session
- *   link opens for enrolment → ENROL → ENROLLED or ERROR → closed
+ *   link opens for enrolment → ENROL → ENROLLED, ENROL_STATE or ERROR → closed
  *
  * A frame that breaks the protocol gets an ERROR and ends its own session only. */
 

@@ -3,15 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "proto/link/file.h"
 #include "proto/link/log.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/spki.h"
-
-#define CODE_FILE_SIZE_MAX 256u
 
 /* Says which file is at fault and what to do, once. */
 enum kw_err office_blame(const struct config *config, const char *file, enum kw_err err, const char *text)
@@ -119,29 +114,7 @@ EVP_PKEY *office_server_key(const struct office *office)
 	return office->server_key;
 }
 
-/* Reads the file of a code: whose it is, and whether it is still good. */
-static enum kw_err read_code(const char *path, struct kw_name *agency)
-{
-	char text[CODE_FILE_SIZE_MAX + 1];
-	struct kw_buf bytes;
-	kw_buf_init(&bytes, CODE_FILE_SIZE_MAX);
-	enum kw_err err = kw_file_read(path, KW_FILE_SECRET, &bytes);
-	if (err == KW_ENOTFOUND)
-		err = KW_EAUTH;
-	if (err == KW_OK) {
-		memcpy(text, bytes.data, bytes.size);
-		text[bytes.size] = '\0';
-		char *blank = strchr(text, ' ');
-		if (blank == NULL || kw_name_from(KW_VIEW(text, (size_t)(blank - text)), agency) != KW_OK)
-			err = KW_ECORRUPT;
-		else if (strtoll(blank, NULL, 10) <= (long long)time(NULL))
-			err = KW_EAUTH;
-	}
-	kw_buf_fini(&bytes);
-	return err;
-}
-
-static enum kw_err describe(const struct kw_enrol_request *request, const struct kw_name *agency, const X509 *leaf,
+enum kw_err office_describe(const struct kw_enrol_request *request, const struct kw_name *agency, const X509 *leaf,
 	struct kw_directory_entry *out)
 {
 	*out = (struct kw_directory_entry){.agency = *agency, .sealing_keys_count = 1};
@@ -155,7 +128,7 @@ static enum kw_err describe(const struct kw_enrol_request *request, const struct
 	return err != KW_OK ? err : kw_spki_digest(leaf, &out->tls_key_digest);
 }
 
-static enum kw_err add_reply(const struct office *office, const struct kw_name *agency, X509 *leaf, struct kw_buf *reply)
+enum kw_err office_add_reply(const struct office *office, const struct kw_name *agency, X509 *leaf, struct kw_buf *reply)
 {
 	struct kw_buf leaf_der;
 	struct kw_buf issuer_der;
@@ -175,40 +148,5 @@ static enum kw_err add_reply(const struct office *office, const struct kw_name *
 	}
 	kw_buf_fini(&leaf_der);
 	kw_buf_fini(&issuer_der);
-	return err;
-}
-
-/* Write first: the directory is on disk before anybody hears of it, and the code goes last. A crash in between leaves a code
- * that answers "exists already". */
-enum kw_err office_enrol(struct office *office, struct kw_view bytes, struct kw_buf *reply, struct kw_name *agency)
-{
-	struct kw_enrol_request request;
-	struct kw_pki_agency whom = {.hub = office->config->hub};
-	char name[KW_ENROL_FILE_SIZE];
-	char path[CONFIG_PATH_SIZE];
-	X509 *leaf = NULL;
-	enum kw_err err = kw_enrol_request_parse(bytes, &request);
-	if (err == KW_OK)
-		err = kw_enrol_file_name(request.secret, name);
-	if (err == KW_OK)
-		err = config_path(office->config, name, path);
-	if (err == KW_OK)
-		err = read_code(path, &whom.agency);
-	if (err == KW_OK && kw_directory_find(office->roles->directory, &whom.agency) != NULL)
-		err = KW_EEXIST;
-	struct kw_pki_issuer issuer = {.key = office->issuer_key, .certificate = office->issuer};
-	if (err == KW_OK)
-		err = kw_pki_agency_issue(&issuer, request.csr, &whom, office_now_ms(), &leaf);
-	struct kw_directory_entry entry;
-	if (err == KW_OK)
-		err = describe(&request, &whom.agency, leaf, &entry);
-	if (err == KW_OK)
-		err = office_roles_extend(office, &entry);
-	if (err == KW_OK) {
-		(void)unlink(path); /* if it stays, it answers "exists" from now on */
-		err = add_reply(office, &whom.agency, leaf, reply);
-		*agency = whom.agency;
-	}
-	X509_free(leaf);
 	return err;
 }

@@ -8,9 +8,10 @@
 
 /* The hub's registry office: its certificates, the signed roles (proto/link/roles.h), and enrolment.
  *
- * `kinward hub add` leaves one file per code (kw_enrol_file_name) with "AGENCY EXPIRY\n", in seconds since 1970; an agency that brings the secret gets
- * a certificate and a place in the directory, and the file goes. Files: root.pem, issuer.pem, issuer.key, server.pem,
- * server.key, enrol/, and those of the roles. Rare and small work; it runs on the loop thread. */
+ * `kinward hub add` makes a code and its record in enrol/ (proto/link/enrolments.h); an agency that brings the code leaves its
+ * request there, `kinward hub approve` a person's word, and the office makes certificate and place in the directory of it.
+ * Files: root.pem, issuer.pem, issuer.key, server.pem, server.key, enrol/, and those of the roles. Rare and small work; it runs
+ * on the loop thread. */
 
 struct office;
 
@@ -27,15 +28,20 @@ const struct kw_directory *office_directory(const struct office *office);
 /* Valid until the next office_enrol or office_tick, as the directory. */
 const struct kw_roles *office_roles(const struct office *office);
 
-/* Once a second: signs a new timestamp when it is time, and reads what a command in the folder has signed. True: the roles are
- * other ones than before. */
+/* Once a second: carries out approved enrolments, signs a new timestamp when it is time, and reads what a command in the folder
+ * has signed. True: the roles are other ones than before. */
 bool office_tick(struct office *office);
 
-/* Judges an EnrolRequest and carries it out. On KW_OK the encoded EnrolReply is appended to `reply`, the new directory is
- * on disk, and `agency` says whom it let in.
- * KW_EAUTH     the secret is unknown, used up or too old, or the proof or CSR does not verify
- * KW_EFORMAT, KW_EFIELD; KW_EIO, KW_ENOSPACE: nothing changed, the code is still good */
-KW_MUST_USE enum kw_err office_enrol(struct office *office, struct kw_view request, struct kw_buf *reply,
-	struct kw_name *agency);
+struct office_answer {
+	struct kw_name agency;     /* of the code; on KW_OK */
+	enum kw_enrol_phase phase; /* 0: done, and `reply` is the encoded EnrolReply; else an encoded EnrolState */
+	struct kw_buf *reply;      /* the caller's, empty */
+};
+/* Judges an EnrolAsk that came on the connection with this exporter. What changes is on disk before it returns; what happened
+ * is logged here. An approved one is carried out on the way.
+ * KW_EAUTH     no such code, or a wrong proof: the same answer
+ * KW_EFORMAT, KW_EFIELD; KW_EBUSY, KW_EIO, KW_ENOSPACE: nothing changed */
+KW_MUST_USE enum kw_err office_enrol(struct office *office, struct kw_view body, const struct kw_digest *binding,
+	const char *address, struct office_answer *out);
 
 #endif

@@ -106,7 +106,7 @@ enum kw_err office_roles_open(struct office *office)
 		: "is missing, or not one that the root has in charge: put it back from a backup, or make a new one with kinward hub rotate");
 }
 
-bool office_tick(struct office *office)
+static bool sign_tick(struct office *office)
 {
 	const char *file;
 	int lock;
@@ -136,6 +136,12 @@ bool office_tick(struct office *office)
 	}
 	warn_of_root(office);
 	return office->roles->client->timestamp.version != version || old;
+}
+
+bool office_tick(struct office *office)
+{
+	bool enrolled = office_enrol_tick(office);
+	return sign_tick(office) || enrolled;
 }
 
 enum kw_err office_roles_extend(struct office *office, const struct kw_directory_entry *entry)

@@ -192,6 +192,13 @@ void kw_tls_sent(struct kw_tls *tls, size_t size)
 		kw_buf_drop(&tls->out, size);
 }
 
+static enum kw_err export_binding(SSL *ssl, struct kw_digest *out)
+{
+	static const char LABEL[] = "EXPORTER-kinward-enrol/1";
+	return SSL_export_keying_material(ssl, out->bytes, sizeof(out->bytes), LABEL, sizeof(LABEL) - 1, NULL, 0, 0) == 1 ? KW_OK
+		: KW_ECRYPTO;
+}
+
 enum kw_err kw_tls_peer(struct kw_tls *tls, struct kw_tls_peer *out)
 {
 	KW_ASSERT(tls->ready);
@@ -216,6 +223,8 @@ enum kw_err kw_tls_peer(struct kw_tls *tls, struct kw_tls_peer *out)
 		err = KW_EAUTH;
 	}
 	X509_free(certificate);
+	if (err == KW_OK && peer.enrolling)
+		err = export_binding(tls->ssl, &peer.binding);
 	if (err == KW_OK)
 		*out = peer;
 	return err;

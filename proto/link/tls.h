@@ -51,6 +51,7 @@ struct kw_tls_peer {
 	struct kw_name hub;
 	struct kw_digest key;   /* SHA-256 of the leaf's SubjectPublicKeyInfo */
 	bool enrolling;         /* ALPN kinward-enrol/1 */
+	struct kw_digest binding; /* when enrolling: TLS exporter (RFC 8446 §7.5), the same at both ends of this connection only */
 };
 
 /* True when the handshake resumed an earlier session. */

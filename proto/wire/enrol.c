@@ -4,15 +4,13 @@
 
 #include "proto/base/check.h"
 #include "proto/wire/crypt.h"
-#include "proto/wire/frame.h"
-#include "proto/wire/pbscan.h"
 
 static const char PREFIX[] = "KW1";
 static const char DIGITS[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 #define FIXED_SIZE (KW_ENROL_SECRET_SIZE + KW_DIGEST_SIZE)
 #define CRC_SIZE 4u
-#define RAW_SIZE_MAX (FIXED_SIZE + KW_ENROL_ADDRESS_SIZE_MAX + CRC_SIZE)
+#define RAW_SIZE_MAX (FIXED_SIZE + 1 + KW_NAME_SIZE_MAX + KW_ENROL_ADDRESS_SIZE_MAX + CRC_SIZE)
 #define GROUP_SIZE 5u
 
 static bool address_good(const char *address, size_t size)
@@ -29,12 +27,17 @@ enum kw_err kw_enrol_code_format(const struct kw_enrol_code *code, char out[KW_E
 {
 	uint8_t raw[RAW_SIZE_MAX];
 	size_t address_size = strnlen(code->address, sizeof(code->address));
-	if (!address_good(code->address, address_size))
+	size_t agency_size = strnlen(code->agency.text, KW_NAME_SIZE_MAX);
+	if (!address_good(code->address, address_size) || agency_size == 0)
 		return KW_EFIELD;
 	memcpy(raw, code->secret, KW_ENROL_SECRET_SIZE);
 	memcpy(raw + KW_ENROL_SECRET_SIZE, code->root_fingerprint.bytes, KW_DIGEST_SIZE);
-	memcpy(raw + FIXED_SIZE, code->address, address_size);
-	size_t size = FIXED_SIZE + address_size;
+	size_t size = FIXED_SIZE;
+	raw[size++] = (uint8_t)agency_size;
+	memcpy(raw + size, code->agency.text, agency_size);
+	size += agency_size;
+	memcpy(raw + size, code->address, address_size);
+	size += address_size;
 	kw_put_u32(raw + size, kw_crc32c(0, raw, size));
 	size += CRC_SIZE;
 
@@ -91,6 +94,21 @@ static bool read_digits(const char *text, uint8_t *raw, size_t *size)
 	return (bits & ((1u << count) - 1u)) == 0;
 }
 
+/* u8 size of the agency's name, the name, and the address to the end. */
+static enum kw_err read_names(struct kw_view bytes, struct kw_enrol_code *out)
+{
+	size_t agency_size = bytes.data[0];
+	if (agency_size > KW_NAME_SIZE_MAX || agency_size + 1 >= bytes.size ||
+		kw_name_from(KW_VIEW(bytes.data + 1, agency_size), &out->agency) != KW_OK)
+		return KW_EFORMAT;
+	const char *address = (const char *)bytes.data + 1 + agency_size;
+	size_t address_size = bytes.size - 1 - agency_size;
+	if (!address_good(address, address_size))
+		return KW_EFORMAT;
+	memcpy(out->address, address, address_size);
+	return KW_OK;
+}
+
 enum kw_err kw_enrol_code_parse(const char *text, struct kw_enrol_code *out)
 {
 	uint8_t raw[RAW_SIZE_MAX];
@@ -102,139 +120,33 @@ enum kw_err kw_enrol_code_parse(const char *text, struct kw_enrol_code *out)
 	if (!read_digits(text + sizeof(PREFIX) - 1, raw, &size) || size <= FIXED_SIZE + CRC_SIZE)
 		return KW_EFORMAT;
 	size -= CRC_SIZE;
-	const char *address = (const char *)raw + FIXED_SIZE;
 	if (kw_get_u32(raw + size) != kw_crc32c(0, raw, size))
 		return KW_EAUTH;
-	if (!address_good(address, size - FIXED_SIZE))
-		return KW_EFORMAT;
 	struct kw_enrol_code code;
 	memset(&code, 0, sizeof(code));
-	memcpy(code.secret, raw, KW_ENROL_SECRET_SIZE);
-	memcpy(code.root_fingerprint.bytes, raw + KW_ENROL_SECRET_SIZE, KW_DIGEST_SIZE);
-	memcpy(code.address, address, size - FIXED_SIZE);
-	*out = code;
+	enum kw_err err = read_names(KW_VIEW(raw + FIXED_SIZE, size - FIXED_SIZE), &code);
+	if (err == KW_OK) {
+		memcpy(code.secret, raw, KW_ENROL_SECRET_SIZE);
+		memcpy(code.root_fingerprint.bytes, raw + KW_ENROL_SECRET_SIZE, KW_DIGEST_SIZE);
+		*out = code;
+	}
+	kw_wipe(&code, sizeof(code));
 	kw_wipe(raw, sizeof(raw));
-	return KW_OK;
+	return err;
 }
 
-#define PROOF_LABEL "kw1 enrol"
-#define PROOF_SIZE (sizeof(PROOF_LABEL) - 1 + KW_ENROL_SECRET_SIZE + KW_DIGEST_SIZE + KW_KEY_SIZE)
-
-static enum kw_err proof_bytes(const struct kw_enrol_request *claim, uint8_t out[PROOF_SIZE])
+enum kw_err kw_enrol_code_id(const uint8_t *secret, uint8_t id[KW_ENROL_ID_SIZE])
 {
 	struct kw_digest digest;
-	enum kw_err err = kw_sha256(&claim->csr, 1, &digest);
-	if (err != KW_OK)
-		return err;
-	memcpy(out, PROOF_LABEL, sizeof(PROOF_LABEL) - 1);
-	out += sizeof(PROOF_LABEL) - 1;
-	memcpy(out, claim->secret, KW_ENROL_SECRET_SIZE);
-	memcpy(out + KW_ENROL_SECRET_SIZE, digest.bytes, KW_DIGEST_SIZE);
-	memcpy(out + KW_ENROL_SECRET_SIZE + KW_DIGEST_SIZE, claim->sealing_key, KW_KEY_SIZE);
-	return KW_OK;
-}
-
-static enum kw_err prove(const struct kw_enrol_request *claim, const struct kw_ed25519 *identity,
-	uint8_t proof[KW_SIGNATURE_SIZE])
-{
-	uint8_t bytes[PROOF_SIZE];
-	enum kw_err err = proof_bytes(claim, bytes);
+	const struct kw_view parts[] = {kw_view_str("kw1 code id"), KW_VIEW(secret, KW_ENROL_SECRET_SIZE)};
+	enum kw_err err = kw_sha256(parts, 2, &digest);
 	if (err == KW_OK)
-		err = kw_ed25519_sign(identity, KW_VIEW_OF(bytes), proof);
-	kw_wipe(bytes, sizeof(bytes));
+		memcpy(id, digest.bytes, KW_ENROL_ID_SIZE);
 	return err;
 }
 
-static enum kw_err verify(const struct kw_enrol_request *claim, const uint8_t *identity_key, struct kw_view proof)
+enum kw_err kw_enrol_code_key(const uint8_t *secret, struct kw_digest *key)
 {
-	uint8_t bytes[PROOF_SIZE];
-	enum kw_err err = proof_bytes(claim, bytes);
-	if (err == KW_OK)
-		err = kw_ed25519_verify(identity_key, KW_VIEW_OF(bytes), proof);
-	kw_wipe(bytes, sizeof(bytes));
-	return err;
-}
-
-enum kw_err kw_enrol_file_name(const uint8_t *secret, char out[KW_ENROL_FILE_SIZE])
-{
-	static const char FOLDER[] = "enrol/";
-	struct kw_digest digest;
-	struct kw_view part = KW_VIEW(secret, KW_ENROL_SECRET_SIZE);
-	enum kw_err err = kw_sha256(&part, 1, &digest);
-	if (err != KW_OK)
-		return err;
-	memcpy(out, FOLDER, sizeof(FOLDER) - 1);
-	kw_hex(out + sizeof(FOLDER) - 1, KW_VIEW(digest.bytes, KW_DIGEST_SIZE / 2));
-	return KW_OK;
-}
-
-enum kw_err kw_enrol_request_add(struct kw_buf *out, const struct kw_enrol_request *request,
-	const struct kw_ed25519 *identity)
-{
-	uint8_t proof[KW_SIGNATURE_SIZE];
-	if (request->csr.size < 1 || request->csr.size > KW_ENROL_CSR_SIZE_MAX)
-		return KW_EFIELD;
-	enum kw_err err = prove(request, identity, proof);
-	if (err == KW_OK)
-		err = kw_pb_add_bytes(out, 1, KW_VIEW(request->secret, KW_ENROL_SECRET_SIZE));
-	if (err == KW_OK)
-		err = kw_pb_add_bytes(out, 2, request->csr);
-	if (err == KW_OK)
-		err = kw_pb_add_bytes(out, 3, KW_VIEW(identity->public_key, KW_KEY_SIZE));
-	if (err == KW_OK)
-		err = kw_pb_add_bytes(out, 4, KW_VIEW(request->sealing_key, KW_KEY_SIZE));
-	if (err == KW_OK)
-		err = kw_pb_add_bytes(out, 5, KW_VIEW_OF(proof));
-	return err;
-}
-
-enum kw_err kw_enrol_request_parse(struct kw_view bytes, struct kw_enrol_request *out)
-{
-	struct kw_pb pb = kw_pb_from(bytes);
-	struct kw_enrol_request request = {.secret = NULL};
-	request.secret = kw_pb_need_bytes(&pb, 1, KW_ENROL_SECRET_SIZE, KW_ENROL_SECRET_SIZE).data;
-	request.csr = kw_pb_need_bytes(&pb, 2, 1, KW_ENROL_CSR_SIZE_MAX);
-	request.identity_key = kw_pb_need_bytes(&pb, 3, KW_KEY_SIZE, KW_KEY_SIZE).data;
-	request.sealing_key = kw_pb_need_bytes(&pb, 4, KW_KEY_SIZE, KW_KEY_SIZE).data;
-	struct kw_view proof = kw_pb_need_bytes(&pb, 5, KW_SIGNATURE_SIZE, KW_SIGNATURE_SIZE);
-	enum kw_err err = kw_pb_end(&pb);
-	if (err == KW_OK)
-		err = verify(&request, request.identity_key, proof);
-	if (err == KW_OK)
-		*out = request;
-	return err;
-}
-
-enum kw_err kw_enrol_reply_add(struct kw_buf *out, const struct kw_enrol_reply *reply)
-{
-	if (reply->certificates_count < 1 || reply->certificates_count > KW_ENROL_CERTIFICATES_MAX)
-		return KW_EFIELD;
-	enum kw_err err = kw_pb_add_bytes(out, 1, kw_view_str(reply->agency.text));
-	if (err == KW_OK)
-		err = kw_pb_add_bytes(out, 2, kw_view_str(reply->hub.text));
-	for (size_t i = 0; err == KW_OK && i < reply->certificates_count; i++)
-		err = kw_pb_add_bytes(out, 3, reply->certificates[i]);
-	return err;
-}
-
-enum kw_err kw_enrol_reply_parse(struct kw_view bytes, struct kw_enrol_reply *out)
-{
-	struct kw_pb pb = kw_pb_from(bytes);
-	struct kw_enrol_reply reply;
-	memset(&reply, 0, sizeof(reply));
-	struct kw_view agency = kw_pb_need_bytes(&pb, 1, 1, KW_NAME_SIZE_MAX);
-	struct kw_view hub = kw_pb_need_bytes(&pb, 2, 1, KW_NAME_SIZE_MAX);
-	do {
-		if (reply.certificates_count == KW_ENROL_CERTIFICATES_MAX)
-			return KW_EFIELD;
-		reply.certificates[reply.certificates_count++] = kw_pb_need_bytes(&pb, 3, 1, KW_ENROL_CERTIFICATE_SIZE_MAX);
-	} while (kw_pb_is_next(&pb, 3));
-	enum kw_err err = kw_pb_end(&pb);
-	if (err == KW_OK)
-		err = kw_name_from(agency, &reply.agency);
-	if (err == KW_OK)
-		err = kw_name_from(hub, &reply.hub);
-	if (err == KW_OK)
-		*out = reply;
-	return err;
+	const struct kw_view label = kw_view_str("kw1 code key");
+	return kw_hmac_sha256(KW_VIEW(secret, KW_ENROL_SECRET_SIZE), &label, 1, key);
 }

@@ -29,6 +29,7 @@ enum kw_frame_type {
 	KW_FRAME_UNOPENED = 10,
 	KW_FRAME_ENROL = 11,
 	KW_FRAME_ENROLLED = 12,
+	KW_FRAME_ENROL_STATE = 13,
 	KW_FRAME_RECALL = 0x84,    /* behind those of frame_blob.h */
 	KW_FRAME_ROLE_PART = 0x8c, /* role_frame.h */
 	KW_FRAME_ROLES_WANT = 0x8d
