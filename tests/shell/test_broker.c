@@ -50,7 +50,6 @@ struct client {
 	uint32_t messages;
 	uint64_t sequences[MESSAGES_MAX];
 	struct kw_id ids[MESSAGES_MAX];
-	struct kw_buf enrolled;
 };
 
 static void on_fatal(void *user, enum kw_err err)
@@ -180,9 +179,6 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 		client->ids[client->messages] = label.id;
 		client->sequences[client->messages++] = message.sequence;
 		break;
-	case KW_FRAME_ENROLLED:
-		assert_int_equal(kw_buf_add(&client->enrolled, frame->body), KW_OK);
-		break;
 	default:
 		break;
 	}
@@ -233,7 +229,6 @@ static void wait_acked(struct rig *rig, const struct client *client, enum kw_msg
 static void dial(struct client *client, struct rig *rig, struct kw_tls_context *context)
 {
 	*client = (struct client){.rig = rig, .context = context};
-	kw_buf_init(&client->enrolled, KW_FRAME_SIZE_MAX);
 	const struct kw_link_hooks hooks = {
 		.user = client, .on_open = on_open, .on_frame = on_frame, .on_drained = on_drained, .on_close = on_close};
 	assert_int_equal(kw_link_connect(rig->net, rig->address, context, &hooks, &client->link), KW_OK);
@@ -245,7 +240,6 @@ static void hang_up(struct client *client)
 		kw_link_close(client->link, KW_OK);
 	wait_for(client->rig, &client->closed);
 	kw_tls_context_free(client->context);
-	kw_buf_fini(&client->enrolled);
 }
 
 /* cursors: what the client has stored of the hub, NULL for nothing. */
@@ -433,90 +427,6 @@ static void test_a_stranger_is_not_let_in(void **state)
 	kit_site_fini(&other);
 }
 
-static void leave_code(const struct rig *rig, const uint8_t *secret, const char *text)
-{
-	char name[KW_ENROL_FILE_SIZE];
-	assert_int_equal(kw_enrol_file_name(secret, name), KW_OK);
-	assert_int_equal(kw_file_write_atomic(kit_site_path(&rig->site, name), kw_view_str(text), 0600), KW_OK);
-}
-
-static void enrol(struct client *client, struct rig *rig, const uint8_t *secret, bool right_root)
-{
-	EVP_PKEY *key;
-	struct kw_ed25519 identity;
-	struct kw_x25519 sealing;
-	struct kw_tls_context *context;
-	struct kw_tls_files files = {.chain = NULL};
-	struct kw_buf csr;
-	struct kw_buf body;
-	kw_buf_init(&csr, 4096);
-	kw_buf_init(&body, 4096);
-	assert_int_equal(kw_pki_key_new(&key), KW_OK);
-	assert_int_equal(kw_ed25519_generate(&identity), KW_OK);
-	assert_int_equal(kw_x25519_generate(&sealing), KW_OK);
-	assert_int_equal(kw_pki_csr_add(key, &csr), KW_OK);
-	struct kw_enrol_request request = {
-		.secret = secret, .csr = kw_buf_view(&csr), .sealing_key = sealing.public_key};
-	assert_int_equal(kw_enrol_request_add(&body, &request, &identity), KW_OK);
-	assert_int_equal(kw_spki_digest(rig->site.root.certificate, &files.root_fingerprint), KW_OK);
-	if (!right_root)
-		files.root_fingerprint.bytes[0] ^= 1;
-	assert_int_equal(kw_tls_context_new(KW_TLS_ENROL, &files, &context), KW_OK);
-	dial(client, rig, context);
-	while (!client->open && !client->closed)
-		(void)uv_run(&rig->loop, UV_RUN_ONCE);
-	if (client->open) {
-		assert_int_equal(kw_frame_add(kw_link_out(client->link), KW_FRAME_ENROL, kw_buf_view(&body)), KW_OK);
-		kw_link_ready(client->link);
-	}
-	wait_for(rig, &client->closed);
-	EVP_PKEY_free(key);
-	kw_buf_fini(&csr);
-	kw_buf_fini(&body);
-}
-
-static void test_a_code_lets_one_agency_in_once(void **state)
-{
-	struct rig *rig = *state;
-	struct client client;
-	struct kw_enrol_reply reply;
-	uint8_t secret[KW_ENROL_SECRET_SIZE] = {1, 2, 3};
-	leave_code(rig, secret, "newcomer 4102444800\n");
-	enrol(&client, rig, secret, false);
-	assert_false(client.open);
-	hang_up(&client);
-	enrol(&client, rig, secret, true);
-	assert_int_equal(client.error, KW_OK);
-	assert_int_equal(kw_enrol_reply_parse(kw_buf_view(&client.enrolled), &reply), KW_OK);
-	assert_string_equal(reply.agency.text, "newcomer");
-	assert_string_equal(reply.hub.text, "hub-0");
-	hang_up(&client);
-	assert_int_equal(office_directory(rig->office)->count, 5);
-	enrol(&client, rig, secret, true);
-	assert_int_equal(client.error, KW_EAUTH);
-	hang_up(&client);
-	/* It is known after a restart, too. */
-	rig_close(rig);
-	rig_open(rig);
-	assert_int_equal(office_directory(rig->office)->count, 5);
-	join(&client, rig, 1);
-	struct kw_id id;
-	send_to(&client, 9, 1, &id);
-	wait_count(rig, &client.notices, 1);
-	hang_up(&client);
-}
-
-static void test_a_code_that_is_too_old_is_refused(void **state)
-{
-	struct rig *rig = *state;
-	struct client client;
-	uint8_t secret[KW_ENROL_SECRET_SIZE] = {4};
-	leave_code(rig, secret, "newcomer 1000000000\n");
-	enrol(&client, rig, secret, true);
-	assert_int_equal(client.error, KW_EAUTH);
-	hang_up(&client);
-}
-
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -529,8 +439,6 @@ int main(void)
 		CASE(test_a_frame_that_breaks_the_rules_ends_its_session_only),
 		CASE(test_a_first_frame_over_the_limit_is_refused),
 		CASE(test_a_stranger_is_not_let_in),
-		CASE(test_a_code_lets_one_agency_in_once),
-		CASE(test_a_code_that_is_too_old_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -399,15 +399,25 @@ static void test_enrolment_needs_the_fingerprint_and_no_certificate(void **state
 	assert_true(world->at_hub.peer.enrolling);
 	assert_int_equal(world->at_hub.peer.kind, KW_PEER_NONE);
 	assert_int_equal(X509_cmp(kw_tls_context_root(context), world->a.root.certificate), 0);
+	/* Both ends export the same, and on the next connection another one. */
+	const struct kw_digest first = world->at_hub.peer.binding;
+	assert_memory_equal(&first, &world->at_agency.peer.binding, sizeof(first));
 	kw_link_close(link, KW_OK);
 	assert_true(until(world, &world->at_agency.closes, 1));
+	link = dial(world, context);
+	assert_true(until(world, &world->at_agency.opens, 2));
+	send_frame(link, KW_FRAME_ENROL, 10);
+	assert_true(until(world, &world->at_hub.frames, 2));
+	assert_memory_not_equal(&first, &world->at_hub.peer.binding, sizeof(first));
+	kw_link_close(link, KW_OK);
+	assert_true(until(world, &world->at_agency.closes, 2));
 	kw_tls_context_free(context);
 
 	files.root_fingerprint.bytes[31] ^= 1;
 	assert_int_equal(kw_tls_context_new(KW_TLS_ENROL, &files, &context), KW_OK);
 	(void)dial(world, context);
-	assert_true(until(world, &world->at_agency.closes, 2));
-	assert_int_equal(world->at_agency.opens, 1);
+	assert_true(until(world, &world->at_agency.closes, 3));
+	assert_int_equal(world->at_agency.opens, 2);
 	assert_int_equal(world->at_agency.err, KW_EAUTH);
 	assert_null(kw_tls_context_root(context));
 	kw_tls_context_free(context);

@@ -1,4 +1,4 @@
-/* Certificates and enrolment: each refusal beside its success. */
+/* Certificates: each refusal beside its success. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,6 @@
 
 #include "proto/link/file.h"
 #include "proto/link/pki.h"
-#include "proto/wire/enrol.h"
 #include "proto/wire/spki.h"
 
 #define NOW_MS 1780000000000ll /* 2026 */
@@ -81,63 +80,6 @@ static void test_certificate_names_what_the_authority_says(void **state)
 	site_fini(&site);
 }
 
-static void test_enrolment_code_survives_a_persons_hand(void **state)
-{
-	(void)state;
-	struct kw_enrol_code code = {.address = "hub.example.org:7443"};
-	struct kw_enrol_code got;
-	char text[KW_ENROL_TEXT_SIZE_MAX];
-	memset(code.secret, 0xa5, sizeof(code.secret));
-	memset(code.root_fingerprint.bytes, 0x3c, sizeof(code.root_fingerprint.bytes));
-	assert_int_equal(kw_enrol_code_format(&code, text), KW_OK);
-	for (char *at = text; *at != '\0'; at++) {
-		if (*at >= 'A' && *at <= 'Z')
-			*at = (char)(*at - 'A' + 'a');
-		else if (*at == '0')
-			*at = 'o';
-	}
-	assert_int_equal(kw_enrol_code_parse(text, &got), KW_OK);
-	assert_string_equal(got.address, code.address);
-	assert_memory_equal(got.secret, code.secret, sizeof(code.secret));
-	assert_memory_equal(&got.root_fingerprint, &code.root_fingerprint, sizeof(code.root_fingerprint));
-	size_t size = strlen(text);
-	for (size_t i = 4; i < size; i++) {
-		char old = text[i];
-		if (old == '-')
-			continue;
-		text[i] = old == '7' ? '8' : '7';
-		assert_int_not_equal(kw_enrol_code_parse(text, &got), KW_OK);
-		text[i] = old;
-	}
-	assert_int_equal(kw_enrol_code_parse("hello", &got), KW_EFORMAT);
-	memset(code.address, 'a', KW_ENROL_ADDRESS_SIZE_MAX);
-	assert_int_equal(kw_enrol_code_format(&code, text), KW_OK);
-	code.address[0] = '\0';
-	assert_int_equal(kw_enrol_code_format(&code, text), KW_EFIELD);
-}
-
-static void test_enrolment_request_is_bound_to_its_keys(void **state)
-{
-	(void)state;
-	struct kw_ed25519 identity;
-	uint8_t secret[KW_ENROL_SECRET_SIZE] = {9};
-	uint8_t sealing[KW_KEY_SIZE] = {3};
-	struct kw_buf bytes;
-	kw_buf_init(&bytes, 4096);
-	assert_int_equal(kw_ed25519_generate(&identity), KW_OK);
-	struct kw_enrol_request request = {.secret = secret, .csr = kw_view_str("csr"), .sealing_key = sealing};
-	struct kw_enrol_request got;
-	assert_int_equal(kw_enrol_request_add(&bytes, &request, &identity), KW_OK);
-	assert_int_equal(kw_enrol_request_parse(kw_buf_view(&bytes), &got), KW_OK);
-	assert_memory_equal(got.sealing_key, sealing, sizeof(sealing));
-	for (size_t i = 0; i < bytes.size; i++) {
-		bytes.data[i] ^= 4;
-		assert_int_not_equal(kw_enrol_request_parse(kw_buf_view(&bytes), &got), KW_OK);
-		bytes.data[i] ^= 4;
-	}
-	kw_buf_fini(&bytes);
-}
-
 static void test_a_secret_file_that_others_may_read_is_refused(void **state)
 {
 	(void)state;
@@ -173,8 +115,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_certificate_names_what_the_authority_says),
-		cmocka_unit_test(test_enrolment_code_survives_a_persons_hand),
-		cmocka_unit_test(test_enrolment_request_is_bound_to_its_keys),
 		cmocka_unit_test(test_a_secret_file_that_others_may_read_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
