@@ -1,29 +1,18 @@
-#include <pwd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "agent/cli/hub.h"
-#include "proto/link/enrolments.h"
+#include "agent/cli/hub_enrol.h"
 #include "proto/link/file.h"
 #include "proto/link/pki.h"
 #include "proto/wire/spki.h"
 
-/* The operator's side of an enrolment: who asks, and a person's word on it. The decision is a change of the enrolment's record; the
- * broker carries it out within a second, because it alone signs while it runs. */
+/* A person's word on an enrolment. It changes the enrolment's record and nothing else: the broker carries it out within a second, and
+ * tells the agents. */
 
 #define LOCK_WAIT_MS 5000u
 #define REPLY_WAIT_MS 30000u
 #define REPLY_STEP_MS 50u
-
-enum { LIST_DIR };
-
-const struct cli_option CLI_HUB_ENROLMENTS_OPTIONS[] = {
-	[LIST_DIR] = {"dir", "DIR", "the hub's folder (default " CLI_HUB_FOLDER ")"},
-	{NULL, NULL, NULL},
-};
 
 enum { APPROVE_DIR, APPROVE_PHRASE, APPROVE_BY, APPROVE_ALONE, APPROVE_AFTER_ALARM, APPROVE_REQUEST, APPROVE_REPLY };
 
@@ -47,143 +36,10 @@ const struct cli_option CLI_HUB_REFUSE_OPTIONS[] = {
 	{NULL, NULL, NULL},
 };
 
-int cli_hub_take_by(struct cli_call *call, const char *given, char out[KW_ENROL_BY_SIZE_MAX + 1])
-{
-	/* sudo says who is behind it; a record, and no proof. */
-	const char *name = given != NULL ? given : getenv("SUDO_USER");
-	char login[KW_ENROL_BY_SIZE_MAX + 1];
-	if (name == NULL && getlogin_r(login, sizeof(login)) == 0)
-		name = login;
-	if (name == NULL) {
-		const struct passwd *user = getpwuid(getuid());
-		name = user != NULL ? user->pw_name : NULL;
-	}
-	if (name == NULL || !kw_enrolment_by_good(name) || !cli_is_utf8(name))
-		return cli_fail_usage(call, "--by is the name of a person, 1 to %u bytes without control characters", KW_ENROL_BY_SIZE_MAX);
-	memcpy(out, name, strlen(name) + 1);
-	return CLI_OK;
-}
-
 static int64_t now_s(void)
 {
 	return (int64_t)time(NULL);
 }
-
-/* --- who asks */
-
-struct all {
-	struct kw_enrolment *rows;
-	size_t count;
-	size_t damaged;
-	enum kw_err err;
-};
-
-static void all_free(struct all *all)
-{
-	for (size_t i = 0; i < all->count; i++)
-		kw_enrolment_fini(&all->rows[i]);
-	free(all->rows);
-}
-
-static bool keep(void *user, struct kw_enrolment *enrolment, enum kw_err err)
-{
-	struct all *all = user;
-	if (err != KW_OK) {
-		all->damaged++;
-		return true;
-	}
-	struct kw_enrolment *rows = reallocarray(all->rows, all->count + 1, sizeof(*rows));
-	if (rows == NULL) {
-		all->err = KW_ENOMEM;
-		return false;
-	}
-	all->rows = rows;
-	rows[all->count++] = *enrolment;
-	*enrolment = (struct kw_enrolment){.tries = 0}; /* taken */
-	return true;
-}
-
-static int by_time(const void *left, const void *right)
-{
-	const struct kw_enrolment *a = left;
-	const struct kw_enrolment *b = right;
-	return a->made_s != b->made_s ? (a->made_s < b->made_s ? -1 : 1) : memcmp(a->id, b->id, sizeof(a->id));
-}
-
-static enum kw_err load_all(const char *dir, struct all *all)
-{
-	*all = (struct all){.count = 0};
-	enum kw_err err = kw_enrolments_each(dir, keep, all);
-	if (all->count > 1)
-		qsort(all->rows, all->count, sizeof(*all->rows), by_time);
-	return err != KW_OK ? err : all->err;
-}
-
-static const char *state_of(const struct kw_enrolment *enrolment)
-{
-	bool expired = enrolment->state == KW_ENROLMENT_WAITING && now_s() > enrolment->expires_s;
-	return kw_enrolment_state_name(expired ? KW_ENROLMENT_EXPIRED : enrolment->state);
-}
-
-static json_t *unix_ms(int64_t seconds)
-{
-	char text[24];
-	(void)snprintf(text, sizeof(text), "%lld", (long long)seconds * 1000); /* fits */
-	return json_string(seconds == 0 ? "" : text);
-}
-
-static void print_enrolment(struct cli_call *call, const struct kw_enrolment *row)
-{
-	FILE *out = call->out;
-	if (call->json) {
-		cli_print_json(out, json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:s, s:o, s:I, s:s, s:s, s:o, s:b}", "agency", row->agency.text,
-			"state", state_of(row), "madeBy", row->made_by, "madeUnixMs", unix_ms(row->made_s), "expiresUnixMs",
-			unix_ms(row->expires_s), "wrongTries", (json_int_t)row->tries, "phrase", row->phrase, "askedUnixMs",
-			unix_ms(row->asked_s), "alarms", (json_int_t)row->alarms, "alarmPhrase", row->alarm_phrase, "decidedBy",
-			row->decided_by, "decidedUnixMs", unix_ms(row->decided_s), "alone", (int)row->alone));
-		return;
-	}
-	(void)fprintf(out, "%s  %s", row->agency.text, state_of(row));
-	if (row->phrase[0] != '\0')
-		(void)fprintf(out, "  phrase %s", row->phrase);
-	(void)fputs("  made by ", out);
-	cli_print_text(out, row->made_by);
-	(void)fputs(" ", out);
-	cli_print_time(out, row->made_s * 1000);
-	if (row->decided_s != 0) {
-		(void)fputs("  decided by ", out);
-		cli_print_text(out, row->decided_by);
-		(void)fputs(row->alone ? " (alone) " : " ", out);
-		cli_print_time(out, row->decided_s * 1000);
-	}
-	(void)fputs("\n", out);
-	if (row->tries > 0)
-		(void)fprintf(out, "  %u of %u wrong tries\n", row->tries, KW_ENROL_TRIES_MAX);
-	if (row->alarms > 0)
-		(void)fprintf(out, "  ALARM: %u other request%s with this code, the last with the phrase %s: somebody has the code who should "
-			"not\n", row->alarms, row->alarms == 1 ? "" : "s", row->alarm_phrase);
-}
-
-int cli_run_hub_enrolments(struct cli_call *call)
-{
-	struct all all;
-	const char *dir;
-	int code = cli_hub_take_dir(call, call->option[LIST_DIR], &dir);
-	if (code != CLI_OK)
-		return code;
-	enum kw_err err = load_all(dir, &all);
-	for (size_t i = 0; err == KW_OK && i < all.count; i++)
-		print_enrolment(call, &all.rows[i]);
-	if (err == KW_OK && all.damaged > 0)
-		(void)fprintf(call->err, "%zu files in enrol/ are damaged or of another version; codes behind them let nobody in.\n",
-			all.damaged);
-	if (err == KW_OK && all.count == 0)
-		(void)fputs("No code was made yet; kinward hub add AGENCY makes one.\n", call->err);
-	all_free(&all);
-	return err == KW_OK ? CLI_OK : cli_hub_fail_dir(call, dir, err);
-}
-
-/* --- a person's word */
 
 struct decision {
 	struct cli_call *call;
@@ -318,7 +174,7 @@ static int take_request_file(const struct decision *decision, const char *path)
 }
 
 /* The request of this agency with this phrase. 0 and *out, an index, or an exit code after printing. */
-static int find_asked(const struct decision *decision, const struct all *all, size_t *out)
+static int find_asked(const struct decision *decision, const struct cli_enrolments *all, size_t *out)
 {
 	size_t asked = 0;
 	for (size_t i = 0; i < all->count; i++) {
@@ -351,17 +207,17 @@ static int check_person(const struct decision *decision, const struct kw_enrolme
 	if (!kw_enrolment_by_equal(row->made_by, decision->by) || call->option[APPROVE_ALONE] != NULL)
 		return CLI_OK;
 	(void)snprintf(text, sizeof(text), "%s made this code, and another person has to approve: let them run this, or say who with --by. "
-		"If nobody else is there, --alone does it, and is recorded", decision->by); /* fits */
+		"If nobody else is there, --alone does it, and is recorded", row->made_by); /* fits */
 	return cli_hub_fail_field(call, KW_EDENIED, "--by", text);
 }
 
 /* With the lock. 0 and the record as it is then, or an exit code after printing. */
 static int approve(const struct decision *decision, struct kw_enrolment *out)
 {
-	struct all all;
+	struct cli_enrolments all;
 	size_t found;
 	bool exists = false;
-	enum kw_err err = load_all(decision->dir, &all);
+	enum kw_err err = cli_enrolments_load(decision->dir, &all);
 	int code = err != KW_OK ? cli_hub_fail_dir(decision->call, decision->dir, err) : find_asked(decision, &all, &found);
 	struct kw_enrolment *row = code == CLI_OK ? &all.rows[found] : NULL;
 	if (code == CLI_OK && row->state == KW_ENROLMENT_ASKED) {
@@ -383,7 +239,7 @@ static int approve(const struct decision *decision, struct kw_enrolment *out)
 		*out = *row;
 		*row = (struct kw_enrolment){.tries = 0}; /* taken */
 	}
-	all_free(&all);
+	cli_enrolments_free(&all);
 	return code;
 }
 
@@ -499,8 +355,8 @@ int cli_run_hub_approve(struct cli_call *call)
 /* With the lock. How many were made void. */
 static enum kw_err refuse(const struct decision *decision, size_t *count)
 {
-	struct all all;
-	enum kw_err err = load_all(decision->dir, &all);
+	struct cli_enrolments all;
+	enum kw_err err = cli_enrolments_load(decision->dir, &all);
 	*count = 0;
 	for (size_t i = 0; err == KW_OK && i < all.count; i++) {
 		struct kw_enrolment *row = &all.rows[i];
@@ -514,7 +370,7 @@ static enum kw_err refuse(const struct decision *decision, size_t *count)
 		err = kw_enrolments_save(decision->dir, row);
 		*count += err == KW_OK;
 	}
-	all_free(&all);
+	cli_enrolments_free(&all);
 	return err;
 }
 
@@ -539,7 +395,7 @@ int cli_run_hub_refuse(struct cli_call *call)
 	if (call->json)
 		cli_print_json(call->out, json_pack("{s:s, s:I}", "agency", decision.agency.text, "refused", (json_int_t)count));
 	else
-		(void)fprintf(call->out, "%zu code%s of %s void now; kinward hub add makes a new one.\n", count, count == 1 ? " is" : "s are",
-			decision.agency.text); /* what has asked with it hears that it was refused */
+		(void)fprintf(call->out, "%zu code%s of %s %s void now; kinward hub add makes a new one.\n", count, count == 1 ? "" : "s",
+			decision.agency.text, count == 1 ? "is" : "are");
 	return CLI_OK;
 }

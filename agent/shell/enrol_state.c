@@ -336,7 +336,8 @@ static enum kw_err check_chain(const struct enrol *enrol, const struct kw_enrol_
 		kw_spki_name_of(chain[1], &issuer) != KW_OK || kw_spki_digest(enrol->root, &digest) != KW_OK ||
 		EVP_PKEY_get_raw_public_key(X509_get0_pubkey(chain[0]), key, &size) != 1)
 		return KW_EAUTH;
-	if (memcmp(&digest, &enrol->root_fingerprint, sizeof(digest)) != 0 || X509_verify(chain[1], X509_get0_pubkey(enrol->root)) != 1 ||
+	if (memcmp(&digest, &enrol->root_fingerprint, sizeof(digest)) != 0 ||
+		X509_verify(enrol->root, X509_get0_pubkey(enrol->root)) != 1 || X509_verify(chain[1], X509_get0_pubkey(enrol->root)) != 1 ||
 		X509_verify(chain[0], X509_get0_pubkey(chain[1])) != 1)
 		return KW_EAUTH;
 	if (leaf.kind != KW_SPKI_AGENCY || issuer.kind != KW_SPKI_HUB || !kw_name_equal(&leaf.hub, &issuer.hub) ||
