@@ -52,11 +52,17 @@ static bool keep(void *user, struct kw_enrolment *enrolment, enum kw_err err)
 		all->damaged++;
 		return true;
 	}
-	struct kw_enrolment *rows = reallocarray(all->rows, all->count + 1, sizeof(*rows));
+	/* Not realloc: it may leave keys behind in freed memory. */
+	struct kw_enrolment *rows = calloc(all->count + 1, sizeof(*rows));
 	if (rows == NULL) {
 		all->err = KW_ENOMEM;
 		return false;
 	}
+	if (all->count > 0) {
+		memcpy(rows, all->rows, all->count * sizeof(*rows));
+		kw_wipe(all->rows, all->count * sizeof(*rows));
+	}
+	free(all->rows);
 	all->rows = rows;
 	rows[all->count++] = *enrolment;
 	*enrolment = (struct kw_enrolment){.tries = 0}; /* taken */
