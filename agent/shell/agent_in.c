@@ -105,6 +105,18 @@ static enum kw_err take_named(const Kinward__V1__Content *content, struct spool_
 	return KW_OK;
 }
 
+static void take_gaps(const Kinward__V1__Content *content, struct spool_op *op)
+{
+	for (size_t i = 0; i < content->n_gaps && i < SPOOL_GAPS_MAX; i++) { /* no more: kw_content_validate */
+		const Kinward__V1__ThreadGap *from = content->gaps[i];
+		struct spool_gap *gap = &op->u.receive.gaps[op->u.receive.gaps_count++];
+
+		*gap = (struct spool_gap){.sequence = from->thread_sequence, .state = (uint8_t)from->state};
+		if (from->thread_id.len == KW_ID_SIZE)
+			memcpy(gap->thread_id.bytes, from->thread_id.data, KW_ID_SIZE);
+	}
+}
+
 /* Decides what an opened message is. KW_ENOMEM only; what is wrong with the content becomes a receipt. */
 static enum kw_err classify(struct agent *agent, struct spool_op *op, struct letter_opened *opened)
 {
@@ -134,6 +146,7 @@ static enum kw_err classify(struct agent *agent, struct spool_op *op, struct let
 		goto out;
 	}
 	memcpy(op->u.receive.item.message_id.bytes, content->message_id.data, KW_ID_SIZE);
+	take_gaps(content, op);
 	if (content->body_case == KINWARD__V1__CONTENT__BODY_RECEIPT) {
 		op->u.receive.arrival = SPOOL_RECEIPT;
 		err = take_receipts(content->receipt, op);

@@ -117,6 +117,29 @@ static enum kw_err add_tracks(const struct spool_receipt *receipts, uint32_t cou
 	return err;
 }
 
+/* What the agency may wait for in the threads of these messages. */
+static enum kw_err add_gaps(struct agent *agent, const struct spool_receipt *receipts, uint32_t count, struct letter *letter)
+{
+	enum kw_err err = KW_OK;
+
+	for (uint32_t i = 0; err == KW_OK && i < count; i++) {
+		struct spool_item item = {.thread_id = receipts[i].thread_id, .agency = receipts[i].agency};
+		struct spool_gap gaps[SPOOL_GAPS_MAX];
+		uint32_t found = 0;
+		bool said = false;
+
+		for (uint32_t k = 0; k < letter->gaps_count; k++)
+			said = said || kw_id_equal(&letter->gaps[k].thread_id, &item.thread_id);
+		if (!said)
+			err = spool_gaps(agent->spool, &item, gaps, &found);
+		for (uint32_t k = 0; err == KW_OK && k < found && letter->gaps_count < SPOOL_GAPS_MAX; k++) {
+			gaps[k].thread_id = item.thread_id;
+			letter->gaps[letter->gaps_count++] = gaps[k];
+		}
+	}
+	return err;
+}
+
 /* How many of a run to one agency go into one message. */
 static uint32_t batch_of(const struct spool_receipt *receipts, uint32_t count)
 {
@@ -155,6 +178,8 @@ static enum kw_err send_receipts(struct agent *agent, const struct spool_receipt
 
 	if (err == KW_OK)
 		err = kw_random(letter.thread_id.bytes, KW_ID_SIZE);
+	if (err == KW_OK)
+		err = add_gaps(agent, receipts, count, &letter);
 	if (err == KW_OK) {
 		letter.content = kw_buf_view(&op->content);
 		op->u.append.due_keys = calloc(count, sizeof(*op->u.append.due_keys));

@@ -37,6 +37,8 @@ static enum kw_err check(const Kinward__V1__SendRequest *request, struct kw_name
 		content->body_case == KINWARD__V1__CONTENT__BODY_OFFER_CLOSED)
 		return refuse(refusal, "send.content", "The agent offers and closes by itself, so that one agency has it: use refer, "
 						       "lease.");
+	if (content->n_gaps != 0)
+		return refuse(refusal, "send.content.gaps", "The agent writes gaps itself, from what it knows of the thread.");
 	if (content->message_id.len != 0 && content->message_id.len != KW_ID_SIZE)
 		return refuse(refusal, "send.content.message_id", "A message id has 16 bytes, or is empty for a new one.");
 	if (request->thread_id.len != 0 && request->thread_id.len != KW_ID_SIZE)
@@ -186,17 +188,26 @@ static enum kw_err add_track(const struct spool_op *op, enum kw_risk risk, struc
 		.sequence = (uint32_t)item->thread_sequence, /* far below, as the log of a thread is short */
 		.other_agency = item->agency};
 
+	/* For a hub that knows something else: where we are with it, and what of theirs we know. The states of a match are its own. */
+	if (op->present.kind != KW_THREAD_NONE && op->present.kind != KW_THREAD_MATCH) {
+		track.present = op->present.state;
+		track.heard = (uint32_t)(op->present.expected - 1);
+	}
+
 	return op->u.append.act.kind == KW_THREAD_NONE ? KW_OK : kw_frame_track_add(out, &track);
 }
 
 enum kw_err agent_submit_letter(struct agent *agent, struct agent_outgoing *outgoing, struct spool_op *op,
 	struct socket_call *call)
 {
-	const struct letter *letter = &outgoing->letter;
+	struct letter *letter = &outgoing->letter;
 	struct spool_item *item = &op->u.append.item;
 	struct agent_sending *sending = calloc(1, sizeof(*sending));
 	struct letter_sealed sealed = {0};
-	enum kw_err err = sending == NULL ? KW_ENOMEM : letter_seal(&agent->office, letter, &sealed);
+	enum kw_err err = sending == NULL ? KW_ENOMEM : spool_gaps(agent->spool, item, letter->gaps, &letter->gaps_count);
+
+	if (err == KW_OK)
+		err = letter_seal(&agent->office, letter, &sealed);
 
 	if (err == KW_OK)
 		err = add_track(op, outgoing->risk, &sealed.box->tracks);

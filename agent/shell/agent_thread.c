@@ -120,6 +120,7 @@ enum kw_err agent_thread_place(struct agent *agent, struct spool_op *op, const c
 	bool under_way = false;
 
 	item->thread_sequence = 0; /* what moves nothing has no place */
+	op->present = (struct agt_thread){.kind = KW_THREAD_NONE};
 	if (act->kind == KW_THREAD_NONE)
 		return KW_OK;
 	enum kw_err err = spool_thread(agent->spool, &item->thread_id, &item->agency, &thread);
@@ -139,6 +140,7 @@ enum kw_err agent_thread_place(struct agent *agent, struct spool_op *op, const c
 		return KW_OK; /* on what state it will be, the writer knows */
 	event.sequence = item->thread_sequence;
 	agt_thread_step(&thread.record, &event, &result);
+	op->present = result.next;
 	return result.verdict == AGT_THREAD_ILLEGAL ? explain(result.fault, &thread.record, field, refusal) : KW_OK;
 }
 

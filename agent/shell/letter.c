@@ -2,20 +2,11 @@
 
 #include <string.h>
 
+#include "kinward/v1/content.pb-c.h"
+#include "proto/wire/message.h"
 #include "proto/wire/open.h"
+#include "proto/wire/pbscan.h"
 #include "proto/wire/seal.h"
-
-/* The strongest suite that we both speak; the directory lists them strongest first. */
-static enum kw_err choose_suite(const struct kw_directory_sealing_key *key, enum kw_suite *out)
-{
-	for (uint8_t i = 0; i < key->suites_count; i++) {
-		if (kw_suite_known(key->suites[i])) {
-			*out = (enum kw_suite)key->suites[i];
-			return KW_OK;
-		}
-	}
-	return KW_EVERSION;
-}
 
 static enum kw_err recipient_of(const struct letter_office *office, const struct kw_name *to,
 	struct kw_seal_recipient *out, enum kw_suite *suite)
@@ -27,15 +18,49 @@ static enum kw_err recipient_of(const struct letter_office *office, const struct
 		return KW_ENOAGENCY;
 	if (entry->revoked)
 		return KW_EDENIED;
-	const struct kw_directory_sealing_key *key = &entry->sealing_keys[0];
-	enum kw_err err = choose_suite(key, suite);
+	struct kw_directory_choice choice;
+	enum kw_err err = kw_directory_choose(entry, kw_hybrid_able(), &choice);
 	if (err == KW_OK)
-		err = kw_key_id_from(KW_VIEW_OF(key->key_id), &out->key_id);
+		err = kw_key_id_from(KW_VIEW(choice.key_id, KW_DIRECTORY_KEY_ID_SIZE), &out->key_id);
 	if (err != KW_OK)
 		return err;
+	*suite = (enum kw_suite)choice.suite;
+	out->hybrid_key = choice.hybrid_key;
 	out->agency = entry->agency;
 	out->hub = office->hub;
-	memcpy(out->public_key, key->public_key, sizeof(out->public_key));
+	if (choice.public_key != NULL)
+		memcpy(out->public_key, choice.public_key, sizeof(out->public_key));
+	return KW_OK;
+}
+
+/* The content with the gaps behind it. Without them when both are too much for one message: the next one says so too. */
+static enum kw_err with_gaps(const struct letter *letter, struct kw_buf *out)
+{
+	static const struct kw_id own;
+	Kinward__V1__ThreadGap gaps[SPOOL_GAPS_MAX];
+	Kinward__V1__ThreadGap *list[SPOOL_GAPS_MAX];
+	Kinward__V1__Content extra = KINWARD__V1__CONTENT__INIT;
+	enum kw_err err = kw_buf_add(out, letter->content);
+
+	for (uint32_t i = 0; i < letter->gaps_count; i++) {
+		kinward__v1__thread_gap__init(&gaps[i]);
+		gaps[i].thread_sequence = (uint32_t)letter->gaps[i].sequence; /* far below, as the log of a thread is short */
+		gaps[i].state = letter->gaps[i].state;
+		if (!kw_id_equal(&letter->gaps[i].thread_id, &own))
+			gaps[i].thread_id = (ProtobufCBinaryData){
+				.len = KW_ID_SIZE, .data = (uint8_t *)(uintptr_t)letter->gaps[i].thread_id.bytes};
+		list[i] = &gaps[i];
+	}
+	extra.n_gaps = letter->gaps_count;
+	extra.gaps = list;
+	if (err == KW_OK)
+		err = kw_buf_reserve(out, kinward__v1__content__get_packed_size(&extra));
+	if (err != KW_OK)
+		return err;
+	out->size += kinward__v1__content__pack(&extra, out->data + out->size);
+	if (out->size > KW_CONTENT_SIZE_MAX ||
+		kw_pb_prescan(kw_buf_view(out), &kinward__v1__content__descriptor, KW_PB_LIMITS) != KW_OK)
+		out->size = letter->content.size;
 	return KW_OK;
 }
 
@@ -61,9 +86,16 @@ enum kw_err letter_seal(const struct letter_office *office, const struct letter 
 		.content_type = letter->content_type,
 		.thread_id = letter->thread_id,
 		.thread_sequence = letter->thread_sequence};
+	struct kw_buf content;
+	kw_buf_init(&content, (size_t)KW_CONTENT_SIZE_MAX * 2);
 	err = kw_key_id_from(KW_VIEW_OF(office->keys->identity_id), &request.claims.key_id);
+	if (err == KW_OK && letter->gaps_count > 0) {
+		err = with_gaps(letter, &content);
+		request.content = kw_buf_view(&content);
+	}
 	if (err == KW_OK)
 		err = kw_seal(&request, &sealed);
+	kw_buf_fini(&content);
 	if (err != KW_OK)
 		return err;
 	struct spool_box *box = spool_box_new(kw_buf_view(&sealed.envelopes[0]));

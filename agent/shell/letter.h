@@ -26,6 +26,8 @@ struct letter {
 	uint64_t thread_sequence;
 	int64_t now_ms;
 	struct kw_view content;
+	uint32_t gaps_count; /* of our places in the thread; they travel in the content */
+	struct spool_gap gaps[SPOOL_GAPS_MAX];
 };
 
 struct letter_sealed {

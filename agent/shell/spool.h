@@ -36,6 +36,7 @@ struct uv_loop_s;
 #define SPOOL_EARLY_AGENCY_MAX 1000u /* of one agency */
 #define SPOOL_EARLY_UNKNOWN_MAX 200u /* of one agency, in threads that nothing has opened yet */
 #define SPOOL_EARLY_ALL_MAX 10000u   /* of all threads together */
+#define SPOOL_GAPS_MAX 8u       /* places that one message of a thread says are not to be waited for */
 #define SPOOL_EARLY_HOURS 1104u /* and so long: after the longest life of a message, and a day, the gap stays a gap */
 
 struct spool_options {
@@ -110,6 +111,13 @@ struct spool_act {
 	char case_ref[SPOOL_CASE_REF_SIZE_MAX + 1]; /* of an offer: what its threads have in common */
 	bool unclaimed; /* of an offer: it came to the coordinator because nobody else claimed it */
 	char alias[SPOOL_CASE_REF_SIZE_MAX + 1];    /* the new owner's pseudonym from its acceptance on */
+};
+
+/* A place whose message the other side may never get, and the state that stands there all the same; 0: none. */
+struct spool_gap {
+	uint64_t sequence;
+	uint8_t state;
+	struct kw_id thread_id; /* zeros: of the message's own */
 };
 
 /* A thread with one agency. */
@@ -281,7 +289,7 @@ struct spool_op {
 	uint32_t count;          /* ack: how many changed */
 	uint64_t number;         /* append, receive: the item's number */
 	enum agt_thread_fault fault;  /* append: refused, nothing is stored; `present` is the thread as it is */
-	struct agt_thread present;
+	struct agt_thread present;    /* before: as the loop thread expects it to be with this, of no kind where it cannot know */
 	bool follow;             /* append, receive: something follows, see spool_follows */
 	uint32_t offers;         /* withdraw, answer, receive: offers of the case that ended with it */
 	union {
@@ -316,6 +324,8 @@ struct spool_op {
 			struct spool_act act;
 			uint32_t expiry_hour;
 			enum kw_err failure; /* SPOOL_REFUSED; by the spool: KW_EILLEGAL */
+			uint32_t gaps_count;
+			struct spool_gap gaps[SPOOL_GAPS_MAX]; /* of its author's, before its own place */
 			uint32_t receipts_count;
 			struct spool_receipt *receipts; /* freed with the operation */
 			struct spool_erasure *erasure; /* ConsentUpdate, Erase, EraseAck: what it says. Freed with the operation */

@@ -15,12 +15,12 @@ void spool_early_key(const uint8_t *thread_key, uint64_t sequence, uint8_t *out)
 	kw_put_u64(out + SPOOL_THREAD_KEY_SIZE, sequence);
 }
 
-/* Whether one more may wait. Each agency has its own quota, and a smaller one in threads that do not exist: it shuts out nobody
- * but itself, and does not fill the disk with what never has its turn. */
-static enum kw_err is_crowded(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, bool *out)
+/* Each agency has its own quota, and a smaller one in threads that do not exist: it shuts out nobody but itself, and does not
+ * fill the disk with what never has its turn. Gaps are short rows, and are counted apart. */
+enum kw_err spool_early_crowded(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, bool gap, bool *out)
 {
 	uint8_t thread[SPOOL_THREAD_KEY_SIZE] = {0};
-	uint32_t here = 0, all = 0, unknown = 0;
+	uint32_t here = 0, all = 0, unknown = 0, gaps = 0;
 	bool known = false;
 	MDB_cursor *cursor;
 	MDB_stat stat;
@@ -39,6 +39,10 @@ static enum kw_err is_crowded(struct spool *spool, MDB_txn *txn, const struct sp
 
 		if (k.mv_size != SPOOL_EARLY_KEY_SIZE || memcmp(key + SPOOL_TAG_SIZE, pass->key + SPOOL_TAG_SIZE, SPOOL_TAG_SIZE) != 0)
 			continue;
+		if (v.mv_size < SPOOL_EARLY_SIZE) {
+			gaps++;
+			continue;
+		}
 		if (all++ == 0 || memcmp(thread, key, sizeof(thread)) != 0) {
 			memcpy(thread, key, sizeof(thread));
 			known = spool_get(spool, txn, T_THREADS, KW_VIEW_OF(thread), &there) != KW_ENOTFOUND;
@@ -47,29 +51,47 @@ static enum kw_err is_crowded(struct spool *spool, MDB_txn *txn, const struct sp
 		here += memcmp(thread, pass->key, sizeof(thread)) == 0;
 	}
 	mdb_cursor_close(cursor);
-	*out = here >= SPOOL_EARLY_MAX || all >= SPOOL_EARLY_AGENCY_MAX || stat.ms_entries >= SPOOL_EARLY_ALL_MAX ||
-	       (!pass->known && unknown >= SPOOL_EARLY_UNKNOWN_MAX);
+	*out = stat.ms_entries >= SPOOL_EARLY_ALL_MAX;
+	if (gap)
+		*out = *out || gaps >= SPOOL_EARLY_AGENCY_MAX;
+	else
+		*out = *out || here >= SPOOL_EARLY_MAX || all >= SPOOL_EARLY_AGENCY_MAX ||
+		       (!pass->known && unknown >= SPOOL_EARLY_UNKNOWN_MAX);
 	return rc == MDB_NOTFOUND ? KW_OK : spool_mdb(rc);
 }
 
-/* Lets a message wait. Two messages in one place cannot both have it: the second is refused. KW_EFULL: too many wait. */
+static enum kw_err get_early(struct spool *spool, MDB_txn *txn, const uint8_t *key, struct spool_early *out)
+{
+	struct kw_buf plain;
+	enum kw_err err;
+
+	kw_buf_init(&plain, 4096);
+	err = spool_get_sealed(spool, txn, T_EARLY, KW_VIEW(key, SPOOL_EARLY_KEY_SIZE), &plain);
+	if (err == KW_OK)
+		err = spool_early_decode(kw_buf_view(&plain), out);
+	kw_buf_fini(&plain);
+	return err;
+}
+
+/* Lets a message wait. Two messages in one place cannot both have it: the second is refused. What was taken for a gap is none.
+ * KW_EFULL: too many wait. */
 static enum kw_err put_early(struct spool *spool, MDB_txn *txn, const struct spool_move *move, struct spool_pass *pass)
 {
 	uint8_t key[SPOOL_EARLY_KEY_SIZE];
 	uint8_t plain[SPOOL_EARLY_SIZE];
 	struct spool_early early = {.act = *move->act, .number = move->number, .at_ms = move->now_ms};
-	struct kw_view there;
+	struct spool_early there;
 	bool crowded = false;
 	enum kw_err err;
 
 	spool_early_key(pass->key, move->item->thread_sequence, key);
-	err = spool_get(spool, txn, T_EARLY, KW_VIEW_OF(key), &there);
-	if (err == KW_OK || err == KW_ECORRUPT) {
+	err = get_early(spool, txn, key, &there);
+	if ((err == KW_OK && there.number != 0) || err == KW_ECORRUPT) {
 		pass->result.verdict = AGT_THREAD_ILLEGAL;
 		return KW_OK;
 	}
-	if (err == KW_ENOTFOUND)
-		err = is_crowded(spool, txn, pass, &crowded);
+	if (err == KW_OK || err == KW_ENOTFOUND)
+		err = spool_early_crowded(spool, txn, pass, false, &crowded);
 	if (err != KW_OK || crowded)
 		return err != KW_OK ? err : KW_EFULL;
 	spool_early_encode(&early, plain);
@@ -132,13 +154,15 @@ enum kw_err spool_thread_theirs(struct spool *spool, MDB_txn *txn, const struct 
 		return err;
 	*out = pass.result.verdict;
 	/* A message that was here before was known by its id: this is another one in a place that is used. */
+	bool filled = false;
 	if (*out == AGT_THREAD_REPEAT && pass.result.fault == AGT_FAULT_PLACE)
+		err = spool_gap_filled(spool, txn, move, &pass, &filled);
+	if (*out == AGT_THREAD_REPEAT && pass.result.fault == AGT_FAULT_PLACE && !filled)
 		*out = AGT_THREAD_ILLEGAL;
-	return KW_OK;
+	return err;
 }
 
-/* The item of a message in the inbox; `refused` leaves the mark that it does not count. */
-static enum kw_err inbox_item(struct spool *spool, MDB_txn *txn, uint64_t number, bool refused, struct spool_item *out)
+enum kw_err spool_early_item(struct spool *spool, MDB_txn *txn, uint64_t number, bool refused, struct spool_item *out)
 {
 	uint8_t key[8];
 	struct kw_buf plain;
@@ -165,22 +189,19 @@ static enum kw_err take_early(struct spool *spool, MDB_txn *txn, const uint8_t *
 	struct spool_early early;
 	struct spool_move move = {.item = &item, .act = &early.act, .now_ms = after->now_ms, .log_only = after->log_only};
 	enum agt_thread_verdict verdict = AGT_THREAD_ILLEGAL;
-	struct kw_buf plain;
-	enum kw_err err;
+	enum kw_err err = get_early(spool, txn, key, &early);
 
-	kw_buf_init(&plain, 4096);
-	err = spool_get_sealed(spool, txn, T_EARLY, KW_VIEW(key, SPOOL_EARLY_KEY_SIZE), &plain);
-	if (err == KW_OK)
-		err = spool_early_decode(kw_buf_view(&plain), &early);
-	kw_buf_fini(&plain);
 	move.number = err == KW_OK ? early.number : 0;
-	if (err == KW_OK)
-		err = inbox_item(spool, txn, move.number, false, &item);
+	bool gap = err == KW_OK && early.number == 0;
+	if (err == KW_OK && !gap)
+		err = spool_early_item(spool, txn, move.number, false, &item);
 	enum kw_err gone = err == KW_ENOTFOUND ? KW_OK : spool_del(spool, txn, T_EARLY, KW_VIEW(key, SPOOL_EARLY_KEY_SIZE), NULL);
 	if (gone != KW_OK)
 		return gone;
 	if (err != KW_OK)
 		return err == KW_ECORRUPT ? KW_ENOTFOUND : err; /* nothing to judge: the gap stays */
+	if (gap)
+		return spool_gap_step(spool, txn, key, &early, after);
 	item.thread_sequence = kw_get_u64(key + SPOOL_THREAD_KEY_SIZE);
 	err = spool_thread_theirs(spool, txn, &move, &verdict);
 	err = err == KW_EFULL ? KW_OK : err; /* no more than refused */
@@ -188,12 +209,37 @@ static enum kw_err take_early(struct spool *spool, MDB_txn *txn, const uint8_t *
 		err = spool_del(spool, txn, T_EARLY, KW_VIEW(key, SPOOL_EARLY_KEY_SIZE), NULL);
 	bool refused = verdict == AGT_THREAD_ILLEGAL || verdict == AGT_THREAD_EARLY;
 	if (err == KW_OK && refused)
-		err = inbox_item(spool, txn, move.number, true, &item);
+		err = spool_early_item(spool, txn, move.number, true, &item);
 	if (err != KW_OK || after->log_only)
 		return err;
 	item.at_ms = move.now_ms;
 	return spool_put_due(spool, txn, &(struct spool_due){.item = &item, .failure = refused ? KW_EILLEGAL : KW_OK,
 		.opened = !refused});
+}
+
+/* Messages and gaps that may lie in a row. */
+#define ROW_MAX (SPOOL_EARLY_MAX + SPOOL_EARLY_AGENCY_MAX)
+
+/* There is no thread, and gaps in its first places say that nothing will open it: what is behind them has its turn, to be
+ * refused. */
+static enum kw_err drain_unopened(struct spool *spool, MDB_txn *txn, const uint8_t *thread_key, const struct spool_move *move)
+{
+	uint8_t key[SPOOL_EARLY_KEY_SIZE];
+	uint8_t plain[SPOOL_EARLY_GAP_SIZE];
+	struct spool_early early;
+	enum kw_err err = KW_OK;
+
+	for (uint64_t place = 1; err == KW_OK && place <= ROW_MAX; place++) {
+		spool_early_key(thread_key, place, key);
+		err = get_early(spool, txn, key, &early);
+		if (err != KW_OK || early.number == 0)
+			continue;
+		err = take_early(spool, txn, key, move);
+		spool_early_encode(&(struct spool_early){.at_ms = move->now_ms}, plain);
+		if (err == KW_OK)
+			err = spool_put_sealed(spool, txn, T_EARLY, KW_VIEW_OF(key), KW_VIEW_OF(plain));
+	}
+	return err;
 }
 
 enum kw_err spool_thread_drain(struct spool *spool, MDB_txn *txn, const struct spool_move *move)
@@ -203,9 +249,13 @@ enum kw_err spool_thread_drain(struct spool *spool, MDB_txn *txn, const struct s
 	struct spool_thread thread;
 	enum kw_err err = spool_thread_key(spool, &move->item->thread_id, &move->item->agency, thread_key);
 
-	/* Each round uses a place, and no more than SPOOL_EARLY_MAX wait. */
-	for (uint32_t i = 0; err == KW_OK && i < SPOOL_EARLY_MAX; i++) {
+	/* Each round uses a place. */
+	for (uint32_t i = 0; err == KW_OK && i < ROW_MAX; i++) {
 		err = spool_thread_get(spool, txn, thread_key, &thread);
+		if (err == KW_ENOTFOUND) {
+			err = drain_unopened(spool, txn, thread_key, move);
+			break;
+		}
 		if (err == KW_OK) {
 			spool_early_key(thread_key, thread.record.expected, key);
 			err = take_early(spool, txn, key, move);
@@ -227,10 +277,12 @@ static enum kw_err give_up(struct spool *spool, MDB_txn *txn, const uint8_t *key
 	}
 	if (err != KW_OK)
 		return err;
+	if (kw_get_u64(key + SPOOL_THREAD_KEY_SIZE) < thread.record.expected) /* a gap that was none: its message came */
+		return spool_del(spool, txn, T_EARLY, KW_VIEW(key, SPOOL_EARLY_KEY_SIZE), NULL);
 	thread.record.expected = kw_get_u64(key + SPOOL_THREAD_KEY_SIZE);
 	err = spool_thread_put(spool, txn, key, &thread);
 	memcpy(at, key, sizeof(at));
-	for (uint32_t i = 0; err == KW_OK && i < SPOOL_EARLY_MAX; i++) {
+	for (uint32_t i = 0; err == KW_OK && i < ROW_MAX; i++) {
 		err = take_early(spool, txn, at, move);
 		kw_put_u64(at + SPOOL_THREAD_KEY_SIZE, kw_get_u64(at + SPOOL_THREAD_KEY_SIZE) + 1);
 	}

@@ -33,7 +33,9 @@ enum kw_err spool_bury(struct spool *spool, MDB_txn *txn, uint64_t number, enum 
 	err = spool_put(spool, txn, T_DEAD, KW_VIEW_OF(key), KW_VIEW(NULL, 0));
 	if (err == KW_OK)
 		err = spool_erasure_unreached(spool, txn, &item);
-	return err != KW_OK || end == SPOOL_END_UNSURE ? err : spool_thread_void(spool, txn, &item, end);
+	if (err == KW_OK && end != SPOOL_END_UNSURE)
+		err = spool_thread_void(spool, txn, &item, end);
+	return err != KW_OK || end == SPOOL_END_REFUSED ? err : spool_gap_tell(spool, txn, &item);
 }
 
 /* Only what the hub never took is certain not to have arrived;

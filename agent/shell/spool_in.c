@@ -215,7 +215,10 @@ static enum kw_err take_message(struct spool *spool, MDB_txn *txn, struct spool_
 	bool threaded = op->u.receive.arrival == SPOOL_MESSAGE && act->kind != KW_THREAD_NONE;
 	enum agt_thread_verdict verdict = AGT_THREAD_APPLY;
 	uint64_t follows = spool->numbers[N_NEXT_FOLLOW];
-	enum kw_err err = threaded ? spool_thread_theirs(spool, txn, &move, &verdict) : KW_OK;
+	enum kw_err err = spool_gaps_take(spool, txn, &move, op);
+
+	if (err == KW_OK)
+		err = threaded ? spool_thread_theirs(spool, txn, &move, &verdict) : spool_gap_unreadable(spool, txn, &move);
 
 	/* Too many wait: as if it had not come yet, and its author is told to send it again. */
 	bool full = err == KW_EFULL;
@@ -239,7 +242,7 @@ static enum kw_err take_message(struct spool *spool, MDB_txn *txn, struct spool_
 			.act = threaded && act->opening && op->u.receive.failure == KW_OK ? act : NULL,
 			.failure = op->u.receive.failure,
 			.opened = op->u.receive.failure == KW_OK && verdict != AGT_THREAD_EARLY});
-	if (err == KW_OK && threaded && !full && verdict != AGT_THREAD_EARLY)
+	if (err == KW_OK && threaded && !full)
 		err = spool_thread_drain(spool, txn, &move);
 	op->follow = op->follow || spool->numbers[N_NEXT_FOLLOW] != follows;
 	return err;
@@ -266,6 +269,9 @@ enum kw_err spool_run_receive(struct spool *spool, MDB_txn *txn, struct spool_op
 		err = put_seen(spool, txn, op);
 	for (uint32_t i = 0; err == KW_OK && !op->repeat && i < op->u.receive.receipts_count; i++)
 		err = apply_receipt(spool, txn, op, &op->u.receive.receipts[i]);
+	if (err == KW_OK && arrival == SPOOL_RECEIPT && !op->repeat)
+		return spool_gaps_take(spool, txn,
+			&(struct spool_move){.item = &op->u.receive.item, .act = &op->u.receive.act, .now_ms = op->u.receive.item.at_ms}, op);
 	if (err != KW_OK || arrival == SPOOL_RECEIPT)
 		return err;
 	if (!op->repeat)

@@ -336,6 +336,14 @@ KW_MUST_USE enum kw_err spool_thread_ours(struct spool *spool, MDB_txn *txn, con
  * later. */
 KW_MUST_USE enum kw_err spool_thread_theirs(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
 	enum agt_thread_verdict *out);
+/* spool_gap.c: places that are not to be waited for, as the author of this message says; before it is judged. move->act may be
+ * of no kind. */
+KW_MUST_USE enum kw_err spool_gaps_take(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
+	const struct spool_op *op);
+/* A message of ours is lost, or nobody knows: where others wait behind it, its agency is told with a receipt. */
+KW_MUST_USE enum kw_err spool_gap_tell(struct spool *spool, MDB_txn *txn, const struct spool_item *item);
+/* The place of a message that cannot be used, because its content cannot. */
+KW_MUST_USE enum kw_err spool_gap_unreadable(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
 /* After that: those that waited for it, with their receipts. */
 KW_MUST_USE enum kw_err spool_thread_drain(struct spool *spool, MDB_txn *txn, const struct spool_move *move);
 /* The other side's agent has our message. */
@@ -372,13 +380,17 @@ struct spool_log {
 #define SPOOL_LOG_SIZE 40u
 void spool_log_encode(const struct spool_log *log, uint8_t *out);
 KW_MUST_USE enum kw_err spool_log_decode(struct kw_view bytes, struct spool_log *out);
-/* One of theirs that waits: what it will do, where it lies in the inbox, and since when. */
+/* One of theirs that waits: what it will do, where it lies in the inbox, and since when. number 0: nothing lies there, the
+ * place is a gap; then of what it will do only kind and state count, and state 0 is nothing. */
 struct spool_early {
 	struct spool_act act;
 	uint64_t number;
 	int64_t at_ms;
 };
 #define SPOOL_EARLY_SIZE 104u
+#define SPOOL_EARLY_GAP_SIZE 16u
+/* The bytes that it takes: one of the two above. */
+size_t spool_early_size(const struct spool_early *early);
 void spool_early_encode(const struct spool_early *early, uint8_t *out);
 KW_MUST_USE enum kw_err spool_early_decode(struct kw_view bytes, struct spool_early *out);
 #define SPOOL_FOLLOW_SIZE 91u /* and the content that it holds */

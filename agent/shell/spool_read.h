@@ -62,6 +62,10 @@ KW_MUST_USE enum kw_err spool_todo(struct spool *spool, bool (*each)(void *user,
 /* All steps of a thread, oldest first, then what waits for its turn. */
 KW_MUST_USE enum kw_err spool_steps(struct spool *spool, const struct spool_thread *thread,
 	void (*each)(void *user, const struct spool_step *step), void *user);
+/* Our places in the thread of this item, before the item's own, that its agency may wait for in vain; of an item that has none,
+ * those before our last. Lowest first, at most SPOOL_GAPS_MAX. */
+KW_MUST_USE enum kw_err spool_gaps(struct spool *spool, const struct spool_item *item, struct spool_gap *out,
+	uint32_t *count);
 /* What the agent has to say by itself, from key `from` on. */
 KW_MUST_USE enum kw_err spool_follows(struct spool *spool, uint64_t from,
 	bool (*each)(void *user, const struct spool_follow *follow), void *user);

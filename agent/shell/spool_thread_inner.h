@@ -44,6 +44,20 @@ KW_MUST_USE enum kw_err spool_log_get(struct spool *spool, MDB_txn *txn, const u
 
 #define SPOOL_EARLY_KEY_SIZE (SPOOL_THREAD_KEY_SIZE + 8u)
 void spool_early_key(const uint8_t *thread_key, uint64_t sequence, uint8_t *out);
+/* The item of a message in the inbox; `refused` leaves the mark that it does not count. */
+KW_MUST_USE enum kw_err spool_early_item(struct spool *spool, MDB_txn *txn, uint64_t number, bool refused,
+	struct spool_item *out);
+/* Whether one more message, or one more gap, may wait. */
+KW_MUST_USE enum kw_err spool_early_crowded(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, bool gap,
+	bool *out);
+
+/* spool_gap.c: a gap has its turn; key is its row's, which has left the table. KW_ENOTFOUND: there is no such thread. */
+KW_MUST_USE enum kw_err spool_gap_step(struct spool *spool, MDB_txn *txn, const uint8_t *key, const struct spool_early *gap,
+	const struct spool_move *after);
+/* The message of a place that was taken for a gap has come after all, and says what stands there already. */
+KW_MUST_USE enum kw_err spool_gap_filled(struct spool *spool, MDB_txn *txn, const struct spool_move *move,
+	const struct spool_pass *pass, bool *out);
+
 /* An offer or a lease that does not arrive: the member is out. A word that it is over may be lost without harm. */
 KW_MUST_USE enum kw_err spool_pass_void_offer(struct spool *spool, MDB_txn *txn, const struct spool_pass *pass, uint8_t was);
 

@@ -169,6 +169,8 @@ static enum kw_err early_steps(struct spool *spool, MDB_txn *txn, const uint8_t 
 			spool->damaged_reads++;
 			continue;
 		}
+		if (early.number == 0) /* a gap: nobody has sent anything that waits */
+			continue;
 		struct spool_log log = {.event = {.author = AGT_THREAD_THEIRS,
 			.kind = early.act.kind,
 			.state = early.act.state,

@@ -140,11 +140,23 @@ void spool_log_key(const uint8_t *thread_key, uint32_t n, uint8_t *out)
 	kw_put_u32(out + SPOOL_THREAD_KEY_SIZE, n);
 }
 
+size_t spool_early_size(const struct spool_early *early)
+{
+	return early->number == 0 ? SPOOL_EARLY_GAP_SIZE : SPOOL_EARLY_SIZE;
+}
+
 void spool_early_encode(const struct spool_early *early, uint8_t *out)
 {
 	const struct spool_act *act = &early->act;
 
-	memset(out, 0, SPOOL_EARLY_SIZE);
+	memset(out, 0, spool_early_size(early));
+	if (early->number == 0) {
+		out[0] = VERSION;
+		out[1] = (uint8_t)act->kind;
+		out[2] = act->state;
+		kw_put_u64(out + 8, (uint64_t)early->at_ms);
+		return;
+	}
 	out[0] = VERSION;
 	out[1] = (uint8_t)act->kind;
 	out[2] = act->opening;
@@ -161,6 +173,11 @@ enum kw_err spool_early_decode(struct kw_view bytes, struct spool_early *out)
 {
 	const uint8_t *in = bytes.data;
 
+	if (bytes.size == SPOOL_EARLY_GAP_SIZE && in[0] == VERSION && in[1] < KW_THREAD_KIND_COUNT) {
+		*out = (struct spool_early){.act = {.kind = (enum kw_thread_kind)in[1], .state = in[2]},
+			.at_ms = (int64_t)kw_get_u64(in + 8)};
+		return in[1] == KW_THREAD_NONE && in[2] != 0 ? KW_ECORRUPT : KW_OK;
+	}
 	if (bytes.size < SPOOL_EARLY_SIZE || in[0] != VERSION || in[1] == KW_THREAD_NONE || in[1] >= KW_THREAD_KIND_COUNT ||
 		in[4] >= KW_RISK_COUNT || in[32 + SPOOL_CASE_REF_SIZE_MAX] != '\0')
 		return KW_ECORRUPT;

@@ -23,8 +23,8 @@ static enum kw_err void_opening(struct spool *spool, MDB_txn *txn, const struct 
 	return spool_pass_keep(spool, txn, &move, pass);
 }
 
-/* Marks the step of a message of ours as one that does not count. When it never reached the other side, the record is made
- * again from its log without it. When the other side refused it, the record stays as it is: the tables are made such that
+/* Marks the step of a message of ours as one that does not count. When it never reached the other side, or could not be read
+ * there, the record is made again from its log without it. When the other side's thread refused it, the record stays as it is: the tables are made such that
  * the same one of two loses on both sides, so what won has undone it here already, or will when it arrives; to undo it by
  * hand as well would take away what stands on it, and the two sides would differ. One that arrived after all counts again,
  * in its place. KW_ENOTFOUND when the log has none. */
@@ -33,7 +33,8 @@ static enum kw_err step_void(struct spool *spool, MDB_txn *txn, const struct spo
 {
 	struct agt_thread record = pass->thread.record;
 	bool found = false;
-	bool again = end == SPOOL_END_LOST;
+	bool lost = end == SPOOL_END_LOST || (end == SPOOL_END_REFUSED && item->reason != KW_EILLEGAL);
+	bool again = lost;
 	enum kw_err err = KW_OK;
 
 	for (uint32_t n = 1; err == KW_OK && n <= pass->thread.log_count; n++) {
@@ -46,7 +47,7 @@ static enum kw_err step_void(struct spool *spool, MDB_txn *txn, const struct spo
 			found = true;
 			again = again || log.lost;
 			log.refused = end != SPOOL_END_NONE;
-			log.lost = end == SPOOL_END_LOST;
+			log.lost = lost;
 			err = spool_log_put(spool, txn, pass->key, n, &log);
 		}
 		if (log.lost)

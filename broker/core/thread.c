@@ -179,6 +179,52 @@ static enum brk_verdict move_thread(const struct brk_thread_rules *rules, struct
 	return BRK_TRACK_MOVED;
 }
 
+/* Whether this event of this party's can lead to `present` at all, from whatever state. */
+static bool leads_to(const struct brk_track *track, enum kw_party author)
+{
+	for (uint8_t state = 1; state < KW_STATE_MAX; state++) {
+		uint8_t next = 0;
+		if (kw_state_apply((enum kw_thread_kind)track->kind, state, track->state, author, &next) == KW_VERDICT_APPLY &&
+			next == track->present)
+			return true;
+	}
+	return false;
+}
+
+/* What the hub has declared itself stands until a party's event moves it: the agents may not have heard it yet. */
+static bool is_declared(const struct brk_thread *thread)
+{
+	for (uint8_t state = 0; state < KW_STATE_MAX; state++)
+		if (kw_state_may_declare((enum kw_thread_kind)thread->kind, state, thread->state, KW_PARTY_HUB))
+			return true;
+	return false;
+}
+
+/* Takes the thread to where its author is, if that is somewhere else and the author knows all that we do: then what moved it
+ * away has been undone, or never came here. An older word of the author's says nothing, and one that crossed the other
+ * party's is for the table to judge. */
+static bool correct(const struct brk_thread_rules *rules, struct brk_thread *thread, const struct brk_track *track,
+	uint64_t now_ms)
+{
+	enum kw_party author = track->from_slot == thread->slot[KW_PARTY_OPENER] ? KW_PARTY_OPENER : KW_PARTY_OTHER;
+	enum kw_party other = author == KW_PARTY_OPENER ? KW_PARTY_OTHER : KW_PARTY_OPENER;
+	if (track->present == 0 || track->present == thread->state || track->sequence == 0 ||
+		track->sequence < thread->sequence[author] || track->heard < thread->sequence[other] || is_declared(thread) ||
+		!leads_to(track, author))
+		return false;
+	thread->state = track->present;
+	thread->sequence[author] = track->sequence;
+	if (author == KW_PARTY_OPENER)
+		thread->risk = track->risk;
+	const struct kw_clock_thread now = clock_thread(thread);
+	kw_clock_move(&thread->run, &rules->limits, &now, (int64_t)now_ms);
+	if (thread->run.told == 0)
+		thread->owed = 0;
+	take_early(rules, thread, now_ms);
+	set_due(rules, thread, now_ms);
+	return true;
+}
+
 enum brk_verdict brk_thread_track(const struct brk_thread_rules *rules, struct brk_thread *thread,
 	const struct brk_track *track, uint64_t now_ms)
 {
@@ -193,12 +239,12 @@ enum brk_verdict brk_thread_track(const struct brk_thread_rules *rules, struct b
 		track->risk >= KW_RISK_COUNT)
 		return BRK_TRACK_ILLEGAL;
 	if (track->sequence != 0 && track->sequence <= thread->sequence[author])
-		return BRK_TRACK_REPEAT;
+		return !(opener && other) && correct(rules, thread, track, now_ms) ? BRK_TRACK_MOVED : BRK_TRACK_REPEAT;
 	enum brk_verdict verdict = move_thread(rules, thread, track, author, now_ms);
 	/* One agency may hold both ends of a tracing case: it speaks as both. */
 	if (verdict == BRK_TRACK_ILLEGAL && opener && other)
 		verdict = move_thread(rules, thread, track, KW_PARTY_OTHER, now_ms);
-	return verdict;
+	return !(opener && other) && correct(rules, thread, track, now_ms) ? BRK_TRACK_MOVED : verdict;
 }
 
 bool brk_thread_undeliverable(const struct brk_thread_rules *rules, struct brk_thread *thread, uint64_t now_ms)
@@ -264,7 +310,7 @@ static void take_owed(struct brk_thread *thread, uint8_t owed, uint64_t now_ms, 
 			told = told || due->alarms[i].audience == (enum kw_audience)audience;
 		enum kw_audience part = part_of(thread, (enum kw_audience)audience);
 		alarm.percent = owed_percent(thread, part);
-		if (((unsigned)owed >> audience & 1u) != 0 && !told)
+		if (((uint32_t)owed >> audience & 1u) != 0 && !told)
 			alarm_add(due, &alarm, (enum kw_audience)audience, part);
 	}
 }

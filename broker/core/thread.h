@@ -49,6 +49,8 @@ struct brk_track {
 	uint32_t other_slot;  /* the agency that the track names */
 	uint32_t to_slot;     /* the recipient of the message that carries it */
 	uint32_t expiry_hour; /* of that message */
+	uint8_t present;      /* the thread's state at its author with this event; 0: not said */
+	uint32_t heard;       /* the other party's last event that its author had judged */
 };
 
 enum brk_verdict {
@@ -60,7 +62,9 @@ enum brk_verdict {
 	BRK_TRACK_FOREIGN  /* changes nothing: its sender has no part in the thread */
 };
 
-/* `thread` is what is known, all zero for nothing; written on OPENED, MOVED and EARLY only. */
+/* `thread` is what is known, all zero for nothing; written on OPENED, MOVED and EARLY only. An event that was undone, because
+ * it was lost or could not be read, has moved it all the same: the next one of its author that has heard all that is known of
+ * the other party takes it to the state which that author is in. */
 enum brk_verdict brk_thread_track(const struct brk_thread_rules *rules, struct brk_thread *thread,
 	const struct brk_track *track, uint64_t now_ms);
 

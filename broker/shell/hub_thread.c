@@ -130,6 +130,8 @@ enum kw_err hub_tracks(struct hub *hub, struct kw_view tracks, struct brk_messag
 			.risk = parsed[i].risk,
 			.sequence = parsed[i].sequence,
 			.other_slot = roster_find(hub->roster, &parsed[i].other_agency),
+			.present = parsed[i].present,
+			.heard = parsed[i].heard,
 		};
 		err = unpack(hub, &known[i], &hub->tracks[i].thread);
 	}

@@ -199,8 +199,9 @@ void store_report_damage(struct store *store, uint32_t queue, uint64_t sequence)
 /* Takes the next batch, or NULL for a slice of trimming; false when the writer shall end. Lock held. */
 static bool take(struct store *store, struct store_batch **out)
 {
-	while (store->queued == NULL && !store->stop && (store->writer.lagging_count == 0 || store->failed != KW_OK))
-		uv_cond_wait(&store->wake, &store->lock);
+	while (store->queued == NULL && !store->stop && (store->writer.lagging_count == 0 || store->failed != KW_OK) &&
+		!store_rewrite_is_due(store))
+		store_rewrite_wait(store);
 	*out = store->queued;
 	if (*out == NULL)
 		return !store->stop;
@@ -268,8 +269,12 @@ static void writer_main(void *user)
 		}
 		uv_mutex_unlock(&store->lock);
 		(void)uv_async_send(&store->async); /* cannot fail on an open handle */
-		if (err == KW_OK && store->writer.wipe)
+		if (err == KW_OK && store->writer.wipe) {
 			err = store_writer_wipe(&store->writer);
+			store_rewrite_later(store);
+		}
+		if (err == KW_OK && store_rewrite_is_due(store))
+			err = store_rewrite_now(store);
 		uv_mutex_lock(&store->lock);
 		store->failed = err;
 	}
@@ -338,11 +343,7 @@ static void free_batches(struct store_batch *batch)
 
 static void store_free(struct store *store)
 {
-	if (store->reader != NULL) {
-		mdb_cursor_close(store->read_index);
-		mdb_cursor_close(store->read_clocks);
-		mdb_txn_abort(store->reader);
-	}
+	store_reader_close(store);
 	store_env_close(&store->env);
 	store_writer_fini(&store->writer);
 	free_batches(store->spare);
@@ -352,7 +353,6 @@ static void store_free(struct store *store)
 	free(store->trimmed);
 	store_overlay_free(store->overlay);
 	store->overlay = NULL;
-	store->reader = NULL;
 	store->spare = store->queued = store->done = store->filling = NULL;
 	store->trimmed = NULL;
 }
@@ -362,6 +362,7 @@ static void on_closed(uv_handle_t *handle)
 	struct store *store = handle->data;
 	uv_cond_destroy(&store->wake);
 	uv_mutex_destroy(&store->lock);
+	uv_mutex_destroy(&store->reading);
 	free(store);
 }
 
@@ -402,6 +403,8 @@ static enum kw_err start(struct store *store)
 {
 	if (uv_mutex_init(&store->lock) != 0)
 		return KW_ENOMEM;
+	if (uv_mutex_init(&store->reading) != 0)
+		goto no_reading;
 	if (uv_cond_init(&store->wake) != 0)
 		goto no_cond;
 	if (uv_async_init(store->loop, &store->async, on_async) != 0)
@@ -413,6 +416,8 @@ static enum kw_err start(struct store *store)
 no_async:
 	uv_cond_destroy(&store->wake);
 no_cond:
+	uv_mutex_destroy(&store->reading);
+no_reading:
 	uv_mutex_destroy(&store->lock);
 	return KW_ENOMEM;
 }
@@ -449,6 +454,7 @@ enum kw_err store_open(const struct store_options *options, struct uv_loop_s *lo
 	if (err == KW_OK)
 		err = store_load(store, options);
 	store->done_figures = store->figures;
+	store_rewrite_begin(store, options);
 	if (err == KW_OK)
 		err = start(store);
 	if (err != KW_OK) {

@@ -61,6 +61,7 @@ struct store_thread {
 	uint8_t record[STORE_THREAD_SIZE_MAX];
 };
 
+#define STORE_REWRITE_WAIT_MS UINT64_C(600000)
 struct store_options {
 	const char *path;      /* directory; made if it is missing, as TESTING's LMDB rules say */
 	uint64_t map_size;     /* bytes of address space, sparse */
@@ -68,6 +69,7 @@ struct store_options {
 	/* The slot that a record of a thread counts against, STORE_SLOT_NONE for none: when what is held has to be counted. */
 	uint32_t (*thread_payer)(const uint8_t *record, uint32_t size);
 	bool new_epoch;        /* forget receive cursors and take a new epoch: after a restore from backup */
+	uint64_t rewrite_wait_ms; /* so long after a recall its last bytes leave the file; 0: STORE_REWRITE_WAIT_MS */
 	bool unsafe_no_sync;   /* positive control of the tests only: refused unless KW_UNSAFE_TEST=1 is in the environment, and in a release always */
 };
 

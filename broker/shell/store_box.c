@@ -24,6 +24,8 @@ void store_box_unref(struct store_box *box)
 	if (box == NULL)
 		return;
 	KW_ASSERT(box->refs > 0);
-	if (--box->refs == 0)
+	if (--box->refs == 0) {
+		kw_wipe(box->data, box->size); /* it may have been recalled */
 		free(box);
+	}
 }

@@ -19,9 +19,7 @@
  * none. A file shorter than its meta page says would be SIGBUS under LMDB, so the file is looked at before LMDB maps it. */
 
 #define ENV_DBS_MAX 16
-#define ENV_DATA "data.mdb"
 #define ENV_LOCK "lock.mdb"
-#define ENV_BUILD "new"
 #define ENV_MODE 0600
 
 enum kw_err store_env_err(int code)
@@ -99,8 +97,7 @@ static int open_dbis(MDB_txn *txn, unsigned flags, struct store_dbis *dbi)
 	return code == 0 ? mdb_dbi_open(txn, "held", MDB_CREATE, &dbi->held) : code;
 }
 
-/* Opens the LMDB environment in `path` and its tables. */
-static int open_lmdb(const char *path, unsigned flags, unsigned table_flags, struct store_env *env)
+int store_env_open_lmdb(const char *path, unsigned flags, unsigned table_flags, struct store_env *env)
 {
 	MDB_txn *txn = NULL;
 	MDB_stat stat;
@@ -134,19 +131,19 @@ static int open_lmdb(const char *path, unsigned flags, unsigned table_flags, str
 	return mdb_txn_commit(txn);
 }
 
-static enum kw_err errno_err(void)
+enum kw_err store_env_errno(void)
 {
 	return errno == ENOSPC || errno == EDQUOT ? KW_ENOSPACE : KW_EIO;
 }
 
-static enum kw_err sync_path(int folder_fd, const char *name, int flags)
+enum kw_err store_env_sync(int folder_fd, const char *name, int flags)
 {
 	int fd = openat(folder_fd, name, flags | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return errno_err();
-	enum kw_err err = fsync(fd) == 0 ? KW_OK : errno_err();
+		return store_env_errno();
+	enum kw_err err = fsync(fd) == 0 ? KW_OK : store_env_errno();
 	if (close(fd) != 0 && err == KW_OK)
-		err = errno_err();
+		err = store_env_errno();
 	return err;
 }
 
@@ -155,20 +152,20 @@ static enum kw_err open_folder(const char *path, int *fd)
 {
 	bool made = mkdir(path, 0700) == 0;
 	if (!made && errno != EEXIST)
-		return errno_err();
+		return store_env_errno();
 	*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (*fd < 0)
-		return errno_err();
+		return store_env_errno();
 	if (flock(*fd, LOCK_EX | LOCK_NB) != 0)
 		return errno == EWOULDBLOCK ? KW_EBUSY : KW_EIO;
-	return made ? sync_path(*fd, "..", O_RDONLY | O_DIRECTORY) : KW_OK;
+	return made ? store_env_sync(*fd, "..", O_RDONLY | O_DIRECTORY) : KW_OK;
 }
 
-static void remove_build(int folder_fd)
+void store_env_remove_build(int folder_fd)
 {
-	(void)unlinkat(folder_fd, ENV_BUILD "/" ENV_DATA, 0); /* mostly absent */
-	(void)unlinkat(folder_fd, ENV_BUILD "/" ENV_LOCK, 0);
-	(void)unlinkat(folder_fd, ENV_BUILD, AT_REMOVEDIR);
+	(void)unlinkat(folder_fd, STORE_ENV_BUILD "/" STORE_ENV_DATA, 0); /* mostly absent */
+	(void)unlinkat(folder_fd, STORE_ENV_BUILD "/" ENV_LOCK, 0);
+	(void)unlinkat(folder_fd, STORE_ENV_BUILD, AT_REMOVEDIR);
 }
 
 static enum kw_err create(const char *path, const struct store_env *like)
@@ -176,29 +173,29 @@ static enum kw_err create(const char *path, const struct store_env *like)
 	int folder_fd = like->folder_fd;
 	struct store_env fresh = {.folder_fd = -1, .map_size = like->map_size, .record_version = like->record_version};
 	char build[4096];
-	int length = snprintf(build, sizeof(build), "%s/" ENV_BUILD, path);
+	int length = snprintf(build, sizeof(build), "%s/" STORE_ENV_BUILD, path);
 	if (length < 0 || (size_t)length >= sizeof(build))
 		return KW_ETOOBIG;
-	remove_build(folder_fd);
-	if (mkdirat(folder_fd, ENV_BUILD, 0700) != 0)
-		return errno_err();
-	enum kw_err err = store_env_err(open_lmdb(build, 0, MDB_CREATE, &fresh));
+	store_env_remove_build(folder_fd);
+	if (mkdirat(folder_fd, STORE_ENV_BUILD, 0700) != 0)
+		return store_env_errno();
+	enum kw_err err = store_env_err(store_env_open_lmdb(build, 0, MDB_CREATE, &fresh));
 	store_env_close(&fresh);
 	if (err == KW_OK)
-		err = sync_path(folder_fd, ENV_BUILD "/" ENV_DATA, O_RDONLY);
-	if (err == KW_OK && renameat(folder_fd, ENV_BUILD "/" ENV_DATA, folder_fd, ENV_DATA) != 0)
-		err = errno_err();
+		err = store_env_sync(folder_fd, STORE_ENV_BUILD "/" STORE_ENV_DATA, O_RDONLY);
+	if (err == KW_OK && renameat(folder_fd, STORE_ENV_BUILD "/" STORE_ENV_DATA, folder_fd, STORE_ENV_DATA) != 0)
+		err = store_env_errno();
 	if (err == KW_OK)
-		err = sync_path(folder_fd, ENV_BUILD, O_RDONLY | O_DIRECTORY);
+		err = store_env_sync(folder_fd, STORE_ENV_BUILD, O_RDONLY | O_DIRECTORY);
 	if (err == KW_OK)
-		err = sync_path(folder_fd, ".", O_RDONLY | O_DIRECTORY);
-	remove_build(folder_fd);
+		err = store_env_sync(folder_fd, ".", O_RDONLY | O_DIRECTORY);
+	store_env_remove_build(folder_fd);
 	return err;
 }
 
 static enum kw_err check_file(int folder_fd)
 {
-	int fd = openat(folder_fd, ENV_DATA, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(folder_fd, STORE_ENV_DATA, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return errno == ENOENT ? KW_ENOTFOUND : KW_EIO;
 	enum kw_err err = store_check_file(fd);
@@ -206,82 +203,15 @@ static enum kw_err check_file(int folder_fd)
 	return err;
 }
 
-/* Whether something was recalled since the file was written anew, and it can be in a time that a start may take. */
-static bool wants_compaction(const struct store_env *env)
-{
-	struct store_figures figures = {0};
-	MDB_txn *txn;
-	if (mdb_txn_begin(env->env, NULL, MDB_RDONLY, &txn) != 0)
-		return false;
-	bool out = store_wipe_is_marked(txn, env) && store_writer_measure(txn, env, &figures) == 0 &&
-		figures.used_bytes <= STORE_COMPACT_BYTES_MAX;
-	mdb_txn_abort(txn);
-	return out;
-}
-
-/* A copy of what lives, without the mark, in the build folder. */
-static enum kw_err copy_living(const char *build, struct store_env *env)
-{
-	struct store_env copy = {.folder_fd = -1, .map_size = env->map_size, .record_version = env->record_version};
-	MDB_txn *txn;
-	int code = mdb_env_copy2(env->env, build, MDB_CP_COMPACT);
-	if (code == 0)
-		code = open_lmdb(build, 0, 0, &copy);
-	if (code == 0)
-		code = mdb_txn_begin(copy.env, NULL, 0, &txn);
-	if (code == 0) {
-		code = store_wipe_unmark(txn, &copy);
-		if (code == 0)
-			code = mdb_txn_commit(txn);
-		else
-			mdb_txn_abort(txn);
-	}
-	store_env_close(&copy);
-	return store_env_err(code);
-}
-
-/* The file is written anew, so that what was recalled is not in the gaps of its pages either, and the old one overwritten.
- * A crash leaves the one or the other, and the old one's mark; only one within the overwriting leaves bytes on the disk,
- * under no name. */
-static enum kw_err compact_if_marked(const struct store_options *options, struct store_env *env)
-{
-	char build[4096];
-	int length = snprintf(build, sizeof(build), "%s/" ENV_BUILD, options->path);
-	if (length < 0 || (size_t)length >= sizeof(build) || !wants_compaction(env))
-		return KW_OK;
-	remove_build(env->folder_fd);
-	if (mkdirat(env->folder_fd, ENV_BUILD, 0700) != 0)
-		return errno_err();
-	int old = openat(env->folder_fd, ENV_DATA, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-	enum kw_err err = old < 0 ? errno_err() : copy_living(build, env);
-	if (err == KW_OK)
-		err = sync_path(env->folder_fd, ENV_BUILD "/" ENV_DATA, O_RDONLY);
-	if (err == KW_ENOSPACE) { /* no room for a second one: the mark stays */
-		remove_build(env->folder_fd);
-		(void)close(old);
-		return KW_OK;
-	}
-	if (err == KW_OK) {
-		mdb_env_close(env->env);
-		env->env = NULL;
-		if (renameat(env->folder_fd, ENV_BUILD "/" ENV_DATA, env->folder_fd, ENV_DATA) != 0)
-			err = errno_err();
-	}
-	if (err == KW_OK)
-		err = sync_path(env->folder_fd, ".", O_RDONLY | O_DIRECTORY);
-	if (err == KW_OK)
-		err = store_wipe_file(old);
-	if (old >= 0)
-		(void)close(old);
-	remove_build(env->folder_fd);
-	return err == KW_OK ? store_env_err(open_lmdb(options->path, options->unsafe_no_sync ? MDB_NOSYNC : 0, 0, env)) : err;
-}
-
 enum kw_err store_env_open(const struct store_options *options, struct store_env *env)
 {
 	env->folder_fd = -1;
 	env->map_size = options->map_size;
 	env->record_version = options->record_version;
+	env->flags = options->unsafe_no_sync ? MDB_NOSYNC : 0;
+	env->path = strdup(options->path);
+	if (env->path == NULL)
+		return KW_ENOMEM;
 	enum kw_err err = open_folder(options->path, &env->folder_fd);
 	if (err != KW_OK)
 		return err;
@@ -293,8 +223,8 @@ enum kw_err store_env_open(const struct store_options *options, struct store_env
 	}
 	if (err != KW_OK)
 		return err;
-	err = store_env_err(open_lmdb(options->path, options->unsafe_no_sync ? MDB_NOSYNC : 0, 0, env));
-	return err == KW_OK ? compact_if_marked(options, env) : err;
+	err = store_env_err(store_env_open_lmdb(env->path, env->flags, 0, env));
+	return err == KW_OK ? store_rewrite(env, NULL) : err;
 }
 
 void store_env_close(struct store_env *env)
@@ -305,4 +235,6 @@ void store_env_close(struct store_env *env)
 	if (env->folder_fd >= 0)
 		(void)close(env->folder_fd); /* only holds the lock */
 	env->folder_fd = -1;
+	free(env->path);
+	env->path = NULL;
 }

@@ -177,6 +177,8 @@ struct store_env {
 	uint64_t map_size;
 	uint32_t page_size;
 	uint32_t record_version;
+	char *path;     /* of its own; NULL in one that is only built */
+	unsigned flags; /* of mdb_env_open */
 };
 
 /* Figures that travel from the writer to the loop with each commit. */
@@ -235,6 +237,7 @@ struct store {
 	uint32_t seen_next;
 	uint64_t reach_bytes; /* the file and the disk's free space, when it was asked */
 	uint64_t free_asked_ms;
+	uv_mutex_t reading;          /* held within a read, and while the file gives way to a new one */
 	MDB_txn *reader;             /* reset between uses */
 	MDB_cursor *read_index;
 	MDB_cursor *read_clocks;
@@ -244,6 +247,8 @@ struct store {
 
 	uv_thread_t thread;
 	bool thread_runs;
+	uint64_t rewrite_wait_ns;
+	uint64_t rewrite_at_ns; /* the writer's: when to write the file anew; 0: nothing was recalled */
 	uv_mutex_t lock;
 	uv_cond_t wake;
 	/* under lock: */
@@ -261,6 +266,13 @@ enum kw_err store_env_err(int code);
 /* Opens or creates; half-open on failure, so store_env_close follows either way. */
 enum kw_err store_env_open(const struct store_options *options, struct store_env *env);
 void store_env_close(struct store_env *env);
+#define STORE_ENV_DATA "data.mdb"
+#define STORE_ENV_BUILD "new"
+/* Opens the LMDB environment in `path` and its tables. */
+int store_env_open_lmdb(const char *path, unsigned flags, unsigned table_flags, struct store_env *env);
+enum kw_err store_env_errno(void);
+enum kw_err store_env_sync(int folder_fd, const char *name, int flags);
+void store_env_remove_build(int folder_fd);
 /* Writes both copies of the meta row. */
 int store_env_put_meta(MDB_txn *txn, const struct store_env *env, uint64_t epoch);
 /* A random epoch that is not 0. */
@@ -289,9 +301,21 @@ bool store_wipe_is_marked(MDB_txn *txn, const struct store_env *env);
 int store_wipe_unmark(MDB_txn *txn, const struct store_env *env);
 /* Overwrites a file that has lost its name. */
 enum kw_err store_wipe_file(int fd);
-/* A larger store is not written anew at its start. */
+/* A larger store is not written anew. */
 #define STORE_COMPACT_BYTES_MAX ((uint64_t)1 << 30)
 enum kw_err store_writer_wipe(struct store_writer *writer);
+
+/* store_rewrite.c: the file is written anew if something was recalled since the last time. At a start, with no store yet, or on
+ * the writer's thread between two transactions. KW_OK also when it was not; another error leaves no store. */
+enum kw_err store_rewrite(struct store_env *env, struct store *store);
+/* At a start, before the writer runs: what that start could not do is tried again. */
+void store_rewrite_begin(struct store *store, const struct store_options *options);
+/* Something was recalled. */
+void store_rewrite_later(struct store *store);
+bool store_rewrite_is_due(const struct store *store);
+enum kw_err store_rewrite_now(struct store *store);
+/* Waits to be woken, or until it is due. Lock held. */
+void store_rewrite_wait(struct store *store);
 
 /* Room for one more change on this ticket; NULL when none will be taken any more. store.c */
 struct store_op *store_next_op(struct store *store, uint64_t ticket);
@@ -314,5 +338,7 @@ int store_writer_set_aside(struct store_writer *writer, const MDB_val *key, cons
 void store_report_damage(struct store *store, uint32_t queue, uint64_t sequence);
 int store_reader_begin(struct store *store);
 void store_reader_end(struct store *store);
+/* Not within a read. */
+void store_reader_close(struct store *store);
 
 #endif

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <string.h>
 
 #include "broker/shell/store_inner.h"
@@ -9,6 +10,9 @@
 int store_reader_begin(struct store *store)
 {
 	int code = 0;
+	uv_mutex_lock(&store->reading);
+	if (store->env.env == NULL)
+		return EIO; /* it could not be opened again */
 	if (store->reader == NULL) {
 		code = mdb_txn_begin(store->env.env, NULL, MDB_RDONLY, &store->reader);
 		if (code == 0)
@@ -25,6 +29,17 @@ void store_reader_end(struct store *store)
 {
 	if (store->reader != NULL)
 		mdb_txn_reset(store->reader);
+	uv_mutex_unlock(&store->reading);
+}
+
+void store_reader_close(struct store *store)
+{
+	if (store->reader == NULL)
+		return;
+	mdb_cursor_close(store->read_index);
+	mdb_cursor_close(store->read_clocks);
+	mdb_txn_abort(store->reader);
+	store->reader = NULL;
 }
 
 static uint64_t sequence_of(const MDB_val *key)

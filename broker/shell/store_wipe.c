@@ -14,9 +14,8 @@
  *   removal freed → it grows by as many pages as are free → it is dropped
  *
  * That leaves what LMDB does not let anybody reach: a page of small rows is written with whatever its buffer held in the gap
- * between its rows, which may be a piece of a body. So the mark stays, and the next start writes the file anew
- * (store_env.c), which copies rows and nothing else. A reader that holds old pages, or a full map, leaves the free pages for
- * that start as well.
+ * between its rows, which may be a piece of a body. So the mark stays until the file is written anew (store_rewrite.c), which
+ * copies rows and nothing else. A reader that holds old pages, or a full map, leaves the free pages for that as well.
  *
  * The cost is one write of every free page, on the writer's thread: a store that is mostly free pages pays for its size, and
  * messages wait meanwhile. */

@@ -84,6 +84,7 @@ struct kw_tls *kw_tls_new(struct kw_tls_context *context)
 		/* A session that does not fit any more only costs the full handshake. */
 		if (context->session != NULL)
 			(void)SSL_set_session(tls->ssl, context->session);
+		kw_tls_known_say(tls);
 	}
 	return tls;
 }

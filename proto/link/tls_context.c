@@ -137,7 +137,8 @@ static int set_policy(SSL_CTX *ssl)
 {
 	SSL_CTX_set_security_level(ssl, 3);
 	SSL_CTX_set_options(ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
-		SSL_OP_CIPHER_SERVER_PREFERENCE);
+		SSL_OP_CIPHER_SERVER_PREFERENCE |
+		SSL_OP_NO_EXTENDED_MASTER_SECRET | SSL_OP_NO_ENCRYPT_THEN_MAC); /* of 1.2: bytes without a use */
 	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_max_cert_list(ssl, CERT_LIST_MAX);
 	X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl), X509_V_FLAG_X509_STRICT);
@@ -200,7 +201,7 @@ static int set_identity(struct kw_tls_context *context, const struct kw_tls_file
 	if (context->role == KW_TLS_HUB && X509_up_ref(files->root) == 1)
 		context->root = files->root;
 	return X509_STORE_add_cert(SSL_CTX_get_cert_store(ssl), files->root) == 1 &&
-	       (files->chain == NULL || drop_root(ssl, files->root));
+	       (files->chain == NULL || (drop_root(ssl, files->root) && kw_tls_known_init(context)));
 }
 
 enum kw_err kw_tls_context_new(enum kw_tls_role role, const struct kw_tls_files *files, struct kw_tls_context **out)
@@ -236,6 +237,7 @@ void kw_tls_context_free(struct kw_tls_context *context)
 	if (context == NULL)
 		return;
 	X509_free(context->root);
+	X509_NAME_free(context->mark);
 	SSL_SESSION_free(context->session);
 	SSL_CTX_free(context->ssl);
 	kw_tls_sessions_free(context->sessions);

@@ -18,6 +18,7 @@ struct kw_tls_context {
 	X509 *root;           /* enrolment: found by its fingerprint; hub: what it shows to those who enrol */
 	SSL_SESSION *session; /* agent: the last one, for resumption */
 	struct kw_tls_sessions *sessions; /* hub */
+	X509_NAME *mark;      /* of the authority that issued our certificate; NULL when nothing of the chain is left away */
 };
 
 struct kw_tls {
@@ -32,6 +33,11 @@ struct kw_tls {
 #define KW_TLS_ALPN_ENROL "\x0fkinward-enrol/1"
 
 BIO_METHOD *kw_tls_bio_method(void);
+
+/* tls_known.c. After the certificates and the root are loaded; 0 as libssl does when it fails. */
+int kw_tls_known_init(struct kw_tls_context *context);
+/* For a client that is about to start its handshake. */
+void kw_tls_known_say(const struct kw_tls *tls);
 
 /* tls_session.c. NULL when memory is out. */
 struct kw_tls_sessions *kw_tls_sessions_new(void);

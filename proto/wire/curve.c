@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
@@ -15,27 +16,88 @@ static enum kw_err refused(enum kw_err err)
 	return err;
 }
 
-/* A key object from both halves: given only the secret, libcrypto would compute the public half again. */
-static EVP_PKEY *pair_load(const char *type, const uint8_t *secret, const uint8_t *public_key)
+/* What makes key objects of raw bytes, kept per thread: to fetch it by name costs as much as all else around a key. It
+ * never holds a key itself. */
+struct makers {
+	EVP_PKEY_CTX *x25519;
+	EVP_PKEY_CTX *ed25519;
+};
+
+static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
+static CRYPTO_THREAD_LOCAL makers_key;
+static bool ready;
+
+static void makers_free(void *data)
 {
-	EVP_PKEY *key = NULL;
+	struct makers *makers = data;
+	if (makers == NULL)
+		return;
+	EVP_PKEY_CTX_free(makers->x25519);
+	EVP_PKEY_CTX_free(makers->ed25519);
+	OPENSSL_free(makers);
+}
+
+static void make_key(void)
+{
+	ready = CRYPTO_THREAD_init_local(&makers_key, makers_free) == 1;
+}
+
+static EVP_PKEY_CTX *maker_new(const char *type)
+{
 	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, (void *)(uintptr_t)secret, KW_KEY_SIZE),
-		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)(uintptr_t)public_key, KW_KEY_SIZE),
-		OSSL_PARAM_construct_end(),
-	};
-	if (context == NULL || EVP_PKEY_fromdata_init(context) != 1 ||
-		EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEYPAIR, params) != 1)
-		key = NULL;
+	if (context != NULL && EVP_PKEY_fromdata_init(context) == 1)
+		return context;
 	EVP_PKEY_CTX_free(context);
+	return NULL;
+}
+
+/* This thread's, made on its first call; NULL when libcrypto cannot give them. */
+static struct makers *makers_get(void)
+{
+	if (CRYPTO_THREAD_run_once(&once, make_key) != 1 || !ready)
+		return NULL;
+	struct makers *makers = CRYPTO_THREAD_get_local(&makers_key);
+	if (makers != NULL)
+		return makers;
+	makers = OPENSSL_zalloc(sizeof(*makers));
+	if (makers == NULL)
+		return NULL;
+	makers->x25519 = maker_new("X25519");
+	makers->ed25519 = maker_new("ED25519");
+	if (makers->x25519 == NULL || makers->ed25519 == NULL || CRYPTO_THREAD_set_local(&makers_key, makers) != 1) {
+		makers_free(makers);
+		return NULL;
+	}
+	return makers;
+}
+
+/* A key object. secret: NULL for one that only verifies or is agreed with. public_key: given with a secret, libcrypto does
+ * not compute it again; NULL when it shall. */
+static EVP_PKEY *load(int type, const uint8_t *secret, const uint8_t *public_key)
+{
+	struct makers *makers = makers_get();
+	EVP_PKEY *key = NULL;
+	OSSL_PARAM params[3];
+	size_t count = 0;
+	if (makers == NULL)
+		return NULL;
+	if (secret != NULL)
+		params[count++] = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, (void *)(uintptr_t)secret,
+			KW_KEY_SIZE);
+	if (public_key != NULL)
+		params[count++] = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)(uintptr_t)public_key,
+			KW_KEY_SIZE);
+	params[count] = OSSL_PARAM_construct_end();
+	if (EVP_PKEY_fromdata(type == EVP_PKEY_X25519 ? makers->x25519 : makers->ed25519, &key,
+		secret != NULL ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, params) != 1)
+		return NULL;
 	return key;
 }
 
 static enum kw_err public_of(int type, const uint8_t *secret, uint8_t *out)
 {
 	size_t size = KW_KEY_SIZE;
-	EVP_PKEY *key = EVP_PKEY_new_raw_private_key(type, NULL, secret, KW_KEY_SIZE);
+	EVP_PKEY *key = load(type, secret, NULL);
 	bool ok = key != NULL && EVP_PKEY_get_raw_public_key(key, out, &size) == 1 && size == KW_KEY_SIZE;
 	EVP_PKEY_free(key);
 	return ok ? KW_OK : refused(KW_ECRYPTO);
@@ -65,7 +127,7 @@ enum kw_err kw_ed25519_generate(struct kw_ed25519 *out)
 enum kw_err kw_ed25519_sign(const struct kw_ed25519 *key, struct kw_view message, uint8_t *signature)
 {
 	size_t size = KW_SIGNATURE_SIZE;
-	EVP_PKEY *pair = pair_load("ED25519", key->seed, key->public_key);
+	EVP_PKEY *pair = load(EVP_PKEY_ED25519, key->seed, key->public_key);
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 	bool ok = pair != NULL && context != NULL && EVP_DigestSignInit(context, NULL, NULL, NULL, pair) == 1 &&
 		EVP_DigestSign(context, signature, &size, message.data, message.size) == 1;
@@ -78,7 +140,7 @@ enum kw_err kw_ed25519_verify(const uint8_t *public_key, struct kw_view message,
 {
 	if (signature.size != KW_SIGNATURE_SIZE)
 		return KW_EAUTH;
-	EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, public_key, KW_KEY_SIZE);
+	EVP_PKEY *key = load(EVP_PKEY_ED25519, NULL, public_key);
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 	enum kw_err err = KW_ECRYPTO;
 	if (key != NULL && context != NULL && EVP_DigestVerifyInit(context, NULL, NULL, NULL, key) == 1)
@@ -116,8 +178,8 @@ enum kw_err kw_x25519_shared(const struct kw_x25519 *key, const uint8_t *public_
 	uint8_t secret[KW_KEY_SIZE];
 	size_t size = sizeof(secret);
 	enum kw_err err = KW_ECRYPTO;
-	EVP_PKEY *own = pair_load("X25519", key->secret, key->public_key);
-	EVP_PKEY *peer = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, public_key, KW_KEY_SIZE);
+	EVP_PKEY *own = load(EVP_PKEY_X25519, key->secret, key->public_key);
+	EVP_PKEY *peer = load(EVP_PKEY_X25519, NULL, public_key);
 	EVP_PKEY_CTX *context = own == NULL ? NULL : EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
 	/* Set the peer without validation: for X25519 it would only compare sizes, and derivation refuses low orders. */
 	if (peer != NULL && context != NULL && EVP_PKEY_derive_init(context) == 1 &&

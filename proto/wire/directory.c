@@ -39,14 +39,23 @@ const struct kw_directory_entry *kw_directory_find(const struct kw_directory *di
 	return bsearch(&key, directory->entries, directory->count, sizeof(key), compare);
 }
 
-enum kw_err kw_directory_key_id(const uint8_t *public_key, uint8_t *key_id)
+static enum kw_err key_id_of(struct kw_view public_key, uint8_t *key_id)
 {
 	struct kw_digest digest;
-	struct kw_view part = KW_VIEW(public_key, KW_KEY_SIZE);
-	enum kw_err err = kw_sha256(&part, 1, &digest);
+	enum kw_err err = kw_sha256(&public_key, 1, &digest);
 	if (err == KW_OK)
 		memcpy(key_id, digest.bytes, KW_DIRECTORY_KEY_ID_SIZE);
 	return err;
+}
+
+enum kw_err kw_directory_key_id(const uint8_t *public_key, uint8_t *key_id)
+{
+	return key_id_of(KW_VIEW(public_key, KW_KEY_SIZE), key_id);
+}
+
+enum kw_err kw_directory_hybrid_key_id(const uint8_t *public_key, uint8_t *key_id)
+{
+	return key_id_of(KW_VIEW(public_key, KW_HYBRID_PUBLIC_SIZE), key_id);
 }
 
 static ProtobufCBinaryData lend(const void *data, size_t size)
@@ -54,49 +63,87 @@ static ProtobufCBinaryData lend(const void *data, size_t size)
 	return (ProtobufCBinaryData){.len = size, .data = (uint8_t *)(uintptr_t)data};
 }
 
-/* One row of pointers per entry, because protobuf-c wants them; freed after packing. */
+#define ROW_KEYS_MAX (KW_DIRECTORY_SEALING_KEYS_MAX + KW_DIRECTORY_HYBRID_KEYS_MAX)
+
+/* One row of pointers per entry, because protobuf-c wants them; freed after packing. The hybrid keys come last. */
 struct pack_row {
 	Kinward__V1__DirectoryEntry entry;
-	Kinward__V1__SealingKey keys[KW_DIRECTORY_SEALING_KEYS_MAX];
-	Kinward__V1__SealingKey *pointers[KW_DIRECTORY_SEALING_KEYS_MAX];
-	uint32_t suites[KW_DIRECTORY_SEALING_KEYS_MAX][KW_DIRECTORY_SUITES_MAX];
+	Kinward__V1__SealingKey keys[ROW_KEYS_MAX];
+	Kinward__V1__SealingKey *pointers[ROW_KEYS_MAX];
+	uint32_t suites[ROW_KEYS_MAX][KW_DIRECTORY_SUITES_MAX];
 };
+
+/* A key of either kind. */
+struct pack_key {
+	struct kw_view key_id;
+	struct kw_view public_key;
+	struct kw_view suites; /* a number in each byte */
+};
+
+static void fill_key(struct pack_row *row, size_t index, const struct pack_key *from)
+{
+	Kinward__V1__SealingKey *to = &row->keys[index];
+	kinward__v1__sealing_key__init(to);
+	to->key_id = lend(from->key_id.data, from->key_id.size);
+	to->public_key = lend(from->public_key.data, from->public_key.size);
+	for (size_t i = 0; i < from->suites.size; i++)
+		row->suites[index][i] = from->suites.data[i];
+	to->n_suites = from->suites.size;
+	to->suites = row->suites[index];
+	row->pointers[index] = to;
+}
 
 static void fill_row(struct pack_row *row, struct kw_directory_entry *from)
 {
 	kinward__v1__directory_entry__init(&row->entry);
 	for (size_t i = 0; i < from->sealing_keys_count; i++) {
 		struct kw_directory_sealing_key *key = &from->sealing_keys[i];
-		Kinward__V1__SealingKey *to = &row->keys[i];
-		kinward__v1__sealing_key__init(to);
-		to->key_id = lend(key->key_id, sizeof(key->key_id));
-		to->public_key = lend(key->public_key, sizeof(key->public_key));
-		for (size_t j = 0; j < key->suites_count; j++)
-			row->suites[i][j] = key->suites[j];
-		to->n_suites = key->suites_count;
-		to->suites = row->suites[i];
-		row->pointers[i] = to;
+		struct pack_key pack = {KW_VIEW_OF(key->key_id), KW_VIEW_OF(key->public_key),
+			KW_VIEW(key->suites, key->suites_count)};
+		fill_key(row, i, &pack);
+	}
+	for (size_t i = 0; i < from->hybrid_keys_count; i++) {
+		struct kw_directory_hybrid_key *key = &from->hybrid_keys[i];
+		struct pack_key pack = {KW_VIEW_OF(key->key_id), KW_VIEW_OF(key->public_key),
+			KW_VIEW(key->suites, key->suites_count)};
+		fill_key(row, KW_DIRECTORY_SEALING_KEYS_MAX + i, &pack);
 	}
 	row->entry.agency = from->agency.text;
 	row->entry.identity_key = lend(from->identity_key, sizeof(from->identity_key));
 	row->entry.n_sealing_keys = from->sealing_keys_count;
 	row->entry.sealing_keys = row->pointers;
+	row->entry.n_hybrid_keys = from->hybrid_keys_count;
+	row->entry.hybrid_keys = row->pointers + KW_DIRECTORY_SEALING_KEYS_MAX;
 	row->entry.tls_key_digest = lend(&from->tls_key_digest, sizeof(from->tls_key_digest));
 	row->entry.revoked = from->revoked;
+}
+
+static bool suites_count_ok(uint8_t count)
+{
+	return count >= 1 && count <= KW_DIRECTORY_SUITES_MAX;
+}
+
+static bool entry_counts_ok(const struct kw_directory_entry *entry)
+{
+	if (entry->sealing_keys_count < 1 || entry->sealing_keys_count > KW_DIRECTORY_SEALING_KEYS_MAX ||
+		entry->hybrid_keys_count > KW_DIRECTORY_HYBRID_KEYS_MAX)
+		return false;
+	for (size_t i = 0; i < entry->sealing_keys_count; i++)
+		if (!suites_count_ok(entry->sealing_keys[i].suites_count))
+			return false;
+	for (size_t i = 0; i < entry->hybrid_keys_count; i++)
+		if (!suites_count_ok(entry->hybrid_keys[i].suites_count))
+			return false;
+	return true;
 }
 
 static enum kw_err check_counts(const struct kw_directory *directory)
 {
 	if (directory->version == 0 || directory->count > KW_DIRECTORY_AGENCIES_MAX)
 		return KW_EFIELD;
-	for (size_t i = 0; i < directory->count; i++) {
-		const struct kw_directory_entry *entry = &directory->entries[i];
-		if (entry->sealing_keys_count < 1 || entry->sealing_keys_count > KW_DIRECTORY_SEALING_KEYS_MAX)
+	for (size_t i = 0; i < directory->count; i++)
+		if (!entry_counts_ok(&directory->entries[i]))
 			return KW_EFIELD;
-		for (size_t j = 0; j < entry->sealing_keys_count; j++)
-			if (entry->sealing_keys[j].suites_count < 1 || entry->sealing_keys[j].suites_count > KW_DIRECTORY_SUITES_MAX)
-				return KW_EFIELD;
-	}
 	return KW_OK;
 }
 
@@ -253,30 +300,53 @@ static bool take_fixed(uint8_t *out, size_t size, ProtobufCBinaryData from)
 	return true;
 }
 
-static enum kw_err read_key(const Kinward__V1__SealingKey *from, struct kw_directory_sealing_key *out)
+/* The id must be the key's, or a sender would name one key and mean another. */
+static enum kw_err take_key_id(uint8_t *out, const Kinward__V1__SealingKey *from)
 {
 	uint8_t key_id[KW_DIRECTORY_KEY_ID_SIZE];
-	if (from->n_suites < 1 || from->n_suites > KW_DIRECTORY_SUITES_MAX ||
-		!take_fixed(out->public_key, sizeof(out->public_key), from->public_key) ||
-		!take_fixed(out->key_id, sizeof(out->key_id), from->key_id))
+	if (!take_fixed(out, sizeof(key_id), from->key_id))
+		return KW_EFIELD;
+	enum kw_err err = key_id_of(KW_VIEW(from->public_key.data, from->public_key.len), key_id);
+	if (err != KW_OK)
+		return err;
+	return memcmp(key_id, out, sizeof(key_id)) == 0 ? KW_OK : KW_EFIELD;
+}
+
+static enum kw_err take_suites(uint8_t *out, uint8_t *count, const Kinward__V1__SealingKey *from)
+{
+	if (from->n_suites < 1 || from->n_suites > KW_DIRECTORY_SUITES_MAX)
 		return KW_EFIELD;
 	for (size_t i = 0; i < from->n_suites; i++) {
 		if (from->suites[i] < 1 || from->suites[i] > UINT8_MAX)
 			return KW_EFIELD;
-		out->suites[i] = (uint8_t)from->suites[i];
+		out[i] = (uint8_t)from->suites[i];
 	}
-	out->suites_count = (uint8_t)from->n_suites;
-	enum kw_err err = kw_directory_key_id(out->public_key, key_id);
-	if (err != KW_OK)
-		return err;
-	return memcmp(key_id, out->key_id, sizeof(key_id)) == 0 ? KW_OK : KW_EFIELD;
+	*count = (uint8_t)from->n_suites;
+	return KW_OK;
+}
+
+static enum kw_err read_key(const Kinward__V1__SealingKey *from, struct kw_directory_sealing_key *out)
+{
+	if (!take_fixed(out->public_key, sizeof(out->public_key), from->public_key))
+		return KW_EFIELD;
+	enum kw_err err = take_suites(out->suites, &out->suites_count, from);
+	return err == KW_OK ? take_key_id(out->key_id, from) : err;
+}
+
+static enum kw_err read_hybrid_key(const Kinward__V1__SealingKey *from, struct kw_directory_hybrid_key *out)
+{
+	if (!take_fixed(out->public_key, sizeof(out->public_key), from->public_key))
+		return KW_EFIELD;
+	enum kw_err err = take_suites(out->suites, &out->suites_count, from);
+	return err == KW_OK ? take_key_id(out->key_id, from) : err;
 }
 
 static enum kw_err read_entry(const Kinward__V1__DirectoryEntry *from, struct kw_directory_entry *out)
 {
 	if (kw_name_from(kw_view_str(from->agency), &out->agency) != KW_OK)
 		return KW_EFIELD;
-	if (from->n_sealing_keys < 1 || from->n_sealing_keys > KW_DIRECTORY_SEALING_KEYS_MAX)
+	if (from->n_sealing_keys < 1 || from->n_sealing_keys > KW_DIRECTORY_SEALING_KEYS_MAX ||
+		from->n_hybrid_keys > KW_DIRECTORY_HYBRID_KEYS_MAX)
 		return KW_EFIELD;
 	if (!take_fixed(out->identity_key, sizeof(out->identity_key), from->identity_key) ||
 		!take_fixed(out->tls_key_digest.bytes, sizeof(out->tls_key_digest.bytes), from->tls_key_digest))
@@ -286,7 +356,13 @@ static enum kw_err read_entry(const Kinward__V1__DirectoryEntry *from, struct kw
 		if (err != KW_OK)
 			return err;
 	}
+	for (size_t i = 0; i < from->n_hybrid_keys; i++) {
+		enum kw_err err = read_hybrid_key(from->hybrid_keys[i], &out->hybrid_keys[i]);
+		if (err != KW_OK)
+			return err;
+	}
 	out->sealing_keys_count = (uint8_t)from->n_sealing_keys;
+	out->hybrid_keys_count = (uint8_t)from->n_hybrid_keys;
 	out->revoked = from->revoked;
 	return KW_OK;
 }

@@ -5,6 +5,7 @@
 #include <openssl/x509.h>
 
 #include "proto/base/id.h"
+#include "proto/wire/hybrid.h"
 
 /* The signed directory of a hub: agencies and their public keys (kinward/v1/directory.proto). Read strictly, without
  * protobuf-c, because it holds more fields than a pre-scan lets through.
@@ -13,6 +14,7 @@
 
 #define KW_DIRECTORY_AGENCIES_MAX 10000u
 #define KW_DIRECTORY_SEALING_KEYS_MAX 8u /* per agency */
+#define KW_DIRECTORY_HYBRID_KEYS_MAX 2u  /* per agency: the present and the next */
 #define KW_DIRECTORY_SUITES_MAX 4u       /* per sealing key */
 #define KW_DIRECTORY_SIZE_MAX (8u << 20) /* of a SignedDirectory */
 #define KW_DIRECTORY_KEY_ID_SIZE 8u
@@ -25,11 +27,21 @@ struct kw_directory_sealing_key {
 	uint8_t suites_count;
 };
 
+/* The same for the hybrid suite. */
+struct kw_directory_hybrid_key {
+	uint8_t key_id[KW_DIRECTORY_KEY_ID_SIZE];
+	uint8_t public_key[KW_HYBRID_PUBLIC_SIZE];
+	uint8_t suites[KW_DIRECTORY_SUITES_MAX];
+	uint8_t suites_count;
+};
+
 struct kw_directory_entry {
 	struct kw_name agency;
 	uint8_t identity_key[KW_DIRECTORY_KEY_SIZE]; /* Ed25519 */
 	struct kw_directory_sealing_key sealing_keys[KW_DIRECTORY_SEALING_KEYS_MAX]; /* the first is preferred */
 	uint8_t sealing_keys_count; /* at least 1 */
+	struct kw_directory_hybrid_key hybrid_keys[KW_DIRECTORY_HYBRID_KEYS_MAX]; /* the first is preferred */
+	uint8_t hybrid_keys_count; /* may be 0 */
 	bool revoked;
 	struct kw_digest tls_key_digest;
 };
@@ -77,7 +89,22 @@ KW_MUST_USE enum kw_err kw_directory_read(struct kw_view payload, struct kw_dire
 /* NULL when there is none of this name. A revoked entry is returned too: look at `revoked`. Valid as long as directory. */
 const struct kw_directory_entry *kw_directory_find(const struct kw_directory *directory, const struct kw_name *agency);
 
-/* Fills key_id from public_key. KW_ECRYPTO. */
+/* Fills key_id from public_key: X25519, or the second of a hybrid key. KW_ECRYPTO. */
 KW_MUST_USE enum kw_err kw_directory_key_id(const uint8_t *public_key, uint8_t *key_id);
+KW_MUST_USE enum kw_err kw_directory_hybrid_key_id(const uint8_t *public_key, uint8_t *key_id);
+
+/* What to seal to: the strongest that the agency lists and the sender has, so that neither side's age decides for the
+ * other. Pointers are into the entry; exactly one of the two keys is set. */
+struct kw_directory_choice {
+	uint8_t suite; /* an enum kw_suite */
+	const uint8_t *key_id; /* KW_DIRECTORY_KEY_ID_SIZE bytes */
+	const uint8_t *public_key; /* X25519 */
+	const uint8_t *hybrid_key; /* KW_HYBRID_PUBLIC_SIZE bytes */
+};
+
+/* hybrid_able: the sender's, kw_hybrid_able(). A suite listed under a key of the other kind is not taken.
+ * KW_EVERSION  no suite in common */
+KW_MUST_USE enum kw_err kw_directory_choose(const struct kw_directory_entry *entry, bool hybrid_able,
+	struct kw_directory_choice *out);
 
 #endif

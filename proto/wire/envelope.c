@@ -5,12 +5,17 @@
 #include "proto/wire/pbscan.h"
 #include "proto/wire/suite.h"
 
-_Static_assert(KW_BODY_SIZE_MAX + KW_CHUNKS_MAX * KW_AEAD_TAG_SIZE + 1024 < KW_ENVELOPE_SIZE_MAX,
+_Static_assert(KW_BODY_SIZE_MAX + KW_CHUNKS_MAX * KW_AEAD_TAG_SIZE + KW_HPKE_ENC_SIZE_MAX + 1024 < KW_ENVELOPE_SIZE_MAX,
 	"the largest envelope fits");
 
 bool kw_suite_known(uint32_t suite)
 {
-	return suite == KW_SUITE_AES || suite == KW_SUITE_CHACHA;
+	return suite == KW_SUITE_AES || suite == KW_SUITE_CHACHA || suite == KW_SUITE_HYBRID;
+}
+
+size_t kw_suite_enc_size(enum kw_suite suite)
+{
+	return suite == KW_SUITE_HYBRID ? KW_HYBRID_ENC_SIZE : KW_HPKE_ENC_SIZE;
 }
 
 enum kw_err kw_key_id_from(struct kw_view bytes, struct kw_key_id *out)
@@ -78,7 +83,8 @@ static enum kw_err slot_parse(struct kw_view bytes, struct kw_envelope *envelope
 	envelope->label.agency = need_name(&pb, 1);
 	envelope->label.hub = need_name(&pb, 2);
 	envelope->key_id = kw_pb_need_bytes(&pb, 3, KW_KEY_ID_SIZE_MIN, KW_KEY_ID_SIZE_MAX);
-	envelope->enc = kw_pb_need_bytes(&pb, 4, KW_HPKE_ENC_SIZE, KW_HPKE_ENC_SIZE).data;
+	size_t enc_size = kw_suite_enc_size(envelope->label.suite); /* the header is read by now */
+	envelope->enc = kw_pb_need_bytes(&pb, 4, enc_size, enc_size).data;
 	envelope->sealed_key = kw_pb_need_bytes(&pb, 5, KW_SEALED_KEY_SIZE, KW_SEALED_KEY_SIZE);
 	return kw_pb_end(&pb);
 }
@@ -207,7 +213,7 @@ enum kw_err kw_envelope_add_slot(struct kw_buf *buf, const struct kw_envelope *e
 	if (err == KW_OK)
 		err = kw_pb_add_bytes(buf, 3, envelope->key_id);
 	if (err == KW_OK)
-		err = kw_pb_add_bytes(buf, 4, KW_VIEW(envelope->enc, KW_HPKE_ENC_SIZE));
+		err = kw_pb_add_bytes(buf, 4, KW_VIEW(envelope->enc, kw_suite_enc_size(envelope->label.suite)));
 	if (err == KW_OK)
 		err = kw_pb_add_bytes(buf, 5, envelope->sealed_key);
 	return err;

@@ -30,11 +30,16 @@
 
 enum kw_suite {
 	KW_SUITE_AES = 1,   /* X25519, HKDF-SHA256, AES-256-GCM */
-	KW_SUITE_CHACHA = 2 /* X25519, HKDF-SHA256, ChaCha20-Poly1305 */
+	KW_SUITE_CHACHA = 2, /* X25519, HKDF-SHA256, ChaCha20-Poly1305 */
+	KW_SUITE_HYBRID = 0x11 /* MLKEM768-X25519, HKDF-SHA256, AES-256-GCM */
 };
 
-/* True for the suites above; others are KW_EVERSION wherever an envelope is read. */
+/* True for the suites above; others are KW_EVERSION wherever an envelope is read. To seal and open, libcrypto must have
+ * the suite too (kw_hybrid_able): a hub passes on what it could not open anyway. */
 bool kw_suite_known(uint32_t suite);
+
+/* Bytes of the encapsulated key in a slot of this suite, which is known. */
+size_t kw_suite_enc_size(enum kw_suite suite);
 
 struct kw_key_id {
 	uint8_t size; /* KW_KEY_ID_SIZE_MIN..KW_KEY_ID_SIZE_MAX */
@@ -65,7 +70,7 @@ struct kw_envelope {
 	const uint8_t *commit; /* KW_DIGEST_SIZE bytes */
 	struct kw_view slot;
 	struct kw_view key_id;
-	const uint8_t *enc;        /* KW_HPKE_ENC_SIZE bytes */
+	const uint8_t *enc;        /* kw_suite_enc_size() bytes */
 	struct kw_view sealed_key; /* KW_SEALED_KEY_SIZE bytes */
 	struct kw_merkle_path path;
 	struct kw_view body;

@@ -119,7 +119,9 @@ struct kw_frame_track {
 	uint8_t kind;
 	uint8_t state;     /* what the sender declares */
 	uint8_t risk;
+	uint8_t present;   /* the state at the sender with this; 0: not said */
 	uint32_t sequence; /* of the sender's events in this thread; 0: not an event of its own, a receipt */
+	uint32_t heard;    /* the other party's last event that the sender had judged */
 	struct kw_name other_agency;
 };
 

@@ -29,7 +29,11 @@ static enum kw_err track_fields_add(struct kw_buf *out, const struct kw_frame_tr
 		err = kw_pb_add_uint(out, 4, track->risk);
 	if (err == KW_OK)
 		err = kw_pb_add_uint(out, 5, track->sequence);
-	return err == KW_OK ? kw_pb_add_bytes(out, 6, text_of(&track->other_agency)) : err;
+	if (err == KW_OK)
+		err = kw_pb_add_bytes(out, 6, text_of(&track->other_agency));
+	if (err == KW_OK)
+		err = kw_pb_add_uint(out, 7, track->present);
+	return err == KW_OK ? kw_pb_add_uint(out, 8, track->heard) : err;
 }
 
 enum kw_err kw_frame_track_add(struct kw_buf *out, const struct kw_frame_track *track)
@@ -52,7 +56,8 @@ enum kw_err kw_frame_track_add(struct kw_buf *out, const struct kw_frame_track *
 static enum kw_err track_parse(struct kw_view body, struct kw_frame_track *out)
 {
 	static const struct kw_field_rules RULES = {.kinds = {[1] = KW_FIELD_BYTES, [2] = KW_FIELD_VARINT,
-		[3] = KW_FIELD_VARINT, [4] = KW_FIELD_VARINT, [5] = KW_FIELD_VARINT, [6] = KW_FIELD_BYTES}};
+		[3] = KW_FIELD_VARINT, [4] = KW_FIELD_VARINT, [5] = KW_FIELD_VARINT, [6] = KW_FIELD_BYTES,
+		[7] = KW_FIELD_VARINT, [8] = KW_FIELD_VARINT}};
 	const uint32_t needed = 1u << 1 | 1u << 6;
 	struct kw_fields fields = kw_fields_from(body, &RULES);
 	struct kw_frame_track track = {.kind = 0};
@@ -73,6 +78,12 @@ static enum kw_err track_parse(struct kw_view body, struct kw_frame_track *out)
 			break;
 		case 5:
 			track.sequence = (uint32_t)kw_fields_uint(&fields, &field, UINT32_MAX);
+			break;
+		case 7:
+			track.present = (uint8_t)kw_fields_uint(&fields, &field, UINT8_MAX);
+			break;
+		case 8:
+			track.heard = (uint32_t)kw_fields_uint(&fields, &field, UINT32_MAX);
 			break;
 		default:
 			kw_fields_fail(&fields, kw_name_from(field.bytes, &track.other_agency));

@@ -4,8 +4,17 @@
 
 #include "proto/base/check.h"
 
-#define KEM_ID 0x0020u
 #define KDF_ID 0x0001u
+
+size_t kw_hpke_enc_size(enum kw_hpke_kem kem)
+{
+	return kem == KW_HPKE_HYBRID ? KW_HYBRID_ENC_SIZE : KW_HPKE_ENC_SIZE;
+}
+
+static enum kw_hpke_kem kem_of(const struct kw_hpke_suite *suite)
+{
+	return suite->kem == 0 ? KW_HPKE_X25519 : suite->kem;
+}
 
 /* suite_id of RFC 9180: "KEM" and the KEM's number inside the KEM, "HPKE" and all three numbers elsewhere. */
 struct suite_id {
@@ -16,14 +25,14 @@ struct suite_id {
 static struct suite_id kem_suite(void)
 {
 	struct suite_id id = {.bytes = "KEM", .size = 5};
-	kw_put_u16(id.bytes + 3, KEM_ID);
+	kw_put_u16(id.bytes + 3, KW_HPKE_X25519);
 	return id;
 }
 
-static struct suite_id hpke_suite(uint16_t aead)
+static struct suite_id hpke_suite(enum kw_hpke_kem kem, uint16_t aead)
 {
 	struct suite_id id = {.bytes = "HPKE", .size = 10};
-	kw_put_u16(id.bytes + 4, KEM_ID);
+	kw_put_u16(id.bytes + 4, (uint16_t)kem);
 	kw_put_u16(id.bytes + 6, KDF_ID);
 	kw_put_u16(id.bytes + 8, aead);
 	return id;
@@ -129,12 +138,35 @@ static enum kw_err decap(const struct kw_hpke_recv *recv, const uint8_t *enc, st
 	return err == KW_EFIELD ? KW_EOPEN : err;
 }
 
+/* The hybrid KEM has no labels and no Extract of its own: its shared secret goes into the key schedule as it is. */
+static enum kw_err encap_hybrid(const struct kw_hpke_send *send, uint8_t *enc, struct kw_digest *out)
+{
+	uint8_t fresh[KW_HYBRID_RANDOM_SIZE];
+	enum kw_err err = KW_OK;
+	if (send->random == NULL)
+		err = kw_random(fresh, sizeof(fresh));
+	else
+		memcpy(fresh, send->random, sizeof(fresh));
+	if (err == KW_OK)
+		err = kw_hybrid_encap(send->recipient, fresh, enc, out->bytes);
+	kw_wipe(fresh, sizeof(fresh));
+	return err;
+}
+
+static enum kw_err decap_hybrid(const struct kw_hpke_recv *recv, const uint8_t *enc, struct kw_digest *out)
+{
+	enum kw_err err = kw_hybrid_decap(recv->hybrid, enc, out->bytes);
+	return err == KW_EFIELD ? KW_EOPEN : err;
+}
+
 /* VerifyPSKInputs of RFC 9180 §5.1, and that a sender's key is there exactly in the auth modes. */
 static enum kw_err suite_check(const struct kw_hpke_suite *suite, bool sender_given)
 {
 	bool psk_mode = suite->mode == KW_HPKE_PSK || suite->mode == KW_HPKE_AUTH_PSK;
 	bool auth_mode = suite->mode == KW_HPKE_AUTH || suite->mode == KW_HPKE_AUTH_PSK;
 	if ((unsigned)suite->mode > KW_HPKE_AUTH_PSK || auth_mode != sender_given)
+		return KW_EFIELD;
+	if (kem_of(suite) != KW_HPKE_X25519 && (kem_of(suite) != KW_HPKE_HYBRID || auth_mode))
 		return KW_EFIELD;
 	if (psk_mode ? suite->psk.size < 32 || suite->psk_id.size == 0 : suite->psk.size != 0 || suite->psk_id.size != 0)
 		return KW_EFIELD;
@@ -146,11 +178,11 @@ static enum kw_err suite_check(const struct kw_hpke_suite *suite, bool sender_gi
 /* KeySchedule, RFC 9180 §5.1. */
 static enum kw_err schedule(const struct kw_hpke_suite *suite, const struct kw_digest *shared, struct kw_hpke *out)
 {
-	struct suite_id id = hpke_suite(suite->aead);
+	struct suite_id id = hpke_suite(kem_of(suite), suite->aead);
 	struct kw_digest psk_id_hash;
 	struct kw_digest info_hash;
 	struct kw_digest secret;
-	struct kw_hpke hpke = {.aead = suite->aead};
+	struct kw_hpke hpke = {.kem = kem_of(suite), .aead = suite->aead};
 	enum kw_err err = extract(&id, KW_VIEW(NULL, 0), "psk_id_hash", suite->psk_id, &psk_id_hash);
 	if (err == KW_OK)
 		err = extract(&id, KW_VIEW(NULL, 0), "info_hash", suite->info, &info_hash);
@@ -179,16 +211,16 @@ static enum kw_err schedule(const struct kw_hpke_suite *suite, const struct kw_d
 
 enum kw_err kw_hpke_send(const struct kw_hpke_send *send, uint8_t *enc, struct kw_hpke *out)
 {
-	uint8_t enc_new[KW_HPKE_ENC_SIZE];
+	uint8_t enc_new[KW_HPKE_ENC_SIZE_MAX];
 	struct kw_digest shared;
 	enum kw_err err = suite_check(&send->suite, send->sender != NULL);
 	if (err == KW_OK)
-		err = encap(send, enc_new, &shared);
+		err = kem_of(&send->suite) == KW_HPKE_HYBRID ? encap_hybrid(send, enc_new, &shared) : encap(send, enc_new, &shared);
 	if (err != KW_OK)
 		return err;
 	err = schedule(&send->suite, &shared, out);
 	if (err == KW_OK)
-		memcpy(enc, enc_new, sizeof(enc_new));
+		memcpy(enc, enc_new, kw_hpke_enc_size(out->kem));
 	kw_wipe(&shared, sizeof(shared));
 	return err;
 }
@@ -197,8 +229,10 @@ enum kw_err kw_hpke_recv(const struct kw_hpke_recv *recv, const uint8_t *enc, st
 {
 	struct kw_digest shared;
 	enum kw_err err = suite_check(&recv->suite, recv->sender != NULL);
+	if (err == KW_OK && (kem_of(&recv->suite) == KW_HPKE_HYBRID) != (recv->hybrid != NULL))
+		err = KW_EFIELD;
 	if (err == KW_OK)
-		err = decap(recv, enc, &shared);
+		err = recv->hybrid != NULL ? decap_hybrid(recv, enc, &shared) : decap(recv, enc, &shared);
 	if (err != KW_OK)
 		return err;
 	err = schedule(&recv->suite, &shared, out);
@@ -246,7 +280,7 @@ enum kw_err kw_hpke_open(struct kw_hpke *hpke, struct kw_view aad, struct kw_vie
 
 enum kw_err kw_hpke_export(const struct kw_hpke *hpke, struct kw_view context, void *out, size_t size)
 {
-	struct suite_id id = hpke_suite(hpke->aead);
+	struct suite_id id = hpke_suite(hpke->kem, hpke->aead);
 	struct kw_digest key;
 	memcpy(key.bytes, hpke->exporter, sizeof(key.bytes));
 	struct expansion e = {"sec", context, out, size};
@@ -279,7 +313,7 @@ enum kw_err kw_hpke_seal_once(const struct kw_hpke_send *send, struct kw_view pl
 	enum kw_err err = kw_hpke_send(send, out, &hpke);
 	if (err != KW_OK)
 		return err;
-	err = kw_hpke_seal(&hpke, KW_VIEW(NULL, 0), plain, out + KW_HPKE_ENC_SIZE);
+	err = kw_hpke_seal(&hpke, KW_VIEW(NULL, 0), plain, out + kw_hpke_enc_size(hpke.kem));
 	kw_hpke_fini(&hpke);
 	return err;
 }

@@ -26,7 +26,7 @@ struct opening {
 const char *kw_open_reason_name(enum kw_open_reason reason)
 {
 	static const char *const NAMES[KW_OPEN_REASON_COUNT] = {"ok", "structure", "not_for_us", "key_unknown", "slot",
-		"commit", "auth", "claims", "sender_unknown", "signature", "body", "padding", "local"};
+		"commit", "auth", "claims", "sender_unknown", "signature", "body", "padding", "suite", "local"};
 	return (unsigned)reason < KW_OPEN_REASON_COUNT ? NAMES[reason] : "unknown";
 }
 
@@ -64,22 +64,42 @@ static enum kw_err open_structure(struct opening *o)
 	return blame(o, kw_sha256(&o->envelope.header, 1, &o->header_hash), KW_OPEN_LOCAL);
 }
 
+/* Our secret of the kind that the suite needs. */
+struct slot_secret {
+	struct kw_x25519 x25519;
+	struct kw_hybrid hybrid;
+};
+
+static enum kw_err find_key(struct opening *o, struct slot_secret *out)
+{
+	const struct kw_open_request *request = o->request;
+	if (o->envelope.label.suite != KW_SUITE_HYBRID)
+		return request->find_secret(request->user, o->envelope.key_id, &out->x25519);
+	return request->find_hybrid == NULL ? KW_ENOTFOUND
+					    : request->find_hybrid(request->user, o->envelope.key_id, &out->hybrid);
+}
+
 static enum kw_err open_slot(struct opening *o)
 {
-	struct kw_x25519 secret;
+	enum kw_suite suite = o->envelope.label.suite;
+	struct slot_secret secret;
 	struct kw_slot_info info;
-	enum kw_err err = o->request->find_secret(o->request->user, o->envelope.key_id, &secret);
+	enum kw_err err = find_key(o, &secret);
 	if (err != KW_OK)
 		return blame_lookup(o, err, KW_OPEN_KEY_UNKNOWN);
 	kw_slot_info(&o->envelope, &o->header_hash, &info);
 	struct kw_hpke_recv recv = {
-		.suite = {.mode = KW_HPKE_BASE, .aead = (uint16_t)kw_suite_aead(o->envelope.label.suite),
+		.suite = {.mode = KW_HPKE_BASE, .kem = kw_suite_kem(suite), .aead = (uint16_t)kw_suite_aead(suite),
 			.info = KW_VIEW(info.bytes, info.size)},
-		.recipient = &secret,
+		.recipient = &secret.x25519,
+		.hybrid = suite == KW_SUITE_HYBRID ? &secret.hybrid : NULL,
 	};
 	err = kw_hpke_open_once(&recv, o->envelope.enc, o->envelope.sealed_key, o->dek);
 	kw_wipe(&secret, sizeof(secret));
-	return blame(o, err, KW_OPEN_SLOT);
+	if (err != KW_EVERSION)
+		return blame(o, err, KW_OPEN_SLOT);
+	/* The key is ours and was made by a libcrypto that had the suite. Ours to mend, yet nothing to tell a peer. */
+	return blame(o, KW_EOPEN, KW_OPEN_SUITE);
 }
 
 static enum kw_err open_commit(struct opening *o)

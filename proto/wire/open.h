@@ -21,6 +21,7 @@ enum kw_open_reason {
 	KW_OPEN_SIGNATURE,      /* the sender did not sign this */
 	KW_OPEN_BODY,           /* a chunk of the body does not decrypt */
 	KW_OPEN_PADDING,        /* the padding is malformed */
+	KW_OPEN_SUITE,          /* the suite is good, and libcrypto does not have it */
 	KW_OPEN_LOCAL,          /* a lookup, memory or libcrypto failed; the error says which */
 	KW_OPEN_REASON_COUNT
 };
@@ -41,6 +42,8 @@ struct kw_open_request {
 	struct kw_name hub;      /* our hub */
 	/* Copies the secret sealing key of this id. KW_ENOTFOUND: there is none. Another error ends the opening with it. */
 	enum kw_err (*find_secret)(void *user, struct kw_view key_id, struct kw_x25519 *out);
+	/* The same for KW_SUITE_HYBRID; NULL: there are none. A key of one kind is never used in a suite of the other. */
+	enum kw_err (*find_hybrid)(void *user, struct kw_view key_id, struct kw_hybrid *out);
 	/* Writes the sender's Ed25519 public key, KW_KEY_SIZE bytes. Errors as above. */
 	enum kw_err (*find_identity)(void *user, const struct kw_open_sender *sender, uint8_t *out);
 	void *user;

@@ -13,7 +13,7 @@
 
 const char *kw_role_name(enum kw_role role)
 {
-	static const char *const names[KW_ROLE_COUNT] = {"root", "registrar", "snapshot", "timestamp"};
+	static const char *const names[KW_ROLE_COUNT] = {"root", "registrar", "snapshot", "timestamp", "log", "witness"};
 	return role < KW_ROLE_COUNT ? names[role] : "unknown";
 }
 

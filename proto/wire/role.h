@@ -19,9 +19,11 @@ enum kw_role {
 	KW_ROLE_REGISTRAR,
 	KW_ROLE_SNAPSHOT,
 	KW_ROLE_TIMESTAMP,
+	KW_ROLE_LOG,     /* a checkpoint of the audit log, see audit.h */
+	KW_ROLE_WITNESS, /* another hub's word about one */
 	KW_ROLE_COUNT
 };
-/* "root", "registrar", "snapshot", "timestamp": as it is signed. */
+/* "root", "registrar", "snapshot", "timestamp", "log", "witness": as it is signed. */
 const char *kw_role_name(enum kw_role role);
 
 struct kw_role_keys {

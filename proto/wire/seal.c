@@ -13,7 +13,7 @@
 #include "proto/wire/suite.h"
 
 #define HEADER_SIZE_MAX 128u
-#define SLOT_SIZE_MAX 320u
+#define SLOT_SIZE_MAX (320u + KW_HPKE_ENC_SIZE_MAX)
 
 struct sealing {
 	const struct kw_seal_request *request;
@@ -92,6 +92,8 @@ static enum kw_err request_check(const struct kw_seal_request *request)
 		const struct kw_seal_recipient *recipient = &request->recipients[i];
 		if (!name_ok(&recipient->agency) || !name_ok(&recipient->hub) || !key_id_ok(&recipient->key_id))
 			return KW_EFIELD;
+		if ((request->suite == KW_SUITE_HYBRID) != (recipient->hybrid_key != NULL))
+			return KW_EFIELD;
 	}
 	if (!name_ok(&request->home_hub) || !name_ok(&claims->sender) || !name_ok(&claims->sender_hub) ||
 		!key_id_ok(&claims->key_id))
@@ -137,30 +139,47 @@ static void address(struct sealing *s, const struct kw_seal_recipient *recipient
 	s->envelope.key_id = kw_key_id_view(&recipient->key_id);
 }
 
+/* The random part of one slot: drawn here and not in the HPKE, so that golden files repeat. */
+struct slot_random {
+	struct kw_x25519 ephemeral;
+	uint8_t hybrid[KW_HYBRID_RANDOM_SIZE];
+};
+
+static enum kw_err draw(const struct sealing *s, struct slot_random *out)
+{
+	enum kw_err err;
+	if (s->request->suite == KW_SUITE_HYBRID) {
+		err = random_fill(s, out->hybrid, sizeof(out->hybrid) / 2);
+		return err == KW_OK ? random_fill(s, out->hybrid + sizeof(out->hybrid) / 2, sizeof(out->hybrid) / 2) : err;
+	}
+	err = random_fill(s, out->ephemeral.secret, sizeof(out->ephemeral.secret));
+	return err == KW_OK ? kw_x25519_from_secret(out->ephemeral.secret, &out->ephemeral) : err;
+}
+
 static enum kw_err make_slot(struct sealing *s, size_t index)
 {
 	const struct kw_seal_recipient *recipient = &s->request->recipients[index];
-	uint8_t sealed[KW_HPKE_ENC_SIZE + KW_SEALED_KEY_SIZE];
+	enum kw_suite suite = s->request->suite;
+	uint8_t sealed[KW_HPKE_ENC_SIZE_MAX + KW_SEALED_KEY_SIZE];
 	struct kw_slot_info info;
-	struct kw_x25519 ephemeral;
+	struct slot_random random;
 	address(s, recipient);
 	kw_slot_info(&s->envelope, &s->keys.header_hash, &info);
 	struct kw_hpke_send send = {
-		.suite = {.mode = KW_HPKE_BASE, .aead = (uint16_t)kw_suite_aead(s->request->suite),
+		.suite = {.mode = KW_HPKE_BASE, .kem = kw_suite_kem(suite), .aead = (uint16_t)kw_suite_aead(suite),
 			.info = KW_VIEW(info.bytes, info.size)},
-		.recipient = recipient->public_key,
-		.ephemeral = &ephemeral,
+		.recipient = suite == KW_SUITE_HYBRID ? recipient->hybrid_key : recipient->public_key,
+		.ephemeral = &random.ephemeral,
+		.random = random.hybrid,
 	};
-	enum kw_err err = random_fill(s, ephemeral.secret, sizeof(ephemeral.secret));
-	if (err == KW_OK)
-		err = kw_x25519_from_secret(ephemeral.secret, &ephemeral);
+	enum kw_err err = draw(s, &random);
 	if (err == KW_OK)
 		err = kw_hpke_seal_once(&send, KW_VIEW(s->dek, sizeof(s->dek)), sealed);
-	kw_wipe(&ephemeral, sizeof(ephemeral));
+	kw_wipe(&random, sizeof(random));
 	if (err != KW_OK)
 		return err;
 	s->envelope.enc = sealed;
-	s->envelope.sealed_key = KW_VIEW(sealed + KW_HPKE_ENC_SIZE, KW_SEALED_KEY_SIZE);
+	s->envelope.sealed_key = KW_VIEW(sealed + kw_suite_enc_size(suite), KW_SEALED_KEY_SIZE);
 	err = kw_envelope_add_slot(&s->slots[index], &s->envelope);
 	if (err == KW_OK)
 		err = kw_merkle_leaf(kw_buf_view(&s->slots[index]), &s->tree.levels[0][index]);

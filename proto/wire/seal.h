@@ -9,7 +9,8 @@ struct kw_seal_recipient {
 	struct kw_name agency;
 	struct kw_name hub;
 	struct kw_key_id key_id;           /* of the sealing key */
-	uint8_t public_key[KW_KEY_SIZE];   /* X25519 */
+	uint8_t public_key[KW_KEY_SIZE];   /* X25519; not used with KW_SUITE_HYBRID */
+	const uint8_t *hybrid_key;         /* with KW_SUITE_HYBRID: KW_HYBRID_PUBLIC_SIZE bytes, borrowed; else NULL */
 };
 
 /* Where randomness comes from. A test gives its own, so that golden files repeat. */
@@ -48,7 +49,7 @@ struct kw_sealed {
 
 /* Seals. On KW_OK `out` is to be freed by kw_sealed_fini; on an error it is untouched. Every call makes a new message key
  * and id: to send the same message again, keep the envelopes.
- * KW_EVERSION  unknown suite
+ * KW_EVERSION  unknown suite, or one that this libcrypto does not have
  * KW_ETOOBIG   content over KW_SEAL_SIZE_MAX
  * KW_EFIELD    a count, name, key id, class, number or recipient key out of range
  * KW_ENOMEM, KW_ECRYPTO */

@@ -6,7 +6,12 @@
 
 enum kw_aead_id kw_suite_aead(enum kw_suite suite)
 {
-	return suite == KW_SUITE_AES ? KW_AEAD_AES_256_GCM : KW_AEAD_CHACHA20_POLY1305;
+	return suite == KW_SUITE_CHACHA ? KW_AEAD_CHACHA20_POLY1305 : KW_AEAD_AES_256_GCM;
+}
+
+enum kw_hpke_kem kw_suite_kem(enum kw_suite suite)
+{
+	return suite == KW_SUITE_HYBRID ? KW_HPKE_HYBRID : KW_HPKE_X25519;
 }
 
 enum kw_err kw_suite_keys(enum kw_suite suite, const struct kw_digest *header_hash, const uint8_t *dek,

@@ -32,6 +32,7 @@ KW_MUST_USE enum kw_err kw_suite_keys(enum kw_suite suite, const struct kw_diges
 void kw_suite_keys_fini(struct kw_suite_keys *keys);
 
 enum kw_aead_id kw_suite_aead(enum kw_suite suite);
+enum kw_hpke_kem kw_suite_kem(enum kw_suite suite);
 
 /* The info of a slot's HPKE: every part has a fixed size or its size before it. */
 #define KW_SLOT_INFO_SIZE_MAX \

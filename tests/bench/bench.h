@@ -67,6 +67,7 @@ void bench_json_end(void);
 int bench_route(const struct bench_options *options);
 int bench_idle(const struct bench_options *options);
 int bench_threads(const struct bench_options *options);
+int bench_seal(const struct bench_options *options);
 int bench_site(const struct bench_options *options);
 
 #endif

@@ -65,6 +65,7 @@ static const char USAGE[] =
 	"usage: kinward-bench route [OPTION]...   throughput and latency\n"
 	"       kinward-bench idle [OPTION]...    memory of an idle agency\n"
 	"       kinward-bench threads [OPTION]... cost of open threads, against 10,000 of them\n"
+	"       kinward-bench seal [OPTION]...    seals and opens per core, beside libcrypto's primitives in them\n"
 	"       kinward-bench site --site DIR     make a site to run a broker on by hand\n\n"
 	"  --agents N             8; 5000 for idle\n"
 	"  --open N               threads, 1000000\n"
@@ -250,6 +251,8 @@ int main(int argc, char **argv)
 		return bench_idle(&options);
 	if (strcmp(what, "threads") == 0)
 		return bench_threads(&options);
+	if (strcmp(what, "seal") == 0)
+		return bench_seal(&options);
 	if (strcmp(what, "site") == 0)
 		return bench_site(&options);
 	(void)fputs(USAGE, strcmp(what, "--help") == 0 ? stdout : stderr);

@@ -35,6 +35,15 @@ static struct kw_name name_of(const char *format, size_t number)
 	return name;
 }
 
+static void make_hybrids(struct kit_sealing *kit)
+{
+	for (size_t i = 0; i < KW_RECIPIENTS_MAX; i++) {
+		if (kw_hybrid_able())
+			KW_ASSERT(kw_hybrid_from_seed(draw("hybrid", 0, i).bytes, &kit->hybrids[i]) == KW_OK);
+		kit->recipients[i].hybrid_key = kit->hybrids[i].public_key;
+	}
+}
+
 static struct kw_key_id key_id_of(uint8_t first)
 {
 	return (struct kw_key_id){.size = KW_KEY_ID_SIZE_MIN, .bytes = {first, 1, 2, 3, 4, 5, 6, 7}};
@@ -52,6 +61,8 @@ void kit_sealing_init(struct kit_sealing *kit, enum kw_suite suite, size_t recip
 		recipient->key_id = key_id_of((uint8_t)i);
 		memcpy(recipient->public_key, kit->secrets[i].public_key, KW_KEY_SIZE);
 	}
+	if (suite == KW_SUITE_HYBRID)
+		make_hybrids(kit);
 	kit->request = (struct kw_seal_request){
 		.suite = suite,
 		.recipients = kit->recipients,
@@ -92,6 +103,17 @@ static enum kw_err find_secret(void *user, struct kw_view key_id, struct kw_x255
 	return KW_ENOTFOUND;
 }
 
+static enum kw_err find_hybrid(void *user, struct kw_view key_id, struct kw_hybrid *out)
+{
+	const struct kit_sealing *kit = user;
+	for (size_t i = 0; i < KW_RECIPIENTS_MAX; i++)
+		if (kw_view_equal(key_id, kw_key_id_view(&kit->recipients[i].key_id))) {
+			*out = kit->hybrids[i];
+			return KW_OK;
+		}
+	return KW_ENOTFOUND;
+}
+
 static enum kw_err find_identity(void *user, const struct kw_open_sender *sender, uint8_t *out)
 {
 	const struct kit_sealing *kit = user;
@@ -111,6 +133,7 @@ struct kw_open_request kit_sealing_open(struct kit_sealing *kit, size_t recipien
 		.agency = kit->recipients[recipient_index].agency,
 		.hub = kit->recipients[recipient_index].hub,
 		.find_secret = find_secret,
+		.find_hybrid = find_hybrid,
 		.find_identity = find_identity,
 		.user = kit,
 	};

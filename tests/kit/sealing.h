@@ -10,6 +10,7 @@
 struct kit_sealing {
 	struct kw_ed25519 identity;
 	struct kw_x25519 secrets[KW_RECIPIENTS_MAX];
+	struct kw_hybrid hybrids[KW_RECIPIENTS_MAX]; /* with KW_SUITE_HYBRID; all zero where libcrypto has no ML-KEM */
 	struct kw_seal_recipient recipients[KW_RECIPIENTS_MAX]; /* agency-0@hub-0, agency-1@hub-1, agency-2@hub-0, … */
 	struct kw_seal_random random;
 	uint64_t drawn; /* position in the random stream; the first two draws are the envelope id and the DEK */

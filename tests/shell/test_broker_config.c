@@ -65,6 +65,22 @@ static void test_each_clock_and_risk_can_be_set(void **state)
 	}
 }
 
+/* The longest that a hub may remember what is over, and the shortest; one day more and one less are among the mistakes below. */
+static void test_threads_are_kept_within_bounds(void **state)
+{
+	(void)state;
+	static const uint32_t days[] = {1, 3650};
+	for (size_t i = 0; i < 2; i++) {
+		struct config config;
+		struct kw_config_fault fault;
+		char text[200];
+		(void)snprintf(text, sizeof(text), TOP "threads_keep_days: %u\n", days[i]);
+		assert_int_equal(load(text, &config, &fault), KW_OK);
+		assert_true(config.threads.keep_ms == (uint64_t)days[i] * DAY);
+		config_fini(&config);
+	}
+}
+
 static void test_durations_are_read_or_refused(void **state)
 {
 	(void)state;
@@ -123,6 +139,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_said_means_the_defaults),
 		cmocka_unit_test(test_each_clock_and_risk_can_be_set),
+		cmocka_unit_test(test_threads_are_kept_within_bounds),
 		cmocka_unit_test(test_durations_are_read_or_refused),
 		cmocka_unit_test(test_each_mistake_is_named_with_its_place),
 	};

@@ -597,10 +597,46 @@ static void test_a_killed_hub_reminds_of_each_step_once(void **state)
 	}
 }
 
+/* B's REJECTED was undone, and it accepts in the same place. Who says where it is, is reminded of what it has to do now, through a
+ * restart too; who does not say is not. */
+static void test_an_undone_event_is_not_reminded_of(void **state)
+{
+	struct rig *rig = *state;
+	open_hub(rig);
+	hello(rig, 1);
+	for (uint32_t number = 1; number <= 2; number++) {
+		uint64_t first = (number - 1) * 4;
+		open_thread(rig, number);
+		settle(rig);
+		submit(rig, 1, first + 1, track_of(number, KW_REFERRAL_DELIVERED, 0, 0));
+		submit(rig, 1, first + 2, track_of(number, KW_REFERRAL_ACKNOWLEDGED, 1, 0));
+		submit(rig, 1, first + 3, track_of(number, KW_REFERRAL_REJECTED, 2, 0));
+		settle(rig);
+		assert_int_equal(thread_of(rig, number).state, KW_REFERRAL_REJECTED);
+		struct kw_frame_track accepted = track_of(number, KW_REFERRAL_ACCEPTED, 2, 0);
+		accepted.present = number == 1 ? KW_REFERRAL_ACCEPTED : 0;
+		accepted.heard = 1;
+		submit(rig, 1, first + 4, accepted);
+		settle(rig);
+	}
+	close_hub(rig);
+	open_hub(rig);
+	hello(rig, 1);
+	assert_int_equal(thread_of(rig, 1).state, KW_REFERRAL_ACCEPTED);
+	assert_int_equal(thread_of(rig, 1).run.clock, KW_CLOCK_SERVICE);
+	assert_int_equal(thread_of(rig, 2).state, KW_REFERRAL_REJECTED);
+	for (int i = 0; i < 26; i++)
+		pass(rig, HOUR);
+	hear(rig, 1);
+	assert_int_equal(heard(rig, 1, 1, 50, KW_AUDIENCE_RECEIVER), 1);
+	assert_int_equal(heard(rig, 1, 2, 50, KW_AUDIENCE_RECEIVER), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		TEST(test_an_undone_event_is_not_reminded_of),
 		TEST(test_each_step_is_said_at_its_time_and_once),
 		TEST(test_clocks_outlive_a_restart),
 		TEST(test_a_clock_that_jumps_a_day_makes_nobody_late),

@@ -66,10 +66,11 @@ static struct kw_frame_notice sample_notice(void)
 		.retry_after_ms = 60000};
 }
 
+/* The first two as an agent wrote them that did not say where it was. */
 static struct kw_frame_track sample_track(uint8_t last)
 {
 	return (struct kw_frame_track){.thread_id = {{9, 8, 7, [15] = last}}, .kind = 1, .state = 3, .risk = 1,
-		.sequence = UINT32_MAX, .other_agency = name_of("agency-b")};
+		.present = last < 2 ? 0 : 255, .sequence = UINT32_MAX, .heard = last < 2 ? 0 : UINT32_MAX, .other_agency = name_of("agency-b")};
 }
 
 static struct kw_frame_reminder sample_reminder(void)

@@ -135,6 +135,8 @@ static enum kw_err take(struct world *w, enum kw_role role, enum kw_role_rule *r
 		err = kw_role_client_directory(&w->client, &w->client.hub, bytes, &directory, rule);
 		kw_directory_free(directory);
 		return err;
+	case KW_ROLE_LOG:
+	case KW_ROLE_WITNESS:
 	case KW_ROLE_COUNT:
 		break;
 	}

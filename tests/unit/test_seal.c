@@ -201,7 +201,9 @@ static void test_seal_refuses_fields_out_of_range(void **state)
 {
 	(void)state;
 	REFUSED(kit.request.suite = (enum kw_suite)0, KW_EVERSION);
-	REFUSED(kit.request.suite = (enum kw_suite)0x11, KW_EVERSION);
+	REFUSED(kit.request.suite = (enum kw_suite)3, KW_EVERSION);
+	REFUSED(kit.request.suite = KW_SUITE_HYBRID, KW_EFIELD); /* the recipients have no such keys */
+	REFUSED(kit.recipients[1].hybrid_key = content, KW_EFIELD);
 	REFUSED(kit.request.recipients_count = 0, KW_EFIELD);
 	REFUSED(kit.request.recipients_count = KW_RECIPIENTS_MAX + 1, KW_EFIELD);
 	REFUSED(kit.request.msg_class = KW_CONTROL, KW_EFIELD);

@@ -317,6 +317,26 @@ static void test_sha256_joins_parts(void **state)
 	assert_memory_equal(digest.bytes, expected, sizeof(expected));
 }
 
+/* One signature and one agreement with keys of the thread's own; gives the number of wrong results. */
+static uintptr_t use_keys(const uint8_t *seed)
+{
+	struct kw_ed25519 signing;
+	struct kw_x25519 own;
+	struct kw_x25519 peer;
+	uint8_t signature[KW_SIGNATURE_SIZE];
+	uint8_t a[KW_KEY_SIZE];
+	uint8_t b[KW_KEY_SIZE];
+	uintptr_t wrong = 0;
+	wrong += kw_ed25519_from_seed(seed, &signing) != KW_OK;
+	wrong += kw_ed25519_sign(&signing, KW_VIEW(seed, KW_KEY_SIZE), signature) != KW_OK;
+	wrong += kw_ed25519_verify(signing.public_key, KW_VIEW(seed, KW_KEY_SIZE), KW_VIEW_OF(signature)) != KW_OK;
+	wrong += kw_x25519_from_secret(seed, &own) != KW_OK;
+	wrong += kw_x25519_generate(&peer) != KW_OK;
+	wrong += kw_x25519_shared(&own, peer.public_key, a) != KW_OK;
+	wrong += kw_x25519_shared(&peer, own.public_key, b) != KW_OK;
+	return wrong + (memcmp(a, b, sizeof(a)) != 0);
+}
+
 /* Seals and opens under keys of its own; gives the number of wrong results. */
 static void *work(void *data)
 {
@@ -336,6 +356,7 @@ static void *work(void *data)
 		wrong += kw_sha256(&plain, 1, &after) != KW_OK;
 		wrong += memcmp(&before, &after, sizeof(before)) != 0;
 		memcpy(bytes, after.bytes, sizeof(after.bytes));
+		wrong += round % 100 == 0 ? use_keys(key) : 0;
 	}
 	return (void *)wrong;
 }
