@@ -203,7 +203,7 @@ static enum kw_err open_socket(struct agent *agent)
 		.connections_max = agent->settings->connections_max};
 	struct socket_host host = {
 		.user = agent, .spool = agent->spool, .send = agent_send, .status = agent_status, .identity = agent_identity,
-		.attachment = agent_attachment, .consent = agent_consent, .service = agent_service};
+		.attachment = agent_attachment, .consent = agent_consent, .service = agent_service, .proof = agent_proof};
 	enum kw_err err = socket_open(&options, &host, &agent->loop, &agent->socket);
 
 	if (err != KW_OK)

@@ -55,6 +55,7 @@ struct agent_pause {
 };
 #define AGENT_PAUSE_MIN 10u
 #define AGENT_PAUSE_MAX 3600u
+#define AGENT_JITTER_MAX 30u /* seconds that a receipt waits for others, drawn anew each time */
 /* Something could not be sent. */
 void agent_pause_begin(struct agent_pause *pause);
 /* After a part of what there is, `end`: the last. When all could be sent the next pause is short again. */
@@ -110,6 +111,9 @@ struct agent {
 	bool news;
 	bool due;              /* receipts may be due */
 	uint64_t due_next;
+	bool due_open;         /* receipts that wait for company leave in this round */
+	bool due_waits;        /* some wait: ... */
+	uint32_t due_wait;     /* ... so many seconds more */
 	uint32_t due_flying;   /* messages with receipts on their way to the disk */
 	struct agent_pause due_pause; /* of those that could not be sent */
 	uint32_t retrying;
@@ -218,6 +222,9 @@ uint64_t agent_blobs_lost(const struct agent *agent);
 
 /* agent_desk.c: attachments on the local socket. */
 void agent_attachment(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
+
+/* agent_proof.c: evidence, on the local socket. */
+void agent_proof(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 
 /* agent_receipt.c */
 void agent_receipts(struct agent *agent);

@@ -207,7 +207,7 @@ enum kw_err agent_submit_letter(struct agent *agent, struct agent_outgoing *outg
 	enum kw_err err = sending == NULL ? KW_ENOMEM : spool_gaps(agent->spool, item, letter->gaps, &letter->gaps_count);
 
 	if (err == KW_OK)
-		err = letter_seal(&agent->office, letter, &sealed);
+		err = letter_seal_proved(&agent->office, letter, &op->proof, &sealed);
 
 	if (err == KW_OK)
 		err = add_track(op, outgoing->risk, &sealed.box->tracks);
@@ -220,6 +220,7 @@ enum kw_err agent_submit_letter(struct agent *agent, struct agent_outgoing *outg
 	item->digest = sealed.digest;
 	op->box = sealed.box;
 	op->u.append.fresh = true;
+	op->u.append.by_person = call != NULL || op->u.append.follow_what == SPOOL_FOLLOW_LEASE;
 	op->u.append.msg_class = letter->msg_class;
 	op->u.append.envelope_id = sealed.envelope_id;
 	op->u.append.expiry_hour = letter->expiry_hour;

@@ -30,6 +30,7 @@ struct settings {
 	uint32_t blob_peer_count_max; /* 0 = 512 */
 	char *erase;           /* "automatic" or "manual"; NULL: automatic */
 	bool erase_manual;     /* what it says */
+	bool receipts_at_once; /* they do not wait for others */
 	bool log_debug;
 };
 

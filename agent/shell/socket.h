@@ -46,6 +46,8 @@ struct socket_host {
 	void (*attachment)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 	/* services, publish, refer, offers, lease: the same. */
 	void (*service)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
+	/* proof: likewise. */
+	void (*proof)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 	/* consent_withdraw, consent_answer: likewise. */
 	void (*consent)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 };

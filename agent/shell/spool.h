@@ -98,6 +98,8 @@ struct spool_item {
 	struct kw_id envelope_id;
 	struct kw_digest digest;         /* T */
 	struct kw_digest request_digest; /* sent ones: of what the caller asked for, to tell a repeat from another message */
+	int64_t decided_ms;    /* sent ones: a person there has answered it */
+	uint8_t signed_levels; /* sent ones: bit n: a signed receipt of kw_receipt_level n is kept */
 };
 
 /* What a message does to its thread, as its content says. kind KW_THREAD_NONE: it has no place in one. */
@@ -237,6 +239,10 @@ struct spool_receipt {
 	struct kw_id envelope_id;
 	enum kw_err failure; /* KW_OK: opened and verified */
 	bool opened;         /* false: R1 only */
+	bool decided;        /* R3 */
+	bool urgent;         /* due ones: it does not wait for company */
+	uint32_t proof_at;   /* received ones: what proves it, within spool_op.proof; of size 0: it is not signed */
+	uint32_t proof_size;
 	int64_t at_ms;
 	bool tracked;        /* due ones: it opened a thread, so the hub hears that it was delivered: these three */
 	struct kw_id thread_id;
@@ -281,6 +287,7 @@ struct spool_op {
 	struct kw_buf content; /* append: content of a new message; receive: content; register: the record. Wiped and freed
 	                          with the operation */
 	struct kw_buf answer;  /* receive: a Content that answers it by itself, in its thread; empty: none */
+	struct kw_buf proof;   /* append: an EnvelopeProof, kept beside the item; receive: the ReceiptProofs of receipts */
 	struct spool_box *box; /* append: envelope; receive: envelope of an unopened one. Released with the operation */
 	/* Results */
 	uint32_t gone_count;
@@ -290,6 +297,8 @@ struct spool_op {
 	uint64_t number;         /* append, receive: the item's number */
 	enum agt_thread_fault fault;  /* append: refused, nothing is stored; `present` is the thread as it is */
 	struct agt_thread present;    /* before: as the loop thread expects it to be with this, of no kind where it cannot know */
+	bool decided;            /* append: a receipt is due for what was decided on */
+	uint32_t strangers;      /* receive: receipts that do not fit what they are about, and were not believed */
 	bool follow;             /* append, receive: something follows, see spool_follows */
 	uint32_t offers;         /* withdraw, answer, receive: offers of the case that ended with it */
 	union {
@@ -301,6 +310,7 @@ struct spool_op {
 			bool wants_receipt;
 			int64_t now_ms;
 			bool fresh;              /* a new message of a caller: item and content are stored as sent */
+			bool by_person;          /* not of the agent's own accord */
 			struct spool_item item;  /* number is given by the spool */
 			struct spool_act act;    /* fresh ones */
 			uint64_t follow_key;     /* not 0: the follow-up that it is */

@@ -59,6 +59,27 @@ enum kw_err kw_envelope_proof_read(struct kw_view bytes, struct kw_envelope_proo
 	return KW_OK;
 }
 
+enum kw_err kw_held_proof_add(struct kw_buf *out, struct kw_view checkpoint, struct kw_view inclusion)
+{
+	if (checkpoint.size == 0 || inclusion.size == 0)
+		return KW_EFIELD;
+	enum kw_err err = kw_pb_add_bytes(out, 1, checkpoint);
+	return err != KW_OK ? err : kw_pb_add_bytes(out, 2, inclusion);
+}
+
+enum kw_err kw_held_proof_read(struct kw_view bytes, struct kw_view *checkpoint, struct kw_view *inclusion)
+{
+	struct kw_pb pb = kw_pb_from(bytes);
+	struct kw_view first = kw_pb_need_bytes(&pb, 1, 1, KW_ROLE_SIZE_MAX);
+	struct kw_view second = kw_pb_need_bytes(&pb, 2, 1, KW_ROLE_SIZE_MAX);
+	enum kw_err err = kw_pb_end(&pb);
+	if (err != KW_OK)
+		return err;
+	*checkpoint = first;
+	*inclusion = second;
+	return KW_OK;
+}
+
 static enum kw_err roles_add(struct kw_buf *out, const struct kw_evidence_roles *roles)
 {
 	enum kw_err err = KW_OK;

@@ -1,6 +1,7 @@
 #ifndef KW_WIRE_EVIDENCE_H
 #define KW_WIRE_EVIDENCE_H
 
+#include "proto/wire/audit.h"
 #include "proto/wire/envelope.h"
 #include "proto/wire/receipt.h"
 #include "proto/wire/role_client.h"
@@ -51,8 +52,13 @@ struct kw_evidence_parts {
 	struct kw_view receipts[KW_EVIDENCE_RECEIPTS_MAX]; /* by level */
 	uint32_t receipts_count;
 	struct kw_evidence_roles roles;
-	struct kw_view held; /* of size 0: none */
+	struct kw_view held; /* an encoded HeldProof; of size 0: none */
 };
+
+/* Appends a HeldProof. checkpoint: a SignedRole; inclusion: encoded. KW_EFIELD: one is empty; KW_ETOOBIG, KW_ENOMEM. */
+KW_MUST_USE enum kw_err kw_held_proof_add(struct kw_buf *out, struct kw_view checkpoint, struct kw_view inclusion);
+/* The two parts; views. KW_EFORMAT, KW_EFIELD. */
+KW_MUST_USE enum kw_err kw_held_proof_read(struct kw_view bytes, struct kw_view *checkpoint, struct kw_view *inclusion);
 
 /* Appends the file; reads one and verifies nothing. KW_EFIELD: a count is out of range, a part is empty; KW_EFORMAT,
  * KW_EVERSION: another version of the file; KW_ETOOBIG, KW_ENOMEM. */
@@ -69,7 +75,7 @@ enum kw_evidence_fault {
 	KW_EVIDENCE_RECIPIENT,  /* no directory in the file has the recipient */
 	KW_EVIDENCE_ENVELOPE,   /* a receipt is about another envelope */
 	KW_EVIDENCE_RECEIPT,    /* the recipient has not signed a receipt */
-	KW_EVIDENCE_HELD,       /* this version cannot check the part about the hub */
+	KW_EVIDENCE_HELD,       /* the hub where the message entered has not logged it */
 	KW_EVIDENCE_LOCAL,      /* memory or libcrypto failed here: nothing is said about the file */
 	KW_EVIDENCE_FAULT_COUNT
 };
@@ -86,12 +92,15 @@ struct kw_evidence {
 	uint32_t size_bucket;
 	uint32_t expiry_hour;
 	struct kw_claims claims;
+	struct kw_name home_hub; /* where it entered */
 	struct kw_name recipient;
 	struct kw_name recipient_hub;
 	bool sender_revoked;    /* by the directory in the file, which may be younger than the message */
 	bool recipient_revoked;
 	uint32_t receipts_count;
 	struct kw_receipt receipts[KW_EVIDENCE_RECEIPTS_MAX]; /* by level */
+	bool held; /* the hub's audit log had it when the checkpoint was made */
+	struct kw_checkpoint checkpoint;
 	uint64_t root_version;
 	int64_t roles_unix_ms; /* when the hub last signed the timestamp in the file, by its clock */
 };

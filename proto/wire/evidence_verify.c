@@ -27,7 +27,7 @@ const char *kw_evidence_fault_text(enum kw_evidence_fault fault)
 		[KW_EVIDENCE_RECIPIENT] = "its directory has no such recipient: it proves nothing about who confirmed it",
 		[KW_EVIDENCE_ENVELOPE] = "holds a receipt that is about another message",
 		[KW_EVIDENCE_RECEIPT] = "holds a receipt that the recipient has not signed",
-		[KW_EVIDENCE_HELD] = "holds a part about the hub that this version of kinward cannot check: use a newer one",
+		[KW_EVIDENCE_HELD] = "holds a hub's word that it logged the message, and that does not hold",
 		[KW_EVIDENCE_LOCAL] = "could not be checked here: memory or libcrypto failed; try again",
 	};
 	return fault < KW_EVIDENCE_FAULT_COUNT ? texts[fault] : "unknown";
@@ -61,6 +61,8 @@ static enum kw_err read_parts(struct checking *c, struct kw_view bytes)
 		err = kw_envelope_proof_read(c->parts.envelope, &c->proof);
 	if (err == KW_OK)
 		err = kw_claims_parse(c->proof.claims, &out->claims);
+	if (err == KW_OK)
+		err = kw_name_from(label->home_hub, &out->home_hub);
 	if (err == KW_OK)
 		err = kw_name_from(label->agency, &out->recipient);
 	if (err == KW_OK)
@@ -198,6 +200,34 @@ static enum kw_err check_receipts(struct checking *c)
 	return err;
 }
 
+/* R0, by the log keys of the hub where the message entered. */
+static enum kw_err check_held(struct checking *c)
+{
+	struct kw_evidence *out = &c->evidence;
+	const struct kw_hub_role *hub = kw_root_hub(&c->client->root, &out->home_hub);
+	struct kw_view signed_role, bytes;
+	struct kw_role_signed role;
+	struct kw_inclusion inclusion;
+	uint32_t good;
+	if (c->parts.held.size == 0)
+		return KW_OK;
+	enum kw_err err = kw_held_proof_read(c->parts.held, &signed_role, &bytes);
+	if (err == KW_OK)
+		err = kw_role_parse(signed_role, &role);
+	if (err == KW_OK)
+		err = hub == NULL ? KW_EAUTH : kw_role_check(&role, KW_ROLE_LOG, &hub->log, &good);
+	if (err == KW_OK)
+		err = kw_checkpoint_read(role.payload, &out->checkpoint);
+	if (err == KW_OK && !kw_name_equal(&out->checkpoint.hub, &out->home_hub))
+		err = KW_EAUTH;
+	if (err == KW_OK)
+		err = kw_inclusion_read(bytes, &inclusion);
+	if (err == KW_OK)
+		err = kw_audit_verify(&out->checkpoint, &out->digest, &inclusion);
+	out->held = err == KW_OK;
+	return blame(c, err, KW_EVIDENCE_HELD);
+}
+
 enum kw_err kw_evidence_verify(struct kw_view bytes, const struct kw_digest *root_fingerprint, struct kw_evidence *out,
 	struct kw_evidence_refusal *why)
 {
@@ -209,14 +239,14 @@ enum kw_err kw_evidence_verify(struct kw_view bytes, const struct kw_digest *roo
 	enum kw_err err = blame(c, c->client == NULL ? KW_ENOMEM : KW_OK, KW_EVIDENCE_LOCAL);
 	if (err == KW_OK)
 		err = read_parts(c, bytes);
-	if (err == KW_OK && c->parts.held.size > 0) /* nothing in a file is passed over */
-		err = blame(c, KW_EVERSION, KW_EVIDENCE_HELD);
 	if (err == KW_OK)
 		err = check_roles(c, root_fingerprint);
 	if (err == KW_OK)
 		err = check_sender(c);
 	if (err == KW_OK)
 		err = check_receipts(c);
+	if (err == KW_OK)
+		err = check_held(c);
 	if (err == KW_OK)
 		*out = c->evidence;
 	*why = c->why;

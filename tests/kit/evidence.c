@@ -129,6 +129,29 @@ void kit_evidence_receipt(const struct kit_receipt *what, struct kw_buf *out)
 	free(batch);
 }
 
+static void make_held(struct kit_evidence *kit, struct kw_buf *payload)
+{
+	static const uint8_t salt[KW_AUDIT_SALT_SIZE] = {0x5a, 0x17};
+	struct kw_tree tree = {.size = 0};
+	struct kw_digest first = {{1}};
+	struct kw_digest leaf;
+	struct kw_buf signed_role, bytes;
+	struct kw_checkpoint checkpoint = {.hub = kit->sealing.request.home_hub, .size = 2, .at_unix_ms = KIT_EVIDENCE_MS + 500};
+	struct kw_inclusion inclusion = {.index = 1, .salt = salt, .path = KW_VIEW_OF(first.bytes)};
+	KW_ASSERT(kw_audit_leaf(salt, &kit->sealed.digest, &leaf) == KW_OK);
+	KW_ASSERT(kw_tree_append(&tree, &first, NULL) == KW_OK);
+	KW_ASSERT(kw_tree_append(&tree, &leaf, NULL) == KW_OK);
+	KW_ASSERT(kw_tree_root(&tree, &checkpoint.root) == KW_OK);
+	KW_ASSERT(kw_checkpoint_add(payload, &checkpoint) == KW_OK);
+	sign(KW_ROLE_LOG, payload, &kit->log, &signed_role);
+	kw_buf_init(&bytes, 4096);
+	KW_ASSERT(kw_inclusion_add(&bytes, &inclusion) == KW_OK);
+	kw_buf_init(&kit->held, 8192);
+	KW_ASSERT(kw_held_proof_add(&kit->held, kw_buf_view(&signed_role), kw_buf_view(&bytes)) == KW_OK);
+	kw_buf_fini(&signed_role);
+	kw_buf_fini(&bytes);
+}
+
 void kit_evidence_init(struct kit_evidence *kit, size_t recipients_count)
 {
 	static const struct kit_receipt places[KIT_EVIDENCE_RECEIPTS] = {
@@ -156,6 +179,7 @@ void kit_evidence_init(struct kit_evidence *kit, size_t recipients_count)
 	kw_buf_init(&payload, KW_ROLE_SIZE_MAX);
 	make_roots(kit, &payload);
 	make_rest(kit, &payload);
+	make_held(kit, &payload);
 	kw_buf_fini(&payload);
 	kw_buf_init(&kit->envelope, KW_ENVELOPE_PROOF_SIZE_MAX);
 	KW_ASSERT(kw_envelope_proof_of(&kit->sealed, 0, &kit->envelope) == KW_OK);
@@ -177,13 +201,14 @@ void kit_evidence_fini(struct kit_evidence *kit)
 	kw_buf_fini(&kit->timestamp_role);
 	kw_buf_fini(&kit->snapshot_role);
 	kw_buf_fini(&kit->envelope);
+	kw_buf_fini(&kit->held);
 	for (size_t i = 0; i < KIT_EVIDENCE_RECEIPTS; i++)
 		kw_buf_fini(&kit->receipts[i]);
 }
 
 struct kw_evidence_parts kit_evidence_parts(const struct kit_evidence *kit)
 {
-	struct kw_evidence_parts parts = {.envelope = kw_buf_view(&kit->envelope), .receipts_count = KIT_EVIDENCE_RECEIPTS,
+	struct kw_evidence_parts parts = {.envelope = kw_buf_view(&kit->envelope), .held = kw_buf_view(&kit->held), .receipts_count = KIT_EVIDENCE_RECEIPTS,
 		.roles = {.roots_count = 2, .timestamp = kw_buf_view(&kit->timestamp_role),
 			.snapshot = kw_buf_view(&kit->snapshot_role), .directories_count = 1}};
 	for (uint32_t i = 0; i < 2; i++)

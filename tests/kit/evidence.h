@@ -21,6 +21,7 @@ struct kit_evidence {
 	struct kw_buf directories[2]; /* of hub-0, hub-1 */
 	struct kw_buf envelope;       /* EnvelopeProof of recipient 0 */
 	struct kw_buf receipts[KIT_EVIDENCE_RECEIPTS];
+	struct kw_buf held; /* in a log of two leaves, as the second */
 };
 
 /* recipients_count: 1..KW_RECIPIENTS_MAX. */

@@ -62,6 +62,8 @@ static void test_a_file_proves_who_wrote_to_whom_and_who_confirmed(void **state)
 	assert_int_equal(evidence.receipts[2].level, KW_RECEIPT_DECIDED);
 	assert_int_equal(evidence.receipts[2].at_unix_ms, KIT_EVIDENCE_MS + 4000);
 	assert_int_equal(evidence.root_version, 2);
+	assert_true(evidence.held);
+	assert_int_equal(evidence.checkpoint.at_unix_ms, KIT_EVIDENCE_MS + 500);
 	assert_int_equal(evidence.roles_unix_ms, KIT_EVIDENCE_MS);
 	for (size_t i = 0; i + 12 < file.size; i++)
 		assert_memory_not_equal(file.data + i, "what nobody", 11);
@@ -83,6 +85,7 @@ static void test_a_recipient_at_another_hub_needs_its_directory(void **state)
 	parts.envelope = kw_buf_view(&envelope);
 	parts.receipts[0] = kw_buf_view(&receipt);
 	parts.receipts_count = 1;
+	parts.held = KW_VIEW(NULL, 0);
 	assert_int_equal(refused(&parts), KW_EVIDENCE_RECIPIENT);
 	parts.roles.directories[parts.roles.directories_count++] = kw_buf_view(&kit.directories[1]);
 	assert_int_equal(verify_as(&parts, &kit.fingerprint, KW_OK), KW_EVIDENCE_FINE);
@@ -180,12 +183,31 @@ static void test_roles_that_do_not_belong_together_are_refused(void **state)
 	assert_int_equal(refused(&parts), KW_EVIDENCE_ROLES);
 }
 
-static void test_a_part_that_cannot_be_checked_is_refused(void **state)
+static void test_a_log_that_has_not_the_message_is_refused(void **state)
 {
 	struct kw_evidence_parts parts = kit_evidence_parts(&kit);
+	struct kw_view checkpoint, inclusion;
+	struct kw_buf held;
+	uint8_t copy[256];
 	(void)state;
+	parts.held = KW_VIEW(NULL, 0); /* a file without the hub's word is one all the same */
+	assert_int_equal(verify_as(&parts, &kit.fingerprint, KW_OK), KW_EVIDENCE_FINE);
+	assert_int_equal(kw_held_proof_read(kw_buf_view(&kit.held), &checkpoint, &inclusion), KW_OK);
+	assert_true(inclusion.size <= sizeof(copy));
+	memcpy(copy, inclusion.data, inclusion.size);
+	copy[inclusion.size - 1] ^= 1; /* of the path */
+	kw_buf_init(&held, 8192);
+	assert_int_equal(kw_held_proof_add(&held, checkpoint, KW_VIEW(copy, inclusion.size)), KW_OK);
+	parts.held = kw_buf_view(&held);
+	assert_int_equal(refused(&parts), KW_EVIDENCE_HELD);
+	kw_buf_clear(&held);
+	/* Signed by the hub, and no checkpoint. */
+	assert_int_equal(kw_held_proof_add(&held, kw_buf_view(&kit.timestamp_role), inclusion), KW_OK);
+	parts.held = kw_buf_view(&held);
+	assert_int_equal(refused(&parts), KW_EVIDENCE_HELD);
 	parts.held = kw_view_str("of a newer version");
-	assert_int_equal(verify_as(&parts, &kit.fingerprint, KW_EVERSION), KW_EVIDENCE_HELD);
+	assert_int_not_equal(verify_as(&parts, &kit.fingerprint, KW_EFIELD), KW_EVIDENCE_FINE);
+	kw_buf_fini(&held);
 }
 
 /* Every bit of a file: it is refused, or says exactly the same. */
@@ -282,7 +304,7 @@ int main(void)
 		cmocka_unit_test(test_receipts_of_others_or_of_other_messages_are_refused),
 		cmocka_unit_test(test_another_senders_message_is_refused),
 		cmocka_unit_test(test_roles_that_do_not_belong_together_are_refused),
-		cmocka_unit_test(test_a_part_that_cannot_be_checked_is_refused),
+		cmocka_unit_test(test_a_log_that_has_not_the_message_is_refused),
 		cmocka_unit_test(test_no_flipped_bit_makes_a_file_say_something_else),
 		cmocka_unit_test(test_every_fault_has_words),
 		cmocka_unit_test(test_evidence_is_frozen),
