@@ -55,13 +55,28 @@ struct agent_pause {
 };
 #define AGENT_PAUSE_MIN 10u
 #define AGENT_PAUSE_MAX 3600u
-#define AGENT_JITTER_MAX 30u /* seconds that a receipt waits for others, drawn anew each time */
 /* Something could not be sent. */
 void agent_pause_begin(struct agent_pause *pause);
 /* After a part of what there is, `end`: the last. When all could be sent the next pause is short again. */
 void agent_pause_round(struct agent_pause *pause, bool end);
 /* One second has passed. True: try now. */
 bool agent_pause_tick(struct agent_pause *pause);
+
+/* How long receipts wait for company: drawn when the first begins to wait, and one time for all. */
+struct agent_jitter {
+	bool open;     /* all leave in this round */
+	bool waits;
+	uint32_t left; /* seconds */
+};
+#define AGENT_JITTER_MAX 30u
+/* Whether one leaves now. If not, it waits: drawn % (AGENT_JITTER_MAX + 1) seconds unless others wait already. */
+bool agent_jitter_leaves(struct agent_jitter *jitter, bool at_once, uint32_t drawn);
+/* The next tick ends the wait. */
+bool agent_jitter_is_over(const struct agent_jitter *jitter);
+/* One second has passed. True: all leave, in rounds until agent_jitter_end. */
+bool agent_jitter_tick(struct agent_jitter *jitter);
+void agent_jitter_open(struct agent_jitter *jitter);
+void agent_jitter_end(struct agent_jitter *jitter);
 
 /* Whether a follow-up that could not be said for this error stays on the list; else it leaves it for good. */
 bool agent_follow_stays(const struct spool_follow *follow, enum kw_err err);
@@ -111,9 +126,7 @@ struct agent {
 	bool news;
 	bool due;              /* receipts may be due */
 	uint64_t due_next;
-	bool due_open;         /* receipts that wait for company leave in this round */
-	bool due_waits;        /* some wait: ... */
-	uint32_t due_wait;     /* ... so many seconds more */
+	struct agent_jitter jitter;
 	uint32_t due_flying;   /* messages with receipts on their way to the disk */
 	struct agent_pause due_pause; /* of those that could not be sent */
 	uint32_t retrying;

@@ -44,6 +44,43 @@ bool agent_pause_tick(struct agent_pause *pause)
 	return pause->left > 0 && --pause->left == 0;
 }
 
+bool agent_jitter_leaves(struct agent_jitter *jitter, bool at_once, uint32_t drawn)
+{
+	if (at_once || jitter->open)
+		return true;
+	if (!jitter->waits)
+		jitter->left = drawn % (AGENT_JITTER_MAX + 1);
+	jitter->waits = true;
+	return false;
+}
+
+bool agent_jitter_is_over(const struct agent_jitter *jitter)
+{
+	return jitter->waits && jitter->left <= 1;
+}
+
+void agent_jitter_open(struct agent_jitter *jitter)
+{
+	*jitter = (struct agent_jitter){.open = true};
+}
+
+bool agent_jitter_tick(struct agent_jitter *jitter)
+{
+	if (!jitter->waits)
+		return false;
+	if (jitter->left > 1) {
+		jitter->left--;
+		return false;
+	}
+	agent_jitter_open(jitter);
+	return true;
+}
+
+void agent_jitter_end(struct agent_jitter *jitter)
+{
+	jitter->open = false;
+}
+
 static void gather(void *user, const struct spool_receipt *receipt)
 {
 	struct due *due = user;
@@ -226,39 +263,35 @@ static enum kw_err send_receipts(struct agent *agent, const struct spool_receipt
 
 void agent_receipts_again(struct agent *agent)
 {
-	bool waited = agent->due_waits && agent->due_wait <= 1;
+	bool over = agent_jitter_is_over(&agent->jitter);
 
 	/* What was read last is not yet gone from the table, and would be said twice. */
-	if ((agent->due_pause.left == 1 || waited) && agent->due_flying > 0)
+	if ((agent->due_pause.left == 1 || over) && agent->due_flying > 0)
 		return;
-	if (agent_pause_tick(&agent->due_pause) || waited) {
-		agent->due_waits = false;
-		agent->due_open = true;
+	bool again = agent_pause_tick(&agent->due_pause);
+	if (again)
+		agent_jitter_open(&agent->jitter); /* what failed has waited */
+	if (agent_jitter_tick(&agent->jitter) || again) {
 		agent->due_next = 0;
 		agent->due = true;
-	} else if (agent->due_waits) {
-		agent->due_wait--;
 	}
 }
 
-/* Of those that were read, those that leave now come first; their number. For the rest a time is drawn, unless it runs. */
+/* Of those that were read, those that leave now come first; their number. */
 static uint32_t choose(struct agent *agent, struct due *due)
 {
 	uint32_t count = 0;
-	uint32_t drawn = 0;
+	uint32_t drawn = AGENT_JITTER_MAX;
 
+	if (kw_random(&drawn, sizeof(drawn)) != KW_OK)
+		drawn = AGENT_JITTER_MAX; /* late rather than never */
 	for (uint32_t i = 0; i < due->count; i++) {
-		if (agent->due_open || agent->settings->receipts_at_once || due->receipts[i].urgent) {
+		if (agent_jitter_leaves(&agent->jitter, agent->settings->receipts_at_once || due->receipts[i].urgent, drawn)) {
 			struct spool_receipt moved = due->receipts[count];
+
 			due->receipts[count++] = due->receipts[i];
 			due->receipts[i] = moved;
 		}
-	}
-	if (count < due->count && !agent->due_waits) {
-		if (kw_random(&drawn, sizeof(drawn)) != KW_OK)
-			drawn = AGENT_JITTER_MAX; /* late rather than never */
-		agent->due_waits = true;
-		agent->due_wait = drawn % (AGENT_JITTER_MAX + 1);
 	}
 	return count;
 }
@@ -292,7 +325,7 @@ void agent_receipts(struct agent *agent)
 	}
 	agent_pause_round(&agent->due_pause, !agent->due);
 	if (!agent->due)
-		agent->due_open = false;
+		agent_jitter_end(&agent->jitter);
 	free(due);
 }
 
