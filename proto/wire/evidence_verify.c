@@ -20,11 +20,10 @@ const char *kw_evidence_fault_text(enum kw_evidence_fault fault)
 	static const char *const texts[KW_EVIDENCE_FAULT_COUNT] = {
 		[KW_EVIDENCE_FINE] = "nothing is wrong with it",
 		[KW_EVIDENCE_FORM] = "is no evidence file of a version that this program knows, or is damaged: ask for it again",
-		[KW_EVIDENCE_ROLES] = "does not lead from this root fingerprint to the agencies' keys: it is of another network, or was "
-							  "changed; compare the fingerprint with the hub's operator",
-		[KW_EVIDENCE_SENDER] = "its directory has no such sender with the key that signed: it proves nothing about who sent it",
-		[KW_EVIDENCE_SIGNATURE] = "the sender has not signed this: it was changed, or put together from several",
-		[KW_EVIDENCE_RECIPIENT] = "its directory has no such recipient: it proves nothing about who confirmed it",
+		[KW_EVIDENCE_ROLES] = "does not lead from this root fingerprint to the agencies' keys: changed, or of another network",
+		[KW_EVIDENCE_SENDER] = "names a sender that its directory has not with the key that signed: it proves nothing about who sent it",
+		[KW_EVIDENCE_SIGNATURE] = "is not signed by the sender that it names: it was changed, or put together from several",
+		[KW_EVIDENCE_RECIPIENT] = "names a recipient that its directory has not: it proves nothing about who confirmed it",
 		[KW_EVIDENCE_ENVELOPE] = "holds a receipt that is about another message",
 		[KW_EVIDENCE_RECEIPT] = "holds a receipt that the recipient has not signed",
 		[KW_EVIDENCE_HELD] = "holds a hub's word that it logged the message, and that does not hold",
