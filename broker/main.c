@@ -49,6 +49,8 @@ static void on_tick(uv_timer_t *timer)
 {
 	struct server *server = timer->data;
 	hub_tick(server->hub);
+	if (!server->stopping)
+		doors_tick(server->doors);
 }
 
 static void on_turn_end(uv_prepare_t *prepare)

@@ -19,7 +19,8 @@ from schema_set import Broken, Schema
 
 # Where messages begin their way. A message goes the way of each root that it is reachable from.
 SEALED_ROOTS = ["Content", "AuthBlock", "Claims"]
-HUB_ROOTS = ["Envelope", "Header", "Slot", "SignedDirectory", "Directory"]
+HUB_ROOTS = ["Envelope", "Header", "Slot", "Directory", "SignedRole", "RootRole", "SnapshotRole",
+             "TimestampRole", "DirectoryDelta"]
 HUB_FILES = ["kinward/v1/frame.proto"]
 LOCAL_ROOTS = ["LocalRequest", "LocalReply"]
 # Personal, and in a message that a hub reads or writes all the same; each needs its reason.

@@ -20,6 +20,27 @@ static void print_store(FILE *out, Kinward__V1__StoreState state)
 		(void)fprintf(out, "  store: %s. Free disk, or raise store_mib in agent.yaml and restart.\n", SAYS[state]);
 }
 
+/* What is wrong with who is who. */
+static void print_directory(FILE *out, const Kinward__V1__StatusReply *status)
+{
+	if (status->own_key_alarm)
+		(void)fputs("  ALARM: the hub's directory has another key under this agency's own name. It was not taken. Call the hub's\n"
+			"    operator by telephone, and tell the agencies that you work with: somebody may read what they send to us.\n", out);
+	if (status->directory_refused[0]) {
+		(void)fputs("  directory refused: ", out);
+		cli_print_text(out, status->directory_refused);
+		(void)fputs(": ", out);
+		cli_print_text(out, status->directory_refused_text);
+		(void)fputc('\n', out);
+	}
+	if (status->root_version != 0 && status->directory_age != KINWARD__V1__DIRECTORY_AGE__DIRECTORY_AGE_FRESH) {
+		(void)fputs("  directory OLD: the hub last vouched for it at ", out);
+		cli_print_time(out, status->directory_signed_unix_ms);
+		(void)fputs(status->directory_age == KINWARD__V1__DIRECTORY_AGE__DIRECTORY_AGE_OLD
+			? "; nothing is sent to agencies that we never wrote to. Ask its operator why.\n" : ". Ask its operator why.\n", out);
+	}
+}
+
 static void print_status(FILE *out, const Kinward__V1__StatusReply *status)
 {
 	cli_print_text(out, status->agency);
@@ -38,6 +59,7 @@ static void print_status(FILE *out, const Kinward__V1__StatusReply *status)
 		(void)fputc('\n', out);
 	}
 	print_store(out, status->store);
+	print_directory(out, status);
 	print_count(out, "inbox new", status->inbox_new, "not acknowledged yet (kinward inbox)");
 	print_count(out, "received", status->received, "since the store was made");
 	print_count(out, "sent", status->sent, "since the store was made; of these, now:");
@@ -75,6 +97,8 @@ int cli_run_status(struct cli_call *call)
 		code = cli_print_message_json(call, &reply->status->base);
 	else if (code == CLI_OK)
 		print_status(call->out, reply->status);
+	if (code == CLI_OK && reply->status->own_key_alarm)
+		code = CLI_ALARM;
 	kinward_reply_free(reply);
 	kinward_close(&agent);
 	return code;

@@ -188,17 +188,18 @@ static const char SUPERVISION_DETAILS[] =
 
 static const char AGENT_INIT_DETAILS[] =
 	"Makes this agency's keys and enrols it with the single-use code from the hub's operator. Writes the state directory\n"
-	"with keys, certificates, directory and agent.yaml, and prints the agency's identity fingerprint: the operator sees\n"
+	"with keys, certificates and agent.yaml, and prints the agency's identity fingerprint: the operator sees\n"
 	"the same with kinward hub list.\n\n"
 	"  kinward agent init KW1-... --passphrase-file /etc/kinward/passphrase\n"
 	"  kinward-agent " CLI_AGENT_FOLDER "/agent.yaml\n\n"
 	"Without --passphrase-file the passphrase of the key file comes from $" KEYS_PASSPHRASE_ENV ", else it is asked.\n";
 
 static const char HUB_INIT_DETAILS[] =
-	"Makes root, issuer and server keys, an empty signed directory and broker.yaml in one folder. The address goes into every\n"
-	"code: it is what agencies dial.\n\n"
+	"Makes root, issuer and server keys, the signed roles with an empty directory, and broker.yaml in one folder. The address\n"
+	"goes into every code: it is what agencies dial. With several root keys no single person can put other keys in charge.\n\n"
 	"  kinward hub init --name ke-hub --address hub.example.org:7443\n"
 	"  kinward-broker " CLI_HUB_FOLDER "/broker.yaml\n"
+	"  kinward hub init --name ke-hub --address hub.example.org:7443 --root-keys 3 --root-threshold 2\n"
 	"  kinward hub init --dir /tmp/hub --name test --listen 127.0.0.1:7443\n";
 
 static const char HUB_ADD_DETAILS[] =
@@ -212,6 +213,24 @@ static const char HUB_LIST_DETAILS[] =
 	"kinward keys print at the agency. Compare them by telephone after each enrolment.\n\n"
 	"  kinward hub list\n"
 	"  kinward hub list --json\n";
+
+static const char HUB_REVOKE_DETAILS[] =
+	"For an agency that is gone, or whose machine or keys are in wrong hands. It cannot be undone under the same name.\n\n"
+	"  kinward hub revoke agency-a --dry-run           who will see what; changes nothing\n"
+	"  kinward hub revoke agency-a\n";
+
+static const char HUB_ROTATE_DETAILS[] =
+	"ROLE is registrar (signs the directory), snapshot, timestamp (sign which one is the present one), log (signs the audit log's\n"
+	"checkpoints) or root (vouches for the others). Takes so many root keys as the root asks for: bring them back for it. The\n"
+	"broker goes on meanwhile. A root lasts two years; rotating anything renews it.\n\n"
+	"  kinward hub rotate timestamp --dry-run\n"
+	"  kinward hub rotate timestamp --root-folder /media/key\n"
+	"  kinward hub rotate root --root-keys 3 --root-threshold 2\n";
+
+static const char HUB_UPGRADE_DETAILS[] =
+	"Takes over the directory of a hub that was made before there were root-keys and roots in its folder. Stop the broker first.\n"
+	"Agencies need do nothing.\n\n"
+	"  kinward hub upgrade --root-key /media/key/root.key\n";
 
 static const char TRACING_DETAILS[] =
 	"A tracing case begins with a TracingRequest (kinward send AGENCY --content request.json). The agency that sent it leads:\n"
@@ -229,10 +248,12 @@ static const char MATCH_PROPOSE_DETAILS[] =
 	"    --agree sex,mother_name --near name,age --missing birthplace\n";
 
 const struct cli_group CLI_GROUPS[] = {
-	{"hub", "set up a hub and enrol agencies, on the hub's machine",
+	{"hub", "set up a hub, enrol agencies and keep its keys, on the hub's machine",
 		"  kinward hub init --name ke-hub --address hub.example.org:7443\n"
 		"  kinward hub add agency-a\n"
-		"  kinward hub list\n"},
+		"  kinward hub list\n"
+		"  kinward hub revoke agency-a --dry-run\n"
+		"  kinward hub rotate timestamp --dry-run\n"},
 	{"consent", "withdraw consent to share, and see that every holder has erased",
 		"  kinward consent withdraw --case-ref R-2041\n"
 		"  kinward consent list                            who has answered, and who has not\n"
@@ -403,7 +424,8 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "supervision", .args = "", .summary = "Our month of supervision for coordination",
 		.details = SUPERVISION_DETAILS, .options = CLI_SUPERVISION_OPTIONS, .run = cli_run_supervision},
 	{.name = "status", .args = "", .summary = "Is the agent online, and what is it doing",
-		.details = "  kinward status\n  kinward status --json\n", .run = cli_run_status},
+		.details = "Exit code 5: the hub's directory had another key under this agency's own name.\n\n  kinward status\n"
+				   "  kinward status --json\n", .run = cli_run_status},
 	{.name = "keys", .args = "", .summary = "Our fingerprints, and the agencies we can send to",
 		.details = "Compare fingerprints by telephone before the first case goes to a new agency.\n\n  kinward keys\n",
 		.run = cli_run_keys},
@@ -416,6 +438,12 @@ const struct cli_command CLI_COMMANDS[] = {
 		.local = true},
 	{.name = "hub list", .args = "", .summary = "List the agencies of a hub with their fingerprints",
 		.details = HUB_LIST_DETAILS, .options = CLI_HUB_LIST_OPTIONS, .run = cli_run_hub_list, .local = true},
+	{.name = "hub revoke", .args = "AGENCY", .summary = "Shut an agency out", .details = HUB_REVOKE_DETAILS, .args_min = 1,
+		.args_max = 1, .options = CLI_HUB_REVOKE_OPTIONS, .run = cli_run_hub_revoke, .local = true},
+	{.name = "hub rotate", .args = "ROLE", .summary = "Replace a key of the hub, or the root keys", .details = HUB_ROTATE_DETAILS,
+		.args_min = 1, .args_max = 1, .options = CLI_HUB_ROTATE_OPTIONS, .run = cli_run_hub_rotate, .local = true},
+	{.name = "hub upgrade", .args = "", .summary = "Bring the folder of an older version up to date", .details = HUB_UPGRADE_DETAILS,
+		.options = CLI_HUB_UPGRADE_OPTIONS, .run = cli_run_hub_upgrade, .local = true},
 	{.name = "version", .args = "", .summary = "Print the version", .details = "  kinward version\n", .run = run_version,
 		.local = true},
 	{.name = "help", .args = "[COMMAND]", .summary = "Explain a command", .details = "  kinward help send\n  kinward help hub add\n",

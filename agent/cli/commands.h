@@ -55,6 +55,9 @@ extern const struct cli_option CLI_PROOF_VERIFY_OPTIONS[];
 extern const struct cli_option CLI_HUB_INIT_OPTIONS[];
 extern const struct cli_option CLI_HUB_ADD_OPTIONS[];
 extern const struct cli_option CLI_HUB_LIST_OPTIONS[];
+extern const struct cli_option CLI_HUB_REVOKE_OPTIONS[];
+extern const struct cli_option CLI_HUB_ROTATE_OPTIONS[];
+extern const struct cli_option CLI_HUB_UPGRADE_OPTIONS[];
 extern const struct cli_option CLI_AGENT_INIT_OPTIONS[];
 
 int cli_run_send(struct cli_call *call);
@@ -143,6 +146,9 @@ int cli_run_proof_verify(struct cli_call *call);
 int cli_run_hub_init(struct cli_call *call);
 int cli_run_hub_add(struct cli_call *call);
 int cli_run_hub_list(struct cli_call *call);
+int cli_run_hub_revoke(struct cli_call *call);
+int cli_run_hub_rotate(struct cli_call *call);
+int cli_run_hub_upgrade(struct cli_call *call);
 int cli_run_agent_init(struct cli_call *call);
 
 /* Fills 16 random bytes. 0, or an exit code after printing. */

@@ -7,28 +7,29 @@
 
 #include <qrencode.h>
 
-#include "agent/cli/commands.h"
+#include "agent/cli/hub.h"
 #include "proto/link/address.h"
 #include "proto/link/file.h"
 #include "proto/link/pki.h"
 #include "proto/wire/crypt.h"
-#include "proto/wire/directory.h"
 #include "proto/wire/enrol.h"
 #include "proto/wire/spki.h"
 
-/* The operator's side of a hub. `init` makes root, issuer and server keys, an empty signed directory and broker.yaml in one
+/* The operator's side of a hub. `init` makes root, issuer and server keys, the signed roles with an empty directory, and broker.yaml in one
  * folder; `add` leaves one file per enrolment code, which the running broker reads when the agency comes. */
 
-#define PATH_SIZE 1280u
+#define PATH_SIZE CLI_HUB_PATH_SIZE
 #define LISTEN_DEFAULT "0.0.0.0:7443"
 
-enum { INIT_DIR, INIT_NAME, INIT_LISTEN, INIT_ADDRESS };
+enum { INIT_DIR, INIT_NAME, INIT_LISTEN, INIT_ADDRESS, INIT_ROOT_KEYS, INIT_ROOT_THRESHOLD };
 
 const struct cli_option CLI_HUB_INIT_OPTIONS[] = {
 	[INIT_DIR] = {"dir", "DIR", "the hub's folder (default " CLI_HUB_FOLDER ")"},
 	[INIT_NAME] = {"name", "HUB", "the hub's name: 1 to 63 of a-z, 0-9 and '-'; required"},
 	[INIT_LISTEN] = {"listen", "ADDRESS:PORT", "where the broker listens, numeric (default " LISTEN_DEFAULT ")"},
 	[INIT_ADDRESS] = {"address", "HOST:PORT", "what agencies dial; required unless --listen says one address"},
+	[INIT_ROOT_KEYS] = {"root-keys", "K", "make so many root keys, 1 to 8 (default 1)"},
+	[INIT_ROOT_THRESHOLD] = {"root-threshold", "N", "so many of them must sign a new root (default: more than half)"},
 	{NULL, NULL, NULL},
 };
 
@@ -54,36 +55,50 @@ struct hub_args {
 	struct kw_name name;
 	const char *listen;
 	const char *address;
+	uint8_t root_keys;
+	uint8_t root_threshold;
 };
 
-static int fail_field(struct cli_call *call, enum kw_err err, const char *field, const char *text)
+int cli_hub_fail_field(struct cli_call *call, enum kw_err err, const char *field, const char *text)
 {
 	return cli_fail(call, &(struct cli_failure){.code = kw_err_name(err), .field = field, .text = text,
 		.retryable = kw_err_class(err) == KW_CLASS_RETRY,
 		.exit = err == KW_ENOTFOUND ? CLI_NOT_FOUND : kw_err_class(err) == KW_CLASS_RETRY ? CLI_RETRY : CLI_REFUSED});
 }
 
-/* A failure with the hub's folder. */
-static int fail_dir(const struct hub_args *args, enum kw_err err)
+int cli_hub_fail_dir(struct cli_call *call, const char *dir, enum kw_err err)
 {
 	char text[PATH_SIZE + 200];
 	const char *what = kw_err_text(err);
 	if (err == KW_ENOTFOUND)
-		what = "there is no hub in this folder: name the right one, or make one with kinward hub init";
+		what = "there is no hub in this folder, or one of an older version: name the right one, make one with kinward hub init, or "
+			"bring it up to date with kinward hub upgrade";
 	else if (err == KW_EDENIED)
 		what = "its files cannot be read or written: run this as the user that the hub belongs to";
 	else if (err == KW_EAUTH || err == KW_EFORMAT)
 		what = "its files do not fit each other: put them back from a backup";
-	(void)snprintf(text, sizeof(text), "%s: %s", args->dir, what); /* fits: dir's length was checked */
-	return fail_field(args->call, err, "--dir", text);
+	else if (err == KW_EBUSY)
+		what = "the broker or another command is signing just now: try again";
+	(void)snprintf(text, sizeof(text), "%.1240s: %s", dir, what); /* fits: dir's length was checked */
+	return cli_hub_fail_field(call, err, "--dir", text);
+}
+
+static int fail_dir(const struct hub_args *args, enum kw_err err)
+{
+	return cli_hub_fail_dir(args->call, args->dir, err);
+}
+
+int cli_hub_take_dir(struct cli_call *call, const char *given, const char **out)
+{
+	*out = given ? given : CLI_HUB_FOLDER;
+	if ((*out)[0] == '\0' || strlen(*out) >= PATH_SIZE - 64)
+		return cli_fail_usage(call, "--dir is a path of 1 to %u bytes", PATH_SIZE - 65);
+	return CLI_OK;
 }
 
 static int take_dir(struct hub_args *args, const char *given)
 {
-	args->dir = given ? given : CLI_HUB_FOLDER;
-	if (args->dir[0] == '\0' || strlen(args->dir) >= PATH_SIZE - 64)
-		return cli_fail_usage(args->call, "--dir is a path of 1 to %u bytes", PATH_SIZE - 65);
-	return CLI_OK;
+	return cli_hub_take_dir(args->call, given, &args->dir);
 }
 
 static int64_t now_unix_ms(void)
@@ -140,9 +155,7 @@ static enum kw_err save_keys(const struct hub_args *args, const struct hub_keys 
 	char path[PATH_SIZE];
 	/* The root goes with the server's chain: who enrols knows its fingerprint only. */
 	X509 *const chain[] = {keys->server, keys->issuer, keys->root};
-	enum kw_err err = kw_pki_key_save(in_dir(args, "root.key", path), keys->root_key);
-	if (err == KW_OK)
-		err = kw_pki_key_save(in_dir(args, "issuer.key", path), keys->issuer_key);
+	enum kw_err err = kw_pki_key_save(in_dir(args, "issuer.key", path), keys->issuer_key);
 	if (err == KW_OK)
 		err = kw_pki_key_save(in_dir(args, "server.key", path), keys->server_key);
 	if (err == KW_OK)
@@ -154,18 +167,15 @@ static enum kw_err save_keys(const struct hub_args *args, const struct hub_keys 
 	return err;
 }
 
-static enum kw_err save_directory(const struct hub_args *args, const struct kw_name *hub, const struct hub_keys *keys)
+static enum kw_err save_roles(const struct hub_args *args, const struct hub_keys *keys)
 {
-	char path[PATH_SIZE];
-	struct kw_directory directory = {.hub = *hub, .version = 1, .signed_unix_ms = now_unix_ms()};
-	struct kw_directory_signer signer = {.key = keys->issuer_key, .certificate = keys->issuer};
-	struct kw_buf bytes;
-	kw_buf_init(&bytes, KW_DIRECTORY_SIZE_MAX);
-	enum kw_err err = kw_directory_sign(&directory, &signer, &bytes);
-	if (err == KW_OK)
-		err = kw_file_write_atomic(in_dir(args, "directory.bin", path), kw_buf_view(&bytes), 0644);
-	kw_buf_fini(&bytes);
-	return err;
+	const struct kw_roles_plan plan = {.folder = args->dir,
+		.hub = args->name,
+		.root_key = keys->root_key,
+		.root_keys = args->root_keys,
+		.root_threshold = args->root_threshold,
+		.now_unix_ms = now_unix_ms()};
+	return kw_roles_create(&plan);
 }
 
 static enum kw_err save_config(const struct hub_args *args)
@@ -204,7 +214,7 @@ static int fail_folders(const struct hub_args *args, enum kw_err err)
 		? "holds a hub already, and nothing in it was changed: run it with kinward-broker, or make the new one elsewhere with --dir"
 		: err == KW_ENOTFOUND ? "cannot be made: make the folder above it first" : "cannot be written by this user";
 	(void)snprintf(text, sizeof(text), "%s %s", args->dir, what); /* fits: dir's length was checked */
-	return fail_field(args->call, err == KW_ENOTFOUND ? KW_EDENIED : err, "--dir", text);
+	return cli_hub_fail_field(args->call, err == KW_ENOTFOUND ? KW_EDENIED : err, "--dir", text);
 }
 
 static void print_made(const struct hub_args *args, const char *fingerprint)
@@ -218,8 +228,10 @@ static void print_made(const struct hub_args *args, const char *fingerprint)
 	(void)fprintf(args->call->out,
 		"root fingerprint %s\nhub %s is ready in %s; agencies dial %s\n\nNext:\n  kinward-broker %s/broker.yaml\n"
 		"  kinward hub add AGENCY --dir %s\n\n"
-		"Then move %s/root.key to a safe place off this machine: it is not needed to run the hub.\n",
-		fingerprint, args->name.text, args->dir, args->address, args->dir, args->dir, args->dir);
+		"Then carry the root key%s away, off this machine%s: the hub runs without, and\n"
+		"kinward hub rotate takes %u of %u. Folder: %s/root-keys\n",
+		fingerprint, args->name.text, args->dir, args->address, args->dir, args->dir, args->root_keys == 1 ? "" : "s",
+		args->root_keys == 1 ? "" : ", each to another person", args->root_threshold, args->root_keys, args->dir);
 }
 
 static int read_init_options(struct cli_call *call, struct hub_args *args)
@@ -242,7 +254,8 @@ static int read_init_options(struct cli_call *call, struct hub_args *args)
 		return cli_fail_usage(call, "--address %s", rule);
 	if (strlen(args->address) > KW_ENROL_ADDRESS_SIZE_MAX)
 		return cli_fail_usage(call, "--address has at most %u bytes", KW_ENROL_ADDRESS_SIZE_MAX);
-	return CLI_OK;
+	return cli_hub_root_options(call, call->option[INIT_ROOT_KEYS], call->option[INIT_ROOT_THRESHOLD], &args->root_keys,
+		&args->root_threshold);
 }
 
 int cli_run_hub_init(struct cli_call *call)
@@ -261,7 +274,7 @@ int cli_run_hub_init(struct cli_call *call)
 	if (err == KW_OK)
 		err = save_keys(&args, &keys);
 	if (err == KW_OK)
-		err = save_directory(&args, &args.name, &keys);
+		err = save_roles(&args, &keys);
 	if (err == KW_OK)
 		err = save_config(&args);
 	if (err == KW_OK)
@@ -272,44 +285,6 @@ int cli_run_hub_init(struct cli_call *call)
 	kw_hex(fingerprint, KW_VIEW_OF(digest.bytes));
 	print_made(&args, fingerprint);
 	return CLI_OK;
-}
-
-/* The hub's name stands in its issuing certificate. */
-static enum kw_err load_name(const struct hub_args *args, struct kw_name *out)
-{
-	char path[PATH_SIZE];
-	X509 *issuer = NULL;
-	struct kw_spki_name name;
-	enum kw_err err = kw_pki_cert_load(in_dir(args, "issuer.pem", path), &issuer);
-	if (err == KW_OK)
-		err = kw_spki_name_of(issuer, &name);
-	X509_free(issuer);
-	if (err == KW_OK)
-		*out = name.hub;
-	return err;
-}
-
-/* Verified as an agent would. Free with kw_directory_free. */
-static enum kw_err load_directory(const struct hub_args *args, struct kw_directory **out)
-{
-	char path[PATH_SIZE];
-	X509 *root = NULL;
-	struct kw_buf bytes;
-	struct kw_directory_trust trust = {.now_unix_ms = now_unix_ms()};
-	kw_buf_init(&bytes, KW_DIRECTORY_SIZE_MAX);
-	enum kw_err err = load_name(args, &trust.hub);
-	if (err == KW_OK)
-		err = kw_pki_cert_load(in_dir(args, "root.pem", path), &root);
-	if (err == KW_OK)
-		err = kw_spki_digest(root, &trust.root_fingerprint);
-	trust.root = root;
-	if (err == KW_OK)
-		err = kw_file_read(in_dir(args, "directory.bin", path), KW_FILE_PUBLIC, &bytes);
-	if (err == KW_OK)
-		err = kw_directory_verify(kw_buf_view(&bytes), &trust, out);
-	kw_buf_fini(&bytes);
-	X509_free(root);
-	return err;
 }
 
 static enum kw_err load_code(const struct hub_args *args, struct kw_enrol_code *code)
@@ -382,22 +357,22 @@ static void print_code(const struct hub_args *args, const char *text, int64_t ex
 /* A code that can never work is not made: neither for a name that is taken, nor for an address that cannot be dialled. */
 static int check_code(const struct hub_args *args, const struct kw_enrol_code *code)
 {
-	struct kw_directory *directory = NULL;
+	struct kw_roles *roles = NULL;
 	const char *rule = NULL;
 	char text[KW_NAME_SIZE_MAX + 300];
-	enum kw_err err = load_directory(args, &directory);
-	bool taken = err == KW_OK && kw_directory_find(directory, &args->name) != NULL;
-	kw_directory_free(directory);
+	enum kw_err err = cli_hub_load_roles(args->dir, &roles);
+	bool taken = err == KW_OK && kw_directory_find(roles->directory, &args->name) != NULL;
+	kw_roles_free(roles);
 	if (err != KW_OK)
 		return fail_dir(args, err);
 	if (taken) {
 		(void)snprintf(text, sizeof(text), "%s is enrolled already (kinward hub list shows it). An agent that lost its machine "
 			"goes on with the backup of its state directory; a second agent needs a name of its own", args->name.text); /* fits */
-		return fail_field(args->call, KW_EEXIST, "AGENCY", text);
+		return cli_hub_fail_field(args->call, KW_EEXIST, "AGENCY", text);
 	}
 	if (kw_address_check(code->address, KW_ADDRESS_DIAL, &rule) != KW_OK) {
 		(void)snprintf(text, sizeof(text), "\"%s\" %s; correct that file", code->address, rule); /* fits */
-		return fail_field(args->call, KW_EFIELD, "address.txt", text);
+		return cli_hub_fail_field(args->call, KW_EFIELD, "address.txt", text);
 	}
 	return CLI_OK;
 }
@@ -450,15 +425,16 @@ static enum kw_err print_entry(struct cli_call *call, const struct kw_directory_
 int cli_run_hub_list(struct cli_call *call)
 {
 	struct hub_args args = {.call = call};
-	struct kw_directory *directory = NULL;
+	struct kw_roles *roles = NULL;
 	int code = take_dir(&args, call->option[LIST_DIR]);
 	if (code != CLI_OK)
 		return code;
-	enum kw_err err = load_directory(&args, &directory);
+	enum kw_err err = cli_hub_load_roles(args.dir, &roles);
+	const struct kw_directory *directory = err == KW_OK ? roles->directory : NULL;
 	for (size_t i = 0; err == KW_OK && i < directory->count; i++)
 		err = print_entry(call, &directory->entries[i]);
 	if (err == KW_OK && directory->count == 0)
 		(void)fputs("No agency is enrolled yet; kinward hub add AGENCY makes a code for one.\n", call->err);
-	kw_directory_free(directory);
+	kw_roles_free(roles);
 	return err == KW_OK ? CLI_OK : fail_dir(&args, err);
 }

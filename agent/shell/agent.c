@@ -82,6 +82,7 @@ static void on_tick(uv_timer_t *timer)
 	agent_blobs_tick(agent);
 	agent_retries(agent);
 	agent_receipts_again(agent);
+	agent_roles_tick(agent->roles, agent_now_ms(), agt_online(agent->core));
 	agent->follow = agent_pause_tick(&agent->follow_pause) || agent->follow; /* what could not be sent then */
 	if (++agent->ticks % AGENT_SWEEP_TICKS == 0) {
 		agent->follow = agent->follow || agent->follow_pause.left == 0; /* what lost its place to another message */
@@ -243,7 +244,7 @@ static enum kw_err start_core(struct agent *agent)
 	if (agent->plan == NULL || agent->rows == NULL || memory == NULL)
 		return KW_ENOMEM;
 	spool_recover(agent->spool, &event.u.start);
-	event.u.start.directory_version = agent->directory->version;
+	event.u.start.directory_version = agent->directory != NULL ? agent->directory->version : 0;
 	agent->since_ms = agent_now_ms();
 	agent->problem = KW_EOFFLINE;
 	agent->due = true; /* what was owed before the restart */

@@ -6,6 +6,7 @@
 
 #include "agent/core/core.h"
 #include "agent/shell/agent.h"
+#include "agent/shell/agent_roles.h"
 #include "agent/shell/letter.h"
 #include "agent/shell/settings.h"
 #include "agent/shell/socket.h"
@@ -20,7 +21,6 @@
 #define AGENT_CHAIN_FILE "chain.pem"
 #define AGENT_ROOT_FILE "root.pem"
 #define AGENT_KEYS_FILE "keys"
-#define AGENT_DIRECTORY_FILE "directory.bin"
 #define AGENT_SPOOL_FOLDER "spool"
 #define AGENT_CONFIG_FILE "agent.yaml"
 #define AGENT_BLOB_FOLDER "blobs"
@@ -97,7 +97,9 @@ struct agent {
 	struct settings *settings;
 	struct keys *keys;
 	struct letter_office office;
-	struct kw_directory *directory;
+	struct agent_roles *roles;
+	const struct kw_directory *directory; /* of roles */
+	struct kw_digest tls_key_digest;
 	X509 *root;
 	struct kw_digest root_fingerprint;
 	EVP_PKEY *tls_key;
@@ -162,9 +164,13 @@ void agent_look_at_space(struct agent *agent);
 /* agent_state.c. Paths: `out` of PATH_MAX (4096) bytes. */
 KW_MUST_USE enum kw_err agent_path(const char *folder, const char *file, char *out);
 KW_MUST_USE enum kw_err agent_state_load(struct agent *agent);
-/* A signed directory from the hub: verified, stored, used. Older and equal ones are ignored. */
-void agent_directory_take(struct agent *agent, struct kw_view signed_directory);
+/* A ROLE_PART. */
+KW_MUST_USE enum kw_err agent_role_frame(struct agent *agent, struct kw_view body);
 void agent_state_fini(struct agent *agent);
+
+/* agent_contact.c: whether the directory is good enough to write to this agency. KW_EOFFLINE: there is none yet; KW_EEXPIRED: it is
+ * too old for somebody new. *text: in words, with these two; static storage. */
+KW_MUST_USE enum kw_err agent_contact_check(const struct agent *agent, const struct kw_name *agency, const char **text);
 
 /* agent_plan.c: steps the core and does what it says. Not from within a step. */
 void agent_step(struct agent *agent, struct agt_event *event);

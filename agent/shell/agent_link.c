@@ -1,7 +1,6 @@
 #include "agent/shell/agent_inner.h"
 #include "proto/link/log.h"
 #include "proto/wire/frame_blob.h"
-#include "proto/wire/pbscan.h"
 
 /* The link to the hub: frames in, events to the core. A frame that breaks the rules ends the connection; one that we do
  * not know and that says it may be skipped (high bit) is skipped. */
@@ -61,6 +60,7 @@ static void on_close(void *user, struct kw_link *link, enum kw_err err)
 	(void)link;
 	agent->link = NULL;
 	agent_blobs_down(agent);
+	agent_roles_reset(agent->roles);
 	if (!agent->stopping)
 		signal_down(agent, err);
 }
@@ -97,17 +97,6 @@ static enum kw_err take_ping(struct agent *agent, struct kw_view body)
 		return err;
 	err = kw_frame_ping_add(out, KW_FRAME_PONG, nonce);
 	kw_link_ready(agent->link);
-	return err;
-}
-
-static enum kw_err take_directory(struct agent *agent, struct kw_view body)
-{
-	struct kw_pb pb = kw_pb_from(body);
-	struct kw_view bytes = kw_pb_need_bytes(&pb, 1, 1, KW_DIRECTORY_SIZE_MAX);
-	enum kw_err err = kw_pb_end(&pb);
-
-	if (err == KW_OK)
-		agent_directory_take(agent, bytes);
 	return err;
 }
 
@@ -175,8 +164,8 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 		err = take_ping(agent, frame->body);
 		alive(agent);
 		break;
-	case KW_FRAME_DIRECTORY:
-		err = take_directory(agent, frame->body);
+	case KW_FRAME_ROLE_PART:
+		err = agent_role_frame(agent, frame->body);
 		alive(agent);
 		break;
 	default:

@@ -26,9 +26,13 @@ struct agent_service_call *agent_service_wait(struct agent *agent, struct socket
 enum kw_err agent_service_agency(const struct agent *agent, const char *text, struct kw_name *out)
 {
 	const struct kw_directory_entry *entry;
+	const char *why;
 
 	if (kw_name_from(kw_view_str(text), out) != KW_OK || kw_name_equal(out, &agent->office.agency))
 		return KW_EFIELD;
+	enum kw_err err = agent_contact_check(agent, out, &why);
+	if (err != KW_OK)
+		return err;
 	entry = agent->directory != NULL ? kw_directory_find(agent->directory, out) : NULL;
 	if (entry == NULL)
 		return KW_ENOAGENCY;

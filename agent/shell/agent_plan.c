@@ -49,6 +49,7 @@ static void fx_frame(struct agent *agent, const struct agt_effect *effect)
 {
 	struct kw_buf *out = agent->link != NULL ? kw_link_out(agent->link) : NULL;
 	struct kw_frame_hello hello;
+	struct kw_roles_have have;
 	enum kw_err err = KW_OK;
 
 	if (out == NULL)
@@ -57,7 +58,11 @@ static void fx_frame(struct agent *agent, const struct agt_effect *effect)
 	switch (effect->type) {
 	case AGT_FX_HELLO:
 		hello = effect->u.hello;
-		hello.directory_version = agent->directory != NULL ? agent->directory->version : 0;
+		agent_roles_have(agent->roles, &have);
+		hello.root_version = have.root;
+		hello.timestamp_version = have.timestamp;
+		hello.snapshot_version = have.snapshot;
+		hello.directory_version = have.directory;
 		err = kw_frame_hello_add(out, &hello);
 		break;
 	case AGT_FX_ACK:

@@ -278,6 +278,8 @@ static enum kw_err send_it(struct agent *agent, Kinward__V1__SendRequest *reques
 	if (err == KW_OK && agent_blobs_named(agent, &request->content->base, &item->agency) != KW_OK)
 		err = refuse(refusal, "send.content", "It names an attachment that is not for this agency; attach the file to it first.");
 	if (err == KW_OK)
+		err = agent_contact_check(agent, &item->agency, &refusal->text);
+	if (err == KW_OK)
 		err = check_room(agent);
 	if (err == KW_OK) {
 		act_of(request->content, act);
@@ -321,8 +323,8 @@ void agent_send(void *user, Kinward__V1__SendRequest *request, struct socket_cal
 		refusal.text = refusal.fault.rule;
 	} else if (err == KW_EILLEGAL) {
 		/* field and words stand already */
-	} else if (err == KW_ENOAGENCY || err == KW_EDENIED) {
-		refusal.field = "send.agency";
+	} else if (err == KW_ENOAGENCY || err == KW_EDENIED || err == KW_EEXPIRED || err == KW_EOFFLINE) {
+		refusal.field = "send.agency"; /* words of agent_contact_check stand already */
 	} else if (err == KW_ENOSPACE) {
 		refusal.text = SOCKET_NO_SPACE_TEXT;
 	} else if (err == KW_EEXIST) {
@@ -347,6 +349,25 @@ const char *agent_problem_text(const struct agent *agent)
 	}
 }
 
+static void status_roles(const struct agent *agent, Kinward__V1__StatusReply *reply)
+{
+	static const Kinward__V1__DirectoryAge ages[] = {
+		[KW_ROLE_FRESH] = KINWARD__V1__DIRECTORY_AGE__DIRECTORY_AGE_FRESH,
+		[KW_ROLE_STALE] = KINWARD__V1__DIRECTORY_AGE__DIRECTORY_AGE_STALE,
+		[KW_ROLE_OLD] = KINWARD__V1__DIRECTORY_AGE__DIRECTORY_AGE_OLD};
+	struct agent_roles_state state;
+
+	agent_roles_state(agent->roles, agent_now_ms(), &state);
+	reply->root_version = state.root_version;
+	reply->directory_signed_unix_ms = state.signed_unix_ms;
+	reply->directory_age = ages[state.age];
+	reply->own_key_alarm = state.own_key_alarm;
+	if (state.refused != KW_ROLE_RULE_NONE) {
+		reply->directory_refused = (char *)(uintptr_t)kw_role_rule_name(state.refused);
+		reply->directory_refused_text = (char *)(uintptr_t)kw_role_rule_text(state.refused);
+	}
+}
+
 void agent_status(void *user, Kinward__V1__StatusReply *reply)
 {
 	struct agent *agent = user;
@@ -365,6 +386,7 @@ void agent_status(void *user, Kinward__V1__StatusReply *reply)
 	reply->wire_bytes_out = stats.bytes_out;
 	reply->directory_version = agent->directory != NULL ? agent->directory->version : 0;
 	reply->clock_skew_ms = agent->skew_ms;
+	status_roles(agent, reply);
 }
 
 void agent_identity(void *user, struct socket_identity *out)

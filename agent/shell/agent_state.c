@@ -92,6 +92,8 @@ static enum kw_err load_names(struct agent *agent, const char *chain)
 		err = kw_spki_name_of(leaf, &name);
 	if (err == KW_OK && name.kind != KW_SPKI_AGENCY)
 		err = KW_EAUTH;
+	if (err == KW_OK)
+		err = kw_spki_digest(leaf, &agent->tls_key_digest);
 	X509_free(leaf);
 	if (err != KW_OK)
 		return err;
@@ -100,40 +102,27 @@ static enum kw_err load_names(struct agent *agent, const char *chain)
 	return KW_OK;
 }
 
-static enum kw_err verify(struct agent *agent, struct kw_view bytes, uint64_t version_min, struct kw_directory **out)
+static void use_directory(struct agent *agent)
 {
-	struct kw_directory_trust trust = {.root = agent->root,
-		.root_fingerprint = agent->root_fingerprint,
-		.hub = agent->office.hub,
-		.version_min = version_min,
-		.now_unix_ms = agent_now_ms()};
-
-	return kw_directory_verify(bytes, &trust, out);
+	agent->directory = agent_roles_directory(agent->roles);
+	agent->office.directory = agent->directory;
 }
 
-static void use_directory(struct agent *agent, struct kw_directory *directory)
+/* Under our name nothing but these keys is believed. */
+static enum kw_err load_roles(struct agent *agent)
 {
-	kw_directory_free(agent->directory);
-	agent->directory = directory;
-	agent->office.directory = directory;
-}
-
-static enum kw_err load_directory(struct agent *agent)
-{
-	struct kw_directory *directory = NULL;
-	struct kw_buf bytes;
 	char path[PATH_MAX];
-	enum kw_err err = agent_path(agent->settings->state, AGENT_DIRECTORY_FILE, path);
+	const char *file;
+	struct agent_roles_self self = {.agency = agent->office.agency,
+		.hub = agent->office.hub,
+		.tls_root_digest = agent->root_fingerprint,
+		.tls_key_digest = agent->tls_key_digest};
 
-	kw_buf_init(&bytes, KW_DIRECTORY_SIZE_MAX);
-	if (err == KW_OK)
-		err = kw_file_read(path, KW_FILE_PUBLIC, &bytes);
-	if (err == KW_OK)
-		err = verify(agent, kw_buf_view(&bytes), 1, &directory);
-	kw_buf_fini(&bytes);
+	memcpy(self.identity_key, agent->keys->identity.public_key, KW_KEY_SIZE);
+	enum kw_err err = agent_roles_open(agent->settings->state, &self, &agent->roles, &file);
 	if (err != KW_OK)
-		return blame(path, err);
-	use_directory(agent, directory);
+		return agent_path(agent->settings->state, file, path) == KW_OK ? blame(path, err) : err;
+	use_directory(agent);
 	return KW_OK;
 }
 
@@ -158,34 +147,32 @@ enum kw_err agent_state_load(struct agent *agent)
 	agent->office.keys = agent->keys;
 	struct kw_tls_files files = {.chain = chain, .key = agent->tls_key, .root = agent->root};
 	err = blame(chain, kw_tls_context_new(KW_TLS_AGENT, &files, &agent->tls));
-	return err != KW_OK ? err : load_directory(agent);
+	return err != KW_OK ? err : load_roles(agent);
 }
 
-void agent_directory_take(struct agent *agent, struct kw_view signed_directory)
+enum kw_err agent_role_frame(struct agent *agent, struct kw_view body)
 {
-	struct kw_directory *directory = NULL;
-	uint64_t have = agent->directory != NULL ? agent->directory->version : 0;
-	char path[PATH_MAX];
-	enum kw_err err = verify(agent, signed_directory, have, &directory);
+	struct kw_role_part part;
+	enum agent_roles_news news = AGENT_ROLES_SAME;
+	struct kw_roles_have have;
+	struct kw_buf *out = kw_link_out(agent->link);
+	enum kw_err err = kw_role_part_parse(body, &part);
 
-	if (err == KW_OK && directory->version == have) {
-		kw_directory_free(directory);
-		return;
-	}
 	if (err == KW_OK)
-		err = agent_path(agent->settings->state, AGENT_DIRECTORY_FILE, path);
-	/* Stored before it is used: a restart must not fall back behind a revocation. */
-	if (err == KW_OK)
-		err = kw_file_write_atomic(path, signed_directory, 0644);
-	if (err != KW_OK) {
-		kw_directory_free(directory);
-		kw_log(KW_LOG_WARN, "directory_refused", KW_LOG_ERR(err));
-		return;
+		err = agent_roles_take(agent->roles, &part, agent_now_ms(), &news);
+	if (err != KW_OK)
+		return err;
+	if (news == AGENT_ROLES_NEW) {
+		use_directory(agent);
+		agent->follow = true; /* who was gone may be there again */
+		agent->follow_from = 0;
+	} else if (news == AGENT_ROLES_WANT && out != NULL) {
+		agent_roles_have(agent->roles, &have);
+		have.directory = 0;
+		err = kw_roles_want_add(out, &have);
+		kw_link_ready(agent->link);
 	}
-	use_directory(agent, directory);
-	agent->follow = true; /* who was gone may be there again */
-	agent->follow_from = 0;
-	kw_log(KW_LOG_INFO, "directory", KW_LOG_INT("version", directory->version), KW_LOG_INT("agencies", directory->count));
+	return err;
 }
 
 void agent_state_fini(struct agent *agent)
@@ -193,7 +180,7 @@ void agent_state_fini(struct agent *agent)
 	kw_tls_context_free(agent->tls);
 	EVP_PKEY_free(agent->tls_key);
 	X509_free(agent->root);
-	kw_directory_free(agent->directory);
+	agent_roles_close(agent->roles);
 	keys_fini(agent->keys);
 	free(agent->keys);
 	settings_free(agent->settings);

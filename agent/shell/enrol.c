@@ -166,8 +166,8 @@ static enum kw_err prepare(struct enrol *enrol, const char *code)
 	return err;
 }
 
-/* The leaf must be ours in name and key, and the directory must show our keys: else a hub's mistake is found out only when
- * nobody can write to us. */
+/* The leaf must be ours in name and key. That the directory shows our keys is seen in the first session, and ever after
+ * (agent_roles.c). */
 static enum kw_err check_leaf(const struct enrol *enrol, const struct kw_enrol_reply *reply)
 {
 	X509 *leaf = NULL;
@@ -181,27 +181,6 @@ static enum kw_err check_leaf(const struct enrol *enrol, const struct kw_enrol_r
 		!kw_name_equal(&name.hub, &reply->hub) || X509_check_private_key(leaf, enrol->tls_key) != 1))
 		err = KW_EAUTH;
 	X509_free(leaf);
-	return err;
-}
-
-static enum kw_err check_directory(const struct enrol *enrol, const struct kw_enrol_reply *reply)
-{
-	struct kw_directory_trust trust = {.root = enrol->root,
-		.root_fingerprint = enrol->code.root_fingerprint,
-		.hub = reply->hub,
-		.version_min = 1,
-		.now_unix_ms = (int64_t)time(NULL) * 1000};
-	struct kw_directory *directory = NULL;
-	enum kw_err err = kw_directory_verify(reply->signed_directory, &trust, &directory);
-
-	if (err != KW_OK)
-		return err;
-	const struct kw_directory_entry *entry = kw_directory_find(directory, &reply->agency);
-	if (entry == NULL || entry->sealing_keys_count == 0 ||
-		memcmp(entry->identity_key, enrol->keys.identity.public_key, KW_KEY_SIZE) != 0 ||
-		memcmp(entry->sealing_keys[0].public_key, enrol->keys.sealing.public_key, KW_KEY_SIZE) != 0)
-		err = KW_EAUTH;
-	kw_directory_free(directory);
 	return err;
 }
 
@@ -278,17 +257,13 @@ static enum kw_err save(const struct enrol *enrol, const struct enrol_request *r
 		err = agent_path(folder, AGENT_ROOT_FILE, path);
 	if (err == KW_OK)
 		err = kw_pki_certs_save(path, &enrol->root, 1);
-	if (err == KW_OK)
-		err = agent_path(folder, AGENT_DIRECTORY_FILE, path);
-	if (err == KW_OK)
-		err = kw_file_write_atomic(path, reply->signed_directory, 0644);
 	return err != KW_OK ? err : save_config(enrol, request, folder);
 }
 
 static void remove_new(const char *folder)
 {
 	static const char *const files[] = {
-		AGENT_KEYS_FILE, AGENT_CHAIN_FILE, AGENT_ROOT_FILE, AGENT_DIRECTORY_FILE, AGENT_CONFIG_FILE};
+		AGENT_KEYS_FILE, AGENT_CHAIN_FILE, AGENT_ROOT_FILE, AGENT_CONFIG_FILE};
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
@@ -365,8 +340,6 @@ enum kw_err agent_enrol(const struct enrol_request *request, struct enrol_result
 		err = kw_enrol_reply_parse(kw_buf_view(&enrol->reply), &reply);
 	if (err == KW_OK)
 		err = check_leaf(enrol, &reply);
-	if (err == KW_OK)
-		err = check_directory(enrol, &reply);
 	if (err == KW_OK)
 		err = write_state(enrol, request, &reply);
 	if (err == KW_OK)

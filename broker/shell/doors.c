@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/shell/herald.h"
 #include "proto/base/check.h"
 #include "proto/link/log.h"
 #include "proto/wire/crypt.h"
@@ -17,6 +18,8 @@ struct door {
 	uint32_t conn;
 	bool enrolling;
 	bool greeted; /* HELLO was seen: the hub knows the connection */
+	struct kw_tls_peer peer;
+	struct herald_talk talk;
 };
 
 struct doors {
@@ -24,6 +27,8 @@ struct doors {
 	struct kw_tls_context *context;
 	struct kw_link_server *server;
 	struct hub *hub;
+	struct herald *herald;
+	uint64_t told; /* version of the timestamp that the herald has */
 	struct door **by_conn;
 	uint32_t *free_conns;
 	uint32_t free_count;
@@ -75,57 +80,77 @@ static void on_open(void *user, struct kw_link *link, const struct kw_tls_peer *
 	door->link = link;
 	door->enrolling = peer->enrolling;
 	door->agency = peer->agency;
+	door->peer = *peer;
 	door->conn = doors->free_conns[--doors->free_count];
 	doors->by_conn[door->conn] = door;
 	kw_link_user_set(link, door);
 }
 
-static void send_directory(struct door *door)
-{
-	struct kw_view bytes = office_signed_directory(door->doors->options.office);
-	struct kw_buf *out = kw_link_out(door->link);
-	if (out == NULL)
-		return;
-	/* DirectoryUpdate { signed_directory = 1 }: one tag, one length, the bytes. */
-	uint8_t head[12] = {0x0a};
-	size_t used = 1;
-	size_t rest = bytes.size;
-	for (; rest >= 0x80; rest >>= 7)
-		head[used++] = (uint8_t)(rest | 0x80);
-	head[used++] = (uint8_t)rest;
-	struct kw_buf body;
-	kw_buf_init(&body, KW_FRAME_SIZE_MAX);
-	enum kw_err err = kw_buf_add(&body, KW_VIEW(head, used));
-	if (err == KW_OK)
-		err = kw_buf_add(&body, bytes);
-	if (err == KW_OK)
-		err = kw_frame_add(out, KW_FRAME_DIRECTORY, kw_buf_view(&body));
-	kw_buf_fini(&body);
-	if (err != KW_OK)
-		kw_log(KW_LOG_ERROR, "directory_too_big", KW_LOG_ERR(err), KW_LOG_INT("size", bytes.size));
-	else
-		kw_link_ready(door->link);
-}
-
 static void greet(struct door *door, const struct kw_frame *frame)
 {
 	struct kw_frame_hello hello;
+	struct doors *doors = door->doors;
 	enum kw_err err = frame->type == KW_FRAME_HELLO ? kw_frame_hello_parse(frame->body, &hello) : KW_EPROTO;
 	if (err != KW_OK) {
 		refuse(door, err);
 		return;
 	}
+	const struct kw_roles_have have = {.root = hello.root_version,
+		.timestamp = hello.timestamp_version,
+		.snapshot = hello.snapshot_version,
+		.directory = hello.directory_version};
 	door->greeted = true;
-	hub_hello(door->doors->hub, door->conn, &door->agency, &hello);
-	if (hello.directory_version < office_directory(door->doors->options.office)->version)
-		send_directory(door);
+	hub_hello(doors->hub, door->conn, &door->agency, &hello);
+	herald_begin(doors->herald, &door->talk, &have);
+	herald_go_on(doors->herald, &door->talk, door->link);
 }
 
+/* Nothing when there is nothing new. */
 static void tell_all(struct doors *doors)
 {
-	for (uint32_t conn = 0; conn < doors->options.conns_max; conn++)
-		if (doors->by_conn[conn] != NULL && doors->by_conn[conn]->greeted)
-			send_directory(doors->by_conn[conn]);
+	const struct kw_roles *roles = office_roles(doors->options.office);
+	if (doors->told == roles->client->timestamp.version || herald_set(doors->herald, roles) != KW_OK)
+		return;
+	doors->told = roles->client->timestamp.version;
+	for (uint32_t conn = 0; conn < doors->options.conns_max; conn++) {
+		struct door *door = doors->by_conn[conn];
+		if (door != NULL && door->greeted) {
+			herald_again(doors->herald, &door->talk);
+			herald_go_on(doors->herald, &door->talk, door->link);
+		}
+	}
+}
+
+/* Whom the directory has let in or shut out by a command. */
+static enum kw_err know_all(struct doors *doors)
+{
+	const struct kw_directory *directory = office_directory(doors->options.office);
+	enum kw_err err = KW_OK;
+	for (size_t i = 0; err == KW_OK && i < directory->count; i++)
+		err = hub_agency(doors->hub, &directory->entries[i].agency, directory->entries[i].revoked);
+	return err;
+}
+
+void doors_tick(struct doors *doors)
+{
+	uint64_t version = office_directory(doors->options.office)->version;
+	if (!office_tick(doors->options.office))
+		return;
+	if (office_directory(doors->options.office)->version != version) {
+		enum kw_err err = know_all(doors);
+		if (err != KW_OK)
+			kw_log(KW_LOG_ERROR, "directory_not_applied", KW_LOG_ERR(err));
+	}
+	/* Who may not be here any more leaves before the others hear of it. */
+	for (uint32_t conn = 0; conn < doors->options.conns_max; conn++) {
+		struct door *door = doors->by_conn[conn];
+		if (door == NULL || door->enrolling || check_peer(doors, &door->peer) == KW_OK)
+			continue;
+		kw_log(KW_LOG_WARN, "session_ended", KW_LOG_STR("agency", door->agency.text), KW_LOG_ERR(KW_EDENIED),
+			KW_LOG_STR("text", "the directory has shut this agency out, or gives it another key"));
+		refuse(door, KW_EDENIED);
+	}
+	tell_all(doors);
 }
 
 /* The fingerprint that the agency's people read out: SHA-256 of its identity key, in hex, as in `kinward hub list`. */
@@ -161,12 +186,11 @@ static void enrol(struct door *door, const struct kw_frame *frame)
 	kw_log(err == KW_OK ? KW_LOG_INFO : KW_LOG_WARN, "enrolment", KW_LOG_STR("address", kw_link_address(door->link)),
 		KW_LOG_STR("agency", err == KW_OK ? agency.text : NULL),
 		KW_LOG_STR("identity", err == KW_OK ? identity_of(doors, &agency, identity) : NULL), KW_LOG_ERR(err));
-	if (err != KW_OK) {
+	tell_all(doors); /* after a refusal too: it may have been found out by reading what a command has signed */
+	if (err != KW_OK)
 		refuse(door, err);
-		return;
-	}
-	tell_all(doors);
-	kw_link_close(door->link, KW_OK);
+	else
+		kw_link_close(door->link, KW_OK);
 }
 
 static void on_frame(void *user, struct kw_link *link, const struct kw_frame *frame)
@@ -193,6 +217,13 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 		kw_link_ready(link);
 	} else if (kw_frame_is_blob(frame->type)) {
 		err = hub_blob_frame(door->doors->hub, door->conn, frame);
+	} else if (frame->type == KW_FRAME_ROLES_WANT) {
+		struct kw_roles_have have;
+		err = kw_roles_want_parse(frame->body, &have);
+		if (err == KW_OK) {
+			herald_begin(door->doors->herald, &door->talk, &have);
+			herald_go_on(door->doors->herald, &door->talk, link);
+		}
 	} else if (frame->type == KW_FRAME_RECALL ||
 		(frame->type != KW_FRAME_PONG && frame->type != KW_FRAME_ERROR && frame->type < 0x80)) {
 		err = hub_frame(door->doors->hub, door->conn, &door->agency, frame);
@@ -207,9 +238,11 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 static void on_drained(void *user, struct kw_link *link)
 {
 	struct doors *doors = user;
-	const struct door *door = kw_link_user(link);
-	if (door != NULL && door->greeted)
-		hub_drained(doors->hub, door->conn);
+	struct door *door = kw_link_user(link);
+	if (door == NULL || !door->greeted)
+		return;
+	hub_drained(doors->hub, door->conn);
+	herald_go_on(doors->herald, &door->talk, link);
 }
 
 static void on_close(void *user, struct kw_link *link, enum kw_err err)
@@ -223,6 +256,7 @@ static void on_close(void *user, struct kw_link *link, enum kw_err err)
 			KW_LOG_STR("address", kw_link_address(link)), KW_LOG_ERR(err));
 	if (door->greeted)
 		hub_conn_down(doors->hub, door->conn);
+	herald_end(&door->talk);
 	doors->by_conn[door->conn] = NULL;
 	doors->free_conns[doors->free_count++] = door->conn;
 	free(door);
@@ -277,6 +311,12 @@ enum kw_err doors_new(const struct doors_options *options, const char *chain, st
 	enum kw_err err = KW_ENOMEM;
 	if (doors->by_conn != NULL && doors->free_conns != NULL)
 		err = kw_tls_context_new(KW_TLS_HUB, &files, &doors->context);
+	if (err == KW_OK)
+		err = herald_new(&doors->herald);
+	if (err == KW_OK)
+		err = herald_set(doors->herald, office_roles(options->office));
+	if (err == KW_OK)
+		doors->told = office_roles(options->office)->client->timestamp.version;
 	if (err != KW_OK) {
 		doors_free(doors);
 		return err;
@@ -302,12 +342,9 @@ struct hub_wire doors_wire(struct doors *doors)
 enum kw_err doors_open(struct doors *doors, struct hub *hub)
 {
 	doors->hub = hub;
-	const struct kw_directory *directory = office_directory(doors->options.office);
-	for (size_t i = 0; i < directory->count; i++) {
-		enum kw_err err = hub_agency(hub, &directory->entries[i].agency, directory->entries[i].revoked);
-		if (err != KW_OK)
-			return err;
-	}
+	enum kw_err err = know_all(doors);
+	if (err != KW_OK)
+		return err;
 	const struct kw_link_hooks hooks = {
 		.user = doors,
 		.on_open = on_open,
@@ -315,8 +352,7 @@ enum kw_err doors_open(struct doors *doors, struct hub *hub)
 		.on_drained = on_drained,
 		.on_close = on_close,
 	};
-	enum kw_err err =
-		kw_link_listen(doors->options.net, doors->options.listen, doors->context, &hooks, &doors->server);
+	err = kw_link_listen(doors->options.net, doors->options.listen, doors->context, &hooks, &doors->server);
 	if (err == KW_OK)
 		kw_link_server_limits(doors->server, &doors->options.limits);
 	return err;
@@ -345,6 +381,7 @@ void doors_free(struct doors *doors)
 	if (doors == NULL)
 		return;
 	kw_tls_context_free(doors->context);
+	herald_free(doors->herald);
 	free(doors->by_conn);
 	free(doors->free_conns);
 	free(doors);

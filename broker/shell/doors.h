@@ -31,6 +31,8 @@ KW_MUST_USE enum kw_err doors_new(const struct doors_options *options, const cha
 struct hub_wire doors_wire(struct doors *doors);
 /* Tells the hub all agencies of the directory, then listens. */
 KW_MUST_USE enum kw_err doors_open(struct doors *doors, struct hub *hub);
+/* Once a second: the office's tick, and what comes of it: agents that were shut out are sent away, the others are told. */
+void doors_tick(struct doors *doors);
 uint16_t doors_port(const struct doors *doors);
 /* Stops listening and closes all links with GOAWAY; they end on later turns of the loop. */
 void doors_shut(struct doors *doors);

@@ -1,4 +1,4 @@
-#include "broker/shell/office.h"
+#include "broker/shell/office_inner.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,37 +13,28 @@
 
 #define CODE_FILE_SIZE_MAX 256u
 
-struct office {
-	const struct config *config;
-	X509 *root;
-	X509 *issuer;
-	EVP_PKEY *issuer_key;
-	EVP_PKEY *server_key;
-	struct kw_directory *directory;
-	struct kw_buf signed_directory;
-};
-
-static int64_t now_unix_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Says which file is at fault and what to do, once. */
-static enum kw_err blame(const struct config *config, const char *file, enum kw_err err)
+enum kw_err office_blame(const struct config *config, const char *file, enum kw_err err, const char *text)
 {
-	const char *text = kw_err_text(err);
-	if (err == KW_ENOTFOUND)
+	if (text != NULL)
+		; /* the caller knows better */
+	else if (err == KW_ENOTFOUND)
 		text = "this file is missing: kinward hub init makes it; put it back from a backup, or run the configuration of a hub";
 	else if (err == KW_EDENIED)
 		text = "must be a regular file of the broker's own user: keys with mode 0400, all else not writable by others";
 	else if (err == KW_EFORMAT || err == KW_EAUTH)
 		text = "is damaged, or not of this hub: put the right one back from a backup";
+	else
+		text = kw_err_text(err);
 	if (err != KW_OK)
 		kw_log(KW_LOG_ERROR, "start_failed", KW_LOG_STR("folder", config->folder), KW_LOG_STR("field", file),
 			KW_LOG_ERR(err), KW_LOG_STR("text", text));
 	return err;
+}
+
+static enum kw_err blame(const struct config *config, const char *file, enum kw_err err)
+{
+	return office_blame(config, file, err, NULL);
 }
 
 static enum kw_err load_key(const struct config *config, const char *name, EVP_PKEY **out)
@@ -79,36 +70,12 @@ static enum kw_err check_name(const struct office *office)
 	return KW_EFIELD;
 }
 
-static enum kw_err verify(const struct office *office, struct kw_view bytes, struct kw_directory **out)
-{
-	struct kw_directory_trust trust = {
-		.root = office->root,
-		.hub = office->config->hub,
-		.version_min = office->directory == NULL ? 0 : office->directory->version,
-		.now_unix_ms = now_unix_ms(),
-	};
-	enum kw_err err = kw_spki_digest(office->root, &trust.root_fingerprint);
-	return err != KW_OK ? err : kw_directory_verify(bytes, &trust, out);
-}
-
-static enum kw_err load_directory(struct office *office)
-{
-	char path[CONFIG_PATH_SIZE];
-	enum kw_err err = config_path(office->config, "directory.bin", path);
-	if (err == KW_OK)
-		err = kw_file_read(path, KW_FILE_PUBLIC, &office->signed_directory);
-	if (err == KW_OK)
-		err = verify(office, kw_buf_view(&office->signed_directory), &office->directory);
-	return blame(office->config, "directory.bin", err);
-}
-
 enum kw_err office_open(const struct config *config, struct office **out)
 {
 	struct office *office = calloc(1, sizeof(*office));
 	if (office == NULL)
 		return KW_ENOMEM;
 	office->config = config;
-	kw_buf_init(&office->signed_directory, KW_DIRECTORY_SIZE_MAX);
 	enum kw_err err = load_cert(config, "root.pem", &office->root);
 	if (err == KW_OK)
 		err = load_cert(config, "issuer.pem", &office->issuer);
@@ -121,7 +88,7 @@ enum kw_err office_open(const struct config *config, struct office **out)
 	if (err == KW_OK && X509_check_private_key(office->issuer, office->issuer_key) != 1)
 		err = blame(config, "issuer.key", KW_EAUTH);
 	if (err == KW_OK)
-		err = load_directory(office);
+		err = office_roles_open(office);
 	if (err != KW_OK) {
 		office_close(office);
 		return err;
@@ -138,8 +105,7 @@ void office_close(struct office *office)
 	X509_free(office->issuer);
 	EVP_PKEY_free(office->issuer_key);
 	EVP_PKEY_free(office->server_key);
-	kw_directory_free(office->directory);
-	kw_buf_fini(&office->signed_directory);
+	kw_roles_free(office->roles);
 	free(office);
 }
 
@@ -151,16 +117,6 @@ X509 *office_root(const struct office *office)
 EVP_PKEY *office_server_key(const struct office *office)
 {
 	return office->server_key;
-}
-
-const struct kw_directory *office_directory(const struct office *office)
-{
-	return office->directory;
-}
-
-struct kw_view office_signed_directory(const struct office *office)
-{
-	return kw_buf_view(&office->signed_directory);
 }
 
 /* Reads the file of a code: whose it is, and whether it is still good. */
@@ -182,27 +138,6 @@ static enum kw_err read_code(const char *path, struct kw_name *agency)
 			err = KW_EAUTH;
 	}
 	kw_buf_fini(&bytes);
-	return err;
-}
-
-/* The directory with one more agency, signed and verified, before anything is written. */
-static enum kw_err extend(const struct office *office, const struct kw_directory_entry *entry, struct kw_buf *signed_bytes)
-{
-	const struct kw_directory *old = office->directory;
-	if (old->count >= KW_DIRECTORY_AGENCIES_MAX)
-		return KW_EFULL;
-	struct kw_directory next = *old;
-	next.version = old->version + 1;
-	next.signed_unix_ms = now_unix_ms();
-	next.entries = calloc(old->count + 1, sizeof(*next.entries));
-	if (next.entries == NULL)
-		return KW_ENOMEM;
-	if (old->count > 0)
-		memcpy(next.entries, old->entries, old->count * sizeof(*next.entries));
-	next.entries[next.count++] = *entry;
-	struct kw_directory_signer signer = {.key = office->issuer_key, .certificate = office->issuer};
-	enum kw_err err = kw_directory_sign(&next, &signer, signed_bytes);
-	free(next.entries);
 	return err;
 }
 
@@ -235,7 +170,6 @@ static enum kw_err add_reply(const struct office *office, const struct kw_name *
 			.hub = office->config->hub,
 			.certificates = {kw_buf_view(&leaf_der), kw_buf_view(&issuer_der)},
 			.certificates_count = 2,
-			.signed_directory = kw_buf_view(&office->signed_directory),
 		};
 		err = kw_enrol_reply_add(reply, &out);
 	}
@@ -244,29 +178,8 @@ static enum kw_err add_reply(const struct office *office, const struct kw_name *
 	return err;
 }
 
-/* Write first: the directory is on disk before anybody hears of it, and the code goes last. A crash in between leaves a
- * code that answers "exists already". */
-static enum kw_err install(struct office *office, struct kw_buf *signed_bytes)
-{
-	char path[CONFIG_PATH_SIZE];
-	struct kw_directory *directory = NULL;
-	enum kw_err err = verify(office, kw_buf_view(signed_bytes), &directory);
-	if (err == KW_OK)
-		err = config_path(office->config, "directory.bin", path);
-	if (err == KW_OK)
-		err = kw_file_write_atomic(path, kw_buf_view(signed_bytes), 0644);
-	if (err != KW_OK) {
-		kw_directory_free(directory);
-		return err;
-	}
-	kw_directory_free(office->directory);
-	office->directory = directory;
-	kw_buf_fini(&office->signed_directory);
-	office->signed_directory = *signed_bytes;
-	kw_buf_init(signed_bytes, KW_DIRECTORY_SIZE_MAX);
-	return KW_OK;
-}
-
+/* Write first: the directory is on disk before anybody hears of it, and the code goes last. A crash in between leaves a code
+ * that answers "exists already". */
 enum kw_err office_enrol(struct office *office, struct kw_view bytes, struct kw_buf *reply, struct kw_name *agency)
 {
 	struct kw_enrol_request request;
@@ -274,8 +187,6 @@ enum kw_err office_enrol(struct office *office, struct kw_view bytes, struct kw_
 	char name[KW_ENROL_FILE_SIZE];
 	char path[CONFIG_PATH_SIZE];
 	X509 *leaf = NULL;
-	struct kw_buf signed_bytes;
-	kw_buf_init(&signed_bytes, KW_DIRECTORY_SIZE_MAX);
 	enum kw_err err = kw_enrol_request_parse(bytes, &request);
 	if (err == KW_OK)
 		err = kw_enrol_file_name(request.secret, name);
@@ -283,24 +194,21 @@ enum kw_err office_enrol(struct office *office, struct kw_view bytes, struct kw_
 		err = config_path(office->config, name, path);
 	if (err == KW_OK)
 		err = read_code(path, &whom.agency);
-	if (err == KW_OK && kw_directory_find(office->directory, &whom.agency) != NULL)
+	if (err == KW_OK && kw_directory_find(office->roles->directory, &whom.agency) != NULL)
 		err = KW_EEXIST;
 	struct kw_pki_issuer issuer = {.key = office->issuer_key, .certificate = office->issuer};
 	if (err == KW_OK)
-		err = kw_pki_agency_issue(&issuer, request.csr, &whom, now_unix_ms(), &leaf);
+		err = kw_pki_agency_issue(&issuer, request.csr, &whom, office_now_ms(), &leaf);
 	struct kw_directory_entry entry;
 	if (err == KW_OK)
 		err = describe(&request, &whom.agency, leaf, &entry);
 	if (err == KW_OK)
-		err = extend(office, &entry, &signed_bytes);
-	if (err == KW_OK)
-		err = install(office, &signed_bytes);
+		err = office_roles_extend(office, &entry);
 	if (err == KW_OK) {
 		(void)unlink(path); /* if it stays, it answers "exists" from now on */
 		err = add_reply(office, &whom.agency, leaf, reply);
 		*agency = whom.agency;
 	}
 	X509_free(leaf);
-	kw_buf_fini(&signed_bytes);
 	return err;
 }

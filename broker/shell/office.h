@@ -3,14 +3,14 @@
 
 #include "broker/shell/config.h"
 #include "proto/link/pki.h"
-#include "proto/wire/directory.h"
+#include "proto/link/roles.h"
 #include "proto/wire/enrol.h"
 
-/* The hub's registry office: its certificates, the signed directory, and enrolment.
+/* The hub's registry office: its certificates, the signed roles (proto/link/roles.h), and enrolment.
  *
  * `kinward hub add` leaves one file per code (kw_enrol_file_name) with "AGENCY EXPIRY\n", in seconds since 1970; an agency that brings the secret gets
  * a certificate and a place in the directory, and the file goes. Files: root.pem, issuer.pem, issuer.key, server.pem,
- * server.key, directory.bin, enrol/. Rare and small work; it runs on the loop thread. */
+ * server.key, enrol/, and those of the roles. Rare and small work; it runs on the loop thread. */
 
 struct office;
 
@@ -24,8 +24,12 @@ void office_close(struct office *office);
 X509 *office_root(const struct office *office);
 EVP_PKEY *office_server_key(const struct office *office);
 const struct kw_directory *office_directory(const struct office *office);
-/* The encoded SignedDirectory; valid until the next office_enrol or office_reload. */
-struct kw_view office_signed_directory(const struct office *office);
+/* Valid until the next office_enrol or office_tick, as the directory. */
+const struct kw_roles *office_roles(const struct office *office);
+
+/* Once a second: signs a new timestamp when it is time, and reads what a command in the folder has signed. True: the roles are
+ * other ones than before. */
+bool office_tick(struct office *office);
 
 /* Judges an EnrolRequest and carries it out. On KW_OK the encoded EnrolReply is appended to `reply`, the new directory is
  * on disk, and `agency` says whom it let in.

@@ -3,18 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/err.h>
-#include <openssl/x509v3.h>
-
 #include "kinward/v1/directory.pb-c.h"
 #include "proto/wire/crypt.h"
-#include "proto/wire/curve.h"
-#include "proto/wire/pbscan.h"
-#include "proto/wire/spki.h"
-
-#define SIGNER_SIZE_MAX 4096u
-
-static const char LABEL[] = "kw1 directory";
 
 void kw_directory_free(struct kw_directory *directory)
 {
@@ -50,7 +40,7 @@ static enum kw_err key_id_of(struct kw_view public_key, uint8_t *key_id)
 
 enum kw_err kw_directory_key_id(const uint8_t *public_key, uint8_t *key_id)
 {
-	return key_id_of(KW_VIEW(public_key, KW_KEY_SIZE), key_id);
+	return key_id_of(KW_VIEW(public_key, KW_DIRECTORY_KEY_SIZE), key_id);
 }
 
 enum kw_err kw_directory_hybrid_key_id(const uint8_t *public_key, uint8_t *key_id)
@@ -139,7 +129,7 @@ static bool entry_counts_ok(const struct kw_directory_entry *entry)
 
 static enum kw_err check_counts(const struct kw_directory *directory)
 {
-	if (directory->version == 0 || directory->count > KW_DIRECTORY_AGENCIES_MAX)
+	if (directory->version == 0 || directory->expires_unix_ms <= 0 || directory->count > KW_DIRECTORY_AGENCIES_MAX)
 		return KW_EFIELD;
 	for (size_t i = 0; i < directory->count; i++)
 		if (!entry_counts_ok(&directory->entries[i]))
@@ -186,6 +176,7 @@ enum kw_err kw_directory_pack(const struct kw_directory *directory, struct kw_bu
 		message.hub = (char *)(uintptr_t)directory->hub.text;
 		message.version = directory->version;
 		message.signed_unix_ms = directory->signed_unix_ms;
+		message.expires_unix_ms = directory->expires_unix_ms;
 		message.n_entries = directory->count;
 		message.entries = pointers;
 		size_t size = kinward__v1__directory__get_packed_size(&message);
@@ -196,99 +187,6 @@ enum kw_err kw_directory_pack(const struct kw_directory *directory, struct kw_bu
 	free(pointers);
 	free(rows);
 	free(entries);
-	return err;
-}
-
-static enum kw_err sign_bytes(EVP_PKEY *key, struct kw_view bytes, uint8_t signature[KW_SIGNATURE_SIZE])
-{
-	struct kw_buf message;
-	size_t size = KW_SIGNATURE_SIZE;
-	kw_buf_init(&message, bytes.size + sizeof(LABEL));
-	enum kw_err err = kw_buf_add(&message, kw_view_str(LABEL));
-	if (err == KW_OK)
-		err = kw_buf_add(&message, bytes);
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
-	if (err == KW_OK && (context == NULL || EVP_DigestSignInit(context, NULL, NULL, NULL, key) != 1 ||
-				    EVP_DigestSign(context, signature, &size, message.data, message.size) != 1))
-		err = KW_ECRYPTO;
-	EVP_MD_CTX_free(context);
-	kw_buf_fini(&message);
-	return err;
-}
-
-static enum kw_err verify_bytes(X509 *signer, struct kw_view bytes, struct kw_view signature)
-{
-	uint8_t key[KW_KEY_SIZE];
-	size_t size = sizeof(key);
-	EVP_PKEY *public_key = X509_get0_pubkey(signer);
-	if (public_key == NULL || EVP_PKEY_get_base_id(public_key) != EVP_PKEY_ED25519 ||
-		EVP_PKEY_get_raw_public_key(public_key, key, &size) != 1)
-		return KW_EAUTH;
-	struct kw_buf message;
-	kw_buf_init(&message, bytes.size + sizeof(LABEL));
-	enum kw_err err = kw_buf_add(&message, kw_view_str(LABEL));
-	if (err == KW_OK)
-		err = kw_buf_add(&message, bytes);
-	if (err == KW_OK)
-		err = kw_ed25519_verify(key, kw_buf_view(&message), signature);
-	kw_buf_fini(&message);
-	return err;
-}
-
-enum kw_err kw_directory_sign(const struct kw_directory *directory, const struct kw_directory_signer *signer,
-	struct kw_buf *out)
-{
-	uint8_t signature[KW_SIGNATURE_SIZE];
-	unsigned char *der = NULL;
-	struct kw_buf bytes;
-	kw_buf_init(&bytes, KW_DIRECTORY_SIZE_MAX);
-	enum kw_err err = kw_directory_pack(directory, &bytes);
-	if (err == KW_OK)
-		err = sign_bytes(signer->key, kw_buf_view(&bytes), signature);
-	int der_size = i2d_X509(signer->certificate, &der);
-	if (err == KW_OK && der_size <= 0)
-		err = KW_ECRYPTO;
-	if (err == KW_OK) {
-		Kinward__V1__SignedDirectory message = KINWARD__V1__SIGNED_DIRECTORY__INIT;
-		message.directory = lend(bytes.data, bytes.size);
-		message.signer_certificate = lend(der, (size_t)der_size);
-		message.signature = lend(signature, sizeof(signature));
-		err = kw_buf_reserve(out, kinward__v1__signed_directory__get_packed_size(&message));
-		if (err == KW_OK)
-			out->size += kinward__v1__signed_directory__pack(&message, out->data + out->size);
-	}
-	OPENSSL_free(der);
-	kw_buf_fini(&bytes);
-	return err;
-}
-
-/* The root is the one that was pinned, and the signer an authority that it issued for this hub: agencies and servers are
- * none. */
-static enum kw_err verify_signer(X509 *signer, const struct kw_directory_trust *trust)
-{
-	struct kw_digest digest;
-	struct kw_spki_name name;
-	if (kw_spki_digest(trust->root, &digest) != KW_OK ||
-		memcmp(&digest, &trust->root_fingerprint, sizeof(digest)) != 0)
-		return KW_EAUTH;
-	if (X509_check_ca(signer) != 1 || X509_cmp(signer, trust->root) == 0)
-		return KW_EAUTH;
-	if (kw_spki_name_of(signer, &name) != KW_OK || name.kind != KW_SPKI_HUB || !kw_name_equal(&name.hub, &trust->hub))
-		return KW_EAUTH;
-	enum kw_err err = KW_EAUTH;
-	X509_STORE *store = X509_STORE_new();
-	X509_STORE_CTX *context = X509_STORE_CTX_new();
-	if (store != NULL && context != NULL && X509_STORE_add_cert(store, trust->root) == 1 &&
-		X509_STORE_CTX_init(context, store, signer, NULL) == 1) {
-		X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(context);
-		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_X509_STRICT);
-		X509_VERIFY_PARAM_set_time(param, (time_t)(trust->now_unix_ms / 1000));
-		if (X509_verify_cert(context) == 1)
-			err = KW_OK;
-	}
-	X509_STORE_CTX_free(context);
-	X509_STORE_free(store);
-	ERR_clear_error();
 	return err;
 }
 
@@ -372,7 +270,8 @@ static enum kw_err read_directory(struct kw_view bytes, struct kw_directory *out
 	Kinward__V1__Directory *message = kinward__v1__directory__unpack(NULL, bytes.size, bytes.data);
 	if (message == NULL)
 		return KW_EFORMAT;
-	struct kw_directory directory = {.version = message->version, .signed_unix_ms = message->signed_unix_ms};
+	struct kw_directory directory = {.version = message->version, .signed_unix_ms = message->signed_unix_ms,
+		.expires_unix_ms = message->expires_unix_ms};
 	enum kw_err err = kw_name_from(kw_view_str(message->hub), &directory.hub);
 	if (err == KW_OK && message->n_entries > KW_DIRECTORY_AGENCIES_MAX)
 		err = KW_ETOOBIG;
@@ -388,7 +287,7 @@ static enum kw_err read_directory(struct kw_view bytes, struct kw_directory *out
 		directory.count = i + 1;
 	}
 	kinward__v1__directory__free_unpacked(message, NULL);
-	if (err == KW_OK && directory.version == 0)
+	if (err == KW_OK && (directory.version == 0 || directory.expires_unix_ms <= 0))
 		err = KW_EFIELD;
 	if (err == KW_OK)
 		*out = directory;
@@ -403,51 +302,6 @@ enum kw_err kw_directory_read(struct kw_view payload, struct kw_directory **out)
 		return KW_ETOOBIG;
 	struct kw_directory *directory = calloc(1, sizeof(*directory));
 	enum kw_err err = directory == NULL ? KW_ENOMEM : read_directory(payload, directory);
-	if (err == KW_OK)
-		*out = directory;
-	else
-		free(directory);
-	return err;
-}
-
-static enum kw_err open_signed(struct kw_view signed_directory, const struct kw_directory_trust *trust,
-	struct kw_directory *out)
-{
-	/* Nothing is unpacked before the signature holds. */
-	struct kw_pb pb = kw_pb_from(signed_directory);
-	struct kw_view bytes = kw_pb_need_bytes(&pb, 1, 1, KW_DIRECTORY_SIZE_MAX);
-	struct kw_view der = kw_pb_need_bytes(&pb, 2, 1, SIGNER_SIZE_MAX);
-	struct kw_view signature = kw_pb_need_bytes(&pb, 3, KW_SIGNATURE_SIZE, KW_SIGNATURE_SIZE);
-	enum kw_err err = kw_pb_end(&pb);
-	if (err != KW_OK)
-		return err;
-	const unsigned char *at = der.data;
-	X509 *signer = d2i_X509(NULL, &at, (long)der.size);
-	ERR_clear_error();
-	err = signer == NULL || at != der.data + der.size ? KW_EFORMAT : verify_signer(signer, trust);
-	if (err == KW_OK)
-		err = verify_bytes(signer, bytes, signature);
-	X509_free(signer);
-	struct kw_directory directory = {.count = 0};
-	if (err == KW_OK)
-		err = read_directory(bytes, &directory);
-	if (err == KW_OK && !kw_name_equal(&directory.hub, &trust->hub))
-		err = KW_EAUTH;
-	if (err == KW_OK && directory.version < trust->version_min)
-		err = KW_EVERSION;
-	if (err == KW_OK)
-		*out = directory;
-	else
-		free(directory.entries);
-	return err;
-}
-
-enum kw_err kw_directory_verify(struct kw_view bytes, const struct kw_directory_trust *trust, struct kw_directory **out)
-{
-	if (bytes.size > KW_DIRECTORY_SIZE_MAX)
-		return KW_ETOOBIG;
-	struct kw_directory *directory = calloc(1, sizeof(*directory));
-	enum kw_err err = directory == NULL ? KW_ENOMEM : open_signed(bytes, trust, directory);
 	if (err == KW_OK)
 		*out = directory;
 	else

@@ -1,22 +1,17 @@
 #ifndef KW_WIRE_DIRECTORY_H
 #define KW_WIRE_DIRECTORY_H
 
-#include <openssl/evp.h>
-#include <openssl/x509.h>
-
 #include "proto/base/id.h"
 #include "proto/wire/hybrid.h"
 
-/* The signed directory of a hub: agencies and their public keys (kinward/v1/directory.proto). Read strictly, without
- * protobuf-c, because it holds more fields than a pre-scan lets through.
- *
- * Trust runs root → issuing authority of the hub → signature over "kw1 directory" ‖ the received bytes. */
+/* The directory of a hub: agencies and their public keys (kinward/v1/directory.proto). It is the payload of the registrar's
+ * role; who may sign it is in role.h, whom a reader believes in role_client.h. */
 
 #define KW_DIRECTORY_AGENCIES_MAX 10000u
 #define KW_DIRECTORY_SEALING_KEYS_MAX 8u /* per agency */
 #define KW_DIRECTORY_HYBRID_KEYS_MAX 2u  /* per agency: the present and the next */
 #define KW_DIRECTORY_SUITES_MAX 4u       /* per sealing key */
-#define KW_DIRECTORY_SIZE_MAX (8u << 20) /* of a SignedDirectory */
+#define KW_DIRECTORY_SIZE_MAX (40u << 20) /* encoded: all agencies with both hybrid keys, which are large */
 #define KW_DIRECTORY_KEY_ID_SIZE 8u
 #define KW_DIRECTORY_KEY_SIZE 32u
 
@@ -46,44 +41,24 @@ struct kw_directory_entry {
 	struct kw_digest tls_key_digest;
 };
 
-/* Borrowed by whoever reads one; made by kw_directory_verify, or by hand to be signed. */
+/* Borrowed by whoever reads one; made by kw_directory_read, or by hand to be packed. */
 struct kw_directory {
 	struct kw_name hub;
 	uint64_t version; /* not 0 */
 	int64_t signed_unix_ms;
-	struct kw_directory_entry *entries; /* sorted by name after verify; any order to sign */
+	int64_t expires_unix_ms; /* more than 0 */
+	struct kw_directory_entry *entries; /* sorted by name when read; any order to pack */
 	size_t count;
 };
 
-/* Appends a SignedDirectory. key: Ed25519, belongs to certificate, the hub's issuing authority. All borrowed.
- * KW_EFIELD  two entries of one name, a count out of range, a version of 0; KW_ETOOBIG, KW_ENOMEM, KW_ECRYPTO */
-struct kw_directory_signer {
-	EVP_PKEY *key;
-	X509 *certificate;
-};
-KW_MUST_USE enum kw_err kw_directory_sign(const struct kw_directory *directory, const struct kw_directory_signer *signer,
-	struct kw_buf *out);
-
-struct kw_directory_trust {
-	X509 *root;                        /* borrowed */
-	struct kw_digest root_fingerprint; /* root must have it */
-	struct kw_name hub;                /* whose directory this must be */
-	uint64_t version_min;              /* an older one is refused */
-	int64_t now_unix_ms;               /* for the certificates' validity */
-};
-
-/* Verifies, then reads. *out is owned by the caller (kw_directory_free).
- * KW_EAUTH    root, chain, signature or hub do not verify
- * KW_EVERSION older than version_min: a rollback
- * KW_EFORMAT  does not parse; KW_EFIELD a rule is broken (names unique, sizes, ids); KW_ETOOBIG; KW_ENOMEM */
-KW_MUST_USE enum kw_err kw_directory_verify(struct kw_view signed_directory, const struct kw_directory_trust *trust,
-	struct kw_directory **out);
-/* Accepts NULL. Only for what kw_directory_verify made. */
+/* Accepts NULL. Only for what kw_directory_read made. */
 void kw_directory_free(struct kw_directory *directory);
 
-/* The payload alone, for the registrar's role (role.h): appends an encoded Directory, sorted. KW_EFIELD, KW_ETOOBIG, KW_ENOMEM. */
+/* Appends an encoded Directory, sorted: one content, one encoding.
+ * KW_EFIELD  two entries of one name, a count out of range, a version or an end of 0; KW_ETOOBIG, KW_ENOMEM */
 KW_MUST_USE enum kw_err kw_directory_pack(const struct kw_directory *directory, struct kw_buf *out);
-/* Reads an encoded Directory whose signatures hold. KW_EFORMAT, KW_EFIELD, KW_ETOOBIG, KW_ENOMEM. *out: kw_directory_free. */
+/* Reads an encoded Directory whose signatures hold.
+ * KW_EFORMAT does not parse; KW_EFIELD a rule is broken (names sorted and unique, sizes, ids); KW_ETOOBIG, KW_ENOMEM. *out: kw_directory_free. */
 KW_MUST_USE enum kw_err kw_directory_read(struct kw_view payload, struct kw_directory **out);
 
 /* NULL when there is none of this name. A revoked entry is returned too: look at `revoked`. Valid as long as directory. */

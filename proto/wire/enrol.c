@@ -214,8 +214,6 @@ enum kw_err kw_enrol_reply_add(struct kw_buf *out, const struct kw_enrol_reply *
 		err = kw_pb_add_bytes(out, 2, kw_view_str(reply->hub.text));
 	for (size_t i = 0; err == KW_OK && i < reply->certificates_count; i++)
 		err = kw_pb_add_bytes(out, 3, reply->certificates[i]);
-	if (err == KW_OK)
-		err = kw_pb_add_bytes(out, 4, reply->signed_directory);
 	return err;
 }
 
@@ -231,7 +229,6 @@ enum kw_err kw_enrol_reply_parse(struct kw_view bytes, struct kw_enrol_reply *ou
 			return KW_EFIELD;
 		reply.certificates[reply.certificates_count++] = kw_pb_need_bytes(&pb, 3, 1, KW_ENROL_CERTIFICATE_SIZE_MAX);
 	} while (kw_pb_is_next(&pb, 3));
-	reply.signed_directory = kw_pb_need_bytes(&pb, 4, 1, KW_FRAME_SIZE_MAX);
 	enum kw_err err = kw_pb_end(&pb);
 	if (err == KW_OK)
 		err = kw_name_from(agency, &reply.agency);

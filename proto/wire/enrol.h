@@ -55,7 +55,6 @@ struct kw_enrol_reply {
 	struct kw_name hub;
 	struct kw_view certificates[KW_ENROL_CERTIFICATES_MAX]; /* DER, leaf first, without the root */
 	size_t certificates_count;                              /* at least 1 */
-	struct kw_view signed_directory;
 };
 
 /* Appends an encoded EnrolReply. KW_EFIELD, KW_ETOOBIG, KW_ENOMEM. */

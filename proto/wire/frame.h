@@ -25,11 +25,12 @@ enum kw_frame_type {
 	KW_FRAME_PING = 6,
 	KW_FRAME_PONG = 7,
 	KW_FRAME_GOAWAY = 8,
-	KW_FRAME_DIRECTORY = 9,
 	KW_FRAME_UNOPENED = 10,
 	KW_FRAME_ENROL = 11,
 	KW_FRAME_ENROLLED = 12,
-	KW_FRAME_RECALL = 0x84 /* behind those of frame_blob.h */
+	KW_FRAME_RECALL = 0x84,    /* behind those of frame_blob.h */
+	KW_FRAME_ROLE_PART = 0x8c, /* role_frame.h */
+	KW_FRAME_ROLES_WANT = 0x8d
 };
 
 struct kw_frame {
@@ -90,6 +91,9 @@ struct kw_frame_hello {
 	struct kw_credit credits[KW_MSG_CLASS_COUNT];
 	int64_t clock_unix_ms;
 	uint64_t directory_version;
+	uint64_t root_version; /* HELLO only, as the next two */
+	uint64_t timestamp_version;
+	uint64_t snapshot_version;
 	uint32_t envelope_size_max; /* WELCOME only */
 };
 

@@ -43,7 +43,8 @@ enum kw_err kw_frame_hello_parse(struct kw_view body, struct kw_frame_hello *out
 {
 	static const struct kw_field_rules RULES = {.kinds = {[1] = KW_FIELD_VARINT, [2] = KW_FIELD_VARINT,
 		[3] = KW_FIELD_VARINT, [4] = KW_FIELD_FIXED64, [5] = KW_FIELD_BYTES_REPEATED,
-		[6] = KW_FIELD_BYTES_REPEATED, [7] = KW_FIELD_VARINT, [8] = KW_FIELD_VARINT}};
+		[6] = KW_FIELD_BYTES_REPEATED, [7] = KW_FIELD_VARINT, [8] = KW_FIELD_VARINT, [9] = KW_FIELD_VARINT,
+		[10] = KW_FIELD_VARINT, [11] = KW_FIELD_VARINT}};
 	struct kw_fields fields = kw_fields_from(body, &RULES);
 	struct kw_frame_hello hello = {.version_min = 0};
 	struct kw_pb_field field;
@@ -72,8 +73,17 @@ enum kw_err kw_frame_hello_parse(struct kw_view body, struct kw_frame_hello *out
 		case 7:
 			hello.clock_unix_ms = (int64_t)kw_fields_uint(&fields, &field, INT64_MAX);
 			break;
-		default:
+		case 8:
 			hello.directory_version = field.value;
+			break;
+		case 9:
+			hello.root_version = field.value;
+			break;
+		case 10:
+			hello.timestamp_version = field.value;
+			break;
+		default:
+			hello.snapshot_version = field.value;
 		}
 	}
 	enum kw_err err = kw_fields_end(&fields);
@@ -107,6 +117,12 @@ enum kw_err kw_frame_hello_add(struct kw_buf *out, const struct kw_frame_hello *
 		err = kw_pb_add_uint(out, 7, (uint64_t)hello->clock_unix_ms);
 	if (err == KW_OK)
 		err = kw_pb_add_uint(out, 8, hello->directory_version);
+	if (err == KW_OK)
+		err = kw_pb_add_uint(out, 9, hello->root_version);
+	if (err == KW_OK)
+		err = kw_pb_add_uint(out, 10, hello->timestamp_version);
+	if (err == KW_OK)
+		err = kw_pb_add_uint(out, 11, hello->snapshot_version);
 	return kw_field_frame_end(out, start, err);
 }
 

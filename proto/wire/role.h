@@ -12,7 +12,7 @@
 #define KW_ROLE_HUBS_MAX 64u
 #define KW_ROLE_SIGNATURES_MAX 16u /* old and new keys of a root */
 #define KW_ROLE_KEY_ID_SIZE 8u
-#define KW_ROLE_SIZE_MAX (9u << 20) /* of a SignedRole; the directory is the large one */
+#define KW_ROLE_SIZE_MAX (41u << 20) /* of a SignedRole; the directory is the large one */
 
 enum kw_role {
 	KW_ROLE_ROOT,

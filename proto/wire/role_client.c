@@ -197,7 +197,9 @@ static enum kw_err take_timestamp(struct kw_role_client *client, struct kw_view 
 	err = kw_role_digest(role.payload, &digest);
 	if (err == KW_OK)
 		err = judge_timestamp(client, &next, &digest, rule);
-	if (err == KW_OK && now_unix_ms != 0 && next.expires_unix_ms <= now_unix_ms)
+	/* An expired root vouches for no key, its timestamp's included. */
+	if (err == KW_OK && now_unix_ms != 0 &&
+		(next.expires_unix_ms <= now_unix_ms || client->root.expires_unix_ms <= now_unix_ms))
 		err = refuse(rule, KW_ROLE_RULE_FROZEN, KW_EEXPIRED);
 	if (err != KW_OK)
 		return err;
@@ -335,6 +337,8 @@ enum kw_err kw_role_client_directory(const struct kw_role_client *client, const 
 		err = refuse(rule, KW_ROLE_RULE_PREFIX, KW_EAUTH);
 	else if (directory->version != entry->version)
 		err = refuse(rule, KW_ROLE_RULE_MIXED, KW_EAUTH);
+	else if (directory->expires_unix_ms <= client->timestamp.signed_unix_ms)
+		err = refuse(rule, KW_ROLE_RULE_FROZEN, KW_EEXPIRED);
 	if (err == KW_OK)
 		*out = directory;
 	else

@@ -67,7 +67,7 @@ KW_MUST_USE enum kw_err kw_role_client_timestamp(struct kw_role_client *client, 
 	int64_t now_unix_ms, enum kw_role_rule *rule);
 KW_MUST_USE enum kw_err kw_role_client_snapshot(struct kw_role_client *client, struct kw_view signed_role,
 	int64_t now_unix_ms, enum kw_role_rule *rule);
-/* The directory of `hub` that the snapshot names. *out: kw_directory_free. */
+/* The directory of `hub` that the snapshot names. Expired is what had ended when our timestamp was signed. *out: kw_directory_free. */
 KW_MUST_USE enum kw_err kw_role_client_directory(const struct kw_role_client *client, const struct kw_name *hub,
 	struct kw_view signed_role, struct kw_directory **out, enum kw_role_rule *rule);
 

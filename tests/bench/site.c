@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "proto/link/file.h"
+#include "proto/link/roles.h"
 #include "proto/wire/curve.h"
 #include "proto/wire/directory.h"
 #include "proto/wire/spki.h"
@@ -132,25 +133,14 @@ static void enrol(const struct site *site, const struct authority *authority, ui
 
 static void make_directory(const struct site *site, const struct authority *authority)
 {
-	char path[PATH_SIZE];
-	struct kw_directory directory = {
-		.hub = site->hub,
-		.version = 1,
-		.signed_unix_ms = authority->now_unix_ms,
-		.entries = calloc(site->count, sizeof(struct kw_directory_entry)),
-		.count = site->count,
-	};
+	struct kw_directory directory = {.entries = calloc(site->count, sizeof(struct kw_directory_entry)), .count = site->count};
 	if (directory.entries == NULL)
 		bench_die("out of memory");
 	for (uint32_t i = 0; i < site->count; i++)
 		enrol(site, authority, i, &directory.entries[i]);
-	struct kw_directory_signer signer = {.key = authority->issuing.key, .certificate = authority->issuing.certificate};
-	struct kw_buf out;
-	kw_buf_init(&out, KW_DIRECTORY_SIZE_MAX);
-	bench_must(kw_directory_sign(&directory, &signer, &out), "directory");
-	path_of(site, "directory.bin", path);
-	bench_must(kw_file_write_atomic(path, kw_buf_view(&out), 0644), path);
-	kw_buf_fini(&out);
+	const struct kw_roles_plan plan = {.folder = site->folder, .hub = site->hub, .root_key = authority->root.key, .root_keys = 1,
+		.root_threshold = 1, .directory = &directory, .now_unix_ms = authority->now_unix_ms};
+	bench_must(kw_roles_create(&plan), "roles");
 	free(directory.entries);
 }
 

@@ -8,6 +8,7 @@
 
 #include "proto/base/check.h"
 #include "proto/link/file.h"
+#include "proto/link/roles.h"
 #include "proto/wire/spki.h"
 #include "tests/kit/folder.h"
 
@@ -82,16 +83,12 @@ void kit_site_init(struct kit_site *site, size_t agencies_count)
 	make_authority(site);
 	for (size_t i = 0; i < agencies_count; i++)
 		make_agency(site, i, &entries[i]);
-	struct kw_directory directory = {
-		.hub = site->hub, .version = 1, .signed_unix_ms = now_ms(), .entries = entries, .count = agencies_count};
-	struct kw_directory_signer signer = {.key = site->issuing.key, .certificate = site->issuing.certificate};
-	struct kw_buf bytes;
-	kw_buf_init(&bytes, KW_DIRECTORY_SIZE_MAX);
-	KW_ASSERT(kw_directory_sign(&directory, &signer, &bytes) == KW_OK);
-	KW_ASSERT(kw_file_write_atomic(kit_site_path(site, "directory.bin"), kw_buf_view(&bytes), 0644) == KW_OK);
+	struct kw_directory directory = {.entries = entries, .count = agencies_count};
+	const struct kw_roles_plan plan = {.folder = site->dir, .hub = site->hub, .root_key = site->root.key, .root_keys = 3,
+		.root_threshold = 2, .directory = &directory, .now_unix_ms = now_ms()};
+	KW_ASSERT(kw_roles_create(&plan) == KW_OK);
 	KW_ASSERT(kw_file_write_atomic(kit_site_path(site, "broker.yaml"), kw_view_str(CONFIG), 0644) == KW_OK);
 	KW_ASSERT(mkdir(kit_site_path(site, "enrol"), 0700) == 0);
-	kw_buf_fini(&bytes);
 }
 
 void kit_site_fini(struct kit_site *site)

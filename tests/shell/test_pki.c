@@ -1,4 +1,4 @@
-/* Certificates, the signed directory and enrolment: each refusal beside its success. */
+/* Certificates and enrolment: each refusal beside its success. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,6 @@
 
 #include "proto/link/file.h"
 #include "proto/link/pki.h"
-#include "proto/wire/directory.h"
 #include "proto/wire/enrol.h"
 #include "proto/wire/spki.h"
 
@@ -50,32 +49,6 @@ static void site_fini(struct site *site)
 	X509_free(site->issuing.certificate);
 }
 
-static struct kw_directory_trust trust_of(const struct site *site)
-{
-	struct kw_directory_trust trust = {.root = site->root.certificate, .hub = site->hub, .now_unix_ms = NOW_MS};
-	assert_int_equal(kw_spki_digest(site->root.certificate, &trust.root_fingerprint), KW_OK);
-	return trust;
-}
-
-static struct kw_directory_entry entry_of(const char *agency)
-{
-	struct kw_directory_entry entry = {.agency = name_of(agency), .sealing_keys_count = 1};
-	struct kw_directory_sealing_key *key = &entry.sealing_keys[0];
-	memset(entry.identity_key, 1, sizeof(entry.identity_key));
-	memset(key->public_key, 2, sizeof(key->public_key));
-	key->suites[0] = 1;
-	key->suites_count = 1;
-	assert_int_equal(kw_directory_key_id(key->public_key, key->key_id), KW_OK);
-	return entry;
-}
-
-static void sign(const struct site *site, struct kw_directory *directory, struct kw_buf *out)
-{
-	struct kw_directory_signer signer = {.key = site->issuing.key, .certificate = site->issuing.certificate};
-	kw_buf_init(out, KW_DIRECTORY_SIZE_MAX);
-	assert_int_equal(kw_directory_sign(directory, &signer, out), KW_OK);
-}
-
 static void test_certificate_names_what_the_authority_says(void **state)
 {
 	(void)state;
@@ -105,111 +78,6 @@ static void test_certificate_names_what_the_authority_says(void **state)
 	X509_free(leaf);
 	EVP_PKEY_free(key);
 	kw_buf_fini(&csr);
-	site_fini(&site);
-}
-
-static void test_directory_opens_for_its_root_and_hub_alone(void **state)
-{
-	(void)state;
-	struct site a;
-	struct site b;
-	site_init(&a, "hub-a");
-	site_init(&b, "hub-b");
-	struct kw_directory_entry entries[2] = {entry_of("zeta"), entry_of("alpha")};
-	struct kw_directory directory = {.hub = a.hub, .version = 7, .signed_unix_ms = NOW_MS, .entries = entries, .count = 2};
-	struct kw_buf bytes;
-	sign(&a, &directory, &bytes);
-	struct kw_directory *got = NULL;
-	struct kw_directory_trust trust = trust_of(&a);
-	assert_int_equal(kw_directory_verify(kw_buf_view(&bytes), &trust, &got), KW_OK);
-	assert_int_equal(got->count, 2);
-	assert_int_equal(got->version, 7);
-	struct kw_name zeta = name_of("zeta");
-	struct kw_name other = name_of("beta");
-	assert_non_null(kw_directory_find(got, &zeta));
-	assert_null(kw_directory_find(got, &other));
-	kw_directory_free(got);
-
-	trust.version_min = 7;
-	assert_int_equal(kw_directory_verify(kw_buf_view(&bytes), &trust, &got), KW_OK);
-	kw_directory_free(got);
-	trust.version_min = 8;
-	assert_int_equal(kw_directory_verify(kw_buf_view(&bytes), &trust, &got), KW_EVERSION);
-	trust = trust_of(&b);
-	assert_int_equal(kw_directory_verify(kw_buf_view(&bytes), &trust, &got), KW_EAUTH);
-	trust = trust_of(&a);
-	trust.hub = b.hub;
-	assert_int_equal(kw_directory_verify(kw_buf_view(&bytes), &trust, &got), KW_EAUTH);
-	trust = trust_of(&a);
-	trust.now_unix_ms = NOW_MS + 2000 * DAY_MS;
-	assert_int_equal(kw_directory_verify(kw_buf_view(&bytes), &trust, &got), KW_EAUTH);
-	kw_buf_fini(&bytes);
-	site_fini(&a);
-	site_fini(&b);
-}
-
-static void test_directory_refuses_every_flipped_byte_and_cut(void **state)
-{
-	(void)state;
-	struct site site;
-	site_init(&site, "hub-a");
-	struct kw_directory_entry entry = entry_of("alpha");
-	struct kw_directory directory = {.hub = site.hub, .version = 1, .signed_unix_ms = 1, .entries = &entry, .count = 1};
-	struct kw_buf bytes;
-	sign(&site, &directory, &bytes);
-	struct kw_directory_trust trust = trust_of(&site);
-	struct kw_directory *got = NULL;
-	for (size_t i = 0; i < bytes.size; i++) {
-		bytes.data[i] ^= 0x10;
-		assert_int_not_equal(kw_directory_verify(kw_buf_view(&bytes), &trust, &got), KW_OK);
-		bytes.data[i] ^= 0x10;
-	}
-	for (size_t size = 0; size < bytes.size; size++)
-		assert_int_not_equal(kw_directory_verify(KW_VIEW(bytes.data, size), &trust, &got), KW_OK);
-	kw_buf_fini(&bytes);
-	site_fini(&site);
-}
-
-static void test_an_agency_cannot_sign_a_directory(void **state)
-{
-	(void)state;
-	struct site site;
-	site_init(&site, "hub-a");
-	EVP_PKEY *key;
-	X509 *leaf;
-	struct kw_buf csr;
-	struct kw_buf bytes;
-	kw_buf_init(&csr, 4096);
-	kw_buf_init(&bytes, KW_DIRECTORY_SIZE_MAX);
-	assert_int_equal(kw_pki_key_new(&key), KW_OK);
-	assert_int_equal(kw_pki_csr_add(key, &csr), KW_OK);
-	struct kw_pki_agency whom = {.agency = name_of("agency-a"), .hub = site.hub};
-	assert_int_equal(kw_pki_agency_issue(&site.issuing, kw_buf_view(&csr), &whom, NOW_MS, &leaf), KW_OK);
-	struct kw_directory directory = {.hub = site.hub, .version = 1};
-	struct kw_directory_signer signer = {.key = key, .certificate = leaf};
-	assert_int_equal(kw_directory_sign(&directory, &signer, &bytes), KW_OK);
-	struct kw_directory_trust trust = trust_of(&site);
-	struct kw_directory *got = NULL;
-	assert_int_equal(kw_directory_verify(kw_buf_view(&bytes), &trust, &got), KW_EAUTH);
-	X509_free(leaf);
-	EVP_PKEY_free(key);
-	kw_buf_fini(&csr);
-	kw_buf_fini(&bytes);
-	site_fini(&site);
-}
-
-static void test_a_name_stands_in_a_directory_once(void **state)
-{
-	(void)state;
-	struct site site;
-	site_init(&site, "hub-a");
-	struct kw_directory_entry entries[2] = {entry_of("alpha"), entry_of("alpha")};
-	struct kw_directory directory = {.hub = site.hub, .version = 1, .entries = entries, .count = 2};
-	struct kw_directory_signer signer = {.key = site.issuing.key, .certificate = site.issuing.certificate};
-	struct kw_buf bytes;
-	kw_buf_init(&bytes, KW_DIRECTORY_SIZE_MAX);
-	assert_int_equal(kw_directory_sign(&directory, &signer, &bytes), KW_EFIELD);
-	kw_buf_fini(&bytes);
 	site_fini(&site);
 }
 
@@ -305,10 +173,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_certificate_names_what_the_authority_says),
-		cmocka_unit_test(test_directory_opens_for_its_root_and_hub_alone),
-		cmocka_unit_test(test_directory_refuses_every_flipped_byte_and_cut),
-		cmocka_unit_test(test_an_agency_cannot_sign_a_directory),
-		cmocka_unit_test(test_a_name_stands_in_a_directory_once),
 		cmocka_unit_test(test_enrolment_code_survives_a_persons_hand),
 		cmocka_unit_test(test_enrolment_request_is_bound_to_its_keys),
 		cmocka_unit_test(test_a_secret_file_that_others_may_read_is_refused),

@@ -189,7 +189,8 @@ static void make_entries(struct world *w)
 		entry->sealing_keys[0].public_key[0] = (uint8_t)(i + 1);
 		assert_int_equal(kw_directory_key_id(entry->sealing_keys[0].public_key, entry->sealing_keys[0].key_id), KW_OK);
 	}
-	w->directory = (struct kw_directory){.hub = name("hub-a"), .version = 5, .signed_unix_ms = NOW_MS, .entries = w->entries,
+	w->directory = (struct kw_directory){.hub = name("hub-a"), .version = 5, .signed_unix_ms = NOW_MS,
+		.expires_unix_ms = NOW_MS + 90 * DAY_MS, .entries = w->entries,
 		.count = 2};
 }
 
@@ -466,6 +467,25 @@ static void test_what_has_expired_is_refused_and_age_shows(void **state)
 	assert_int_equal(kw_role_client_age(&w->client, at + KW_ROLE_WARN_MS), KW_ROLE_STALE);
 	assert_int_equal(kw_role_client_age(&w->client, at + KW_ROLE_REFUSE_MS - 1), KW_ROLE_STALE);
 	assert_int_equal(kw_role_client_age(&w->client, at + KW_ROLE_REFUSE_MS), KW_ROLE_OLD);
+}
+
+/* A root's end, and a directory's, count as well. */
+static void test_an_expired_root_and_directory_are_refused(void **state)
+{
+	struct world *w = *state;
+	w->root.expires_unix_ms = NOW_MS;
+	make_root(w, ROOTS, 2);
+	accept(w, KW_ROLE_ROOT); /* a later one may follow */
+	refused(w, KW_ROLE_TIMESTAMP, KW_EEXPIRED, KW_ROLE_RULE_FROZEN);
+	w->root.version++;
+	w->root.expires_unix_ms = NOW_MS + 1;
+	make_root(w, ROOTS, 2);
+	accept(w, KW_ROLE_ROOT);
+	w->directory.expires_unix_ms = w->timestamp.signed_unix_ms;
+	make_rest(w);
+	accept(w, KW_ROLE_TIMESTAMP);
+	accept(w, KW_ROLE_SNAPSHOT);
+	refused(w, KW_ROLE_REGISTRAR, KW_EEXPIRED, KW_ROLE_RULE_FROZEN);
 }
 
 static void test_two_of_one_version_are_refused(void **state)
@@ -794,6 +814,7 @@ int main(void)
 		T(test_a_rollback_is_refused_also_after_a_restart),
 		T(test_a_directory_does_not_go_back_after_half_an_update),
 		T(test_what_has_expired_is_refused_and_age_shows),
+		T(test_an_expired_root_and_directory_are_refused),
 		T(test_two_of_one_version_are_refused),
 		T(test_a_hub_speaks_for_itself_alone),
 		T(test_new_keys_recover_from_used_up_versions),
