@@ -224,3 +224,41 @@ void kit_evidence_file(const struct kw_evidence_parts *parts, struct kw_buf *out
 	kw_buf_init(out, KW_EVIDENCE_SIZE_MAX);
 	KW_ASSERT(kw_evidence_add(out, parts) == KW_OK);
 }
+
+bool kit_evidence_receipt_same(const struct kw_receipt *a, const struct kw_receipt *b)
+{
+	return memcmp(&a->digest, &b->digest, sizeof(a->digest)) == 0 && kw_id_equal(&a->envelope_id, &b->envelope_id) &&
+		a->level == b->level && strcmp(a->failure, b->failure) == 0 && a->at_unix_ms == b->at_unix_ms;
+}
+
+static bool claims_same(const struct kw_claims *a, const struct kw_claims *b)
+{
+	return kw_name_equal(&a->sender, &b->sender) && kw_name_equal(&a->sender_hub, &b->sender_hub) &&
+		kw_view_equal(kw_key_id_view(&a->key_id), kw_key_id_view(&b->key_id)) && a->sent_unix_ms == b->sent_unix_ms &&
+		a->content_type == b->content_type && kw_id_equal(&a->thread_id, &b->thread_id) &&
+		a->thread_sequence == b->thread_sequence;
+}
+
+static bool held_same(const struct kw_evidence *a, const struct kw_evidence *b)
+{
+	return a->held == b->held && kw_name_equal(&a->checkpoint.hub, &b->checkpoint.hub) &&
+		a->checkpoint.size == b->checkpoint.size && a->checkpoint.at_unix_ms == b->checkpoint.at_unix_ms &&
+		memcmp(&a->checkpoint.root, &b->checkpoint.root, sizeof(a->checkpoint.root)) == 0;
+}
+
+bool kit_evidence_same(const struct kw_evidence *a, const struct kw_evidence *b)
+{
+	if (a->receipts_count != b->receipts_count)
+		return false;
+	for (uint32_t i = 0; i < a->receipts_count; i++)
+		if (!kit_evidence_receipt_same(&a->receipts[i], &b->receipts[i]))
+			return false;
+	return memcmp(&a->digest, &b->digest, sizeof(a->digest)) == 0 &&
+		memcmp(&a->body_digest, &b->body_digest, sizeof(a->body_digest)) == 0 &&
+		kw_id_equal(&a->envelope_id, &b->envelope_id) && a->msg_class == b->msg_class && a->size_bucket == b->size_bucket &&
+		a->expiry_hour == b->expiry_hour && claims_same(&a->claims, &b->claims) &&
+		kw_name_equal(&a->home_hub, &b->home_hub) && kw_name_equal(&a->recipient, &b->recipient) &&
+		kw_name_equal(&a->recipient_hub, &b->recipient_hub) && a->sender_revoked == b->sender_revoked &&
+		a->recipient_revoked == b->recipient_revoked && a->root_version == b->root_version &&
+		a->roles_unix_ms == b->roles_unix_ms && held_same(a, b);
+}

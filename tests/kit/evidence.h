@@ -40,6 +40,9 @@ struct kit_receipt {
 	const struct kw_ed25519 *identity;
 };
 void kit_evidence_receipt(const struct kit_receipt *what, struct kw_buf *out);
+/* Field by field: what lies between fields is nobody's. */
+bool kit_evidence_receipt_same(const struct kw_receipt *a, const struct kw_receipt *b);
+bool kit_evidence_same(const struct kw_evidence *a, const struct kw_evidence *b);
 /* A receipt of this level about the kit's message. */
 struct kw_receipt kit_evidence_about(const struct kit_evidence *kit, enum kw_receipt_level level);
 
