@@ -81,7 +81,7 @@ static void make_rest(struct kit_evidence *kit, struct kw_buf *payload)
 	for (size_t h = 0; h < 2; h++) {
 		struct kw_directory_entry entries[KW_RECIPIENTS_MAX + 1];
 		struct kw_directory directory = {.hub = kit->sealing.recipients[h].hub, .version = 7 + h,
-			.signed_unix_ms = KIT_EVIDENCE_MS, .entries = entries};
+			.signed_unix_ms = KIT_EVIDENCE_MS, .expires_unix_ms = KIT_EVIDENCE_MS + 86400000, .entries = entries};
 		for (size_t i = h; i < KW_RECIPIENTS_MAX; i += 2)
 			entries[directory.count++] = entry_of(&kit->sealing.recipients[i].agency, &kit->identities[i],
 				&kit->sealing.recipients[i]);
