@@ -59,7 +59,7 @@ for n in 1 2 3; do wait_until 40 is_signed "${late[n]}" opened || die "no receip
 story_chapter "what there is no evidence of"
 story_refused agency-b bad_state proof show "$m"
 story_is "why" "$(story_words agency-b proof show "$m")" \
-  "kinward: proof.message_id: Evidence is kept of what we sent; of a message that came to us its sender has it."
+  "kinward: proof.messageId: Evidence is kept of what we sent; of a message that came to us its sender has it."
 story_is "what was signed is still there" "$(signed "$m")" "opened decided"
 kw agency-a proof show "$m" >/dev/null
 story_end
