@@ -206,38 +206,20 @@ enum kw_err kw_receipt_proof_read(struct kw_view bytes, struct kw_receipt_proof 
 	return KW_OK;
 }
 
-/* The root that leaf and path lead to, by the recipe of RFC 9162 §2.1.3.2. KW_EFORMAT: not as many hashes as the way has. */
-static enum kw_err climb(const struct kw_receipt_proof *proof, struct kw_digest *root)
-{
-	uint32_t fn = proof->index;
-	uint32_t sn = proof->count - 1;
-	enum kw_err err = leaf_of(&proof->receipt, root);
-	for (uint32_t i = 0; err == KW_OK && i < proof->path_count; i++) {
-		if (sn == 0)
-			return KW_EFORMAT;
-		if ((fn & 1) || fn == sn) {
-			err = kw_merkle_node(&proof->path[i], root, root);
-			while (!(fn & 1) && fn != 0) {
-				fn >>= 1;
-				sn >>= 1;
-			}
-		} else {
-			err = kw_merkle_node(root, &proof->path[i], root);
-		}
-		fn >>= 1;
-		sn >>= 1;
-	}
-	return err == KW_OK && sn != 0 ? KW_EFORMAT : err;
-}
-
 enum kw_err kw_receipt_proof_verify(const struct kw_receipt_proof *proof, const uint8_t *identity_key)
 {
+	struct kw_view path[KW_RECEIPT_PATH_MAX];
+	struct kw_digest leaf, root;
 	uint8_t bytes[SIGNED_SIZE];
-	struct kw_digest root;
 	if (proof->count < 1 || proof->count > KW_RECEIPTS_MAX || proof->index >= proof->count ||
 		proof->path_count > KW_RECEIPT_PATH_MAX)
 		return KW_EFIELD;
-	enum kw_err err = climb(proof, &root);
+	for (uint32_t i = 0; i < proof->path_count; i++)
+		path[i] = KW_VIEW_OF(proof->path[i].bytes);
+	enum kw_err err = leaf_of(&proof->receipt, &leaf);
+	if (err == KW_OK)
+		err = kw_tree_root_by(&(struct kw_tree_inclusion){.index = proof->index, .size = proof->count,
+			.leaf = KW_VIEW_OF(leaf.bytes), .path = path, .path_count = proof->path_count}, &root);
 	if (err != KW_OK)
 		return err;
 	label(&root, proof->count, bytes);
