@@ -55,6 +55,7 @@ agency_make() { # NAME
   phrase=$(phrase_in "$STATE/$1-init.log")
   "$BIN/kinward" hub approve "$1" --phrase "$phrase" --dir "$STATE/hub" --by "Operator Two" >/dev/null
   wait "$init" || die "enrolment of $1 failed: $(cat "$STATE/$1-init.log")"
+  echo "receipts_at_once: true" >>"$STATE/$1/agent.yaml" # or each step would wait up to 30 s for its receipt
 }
 
 agency_start() { # NAME

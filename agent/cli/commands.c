@@ -82,6 +82,15 @@ static const char TODO_DETAILS[] =
 	"  kinward todo\n"
 	"  kinward todo --json | your-program\n";
 
+static const char PROOF_DETAILS[] =
+	"show puts together what proves that we sent a message and what the recipient has signed about it, and writes it to a file\n"
+	"of its own; verify checks such a file without an agent or a network. Both say in plain words what is proved and what is\n"
+	"not. The file has nothing of the case, but it names who wrote to whom.\n\n"
+	"  kinward proof show 5f2c...09\n"
+	"  kinward proof show 5f2c...09 --out evidence.bin\n"
+	"  kinward proof verify evidence.bin --root 9a41...c7\n\n"
+	"Exit code 0: all in the file holds. 1: it does not, and nothing is proved by it. 4: no such message or file.\n";
+
 static const char TRANSFER_OFFER_DETAILS[] =
 	"Offers the case to AGENCY, which owns it from the moment it accepts, and not before. While the offer is open, the same\n"
 	"case cannot be offered to another agency, whatever it is called there: say with --case or --from-thread what is one case.\n"
@@ -184,18 +193,6 @@ static const char SUPERVISION_DETAILS[] =
 	"  kinward supervision --month 2026-11 --caseworkers 12 --supervisors 2 --sessions-planned 24 --sessions-held 21\n"
 	"  kinward supervision --month 2026-11 ... --send coordination\n";
 
-static const char AGENT_INIT_DETAILS[] =
-	"Makes this agency's keys and enrols it with the single-use code from the hub's operator. Prints a phrase of six numbers: read it\n"
-	"to a person at the hub, who approves if the hub shows the same. Then the state directory is there, with keys, certificates and\n"
-	"agent.yaml. Until then all lies beside it, in DIR.new: the same command, after whatever has cut it short, goes on with the same\n"
-	"keys.\n\n"
-	"  kinward agent init KW1-... --passphrase-file /etc/kinward/passphrase\n"
-	"  kinward-agent " CLI_AGENT_FOLDER "/agent.yaml\n\n"
-	"Without a link to the hub, by two files:\n\n"
-	"  kinward agent init KW1-... --request agency-a.request\n"
-	"  kinward agent init --reply agency-a.reply\n\n"
-	"Without --passphrase-file the passphrase of the key file comes from $" KEYS_PASSPHRASE_ENV ", else it is asked.\n";
-
 static const char HUB_INIT_DETAILS[] =
 	"Makes root, issuer and server keys, the signed roles with an empty directory, and broker.yaml in one folder. The address\n"
 	"goes into every code: it is what agencies dial. With several root keys no single person can put other keys in charge.\n\n"
@@ -216,24 +213,6 @@ static const char HUB_LIST_DETAILS[] =
 	"kinward keys print at the agency. Who is not in yet stands in kinward hub enrolments.\n\n"
 	"  kinward hub list\n"
 	"  kinward hub list --json\n";
-
-static const char HUB_ENROLMENTS_DETAILS[] =
-	"Every code that was made, and how far it is: waiting (for the agency), asked (for your approval, with the phrase), approved,\n"
-	"done, expired, burnt or refused; who made it and who decided. ALARM: two different requests came with one code.\n\n"
-	"  kinward hub enrolments\n"
-	"  kinward hub enrolments --json\n";
-
-static const char HUB_APPROVE_DETAILS[] =
-	"Lets an agency in whose request waits. The phrase is the one that the agency's people read to you, by telephone or face to face:\n"
-	"never one that came with the request. Who approves is another person than who made the code.\n\n"
-	"  kinward hub approve agency-a --phrase \"1234 5678 9012 3456 7890 1234\"\n\n"
-	"If the phrase is another one than the hub has, do not approve: somebody else may have used the code. kinward hub refuse, and\n"
-	"make a new code. For an agency without a link, the file that it sent, and the one that it gets:\n\n"
-	"  kinward hub approve agency-a --phrase \"...\" --request agency-a.request --reply agency-a.reply\n";
-
-static const char HUB_REFUSE_DETAILS[] =
-	"Makes the codes of an agency void that are waiting or asked for; an agency that is in is shut out with kinward hub revoke.\n\n"
-	"  kinward hub refuse agency-a\n";
 
 static const char HUB_TIME_DETAILS[] =
 	"Clocks run on hub time, which does not follow a jump of the machine's clock. Once that clock was wrong at a start, hub time is\n"
@@ -309,6 +288,8 @@ const struct cli_group CLI_GROUPS[] = {
 	{"capacity", "ask whether there is a place, and answer",
 		"  kinward capacity ask agency-b --service shelter --at SS0101\n"
 		"  kinward capacity answer 5f2c...09 --capacity none\n"},
+	{"proof", "show others that a message was sent, and who confirmed it",
+		"  kinward proof show 5f2c...09 --out evidence.bin\n  kinward proof verify evidence.bin --root 9a41...c7\n"},
 	{"agent", "set up an agency's agent, on the agency's machine", "  kinward agent init KW1-...\n"},
 	{NULL, NULL, NULL},
 };
@@ -441,6 +422,11 @@ const struct cli_command CLI_COMMANDS[] = {
 		.details = "Each stays on the list until it is acknowledged. Call the other agency, or send again.\n\n"
 			   "  kinward dead-letters\n  kinward ack 5f2c...09\n", .options = CLI_LIST_OPTIONS,
 		.run = cli_run_dead_letters},
+	{.name = "proof show", .args = "MESSAGE", .summary = "Evidence that we sent a message, and of who confirmed it",
+		.details = PROOF_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_PROOF_SHOW_OPTIONS, .run = cli_run_proof_show},
+	{.name = "proof verify", .args = "FILE", .summary = "Check such evidence offline, with the root fingerprint alone",
+		.details = PROOF_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_PROOF_VERIFY_OPTIONS,
+		.run = cli_run_proof_verify, .local = true},
 	{.name = "assess", .args = "choose", .summary = "Which assessment to make of separation and protection, and why",
 		.details = ASSESS_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_ASSESS_OPTIONS, .run = cli_run_assess},
 	{.name = "surveillance candidates", .args = "", .summary = "Weekly separation reports: which cases may be one child",
@@ -457,7 +443,7 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "keys", .args = "", .summary = "Our fingerprints, and the agencies we can send to",
 		.details = "Compare fingerprints by telephone before the first case goes to a new agency.\n\n  kinward keys\n",
 		.run = cli_run_keys},
-	{.name = "agent init", .args = "[CODE]", .summary = "Set up an agent with its hub's code", .details = AGENT_INIT_DETAILS,
+	{.name = "agent init", .args = "[CODE]", .summary = "Set up an agent with its hub's code", .details = CLI_AGENT_INIT_DETAILS,
 		.args_max = 1, .options = CLI_AGENT_INIT_OPTIONS, .run = cli_run_agent_init, .local = true},
 	{.name = "hub init", .args = "", .summary = "Make a hub's keys, directory and settings", .details = HUB_INIT_DETAILS,
 		.options = CLI_HUB_INIT_OPTIONS, .run = cli_run_hub_init, .local = true},
@@ -467,12 +453,12 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "hub list", .args = "", .summary = "List the agencies of a hub with their fingerprints",
 		.details = HUB_LIST_DETAILS, .options = CLI_HUB_LIST_OPTIONS, .run = cli_run_hub_list, .local = true},
 	{.name = "hub enrolments", .args = "", .summary = "Who asks to be let in, and which codes are out",
-		.details = HUB_ENROLMENTS_DETAILS, .options = CLI_HUB_ENROLMENTS_OPTIONS, .run = cli_run_hub_enrolments, .local = true},
+		.details = CLI_HUB_ENROLMENTS_DETAILS, .options = CLI_HUB_ENROLMENTS_OPTIONS, .run = cli_run_hub_enrolments, .local = true},
 	{.name = "hub approve", .args = "AGENCY", .summary = "Let an agency in, by the phrase that it reads to you",
-		.details = HUB_APPROVE_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_HUB_APPROVE_OPTIONS,
+		.details = CLI_HUB_APPROVE_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_HUB_APPROVE_OPTIONS,
 		.run = cli_run_hub_approve, .local = true},
 	{.name = "hub refuse", .args = "AGENCY", .summary = "Make the codes of an agency void, asked for or not",
-		.details = HUB_REFUSE_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_HUB_REFUSE_OPTIONS, .run = cli_run_hub_refuse,
+		.details = CLI_HUB_REFUSE_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_HUB_REFUSE_OPTIONS, .run = cli_run_hub_refuse,
 		.local = true},
 	{.name = "hub time", .args = "", .summary = "Set hub time to this machine's clock, after a wrong one",
 		.details = HUB_TIME_DETAILS, .options = CLI_HUB_TIME_OPTIONS, .run = cli_run_hub_time, .local = true},

@@ -50,6 +50,8 @@ extern const struct cli_option CLI_LEASE_OPTIONS[];
 extern const struct cli_option CLI_CLAIM_OPTIONS[];
 extern const struct cli_option CLI_DECLINE_OPTIONS[];
 
+extern const struct cli_option CLI_PROOF_SHOW_OPTIONS[];
+extern const struct cli_option CLI_PROOF_VERIFY_OPTIONS[];
 extern const struct cli_option CLI_HUB_INIT_OPTIONS[];
 extern const struct cli_option CLI_HUB_ADD_OPTIONS[];
 extern const struct cli_option CLI_HUB_LIST_OPTIONS[];
@@ -61,6 +63,10 @@ extern const struct cli_option CLI_HUB_REVOKE_OPTIONS[];
 extern const struct cli_option CLI_HUB_ROTATE_OPTIONS[];
 extern const struct cli_option CLI_HUB_UPGRADE_OPTIONS[];
 extern const struct cli_option CLI_AGENT_INIT_OPTIONS[];
+extern const char CLI_AGENT_INIT_DETAILS[];
+extern const char CLI_HUB_ENROLMENTS_DETAILS[];
+extern const char CLI_HUB_APPROVE_DETAILS[];
+extern const char CLI_HUB_REFUSE_DETAILS[];
 
 int cli_run_send(struct cli_call *call);
 int cli_run_event(struct cli_call *call);
@@ -144,6 +150,8 @@ int cli_run_claims(struct cli_call *call);
 int cli_run_lease(struct cli_call *call);
 int cli_run_claim(struct cli_call *call);
 int cli_run_decline(struct cli_call *call);
+int cli_run_proof_show(struct cli_call *call);
+int cli_run_proof_verify(struct cli_call *call);
 int cli_run_hub_init(struct cli_call *call);
 int cli_run_hub_add(struct cli_call *call);
 int cli_run_hub_list(struct cli_call *call);

@@ -11,6 +11,18 @@
 
 #define WAIT_S_MAX 31536000u
 
+const char CLI_AGENT_INIT_DETAILS[] =
+	"Makes this agency's keys and enrols it with the single-use code from the hub's operator. Prints a phrase of six numbers: read it\n"
+	"to a person at the hub, who approves if the hub shows the same. Then the state directory is there, with keys, certificates and\n"
+	"agent.yaml. Until then all lies beside it, in DIR.new: the same command, after whatever has cut it short, goes on with the same\n"
+	"keys.\n\n"
+	"  kinward agent init KW1-... --passphrase-file /etc/kinward/passphrase\n"
+	"  kinward-agent " CLI_AGENT_FOLDER "/agent.yaml\n\n"
+	"Without a link to the hub, by two files:\n\n"
+	"  kinward agent init KW1-... --request agency-a.request\n"
+	"  kinward agent init --reply agency-a.reply\n\n"
+	"Without --passphrase-file the passphrase of the key file comes from $" KEYS_PASSPHRASE_ENV ", else it is asked.\n";
+
 enum { DIR, PASSPHRASE_FILE, SOCKET, WAIT, REQUEST, REPLY };
 
 const struct cli_option CLI_AGENT_INIT_OPTIONS[] = {

@@ -14,6 +14,18 @@
 #define REPLY_WAIT_MS 30000u
 #define REPLY_STEP_MS 50u
 
+const char CLI_HUB_APPROVE_DETAILS[] =
+	"Lets an agency in whose request waits. The phrase is the one that the agency's people read to you, by telephone or face to face:\n"
+	"never one that came with the request. Who approves is another person than who made the code.\n\n"
+	"  kinward hub approve agency-a --phrase \"1234 5678 9012 3456 7890 1234\"\n\n"
+	"If the phrase is another one than the hub has, do not approve: somebody else may have used the code. kinward hub refuse, and\n"
+	"make a new code. For an agency without a link, the file that it sent, and the one that it gets:\n\n"
+	"  kinward hub approve agency-a --phrase \"...\" --request agency-a.request --reply agency-a.reply\n";
+
+const char CLI_HUB_REFUSE_DETAILS[] =
+	"Makes the codes of an agency void that are waiting or asked for; an agency that is in is shut out with kinward hub revoke.\n\n"
+	"  kinward hub refuse agency-a\n";
+
 enum { APPROVE_DIR, APPROVE_PHRASE, APPROVE_BY, APPROVE_ALONE, APPROVE_AFTER_ALARM, APPROVE_REQUEST, APPROVE_REPLY };
 
 const struct cli_option CLI_HUB_APPROVE_OPTIONS[] = {

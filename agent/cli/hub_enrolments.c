@@ -9,6 +9,12 @@
 
 /* The codes that a hub has given out, and who asks with them. */
 
+const char CLI_HUB_ENROLMENTS_DETAILS[] =
+	"Every code that was made, and how far it is: waiting (for the agency), asked (for your approval, with the phrase), approved,\n"
+	"done, expired, burnt or refused; who made it and who decided. ALARM: two different requests came with one code.\n\n"
+	"  kinward hub enrolments\n"
+	"  kinward hub enrolments --json\n";
+
 enum { LIST_DIR };
 
 const struct cli_option CLI_HUB_ENROLMENTS_OPTIONS[] = {

@@ -5,6 +5,7 @@
 #include "proto/link/pki.h"
 #include "proto/link/roles.h"
 #include "proto/wire/enrol.h"
+#include "proto/wire/role_frame.h"
 
 /* The hub's registry office: its certificates, the signed roles (proto/link/roles.h), and enrolment.
  *
@@ -31,6 +32,9 @@ const struct kw_roles *office_roles(const struct office *office);
 /* Once a second: carries out approved enrolments, signs a new timestamp when it is time, and reads what a command in the folder
  * has signed. True: the roles are other ones than before. */
 bool office_tick(struct office *office);
+/* What an agency has seen of our roles. Later ones than ours, signed with our keys: this folder has gone back, or somebody else has the
+ * keys. Logged, once an hour: agents refuse what we sign from then on. */
+void office_heard(struct office *office, const struct kw_name *agency, const struct kw_roles_have *have);
 
 struct office_answer {
 	struct kw_name agency;     /* of the code; on KW_OK */

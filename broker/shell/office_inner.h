@@ -17,6 +17,7 @@ struct office {
 	bool root_warned;
 	struct timespec enrol_seen; /* of the folder enrol/, when all that is approved was carried out */
 	int64_t enrol_tried_unix_ms; /* the last time that it could not be */
+	int64_t behind_unix_ms; /* when somebody was last found ahead of us */
 };
 
 int64_t office_now_ms(void);
