@@ -121,6 +121,9 @@ static struct advice advice(enum kw_err err, const struct enrol_result *result)
 			return (struct advice){"CODE", "the hub is busy just now: try again, the code stays good"};
 		return (struct advice){"CODE", "the request is with the hub and waits for a person there to approve it: run the same command "
 			"again, it goes on with the same keys"};
+	case KW_EEXPIRED:
+		return (struct advice){"", "the hub's certificate is not good at the time of this machine: set its clock right, else tell the "
+			"operator. The code stays good"};
 	case KW_EOFFLINE:
 	case KW_ECLOSED:
 	case KW_ETIMEOUT:

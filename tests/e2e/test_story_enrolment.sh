@@ -153,6 +153,7 @@ say "a site without a link, by two files"
 code=$(code_for agency-e)
 init agency-e "$code" --request "$STATE/e.request" >"$STATE/e.said"
 phrase=$(phrase_in "$STATE/e.said")
+expect "$phrase" "$(python3 tests/e2e/enrol_paper.py "$code" "$STATE/e.request")" "the phrase by proto/PROTOCOL.md"
 expect waiting "$(field agency-e state)" "before the file is there"
 flip() { python3 -c 'import sys; b = bytearray(open(sys.argv[1], "rb").read()); b[int(sys.argv[2])] ^= 1; open(sys.argv[3], "wb").write(b)' "$@"; } # FROM AT TO
 approve_e() { hub approve agency-e --phrase "$phrase" --by "Sara Lado" --request "$1" --reply "$STATE/e.reply"; } # FILE

@@ -200,6 +200,26 @@ static void test_an_ask_is_refused_with_any_bit_changed(void **state)
 	kit_asker_fini(&other);
 }
 
+/* Both keys sign it, so only the CSR itself is at fault. */
+static void test_a_csr_that_its_key_has_not_signed_is_refused(void **state)
+{
+	(void)state;
+	struct kit_asker asker;
+	struct kw_enrol_ask ask;
+	struct kw_buf bytes;
+	kit_asker_init(&asker, 1);
+	kw_buf_init(&bytes, KW_ENROL_ASK_SIZE_MAX);
+	kit_asker_ask(&asker, NULL, &bytes);
+	assert_int_equal(kw_enrol_ask_parse(kw_buf_view(&bytes), &ask), KW_OK);
+	size_t last = (size_t)(ask.is.csr.data - ask.request.data) + ask.is.csr.size - 1;
+	asker.request.data[last] ^= 1;
+	kw_buf_clear(&bytes);
+	kit_asker_ask(&asker, NULL, &bytes);
+	assert_int_equal(kw_enrol_ask_parse(kw_buf_view(&bytes), &ask), KW_EAUTH);
+	kw_buf_fini(&bytes);
+	kit_asker_fini(&asker);
+}
+
 static void test_sizes_of_a_request_have_limits(void **state)
 {
 	(void)state;
@@ -535,6 +555,7 @@ int main(void)
 		cmocka_unit_test(test_a_phrase_is_compared_by_its_digits),
 		cmocka_unit_test(test_a_phrase_is_of_all_keys_the_name_and_the_root),
 		cmocka_unit_test(test_an_ask_is_refused_with_any_bit_changed),
+		cmocka_unit_test(test_a_csr_that_its_key_has_not_signed_is_refused),
 		cmocka_unit_test(test_sizes_of_a_request_have_limits),
 		cmocka_unit_test(test_a_code_lives_for_72_hours_to_the_second),
 		cmocka_unit_test(test_five_wrong_tries_burn_a_code_and_four_do_not),
