@@ -7,7 +7,8 @@ cd "$(dirname "$0")/../.."
 STATE=$(mktemp -d /tmp/kinward-enrol.XXXXXX)
 # shellcheck source=deploy/lib.sh
 . deploy/lib.sh
-trap 'stop_all; rm -rf "$STATE"' EXIT
+INIT_PID=
+trap 'stop_all; [ -z "$INIT_PID" ] || kill "$INIT_PID" 2>/dev/null; rm -rf "$STATE"' EXIT
 
 say() { printf '%s\n' "-- $*"; }
 # expect WANT GOT WHAT
@@ -23,7 +24,7 @@ hub() { local verb=$1; shift; "$BIN/kinward" hub "$verb" "$@" --dir "$STATE/hub"
 code_for() { hub add "$1" --by "Jo Bol" 2>/dev/null; } # AGENCY
 # init AGENCY CODE ARGS...
 init() { local name=$1 code=$2; shift 2; "$BIN/kinward" agent init "$code" --dir "$STATE/$name" --agent-socket "$STATE/$name/agent.sock" "$@"; }
-# The same in the background; its own pid is in $pid, not that of a shell around it.
+# The same in the background, with its own pid in $pid.
 init_waits() { # NAME CODE
   "$BIN/kinward" agent init "$2" --dir "$STATE/$1" --agent-socket "$STATE/$1/agent.sock" --wait 60 >"$STATE/$1.said" 2>&1 &
   pid=$!
@@ -55,12 +56,12 @@ export PATH=$BIN:$PATH
 HUB_PORT=$(free_port)
 eval "$(command_of 'kinward hub init' | sed "s/0\.0\.0\.0:7443/127.0.0.1:$HUB_PORT/; s/hub\.example\.org:7443/127.0.0.1:$HUB_PORT/")" >/dev/null
 ln -s "$STATE/readme/hub" "$STATE/hub"
-eval "$(command_of 'kinward-broker')" 2>>"$STATE/hub.log" &
+eval "exec $(command_of 'kinward-broker')" 2>>"$STATE/hub.log" & # exec: its own pid, and not that of a shell around it
 HUB_PID=$!
 wait_until 20 bash -c "exec 3<>/dev/tcp/127.0.0.1/$HUB_PORT" || die "the hub did not start"
 code=$(eval "$(command_of 'kinward hub add') --by 'Jo Bol'" 2>"$STATE/advice")
 grep -q 'kinward hub approve agency-a' "$STATE/advice"
-eval "$(command_of 'kinward agent init KW1' | sed "s/KW1-…/$code/") --agent-socket $STATE/readme/agent/agent.sock" >"$STATE/said" 2>&1 &
+eval "exec $(command_of 'kinward agent init KW1' | sed "s/KW1-…/$code/") --agent-socket $STATE/readme/agent/agent.sock" >"$STATE/said" 2>&1 &
 INIT_PID=$!
 wait_until 20 grep -q '^Phrase of agency-a: ' "$STATE/said" || die "no phrase: $(cat "$STATE/said")"
 phrase=$(phrase_in "$STATE/said")
@@ -125,7 +126,9 @@ code=$(code_for agency-d)
 init copied "$code" --request "$STATE/copied.request" >/dev/null
 for try in 1 2 3 4; do expect "error not_authentic" "$(python3 tests/e2e/enrol_ask.py "$HUB_PORT" "$STATE/copied.request")" "try $try"; done
 expect "waiting 4" "$(field agency-d state) $(field agency-d wrongTries)" "after four"
+was=$HUB_PID
 hub_kill KILL
+[ ! -e "/proc/$was" ] || die "the broker is still there"
 hub_start
 expect "error not_authentic" "$(python3 tests/e2e/enrol_ask.py "$HUB_PORT" "$STATE/copied.request")" "the fifth"
 expect "burnt 5" "$(field agency-d state) $(field agency-d wrongTries)" "after five"
