@@ -4,12 +4,15 @@
 #include <string.h>
 
 #include "broker/shell/herald.h"
+#include "broker/shell/office_renew.h"
 #include "proto/base/check.h"
 #include "proto/link/log.h"
 #include "proto/wire/crypt.h"
 
 /* What an agent is told to wait when the hub stops for maintenance. */
 #define GOAWAY_MS 2000u
+/* A session's next RENEW: each costs signatures. */
+#define RENEW_AGAIN_MS 10000
 
 struct door {
 	struct doors *doors;
@@ -20,6 +23,7 @@ struct door {
 	bool greeted; /* HELLO was seen: the hub knows the connection */
 	struct kw_tls_peer peer;
 	struct herald_talk talk;
+	int64_t renewed_unix_ms; /* its last RENEW */
 };
 
 struct doors {
@@ -29,14 +33,15 @@ struct doors {
 	struct hub *hub;
 	struct herald *herald;
 	uint64_t told; /* version of the timestamp that the herald has */
+	bool told_due; /* the directory has changed, and who is here hears of it with the next tick */
 	struct door **by_conn;
 	uint32_t *free_conns;
 	uint32_t free_count;
 };
 
-static void refuse(struct door *door, enum kw_err err)
+static void refuse_link(struct kw_link *link, enum kw_err err)
 {
-	struct kw_buf *out = kw_link_out(door->link);
+	struct kw_buf *out = kw_link_out(link);
 	if (out != NULL) {
 		struct kw_frame_error error = {
 			.code = err,
@@ -47,11 +52,16 @@ static void refuse(struct door *door, enum kw_err err)
 		if (kw_frame_error_add(out, &error) != KW_OK)
 			err = KW_ENOMEM; /* then the close alone says it */
 	}
-	kw_link_close(door->link, err);
+	kw_link_close(link, err);
+}
+
+static void refuse(struct door *door, enum kw_err err)
+{
+	refuse_link(door->link, err);
 }
 
 /* The certificate must be of this hub, and its key the one in the directory: an old certificate of a new key holder, or of
- * an agency that was shut out, opens nothing. */
+ * an agency that was shut out, opens nothing. Nor does one that has expired, also while a session goes on. */
 static enum kw_err check_peer(const struct doors *doors, const struct kw_tls_peer *peer)
 {
 	const struct kw_directory *directory = office_directory(doors->options.office);
@@ -60,7 +70,9 @@ static enum kw_err check_peer(const struct doors *doors, const struct kw_tls_pee
 	const struct kw_directory_entry *entry = kw_directory_find(directory, &peer->agency);
 	if (entry == NULL || entry->revoked)
 		return KW_EDENIED;
-	return memcmp(&entry->tls_key_digest, &peer->key, sizeof(peer->key)) == 0 ? KW_OK : KW_EDENIED;
+	if (!kw_directory_tls_key(entry, &peer->key))
+		return KW_EDENIED;
+	return peer->expires_unix_ms > office_now_ms() ? KW_OK : KW_EEXPIRED;
 }
 
 static void on_open(void *user, struct kw_link *link, const struct kw_tls_peer *peer)
@@ -73,9 +85,11 @@ static void on_open(void *user, struct kw_link *link, const struct kw_tls_peer *
 		kw_log(KW_LOG_WARN, "connection_refused", KW_LOG_STR("address", kw_link_address(link)),
 			KW_LOG_STR("agency", peer->kind == KW_PEER_AGENCY ? peer->agency.text : NULL),
 			KW_LOG_ERR(err != KW_OK ? err : KW_EBUSY));
-		kw_link_close(link, err != KW_OK ? err : KW_EBUSY);
+		refuse_link(link, err != KW_OK ? err : KW_EBUSY);
 		return;
 	}
+	if (!peer->enrolling)
+		doors->told_due |= office_key_used(doors->options.office, &peer->agency, &peer->key);
 	door->doors = doors;
 	door->link = link;
 	door->enrolling = peer->enrolling;
@@ -131,8 +145,42 @@ static enum kw_err know_all(struct doors *doors)
 	return err;
 }
 
+/* The server's certificate is another one; who is connected already does not notice. */
+static void show_server(struct doors *doors)
+{
+	char path[CONFIG_PATH_SIZE];
+	struct kw_tls_files files;
+	enum kw_err err = office_server_files(doors->options.office, path, &files);
+	if (err == KW_OK)
+		err = kw_tls_context_reload(doors->context, &files);
+	if (err != KW_OK)
+		kw_log(KW_LOG_ERROR, "server_certificate_not_shown", KW_LOG_ERR(err),
+			KW_LOG_STR("text", "the renewed server.pem cannot be used: start the broker again, which says why"));
+}
+
+/* Sessions outlive certificates, and certificates expire without anybody's doing. */
+static void send_away(struct doors *doors)
+{
+	for (uint32_t conn = 0; conn < doors->options.conns_max; conn++) {
+		struct door *door = doors->by_conn[conn];
+		enum kw_err err = door == NULL || door->enrolling ? KW_OK : check_peer(doors, &door->peer);
+		if (err == KW_OK)
+			continue;
+		kw_log(KW_LOG_WARN, "session_ended", KW_LOG_STR("agency", door->agency.text), KW_LOG_ERR(err), KW_LOG_STR("text",
+			err == KW_EEXPIRED ? "its certificate has expired, and it has not come with a new one"
+				: "the directory has shut this agency out, or gives it another key"));
+		refuse(door, err);
+	}
+}
+
 void doors_tick(struct doors *doors)
 {
+	if (office_server_tick(doors->options.office))
+		show_server(doors);
+	if (doors->told_due) {
+		doors->told_due = false;
+		tell_all(doors);
+	}
 	uint64_t version = office_directory(doors->options.office)->version;
 	if (!office_tick(doors->options.office))
 		return;
@@ -141,15 +189,7 @@ void doors_tick(struct doors *doors)
 		if (err != KW_OK)
 			kw_log(KW_LOG_ERROR, "directory_not_applied", KW_LOG_ERR(err));
 	}
-	/* Who may not be here any more leaves before the others hear of it. */
-	for (uint32_t conn = 0; conn < doors->options.conns_max; conn++) {
-		struct door *door = doors->by_conn[conn];
-		if (door == NULL || door->enrolling || check_peer(doors, &door->peer) == KW_OK)
-			continue;
-		kw_log(KW_LOG_WARN, "session_ended", KW_LOG_STR("agency", door->agency.text), KW_LOG_ERR(KW_EDENIED),
-			KW_LOG_STR("text", "the directory has shut this agency out, or gives it another key"));
-		refuse(door, KW_EDENIED);
-	}
+	send_away(doors); /* who may not be here any more leaves before the others hear of it */
 	tell_all(doors);
 }
 
@@ -193,6 +233,35 @@ static void enrol(struct door *door, const struct kw_frame *frame)
 		kw_link_close(door->link, KW_OK);
 }
 
+/* In a session the answer is all: it goes on, whatever the answer is. */
+static enum kw_err renew(struct door *door, const struct kw_frame *frame)
+{
+	struct doors *doors = door->doors;
+	uint8_t exporter[KW_RENEW_EXPORTER_SIZE];
+	struct kw_name agency;
+	struct kw_buf *out = kw_link_out(door->link);
+	int64_t now = office_now_ms();
+	if (out == NULL)
+		return KW_OK; /* it is closing */
+	kw_link_ready(door->link);
+	if (now - door->renewed_unix_ms < RENEW_AGAIN_MS && now >= door->renewed_unix_ms)
+		return kw_renewed_add(out, &(struct kw_renewed){.problem = KW_EBUSY, .clock_unix_ms = now});
+	door->renewed_unix_ms = now;
+	enum kw_err err = kw_link_export(door->link, KW_RENEW_EXPORTER, exporter, sizeof(exporter));
+	if (err != KW_OK)
+		return err;
+	const struct office_renewal renewal = {
+		.body = frame->body, .exporter = exporter, .session = door->enrolling ? NULL : &door->agency};
+	err = office_renew(doors->options.office, &renewal, out, &agency);
+	kw_log(err == KW_OK ? KW_LOG_INFO : KW_LOG_WARN, "renewal", KW_LOG_STR("address", kw_link_address(door->link)),
+		KW_LOG_STR("agency", agency.text[0] != '\0' ? agency.text : NULL),
+		KW_LOG_STR("door", door->enrolling ? "enrolment" : "session"), KW_LOG_ERR(err));
+	tell_all(doors);
+	if (door->enrolling)
+		kw_link_close(door->link, KW_OK);
+	return KW_OK;
+}
+
 static void on_frame(void *user, struct kw_link *link, const struct kw_frame *frame)
 {
 	(void)user;
@@ -200,7 +269,10 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 	if (door == NULL)
 		return;
 	if (door->enrolling) {
-		enrol(door, frame);
+		if (frame->type != KW_FRAME_RENEW)
+			enrol(door, frame);
+		else if (renew(door, frame) != KW_OK)
+			refuse(door, KW_ECRYPTO);
 		return;
 	}
 	if (!door->greeted) {
@@ -215,6 +287,8 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 		if (err == KW_OK && out != NULL)
 			err = kw_frame_ping_add(out, KW_FRAME_PONG, nonce);
 		kw_link_ready(link);
+	} else if (frame->type == KW_FRAME_RENEW) {
+		err = renew(door, frame);
 	} else if (kw_frame_is_blob(frame->type)) {
 		err = hub_blob_frame(door->doors->hub, door->conn, frame);
 	} else if (frame->type == KW_FRAME_ROLES_WANT) {
