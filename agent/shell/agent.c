@@ -339,6 +339,7 @@ int agent_run(const char *config_path)
 		free(agent);
 		return 1;
 	}
+	agent->keys_lock = -1;
 	(void)signal(SIGPIPE, SIG_IGN); /* writes report it */
 	if (settings_load(config_path, &agent->settings, &fault) != KW_OK) {
 		kw_log(KW_LOG_ERROR, "start_failed", KW_LOG_STR("field", fault.field), KW_LOG_STR("path", config_path),

@@ -81,6 +81,7 @@ struct agent {
 	uv_signal_t signals[2];
 	struct settings *settings;
 	struct keys *keys;
+	int keys_lock;
 	struct letter_office office;
 	struct agent_roles *roles;
 	const struct kw_directory *directory; /* of roles */

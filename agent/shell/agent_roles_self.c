@@ -63,7 +63,7 @@ void agent_roles_tell_changes(const struct agent_roles_self *self, const struct 
 	for (size_t i = 0; before != NULL && i < after->count; i++) {
 		const struct kw_directory_entry *is = &after->entries[i];
 		const struct kw_directory_entry *was = kw_directory_find(before, &is->agency);
-		if (was != NULL && memcmp(was->identity_key, is->identity_key, KW_KEY_SIZE) != 0)
+		if (was != NULL && !kw_name_equal(&is->agency, &self->agency) && memcmp(was->identity_key, is->identity_key, KW_KEY_SIZE) != 0)
 			tell(self, was, is);
 	}
 }

@@ -134,6 +134,18 @@ static enum kw_err load_roles(struct agent *agent)
 	return KW_OK;
 }
 
+/* A command that writes the key file, or another agent, must not be there meanwhile. */
+static enum kw_err lock_keys(struct agent *agent)
+{
+	enum kw_err err = keys_lock(agent->settings->state, &agent->keys_lock);
+
+	if (err != KW_EBUSY)
+		return blame(agent->settings->state, err);
+	tell("state", agent->settings->state, err, "another agent runs on this state directory, or a command changes its keys: stop that one first, "
+		"or write another state");
+	return err;
+}
+
 enum kw_err agent_state_load(struct agent *agent)
 {
 	char chain[PATH_MAX];
@@ -142,6 +154,8 @@ enum kw_err agent_state_load(struct agent *agent)
 
 	if (err == KW_OK)
 		err = agent_path(agent->settings->state, AGENT_ROOT_FILE, root);
+	if (err == KW_OK)
+		err = lock_keys(agent);
 	if (err == KW_OK)
 		err = load_keys(agent);
 	if (err == KW_OK)
@@ -194,5 +208,6 @@ void agent_state_fini(struct agent *agent)
 	agent_roles_close(agent->roles);
 	keys_fini(agent->keys);
 	free(agent->keys);
+	keys_unlock(agent->keys_lock);
 	settings_free(agent->settings);
 }

@@ -59,7 +59,7 @@ static enum kw_err ask_terminal(bool fresh, struct kw_buf *out)
 		return KW_ENOTFOUND;
 	setvbuf(tty, NULL, _IONBF, 0); /* no copy of it stays in a stdio buffer */
 	kw_buf_init(&again, KEYS_PASSPHRASE_SIZE_MAX + 2);
-	err = ask(tty, "Passphrase of the key file: ", out);
+	err = ask(tty, fresh ? "New passphrase of the key file: " : "Passphrase of the key file: ", out);
 	if (err == KW_OK && fresh) {
 		err = ask(tty, "The same again: ", &again);
 		if (err == KW_OK && !kw_view_equal(kw_buf_view(out), kw_buf_view(&again)))

@@ -80,6 +80,12 @@ KW_MUST_USE enum kw_err keys_load(const char *path, struct kw_view passphrase, s
 /* Wipes. Accepts NULL. */
 void keys_fini(struct keys *keys);
 
+/* For as long as the key file may be written from here. *out: keys_unlock. KW_EBUSY: another process has it; KW_ENOTFOUND: no such folder;
+ * KW_EDENIED, KW_EIO */
+KW_MUST_USE enum kw_err keys_lock(const char *folder, int *out);
+/* Accepts -1. */
+void keys_unlock(int lock);
+
 /* The TLS key as an object of libcrypto; the caller frees it. */
 KW_MUST_USE enum kw_err keys_tls(const struct keys *keys, EVP_PKEY **out);
 

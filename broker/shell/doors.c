@@ -33,7 +33,6 @@ struct doors {
 	struct hub *hub;
 	struct herald *herald;
 	uint64_t told; /* version of the timestamp that the herald has */
-	bool told_due; /* the directory has changed, and who is here hears of it with the next tick */
 	struct door **by_conn;
 	uint32_t *free_conns;
 	uint32_t free_count;
@@ -89,7 +88,7 @@ static void on_open(void *user, struct kw_link *link, const struct kw_tls_peer *
 		return;
 	}
 	if (!peer->enrolling)
-		doors->told_due |= office_key_used(doors->options.office, &peer->agency, &peer->key);
+		(void)office_key_used(doors->options.office, &peer->agency, &peer->key); /* others hear of it with its HELLO, or the next tick */
 	door->doors = doors;
 	door->link = link;
 	door->enrolling = peer->enrolling;
@@ -98,25 +97,6 @@ static void on_open(void *user, struct kw_link *link, const struct kw_tls_peer *
 	door->conn = doors->free_conns[--doors->free_count];
 	doors->by_conn[door->conn] = door;
 	kw_link_user_set(link, door);
-}
-
-static void greet(struct door *door, const struct kw_frame *frame)
-{
-	struct kw_frame_hello hello;
-	struct doors *doors = door->doors;
-	enum kw_err err = frame->type == KW_FRAME_HELLO ? kw_frame_hello_parse(frame->body, &hello) : KW_EPROTO;
-	if (err != KW_OK) {
-		refuse(door, err);
-		return;
-	}
-	const struct kw_roles_have have = {.root = hello.root_version,
-		.timestamp = hello.timestamp_version,
-		.snapshot = hello.snapshot_version,
-		.directory = hello.directory_version};
-	door->greeted = true;
-	hub_hello(doors->hub, door->conn, &door->agency, &hello);
-	herald_begin(doors->herald, &door->talk, &have);
-	herald_go_on(doors->herald, &door->talk, door->link);
 }
 
 /* Nothing when there is nothing new. */
@@ -133,6 +113,51 @@ static void tell_all(struct doors *doors)
 			herald_go_on(doors->herald, &door->talk, door->link);
 		}
 	}
+}
+
+/* WELCOME, then the roles, and behind them what waited for the agency: some of it may be signed with a key that only the directory which
+ * is told now has. What of a large directory does not fit in one go comes beside the messages. */
+static void welcome(struct door *door, const struct kw_frame_hello *hello, const struct kw_roles_have *have)
+{
+	struct doors *doors = door->doors;
+	struct kw_buf behind;
+	struct kw_frame first;
+	size_t first_size = 0;
+	hub_hello(doors->hub, door->conn, &door->agency, hello);
+	struct kw_buf *out = kw_link_out(door->link);
+	if (out == NULL)
+		return; /* it was refused */
+	kw_buf_init(&behind, KW_LINK_OUT_SIZE_MAX);
+	/* Nothing was written on this link before; what is not as expected stays in its order. */
+	enum kw_err err = kw_frame_next(kw_buf_view(out), KW_FRAME_SIZE_MAX, &first, &first_size);
+	if (err == KW_OK && first_size < out->size && first_size > 0)
+		err = kw_buf_add(&behind, KW_VIEW(out->data + first_size, out->size - first_size));
+	if (err == KW_OK && behind.size > 0)
+		out->size = first_size;
+	herald_begin(doors->herald, &door->talk, have);
+	herald_go_on(doors->herald, &door->talk, door->link);
+	out = kw_link_out(door->link);
+	if (out != NULL && behind.size > 0 && err == KW_OK && kw_buf_add(out, kw_buf_view(&behind)) != KW_OK)
+		kw_link_close(door->link, KW_ENOMEM); /* it was not acknowledged: the next session brings it */
+	kw_buf_fini(&behind);
+}
+
+static void greet(struct door *door, const struct kw_frame *frame)
+{
+	struct kw_frame_hello hello;
+	struct doors *doors = door->doors;
+	enum kw_err err = frame->type == KW_FRAME_HELLO ? kw_frame_hello_parse(frame->body, &hello) : KW_EPROTO;
+	if (err != KW_OK) {
+		refuse(door, err);
+		return;
+	}
+	const struct kw_roles_have have = {.root = hello.root_version,
+		.timestamp = hello.timestamp_version,
+		.snapshot = hello.snapshot_version,
+		.directory = hello.directory_version};
+	tell_all(doors); /* its TLS key may have changed the directory just now */
+	door->greeted = true;
+	welcome(door, &hello, &have);
 }
 
 /* Whom the directory has let in or shut out by a command. */
@@ -177,10 +202,7 @@ void doors_tick(struct doors *doors)
 {
 	if (office_server_tick(doors->options.office))
 		show_server(doors);
-	if (doors->told_due) {
-		doors->told_due = false;
-		tell_all(doors);
-	}
+	tell_all(doors);
 	uint64_t version = office_directory(doors->options.office)->version;
 	if (!office_tick(doors->options.office))
 		return;
@@ -315,8 +337,9 @@ static void on_drained(void *user, struct kw_link *link)
 	struct door *door = kw_link_user(link);
 	if (door == NULL || !door->greeted)
 		return;
-	hub_drained(doors->hub, door->conn);
+	/* The roles first, some at a time: behind messages that never end they would wait for ever. */
 	herald_go_on(doors->herald, &door->talk, link);
+	hub_drained(doors->hub, door->conn);
 }
 
 static void on_close(void *user, struct kw_link *link, enum kw_err err)
