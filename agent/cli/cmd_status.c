@@ -41,6 +41,22 @@ static void print_directory(FILE *out, const Kinward__V1__StatusReply *status)
 	}
 }
 
+static void print_certificate(FILE *out, const Kinward__V1__StatusReply *status)
+{
+	if (status->renewal_problem[0]) {
+		(void)fputs("  certificate: the hub did not renew it: ", out);
+		cli_print_text(out, status->renewal_problem);
+		(void)fputs(". It is good until ", out);
+		cli_print_time(out, status->certificate_expires_unix_ms);
+		(void)fputs("; if this stays, ask the hub's operator why.\n", out);
+	}
+	if (status->rotating[0]) {
+		(void)fputs("  new key: the ", out);
+		cli_print_text(out, status->rotating);
+		(void)fputs(" key is being replaced; until the hub has it in its directory the former one is in use.\n", out);
+	}
+}
+
 static void print_status(FILE *out, const Kinward__V1__StatusReply *status)
 {
 	cli_print_text(out, status->agency);
@@ -59,6 +75,7 @@ static void print_status(FILE *out, const Kinward__V1__StatusReply *status)
 		(void)fputc('\n', out);
 	}
 	print_store(out, status->store);
+	print_certificate(out, status);
 	print_directory(out, status);
 	print_count(out, "inbox new", status->inbox_new, "not acknowledged yet (kinward inbox)");
 	print_count(out, "received", status->received, "since the store was made");
@@ -119,6 +136,13 @@ static void print_keys(FILE *out, const Kinward__V1__KeysReply *keys)
 		cli_print_text(out, agency->agency);
 		(void)fputs("  ", out);
 		cli_print_hex(out, &agency->identity_fingerprint);
+		if (agency->identity_reason[0]) {
+			(void)fputs("  replaced by itself on ", out);
+			cli_print_time(out, agency->identity_changed_unix_ms);
+			(void)fputs(" (", out);
+			cli_print_text(out, agency->identity_reason);
+			(void)fputs(")", out);
+		}
 		(void)fputs(agency->revoked ? "  SHUT OUT\n" : "\n", out);
 	}
 }

@@ -262,7 +262,8 @@ const struct cli_group CLI_GROUPS[] = {
 		"  kinward hub list\n"
 		"  kinward hub time --reset\n"
 		"  kinward hub revoke agency-a --dry-run\n"
-		"  kinward hub rotate timestamp --dry-run\n"},
+		"  kinward hub rotate timestamp --dry-run\n"
+		"  kinward hub renew --dry-run\n"},
 	{"consent", "withdraw consent to share, and see that every holder has erased",
 		"  kinward consent withdraw --case-ref R-2041\n"
 		"  kinward consent list                            who has answered, and who has not\n"
@@ -290,7 +291,10 @@ const struct cli_group CLI_GROUPS[] = {
 		"  kinward capacity answer 5f2c...09 --capacity none\n"},
 	{"proof", "show others that a message was sent, and who confirmed it",
 		"  kinward proof show 5f2c...09 --out evidence.bin\n  kinward proof verify evidence.bin --root 9a41...c7\n"},
-	{"agent", "set up an agency's agent, on the agency's machine", "  kinward agent init KW1-...\n"},
+	{"agent", "an agency's agent and its keys, on the agency's machine",
+		"  kinward agent init KW1-...\n"
+		"  kinward agent rotate tls --dry-run\n"
+		"  kinward agent passphrase\n"},
 	{NULL, NULL, NULL},
 };
 
@@ -445,6 +449,10 @@ const struct cli_command CLI_COMMANDS[] = {
 		.run = cli_run_keys},
 	{.name = "agent init", .args = "[CODE]", .summary = "Set up an agent with its hub's code", .details = CLI_AGENT_INIT_DETAILS,
 		.args_max = 1, .options = CLI_AGENT_INIT_OPTIONS, .run = cli_run_agent_init, .local = true},
+	{.name = "agent rotate", .args = "KEY", .summary = "Replace a key of this agency", .details = CLI_AGENT_ROTATE_DETAILS,
+		.args_min = 1, .args_max = 1, .options = CLI_AGENT_ROTATE_OPTIONS, .run = cli_run_agent_rotate, .local = true},
+	{.name = "agent passphrase", .args = "", .summary = "Put the key file under another passphrase",
+		.details = CLI_AGENT_PASSPHRASE_DETAILS, .options = CLI_AGENT_PASSPHRASE_OPTIONS, .run = cli_run_agent_passphrase, .local = true},
 	{.name = "hub init", .args = "", .summary = "Make a hub's keys, directory and settings", .details = HUB_INIT_DETAILS,
 		.options = CLI_HUB_INIT_OPTIONS, .run = cli_run_hub_init, .local = true},
 	{.name = "hub add", .args = "AGENCY", .summary = "Make a code with which one agency can enrol, once",
@@ -466,6 +474,8 @@ const struct cli_command CLI_COMMANDS[] = {
 		.args_max = 1, .options = CLI_HUB_REVOKE_OPTIONS, .run = cli_run_hub_revoke, .local = true},
 	{.name = "hub rotate", .args = "ROLE", .summary = "Replace a key of the hub, or the root keys", .details = HUB_ROTATE_DETAILS,
 		.args_min = 1, .args_max = 1, .options = CLI_HUB_ROTATE_OPTIONS, .run = cli_run_hub_rotate, .local = true},
+	{.name = "hub renew", .args = "", .summary = "Renew the certificate of the hub's authority", .details = CLI_HUB_RENEW_DETAILS,
+		.options = CLI_HUB_RENEW_OPTIONS, .run = cli_run_hub_renew, .local = true},
 	{.name = "hub upgrade", .args = "", .summary = "Bring the folder of an older version up to date", .details = HUB_UPGRADE_DETAILS,
 		.options = CLI_HUB_UPGRADE_OPTIONS, .run = cli_run_hub_upgrade, .local = true},
 	{.name = "version", .args = "", .summary = "Print the version", .details = "  kinward version\n", .run = run_version,

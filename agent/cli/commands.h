@@ -67,6 +67,12 @@ extern const char CLI_AGENT_INIT_DETAILS[];
 extern const char CLI_HUB_ENROLMENTS_DETAILS[];
 extern const char CLI_HUB_APPROVE_DETAILS[];
 extern const char CLI_HUB_REFUSE_DETAILS[];
+extern const struct cli_option CLI_AGENT_ROTATE_OPTIONS[];
+extern const struct cli_option CLI_AGENT_PASSPHRASE_OPTIONS[];
+extern const struct cli_option CLI_HUB_RENEW_OPTIONS[];
+extern const char CLI_AGENT_ROTATE_DETAILS[];
+extern const char CLI_AGENT_PASSPHRASE_DETAILS[];
+extern const char CLI_HUB_RENEW_DETAILS[];
 
 int cli_run_send(struct cli_call *call);
 int cli_run_event(struct cli_call *call);
@@ -163,6 +169,9 @@ int cli_run_hub_revoke(struct cli_call *call);
 int cli_run_hub_rotate(struct cli_call *call);
 int cli_run_hub_upgrade(struct cli_call *call);
 int cli_run_agent_init(struct cli_call *call);
+int cli_run_agent_rotate(struct cli_call *call);
+int cli_run_agent_passphrase(struct cli_call *call);
+int cli_run_hub_renew(struct cli_call *call);
 
 /* Fills 16 random bytes. 0, or an exit code after printing. */
 int cli_random_id(struct cli_call *call, uint8_t id[KW_ID_SIZE]);

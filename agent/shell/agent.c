@@ -6,6 +6,7 @@
 
 #include "agent/shell/agent_consent.h"
 #include "agent/shell/agent_service.h"
+#include "agent/shell/renew.h"
 #include "proto/link/log.h"
 
 /* The life of the daemon: read the configuration and the state, open the spool, listen on the local socket, start the core,
@@ -84,6 +85,7 @@ static void on_tick(uv_timer_t *timer)
 	agent_batch_tick(agent);
 	agent_receipts_again(agent);
 	agent_clock_tick(agent);
+	agent_renew_tick(agent);
 	agent_roles_tick(agent->roles, agent_now_ms(), agt_online(agent->core));
 	agent->follow = agent_pause_tick(&agent->follow_pause) || agent->follow; /* what could not be sent then */
 	if (++agent->ticks % AGENT_SWEEP_TICKS == 0) {
@@ -316,6 +318,7 @@ static void finish(struct agent *agent)
 	while (agent->link != NULL && uv_run(&agent->loop, UV_RUN_ONCE) != 0)
 		;
 	agent_blobs_close(agent);
+	agent_renew_close(agent);
 	kw_net_free(agent->net);
 	(void)uv_run(&agent->loop, UV_RUN_DEFAULT);
 	agent_blobs_free(agent);
@@ -336,6 +339,7 @@ int agent_run(const char *config_path)
 		free(agent);
 		return 1;
 	}
+	agent->keys_lock = -1;
 	(void)signal(SIGPIPE, SIG_IGN); /* writes report it */
 	if (settings_load(config_path, &agent->settings, &fault) != KW_OK) {
 		kw_log(KW_LOG_ERROR, "start_failed", KW_LOG_STR("field", fault.field), KW_LOG_STR("path", config_path),

@@ -173,6 +173,7 @@ void agent_in_store(struct agent *agent, const struct agt_effect *effect)
 	struct spool_op *op = spool_op_new(SPOOL_OP_RECEIVE);
 	struct letter_opened opened;
 	const char *reason = "";
+	agent->office.now_ms = agent_hub_ms(agent);
 	enum kw_err err = op == NULL ? KW_ENOMEM : letter_open(&agent->office, envelope, &opened, &reason);
 
 	if (err == KW_OK) {

@@ -97,10 +97,10 @@ struct agent {
 	uv_signal_t signals[2];
 	struct settings *settings;
 	struct keys *keys;
+	int keys_lock;
 	struct letter_office office;
 	struct agent_roles *roles;
 	const struct kw_directory *directory; /* of roles */
-	struct kw_digest tls_key_digest;
 	X509 *root;
 	struct kw_digest root_fingerprint;
 	EVP_PKEY *tls_key;
@@ -161,6 +161,7 @@ struct agent {
 	uint64_t pong_ms;
 	uint64_t nonce;
 	struct agent_blobs *blobs;
+	struct agent_renew *renew; /* renew.h */
 	bool stopping;
 	bool failed;
 };

@@ -1,4 +1,5 @@
 #include "agent/shell/agent_inner.h"
+#include "agent/shell/renew.h"
 #include "proto/link/log.h"
 #include "proto/wire/frame_blob.h"
 
@@ -61,6 +62,7 @@ static void on_close(void *user, struct kw_link *link, enum kw_err err)
 	agent->link = NULL;
 	agent_blobs_down(agent);
 	agent_roles_reset(agent->roles);
+	agent_renew_down(agent, err);
 	if (!agent->stopping)
 		signal_down(agent, err);
 }
@@ -125,6 +127,8 @@ static enum kw_err take_event(struct agent *agent, const struct kw_frame *frame)
 	case KW_FRAME_ERROR:
 		event.type = AGT_EV_ERROR;
 		err = kw_frame_error_parse(frame->body, &event.u.error);
+		if (err == KW_OK && event.u.error.scope == 3)
+			agent_renew_refused(agent, event.u.error.code);
 		break;
 	case KW_FRAME_GOAWAY:
 		event.type = AGT_EV_GOAWAY;
@@ -172,6 +176,10 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 		err = agent_role_frame(agent, frame->body);
 		alive(agent);
 		break;
+	case KW_FRAME_RENEWED:
+		err = agent_renew_frame(agent, frame->body);
+		alive(agent);
+		break;
 	default:
 		if (kw_frame_is_blob(frame->type)) {
 			err = agent_blob_frame(agent, frame);
@@ -194,6 +202,8 @@ void agent_connect(struct agent *agent)
 		.on_frame = on_frame,
 		.on_drained = on_drained,
 		.on_close = on_close};
+	if (agent_renew_connect(agent))
+		return;
 	enum kw_err err = kw_link_connect(agent->net, agent->settings->hub, agent->tls, &agent->hooks, &agent->link);
 	if (err != KW_OK) {
 		agent->link = NULL;

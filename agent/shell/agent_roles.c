@@ -1,4 +1,4 @@
-#include "agent/shell/agent_roles.h"
+#include "agent/shell/agent_roles_self.h"
 #include "agent/shell/role_files.h"
 
 #include <limits.h>
@@ -148,6 +148,11 @@ void agent_roles_close(struct agent_roles *roles)
 	free(roles);
 }
 
+void agent_roles_self_set(struct agent_roles *roles, const struct agent_roles_self *self)
+{
+	roles->self = *self;
+}
+
 void agent_roles_have(const struct agent_roles *roles, struct kw_roles_have *out)
 {
 	*out = (struct kw_roles_have){.root = roles->client.root.version,
@@ -240,8 +245,7 @@ static bool is_ours(const struct agent_roles *roles, const struct kw_directory *
 	const struct kw_directory_entry *own = kw_directory_find(directory, &roles->self.agency);
 	if (own == NULL)
 		return true; /* not another key */
-	return memcmp(own->identity_key, roles->self.identity_key, KW_KEY_SIZE) == 0 &&
-		memcmp(&own->tls_key_digest, &roles->self.tls_key_digest, sizeof(own->tls_key_digest)) == 0;
+	return agent_roles_is_self(&roles->self, own);
 }
 
 static enum kw_err use_directory(struct agent_roles *roles, struct kw_directory *directory, struct kw_view bytes,
@@ -261,6 +265,7 @@ static enum kw_err use_directory(struct agent_roles *roles, struct kw_directory 
 		kw_directory_free(directory);
 		return err;
 	}
+	agent_roles_tell_changes(&roles->self, roles->directory, directory);
 	kw_directory_free(roles->directory);
 	roles->directory = directory;
 	roles->own_key_alarm = false;

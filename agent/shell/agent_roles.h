@@ -10,13 +10,18 @@
 
 struct agent_roles;
 
-/* Who we are: under our own name no other key is accepted. */
+/* Who we are: under our own name no other key is accepted. The present key of each kind, and the one that is being brought in. */
+#define AGENT_ROLES_SELF_KEYS 2u
 struct agent_roles_self {
 	struct kw_name agency;
 	struct kw_name hub;
 	struct kw_digest tls_root_digest; /* of the enrolment code */
-	uint8_t identity_key[KW_KEY_SIZE];
-	struct kw_digest tls_key_digest;
+	uint32_t identity_count;
+	uint8_t identity_keys[AGENT_ROLES_SELF_KEYS][KW_KEY_SIZE];
+	uint32_t tls_count;
+	struct kw_digest tls_key_digests[AGENT_ROLES_SELF_KEYS];
+	uint32_t sealing_count;
+	uint8_t sealing_keys[AGENT_ROLES_SELF_KEYS][KW_KEY_SIZE];
 };
 
 /* folder: copied. *file: what is at fault, static storage. KW_EAUTH, KW_EFORMAT, KW_EFIELD: a file is not what was accepted
@@ -25,6 +30,9 @@ KW_MUST_USE enum kw_err agent_roles_open(const char *folder, const struct agent_
 	const char **file);
 /* Accepts NULL. */
 void agent_roles_close(struct agent_roles *roles);
+
+/* Other keys of ours from now on; names and root are the same. */
+void agent_roles_self_set(struct agent_roles *roles, const struct agent_roles_self *self);
 
 /* For HELLO and for ROLES_WANT. */
 void agent_roles_have(const struct agent_roles *roles, struct kw_roles_have *out);

@@ -4,6 +4,7 @@
 
 #include "agent/shell/act.h"
 #include "agent/shell/agent_inner.h"
+#include "agent/shell/renew.h"
 #include "agent/shell/spool_read.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"
@@ -392,6 +393,11 @@ void agent_send(void *user, Kinward__V1__SendRequest *request, struct socket_cal
 
 const char *agent_problem_text(const struct agent *agent)
 {
+	struct agent_renew_state state;
+
+	agent_renew_state(agent, &state);
+	if (state.text[0] != '\0')
+		return state.text;
 	switch (agent->problem) {
 	case KW_OK:
 		return "";
@@ -421,6 +427,17 @@ static void status_roles(const struct agent *agent, Kinward__V1__StatusReply *re
 	}
 }
 
+static void status_renew(const struct agent *agent, Kinward__V1__StatusReply *reply)
+{
+	struct agent_renew_state state;
+
+	agent_renew_state(agent, &state);
+	reply->certificate_expires_unix_ms = state.expires_unix_ms;
+	reply->rotating = (char *)(uintptr_t)state.rotating;
+	if (state.problem != KW_OK)
+		reply->renewal_problem = (char *)(uintptr_t)kw_err_name(state.problem);
+}
+
 void agent_status(void *user, Kinward__V1__StatusReply *reply)
 {
 	struct agent *agent = user;
@@ -440,6 +457,7 @@ void agent_status(void *user, Kinward__V1__StatusReply *reply)
 	reply->directory_version = agent->directory != NULL ? agent->directory->version : 0;
 	reply->clock_skew_ms = agent->skew_ms;
 	status_roles(agent, reply);
+	status_renew(agent, reply);
 }
 
 void agent_identity(void *user, struct socket_identity *out)

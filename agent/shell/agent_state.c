@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/shell/agent_inner.h"
+#include "agent/shell/renew.h"
 #include "proto/link/file.h"
 #include "proto/link/log.h"
 #include "proto/link/pki.h"
@@ -78,7 +79,15 @@ static enum kw_err load_keys(struct agent *agent)
 			err = blame(path, err);
 	}
 	kw_buf_fini(&passphrase);
-	return err != KW_OK ? err : keys_tls(agent->keys, &agent->tls_key);
+	return err;
+}
+
+/* The certificate says which of our TLS keys is in use: while a new one is brought in there are two. */
+static enum kw_err pick_tls(struct agent *agent, X509 *leaf)
+{
+	const uint8_t *seed = agent_renew_seed(agent->keys, leaf);
+
+	return seed == NULL ? KW_EAUTH : keys_tls_of(seed, &agent->tls_key);
 }
 
 /* Who we are stands in our certificate. */
@@ -93,7 +102,7 @@ static enum kw_err load_names(struct agent *agent, const char *chain)
 	if (err == KW_OK && name.kind != KW_SPKI_AGENCY)
 		err = KW_EAUTH;
 	if (err == KW_OK)
-		err = kw_spki_digest(leaf, &agent->tls_key_digest);
+		err = pick_tls(agent, leaf);
 	X509_free(leaf);
 	if (err != KW_OK)
 		return err;
@@ -113,17 +122,28 @@ static enum kw_err load_roles(struct agent *agent)
 {
 	char path[PATH_MAX];
 	const char *file;
-	struct agent_roles_self self = {.agency = agent->office.agency,
-		.hub = agent->office.hub,
-		.tls_root_digest = agent->root_fingerprint,
-		.tls_key_digest = agent->tls_key_digest};
+	struct agent_roles_self self;
+	enum kw_err err = agent_renew_self(agent, &self);
 
-	memcpy(self.identity_key, agent->keys->identity.public_key, KW_KEY_SIZE);
-	enum kw_err err = agent_roles_open(agent->settings->state, &self, &agent->roles, &file);
+	if (err != KW_OK)
+		return err;
+	err = agent_roles_open(agent->settings->state, &self, &agent->roles, &file);
 	if (err != KW_OK)
 		return agent_path(agent->settings->state, file, path) == KW_OK ? blame(path, err) : err;
 	use_directory(agent);
 	return KW_OK;
+}
+
+/* A command that writes the key file, or another agent, must not be there meanwhile. */
+static enum kw_err lock_keys(struct agent *agent)
+{
+	enum kw_err err = keys_lock(agent->settings->state, &agent->keys_lock);
+
+	if (err != KW_EBUSY)
+		return blame(agent->settings->state, err);
+	tell("state", agent->settings->state, err, "another agent runs on this state directory, or a command changes its keys: stop that one first, "
+		"or write another state");
+	return err;
 }
 
 enum kw_err agent_state_load(struct agent *agent)
@@ -134,6 +154,8 @@ enum kw_err agent_state_load(struct agent *agent)
 
 	if (err == KW_OK)
 		err = agent_path(agent->settings->state, AGENT_ROOT_FILE, root);
+	if (err == KW_OK)
+		err = lock_keys(agent);
 	if (err == KW_OK)
 		err = load_keys(agent);
 	if (err == KW_OK)
@@ -147,7 +169,9 @@ enum kw_err agent_state_load(struct agent *agent)
 	agent->office.keys = agent->keys;
 	struct kw_tls_files files = {.chain = chain, .key = agent->tls_key, .root = agent->root};
 	err = blame(chain, kw_tls_context_new(KW_TLS_AGENT, &files, &agent->tls));
-	return err != KW_OK ? err : load_roles(agent);
+	if (err == KW_OK)
+		err = load_roles(agent);
+	return err != KW_OK ? err : agent_renew_open(agent);
 }
 
 enum kw_err agent_role_frame(struct agent *agent, struct kw_view body)
@@ -164,6 +188,7 @@ enum kw_err agent_role_frame(struct agent *agent, struct kw_view body)
 		return err;
 	if (news == AGENT_ROLES_NEW) {
 		use_directory(agent);
+		agent_renew_directory(agent);
 		agent->follow = true; /* who was gone may be there again */
 		agent->follow_from = 0;
 	} else if (news == AGENT_ROLES_WANT && out != NULL) {
@@ -183,5 +208,6 @@ void agent_state_fini(struct agent *agent)
 	agent_roles_close(agent->roles);
 	keys_fini(agent->keys);
 	free(agent->keys);
+	keys_unlock(agent->keys_lock);
 	settings_free(agent->settings);
 }

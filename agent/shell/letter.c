@@ -120,28 +120,22 @@ static enum kw_err find_secret(void *user, struct kw_view key_id, struct kw_x255
 {
 	const struct letter_office *office = user;
 
-	if (!kw_view_equal(key_id, KW_VIEW_OF(office->keys->sealing_id)))
-		return KW_ENOTFOUND;
-	*out = office->keys->sealing;
-	return KW_OK;
+	return keys_sealing_find(office->keys, key_id, out);
 }
 
 static enum kw_err find_identity(void *user, const struct kw_open_sender *sender, uint8_t *out)
 {
 	const struct letter_office *office = user;
-	uint8_t id[KEYS_ID_SIZE];
 
 	if (office->directory == NULL || !kw_name_equal(sender->hub, &office->hub))
 		return KW_ENOTFOUND;
 	const struct kw_directory_entry *entry = kw_directory_find(office->directory, sender->agency);
 	if (entry == NULL || entry->revoked)
 		return KW_ENOTFOUND;
-	enum kw_err err = keys_id(entry->identity_key, id);
-	if (err != KW_OK)
-		return err;
-	if (!kw_view_equal(sender->key_id, KW_VIEW_OF(id)))
+	const uint8_t *key = kw_directory_identity(entry, sender->key_id, sender->sent_unix_ms, office->now_ms);
+	if (key == NULL)
 		return KW_ENOTFOUND;
-	memcpy(out, entry->identity_key, KW_KEY_SIZE);
+	memcpy(out, key, KW_KEY_SIZE);
 	return KW_OK;
 }
 

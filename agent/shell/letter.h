@@ -15,6 +15,7 @@ struct letter_office {
 	struct kw_name agency; /* we */
 	struct kw_name hub;
 	const struct kw_directory *directory; /* NULL: none yet */
+	int64_t now_ms;        /* for opening */
 };
 
 struct letter {

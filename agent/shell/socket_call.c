@@ -221,6 +221,12 @@ static void fill_known(const struct kw_directory *directory, struct known *known
 		if (kw_sha256(&key, 1, &known[i].fingerprint) == KW_OK)
 			known[i].agency.identity_fingerprint =
 				(ProtobufCBinaryData){.len = KW_DIGEST_SIZE, .data = known[i].fingerprint.bytes};
+		const struct kw_identity_who who = {.agency = &entry->agency, .hub = &directory->hub};
+		if (entry->identity_change.reason != 0 &&
+			kw_identity_verify(&who, entry->identity_key, &entry->identity_change) == KW_OK) {
+			known[i].agency.identity_changed_unix_ms = entry->identity_change.unix_ms;
+			known[i].agency.identity_reason = (char *)(uintptr_t)kw_identity_reason_name(entry->identity_change.reason);
+		}
 		list[i] = &known[i].agency;
 	}
 }

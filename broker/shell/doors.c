@@ -4,12 +4,15 @@
 #include <string.h>
 
 #include "broker/shell/herald.h"
+#include "broker/shell/office_renew.h"
 #include "proto/base/check.h"
 #include "proto/link/log.h"
 #include "proto/wire/crypt.h"
 
 /* What an agent is told to wait when the hub stops for maintenance. */
 #define GOAWAY_MS 2000u
+/* A session's next RENEW: each costs signatures. */
+#define RENEW_AGAIN_MS 10000
 
 struct door {
 	struct doors *doors;
@@ -20,6 +23,7 @@ struct door {
 	bool greeted; /* HELLO was seen: the hub knows the connection */
 	struct kw_tls_peer peer;
 	struct herald_talk talk;
+	int64_t renewed_unix_ms; /* its last RENEW */
 };
 
 struct doors {
@@ -34,9 +38,9 @@ struct doors {
 	uint32_t free_count;
 };
 
-static void refuse(struct door *door, enum kw_err err)
+static void refuse_link(struct kw_link *link, enum kw_err err)
 {
-	struct kw_buf *out = kw_link_out(door->link);
+	struct kw_buf *out = kw_link_out(link);
 	if (out != NULL) {
 		struct kw_frame_error error = {
 			.code = err,
@@ -47,11 +51,16 @@ static void refuse(struct door *door, enum kw_err err)
 		if (kw_frame_error_add(out, &error) != KW_OK)
 			err = KW_ENOMEM; /* then the close alone says it */
 	}
-	kw_link_close(door->link, err);
+	kw_link_close(link, err);
+}
+
+static void refuse(struct door *door, enum kw_err err)
+{
+	refuse_link(door->link, err);
 }
 
 /* The certificate must be of this hub, and its key the one in the directory: an old certificate of a new key holder, or of
- * an agency that was shut out, opens nothing. */
+ * an agency that was shut out, opens nothing. Nor does one that has expired, also while a session goes on. */
 static enum kw_err check_peer(const struct doors *doors, const struct kw_tls_peer *peer)
 {
 	const struct kw_directory *directory = office_directory(doors->options.office);
@@ -60,7 +69,9 @@ static enum kw_err check_peer(const struct doors *doors, const struct kw_tls_pee
 	const struct kw_directory_entry *entry = kw_directory_find(directory, &peer->agency);
 	if (entry == NULL || entry->revoked)
 		return KW_EDENIED;
-	return memcmp(&entry->tls_key_digest, &peer->key, sizeof(peer->key)) == 0 ? KW_OK : KW_EDENIED;
+	if (!kw_directory_tls_key(entry, &peer->key))
+		return KW_EDENIED;
+	return peer->expires_unix_ms > office_now_ms() ? KW_OK : KW_EEXPIRED;
 }
 
 static void on_open(void *user, struct kw_link *link, const struct kw_tls_peer *peer)
@@ -73,9 +84,11 @@ static void on_open(void *user, struct kw_link *link, const struct kw_tls_peer *
 		kw_log(KW_LOG_WARN, "connection_refused", KW_LOG_STR("address", kw_link_address(link)),
 			KW_LOG_STR("agency", peer->kind == KW_PEER_AGENCY ? peer->agency.text : NULL),
 			KW_LOG_ERR(err != KW_OK ? err : KW_EBUSY));
-		kw_link_close(link, err != KW_OK ? err : KW_EBUSY);
+		refuse_link(link, err != KW_OK ? err : KW_EBUSY);
 		return;
 	}
+	if (!peer->enrolling)
+		(void)office_key_used(doors->options.office, &peer->agency, &peer->key); /* others hear of it with its HELLO, or the next tick */
 	door->doors = doors;
 	door->link = link;
 	door->enrolling = peer->enrolling;
@@ -84,26 +97,6 @@ static void on_open(void *user, struct kw_link *link, const struct kw_tls_peer *
 	door->conn = doors->free_conns[--doors->free_count];
 	doors->by_conn[door->conn] = door;
 	kw_link_user_set(link, door);
-}
-
-static void greet(struct door *door, const struct kw_frame *frame)
-{
-	struct kw_frame_hello hello;
-	struct doors *doors = door->doors;
-	enum kw_err err = frame->type == KW_FRAME_HELLO ? kw_frame_hello_parse(frame->body, &hello) : KW_EPROTO;
-	if (err != KW_OK) {
-		refuse(door, err);
-		return;
-	}
-	const struct kw_roles_have have = {.root = hello.root_version,
-		.timestamp = hello.timestamp_version,
-		.snapshot = hello.snapshot_version,
-		.directory = hello.directory_version};
-	door->greeted = true;
-	office_heard(doors->options.office, &door->agency, &have);
-	hub_hello(doors->hub, door->conn, &door->agency, &hello);
-	herald_begin(doors->herald, &door->talk, &have);
-	herald_go_on(doors->herald, &door->talk, door->link);
 }
 
 /* Nothing when there is nothing new. */
@@ -122,6 +115,52 @@ static void tell_all(struct doors *doors)
 	}
 }
 
+/* WELCOME, then the roles, and behind them what waited for the agency: some of it may be signed with a key that only the directory which
+ * is told now has. What of a large directory does not fit in one go comes beside the messages. */
+static void welcome(struct door *door, const struct kw_frame_hello *hello, const struct kw_roles_have *have)
+{
+	struct doors *doors = door->doors;
+	struct kw_buf behind;
+	struct kw_frame first;
+	size_t first_size = 0;
+	hub_hello(doors->hub, door->conn, &door->agency, hello);
+	struct kw_buf *out = kw_link_out(door->link);
+	if (out == NULL)
+		return; /* it was refused */
+	kw_buf_init(&behind, KW_LINK_OUT_SIZE_MAX);
+	/* Nothing was written on this link before; what is not as expected stays in its order. */
+	enum kw_err err = kw_frame_next(kw_buf_view(out), KW_FRAME_SIZE_MAX, &first, &first_size);
+	if (err == KW_OK && first_size < out->size && first_size > 0)
+		err = kw_buf_add(&behind, KW_VIEW(out->data + first_size, out->size - first_size));
+	if (err == KW_OK && behind.size > 0)
+		out->size = first_size;
+	herald_begin(doors->herald, &door->talk, have);
+	herald_go_on(doors->herald, &door->talk, door->link);
+	out = kw_link_out(door->link);
+	if (out != NULL && behind.size > 0 && err == KW_OK && kw_buf_add(out, kw_buf_view(&behind)) != KW_OK)
+		kw_link_close(door->link, KW_ENOMEM); /* it was not acknowledged: the next session brings it */
+	kw_buf_fini(&behind);
+}
+
+static void greet(struct door *door, const struct kw_frame *frame)
+{
+	struct kw_frame_hello hello;
+	struct doors *doors = door->doors;
+	enum kw_err err = frame->type == KW_FRAME_HELLO ? kw_frame_hello_parse(frame->body, &hello) : KW_EPROTO;
+	if (err != KW_OK) {
+		refuse(door, err);
+		return;
+	}
+	const struct kw_roles_have have = {.root = hello.root_version,
+		.timestamp = hello.timestamp_version,
+		.snapshot = hello.snapshot_version,
+		.directory = hello.directory_version};
+	office_heard(doors->options.office, &door->agency, &have);
+	tell_all(doors); /* its TLS key may have changed the directory just now */
+	door->greeted = true;
+	welcome(door, &hello, &have);
+}
+
 /* Whom the directory has let in or shut out by a command. */
 static enum kw_err know_all(struct doors *doors)
 {
@@ -132,8 +171,39 @@ static enum kw_err know_all(struct doors *doors)
 	return err;
 }
 
+/* The server's certificate is another one; who is connected already does not notice. */
+static void show_server(struct doors *doors)
+{
+	char path[CONFIG_PATH_SIZE];
+	struct kw_tls_files files;
+	enum kw_err err = office_server_files(doors->options.office, path, &files);
+	if (err == KW_OK)
+		err = kw_tls_context_reload(doors->context, &files);
+	if (err != KW_OK)
+		kw_log(KW_LOG_ERROR, "server_certificate_not_shown", KW_LOG_ERR(err),
+			KW_LOG_STR("text", "the renewed server.pem cannot be used: start the broker again, which says why"));
+}
+
+/* Sessions outlive certificates, and certificates expire without anybody's doing. */
+static void send_away(struct doors *doors)
+{
+	for (uint32_t conn = 0; conn < doors->options.conns_max; conn++) {
+		struct door *door = doors->by_conn[conn];
+		enum kw_err err = door == NULL || door->enrolling ? KW_OK : check_peer(doors, &door->peer);
+		if (err == KW_OK)
+			continue;
+		kw_log(KW_LOG_WARN, "session_ended", KW_LOG_STR("agency", door->agency.text), KW_LOG_ERR(err), KW_LOG_STR("text",
+			err == KW_EEXPIRED ? "its certificate has expired, and it has not come with a new one"
+				: "the directory has shut this agency out, or gives it another key"));
+		refuse(door, err);
+	}
+}
+
 void doors_tick(struct doors *doors)
 {
+	if (office_server_tick(doors->options.office))
+		show_server(doors);
+	tell_all(doors);
 	uint64_t version = office_directory(doors->options.office)->version;
 	if (!office_tick(doors->options.office))
 		return;
@@ -142,15 +212,7 @@ void doors_tick(struct doors *doors)
 		if (err != KW_OK)
 			kw_log(KW_LOG_ERROR, "directory_not_applied", KW_LOG_ERR(err));
 	}
-	/* Who may not be here any more leaves before the others hear of it. */
-	for (uint32_t conn = 0; conn < doors->options.conns_max; conn++) {
-		struct door *door = doors->by_conn[conn];
-		if (door == NULL || door->enrolling || check_peer(doors, &door->peer) == KW_OK)
-			continue;
-		kw_log(KW_LOG_WARN, "session_ended", KW_LOG_STR("agency", door->agency.text), KW_LOG_ERR(KW_EDENIED),
-			KW_LOG_STR("text", "the directory has shut this agency out, or gives it another key"));
-		refuse(door, KW_EDENIED);
-	}
+	send_away(doors); /* who may not be here any more leaves before the others hear of it */
 	tell_all(doors);
 }
 
@@ -176,6 +238,35 @@ static void enrol(struct door *door, const struct kw_frame *frame)
 		kw_link_close(door->link, KW_OK);
 }
 
+/* In a session the answer is all: it goes on, whatever the answer is. */
+static enum kw_err renew(struct door *door, const struct kw_frame *frame)
+{
+	struct doors *doors = door->doors;
+	uint8_t exporter[KW_RENEW_EXPORTER_SIZE];
+	struct kw_name agency;
+	struct kw_buf *out = kw_link_out(door->link);
+	int64_t now = office_now_ms();
+	if (out == NULL)
+		return KW_OK; /* it is closing */
+	kw_link_ready(door->link);
+	if (now - door->renewed_unix_ms < RENEW_AGAIN_MS && now >= door->renewed_unix_ms)
+		return kw_renewed_add(out, &(struct kw_renewed){.problem = KW_EBUSY, .clock_unix_ms = now});
+	door->renewed_unix_ms = now;
+	enum kw_err err = kw_link_export(door->link, KW_RENEW_EXPORTER, exporter, sizeof(exporter));
+	if (err != KW_OK)
+		return err;
+	const struct office_renewal renewal = {
+		.body = frame->body, .exporter = exporter, .session = door->enrolling ? NULL : &door->agency};
+	err = office_renew(doors->options.office, &renewal, out, &agency);
+	kw_log(err == KW_OK ? KW_LOG_INFO : KW_LOG_WARN, "renewal", KW_LOG_STR("address", kw_link_address(door->link)),
+		KW_LOG_STR("agency", agency.text[0] != '\0' ? agency.text : NULL),
+		KW_LOG_STR("door", door->enrolling ? "enrolment" : "session"), KW_LOG_ERR(err));
+	tell_all(doors);
+	if (door->enrolling)
+		kw_link_close(door->link, KW_OK);
+	return KW_OK;
+}
+
 static void on_frame(void *user, struct kw_link *link, const struct kw_frame *frame)
 {
 	(void)user;
@@ -183,7 +274,10 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 	if (door == NULL)
 		return;
 	if (door->enrolling) {
-		enrol(door, frame);
+		if (frame->type != KW_FRAME_RENEW)
+			enrol(door, frame);
+		else if (renew(door, frame) != KW_OK)
+			refuse(door, KW_ECRYPTO);
 		return;
 	}
 	if (!door->greeted) {
@@ -198,6 +292,8 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 		if (err == KW_OK && out != NULL)
 			err = kw_frame_ping_add(out, KW_FRAME_PONG, nonce);
 		kw_link_ready(link);
+	} else if (frame->type == KW_FRAME_RENEW) {
+		err = renew(door, frame);
 	} else if (kw_frame_is_blob(frame->type)) {
 		err = hub_blob_frame(door->doors->hub, door->conn, frame);
 	} else if (frame->type == KW_FRAME_ROLES_WANT) {
@@ -224,8 +320,9 @@ static void on_drained(void *user, struct kw_link *link)
 	struct door *door = kw_link_user(link);
 	if (door == NULL || !door->greeted)
 		return;
-	hub_drained(doors->hub, door->conn);
+	/* The roles first, some at a time: behind messages that never end they would wait for ever. */
 	herald_go_on(doors->herald, &door->talk, link);
+	hub_drained(doors->hub, door->conn);
 }
 
 static void on_close(void *user, struct kw_link *link, enum kw_err err)

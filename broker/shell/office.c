@@ -1,4 +1,5 @@
 #include "broker/shell/office_inner.h"
+#include "broker/shell/office_renew.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,6 +85,8 @@ enum kw_err office_open(const struct config *config, struct office **out)
 		err = blame(config, "issuer.key", KW_EAUTH);
 	if (err == KW_OK)
 		err = office_roles_open(office);
+	if (err == KW_OK)
+		(void)office_server_tick(office); /* nobody has seen the former one */
 	if (err != KW_OK) {
 		office_close(office);
 		return err;

@@ -23,6 +23,8 @@ KW_MUST_USE enum kw_err office_open(const struct config *config, struct office *
 /* Accepts NULL. */
 void office_close(struct office *office);
 
+/* The hub's clock. */
+int64_t office_now_ms(void);
 X509 *office_root(const struct office *office);
 EVP_PKEY *office_server_key(const struct office *office);
 const struct kw_directory *office_directory(const struct office *office);

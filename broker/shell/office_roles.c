@@ -185,3 +185,29 @@ enum kw_err office_roles_extend(struct office *office, const struct kw_directory
 	kw_roles_unlock(lock);
 	return err;
 }
+
+enum kw_err office_roles_change(struct office *office, const struct kw_directory_entry *entry)
+{
+	int lock;
+	enum kw_err err = begin(office, &lock);
+	if (err != KW_OK)
+		return err;
+	const struct kw_directory *old = office->roles->directory;
+	const struct kw_directory_entry *at = kw_directory_find(old, &entry->agency);
+	struct kw_directory next = *old;
+	next.entries = calloc(old->count + 1, sizeof(*next.entries));
+	if (next.entries == NULL)
+		err = KW_ENOMEM;
+	else if (at == NULL)
+		err = KW_ENOAGENCY;
+	else if (at->revoked)
+		err = KW_EDENIED; /* by a command, just now */
+	if (err == KW_OK) {
+		memcpy(next.entries, old->entries, old->count * sizeof(*next.entries));
+		next.entries[at - old->entries] = *entry;
+		err = publish(office, &next);
+	}
+	free(next.entries);
+	kw_roles_unlock(lock);
+	return err;
+}

@@ -24,4 +24,8 @@ KW_MUST_USE enum kw_err kw_file_read(const char *path, enum kw_file_kind kind, s
  * KW_ENOTFOUND (no such folder), KW_EDENIED, KW_ETOOBIG (the path), KW_ENOSPACE, KW_EIO */
 KW_MUST_USE enum kw_err kw_file_write_atomic(const char *path, struct kw_view bytes, mode_t mode);
 
+/* The same for a secret, mode 0400, and then overwrites what the file held before: a disk that writes elsewhere than it is told (flash,
+ * copy on write) may keep it all the same. */
+KW_MUST_USE enum kw_err kw_file_replace_secret(const char *path, struct kw_view bytes);
+
 #endif

@@ -347,6 +347,12 @@ const char *kw_link_address(const struct kw_link *link)
 	return link->address;
 }
 
+enum kw_err kw_link_export(const struct kw_link *link, const char *label, void *out, size_t size)
+{
+	KW_ASSERT(link->state == LINK_OPEN);
+	return kw_tls_export(link->tls, label, out, size);
+}
+
 const char *kw_link_group(const struct kw_link *link)
 {
 	return kw_tls_group(link->tls);

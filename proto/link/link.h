@@ -95,6 +95,8 @@ void kw_link_user_set(struct kw_link *link, void *user);
 void *kw_link_user(const struct kw_link *link);
 /* Numeric peer address for the log; at most 64 characters, valid as long as the link. */
 const char *kw_link_address(const struct kw_link *link);
+/* kw_tls_export of its connection; only when OPEN. */
+KW_MUST_USE enum kw_err kw_link_export(const struct kw_link *link, const char *label, void *out, size_t size);
 /* Key exchange group, for the log; static storage. */
 const char *kw_link_group(const struct kw_link *link);
 

@@ -1,5 +1,6 @@
 #include "proto/link/pki.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -11,6 +12,7 @@
 
 #include "proto/base/check.h"
 #include "proto/link/file.h"
+#include "proto/wire/spki.h"
 
 #define SERIAL_SIZE 16
 #define EARLY_S 3600
@@ -26,16 +28,18 @@ enum kw_err kw_pki_key_new(EVP_PKEY **out)
 
 enum pki_kind { PKI_ROOT, PKI_ISSUING, PKI_SERVER, PKI_AGENCY };
 
-#define ROOT_DAYS 3650
-#define ISSUING_DAYS 1825
-#define LEAF_DAYS 365
+#define DAY_S INT64_C(86400)
+#define ROOT_S (3650 * DAY_S)
+#define ISSUING_S (1825 * DAY_S)
+#define SERVER_S (365 * DAY_S)
+#define AGENCY_S (90 * DAY_S)
 
 struct request {
 	enum pki_kind kind;
 	const char *common_name;
 	const struct kw_name *hub;    /* NULL for PKI_ROOT */
 	const struct kw_name *agency; /* PKI_AGENCY only */
-	int days;
+	int64_t life_s;
 	int64_t now_unix_ms;
 	EVP_PKEY *subject_key;
 	X509 *issuer; /* NULL for PKI_ROOT */
@@ -105,8 +109,38 @@ static int add_extensions(X509 *certificate, X509 *issuer, const struct request 
 	return request->kind == PKI_ROOT || add_name(certificate, issuer, request);
 }
 
+static int64_t agency_life_s(void)
+{
+#ifdef KW_UNSAFE_TESTS
+	const char *text = getenv("KW_UNSAFE_CERTIFICATE_LIFE_S");
+	if (text != NULL)
+		return strtol(text, NULL, 10);
+#endif
+	return AGENCY_S;
+}
+
+/* No certificate outlives the one that it hangs on: it would not be believed then. KW_EEXPIRED: that one has ended. */
+static enum kw_err bound_life(const struct request *request, int64_t *life_s)
+{
+	int64_t ends_ms;
+	*life_s = request->life_s;
+	if (request->issuer == NULL)
+		return KW_OK;
+	enum kw_err err = kw_spki_expires(request->issuer, &ends_ms);
+	if (err != KW_OK)
+		return err;
+	int64_t left_s = (ends_ms - request->now_unix_ms) / 1000;
+	if (left_s < *life_s)
+		*life_s = left_s;
+	return left_s > 0 ? KW_OK : KW_EEXPIRED;
+}
+
 static enum kw_err issue(const struct request *request, X509 **out)
 {
+	int64_t life_s;
+	enum kw_err err = bound_life(request, &life_s);
+	if (err != KW_OK)
+		return err;
 	X509 *certificate = X509_new();
 	if (certificate == NULL)
 		return KW_ENOMEM;
@@ -114,7 +148,7 @@ static enum kw_err issue(const struct request *request, X509 **out)
 	time_t now = (time_t)(request->now_unix_ms / 1000);
 	int ok = X509_set_version(certificate, X509_VERSION_3) == 1 && set_serial(certificate) &&
 		 X509_time_adj_ex(X509_getm_notBefore(certificate), 0, -EARLY_S, &now) != NULL &&
-		 X509_time_adj_ex(X509_getm_notAfter(certificate), request->days, 0, &now) != NULL &&
+		 X509_time_adj_ex(X509_getm_notAfter(certificate), (int)(life_s / DAY_S), (long)(life_s % DAY_S), &now) != NULL &&
 		 X509_set_pubkey(certificate, request->subject_key) == 1 && set_subject(certificate, request) &&
 		 X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) == 1 &&
 		 add_extensions(certificate, issuer, request) && X509_sign(certificate, request->issuer_key, NULL) > 0;
@@ -131,7 +165,7 @@ enum kw_err kw_pki_root_new(EVP_PKEY *key, const char *name, int64_t now_unix_ms
 {
 	if (strlen(name) < 1 || strlen(name) > 64)
 		return KW_EFIELD;
-	const struct request request = {.kind = PKI_ROOT, .common_name = name, .days = ROOT_DAYS,
+	const struct request request = {.kind = PKI_ROOT, .common_name = name, .life_s = ROOT_S,
 		.now_unix_ms = now_unix_ms, .subject_key = key, .issuer_key = key};
 	return issue(&request, out);
 }
@@ -139,7 +173,7 @@ enum kw_err kw_pki_root_new(EVP_PKEY *key, const char *name, int64_t now_unix_ms
 enum kw_err kw_pki_issuing_new(const struct kw_pki_issuer *root, EVP_PKEY *key, const struct kw_name *hub,
 	int64_t now_unix_ms, X509 **out)
 {
-	const struct request request = {.kind = PKI_ISSUING, .common_name = hub->text, .hub = hub, .days = ISSUING_DAYS,
+	const struct request request = {.kind = PKI_ISSUING, .common_name = hub->text, .hub = hub, .life_s = ISSUING_S,
 		.now_unix_ms = now_unix_ms, .subject_key = key, .issuer = root->certificate, .issuer_key = root->key};
 	return issue(&request, out);
 }
@@ -147,7 +181,7 @@ enum kw_err kw_pki_issuing_new(const struct kw_pki_issuer *root, EVP_PKEY *key, 
 enum kw_err kw_pki_server_new(const struct kw_pki_issuer *issuing, EVP_PKEY *key, const struct kw_name *hub,
 	int64_t now_unix_ms, X509 **out)
 {
-	const struct request request = {.kind = PKI_SERVER, .common_name = hub->text, .hub = hub, .days = LEAF_DAYS,
+	const struct request request = {.kind = PKI_SERVER, .common_name = hub->text, .hub = hub, .life_s = SERVER_S,
 		.now_unix_ms = now_unix_ms, .subject_key = key, .issuer = issuing->certificate, .issuer_key = issuing->key};
 	return issue(&request, out);
 }
@@ -199,7 +233,7 @@ enum kw_err kw_pki_agency_issue(const struct kw_pki_issuer *issuing, struct kw_v
 	if (err != KW_OK)
 		return err;
 	const struct request request = {.kind = PKI_AGENCY, .common_name = agency->agency.text, .hub = &agency->hub,
-		.agency = &agency->agency, .days = LEAF_DAYS, .now_unix_ms = now_unix_ms, .subject_key = key,
+		.agency = &agency->agency, .life_s = agency_life_s(), .now_unix_ms = now_unix_ms, .subject_key = key,
 		.issuer = issuing->certificate, .issuer_key = issuing->key};
 	err = issue(&request, out);
 	EVP_PKEY_free(key);

@@ -11,9 +11,11 @@
  *   root            10 years   CA            offline; its fingerprint (kw_spki_digest) is what agents pin
  *   issuing         5 years    CA, pathlen 0 one per hub: URI kinward:hub:HUB; signs certificates and the directory
  *   server          1 year     URI kinward:hub:HUB          EKU server and client authentication (peer links dial too)
- *   agency          1 year     URI kinward:agency:NAME@HUB  EKU client authentication
+ *   agency          90 days    URI kinward:agency:NAME@HUB  EKU client authentication
  *
- * Every *out is owned by the caller: EVP_PKEY_free, X509_free. KW_ENOMEM and KW_ECRYPTO anywhere. */
+ * None is made to outlive the one that signs it. A certificate is due to be renewed at two thirds of its life (kw_pki_due).
+ * Every *out is owned by the caller: EVP_PKEY_free, X509_free. KW_ENOMEM and KW_ECRYPTO anywhere; KW_EEXPIRED: the issuer's
+ * certificate has ended. */
 
 #define KW_PKI_FILE_SIZE_MAX 65536u
 #define KW_PKI_CHAIN_MAX 4u /* certificates in one file */
@@ -46,6 +48,12 @@ struct kw_pki_agency {
  * KW_EAUTH    its signature does not verify, or the key is not Ed25519 */
 KW_MUST_USE enum kw_err kw_pki_agency_issue(const struct kw_pki_issuer *issuing, struct kw_view csr,
 	const struct kw_pki_agency *agency, int64_t now_unix_ms, X509 **out);
+
+/* When two thirds of a certificate's life are over. KW_EFORMAT. */
+KW_MUST_USE enum kw_err kw_pki_due(const X509 *certificate, int64_t *unix_ms);
+/* Whether a chain, leaf first and without the root, is good at a moment and ends at this root, one authority in between. count: 1 to
+ * KW_PKI_CHAIN_MAX. KW_EEXPIRED: one of them is not good at that moment; KW_EAUTH: anything else. */
+KW_MUST_USE enum kw_err kw_pki_chain_check(X509 *const *certificates, size_t count, X509 *root, int64_t now_unix_ms);
 
 /* PEM files. A key is written 0400 and refused when group or others may read it; certificates are 0644.
  * Errors of file.h; KW_EFORMAT: no such PEM in it; KW_EAUTH: a key that is not Ed25519. */

@@ -101,6 +101,13 @@ void kw_tls_free(struct kw_tls *tls)
 	free(tls);
 }
 
+/* Why a handshake failed. What time makes wrong is told apart: one of the two clocks may be to blame, and people can mend that. */
+static enum kw_err refused(const struct kw_tls *tls)
+{
+	long result = SSL_get_verify_result(tls->ssl);
+	return result == X509_V_ERR_CERT_HAS_EXPIRED || result == X509_V_ERR_CERT_NOT_YET_VALID ? KW_EEXPIRED : KW_EAUTH;
+}
+
 /* What libssl's answer means. KW_OK: it waits for more bytes. */
 static enum kw_err judge(struct kw_tls *tls, int result)
 {
@@ -112,7 +119,7 @@ static enum kw_err judge(struct kw_tls *tls, int result)
 		return KW_ECLOSED;
 	default:
 		ERR_clear_error();
-		return tls->ready ? KW_EPROTO : KW_EAUTH;
+		return tls->ready ? KW_EPROTO : refused(tls);
 	}
 }
 
@@ -214,6 +221,8 @@ enum kw_err kw_tls_peer(struct kw_tls *tls, struct kw_tls_peer *out)
 		err = kw_spki_name_of(certificate, &name);
 		if (err == KW_OK)
 			err = kw_spki_digest(certificate, &peer.key);
+		if (err == KW_OK)
+			err = kw_spki_expires(certificate, &peer.expires_unix_ms);
 		if (err == KW_OK) {
 			peer.kind = name.kind == KW_SPKI_AGENCY ? KW_PEER_AGENCY : KW_PEER_HUB;
 			peer.agency = name.agency;
@@ -228,6 +237,15 @@ enum kw_err kw_tls_peer(struct kw_tls *tls, struct kw_tls_peer *out)
 	if (err == KW_OK)
 		*out = peer;
 	return err;
+}
+
+enum kw_err kw_tls_export(const struct kw_tls *tls, const char *label, void *out, size_t size)
+{
+	KW_ASSERT(tls->ready);
+	if (SSL_export_keying_material(tls->ssl, out, size, label, strlen(label), NULL, 0, 0) == 1)
+		return KW_OK;
+	ERR_clear_error();
+	return KW_ECRYPTO;
 }
 
 const char *kw_tls_group(const struct kw_tls *tls)

@@ -30,6 +30,9 @@ struct kw_tls_context;
 /* KW_EAUTH when chain, key and root do not fit each other, KW_EIO, KW_ENOMEM. */
 KW_MUST_USE enum kw_err kw_tls_context_new(enum kw_tls_role role, const struct kw_tls_files *files,
 	struct kw_tls_context **out);
+/* From now on new engines show this chain and key; those that are there go on with what they have. An agent's session is forgotten: it
+ * was of the former certificate. The root stays. Errors as above; then the context may be spoilt for new engines: try again. */
+KW_MUST_USE enum kw_err kw_tls_context_reload(struct kw_tls_context *context, const struct kw_tls_files *files);
 /* Accepts NULL. Its engines must be freed before. */
 void kw_tls_context_free(struct kw_tls_context *context);
 
@@ -52,6 +55,9 @@ struct kw_tls_peer {
 	struct kw_digest key;   /* SHA-256 of the leaf's SubjectPublicKeyInfo */
 	bool enrolling;         /* ALPN kinward-enrol/1 */
 	struct kw_digest binding; /* when enrolling: TLS exporter (RFC 8446 §7.5), the same at both ends of this connection only */
+	/* When the leaf expires. A hub's handshake lets an agency in whose certificate, good in all else, has expired: so that it can be
+	 * told. Nothing may be served to it. Also when a session was resumed, which looks at no certificate. */
+	int64_t expires_unix_ms;
 };
 
 /* True when the handshake resumed an earlier session. */
@@ -65,6 +71,7 @@ void kw_tls_free(struct kw_tls *tls);
 /* Takes ciphertext from the network and appends plaintext to `plain`. Ciphertext to send may be due afterwards.
  * KW_ECLOSED  the peer ended TLS properly
  * KW_EAUTH    the handshake failed: certificate, root, ALPN or version
+ * KW_EEXPIRED the same, because the peer's certificate is not good at this machine's time: expired, or not good yet
  * KW_EPROTO   broken records; KW_ENOMEM, KW_ETOOBIG (plain is full: drain it and call again with no bytes) */
 KW_MUST_USE enum kw_err kw_tls_receive(struct kw_tls *tls, struct kw_view cipher, struct kw_buf *plain);
 /* Starts or goes on with the handshake. */
@@ -82,6 +89,9 @@ void kw_tls_sent(struct kw_tls *tls, size_t size);
  * that is the right hub, and the agency in the directory, is the caller's to check.
  * KW_EAUTH  no certificate on kinward/1, or one that names nobody */
 KW_MUST_USE enum kw_err kw_tls_peer(struct kw_tls *tls, struct kw_tls_peer *out);
+/* Bytes that both ends of this connection have, and nobody else, and no other connection (RFC 8446 §7.5; RFC 5705 without a context):
+ * a signature over them is good here alone. Only when ready. label: begins with "EXPORTER". KW_ECRYPTO. */
+KW_MUST_USE enum kw_err kw_tls_export(const struct kw_tls *tls, const char *label, void *out, size_t size);
 /* The key exchange group in use, for the log; static storage. */
 const char *kw_tls_group(const struct kw_tls *tls);
 

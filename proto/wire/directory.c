@@ -5,6 +5,7 @@
 
 #include "kinward/v1/directory.pb-c.h"
 #include "proto/wire/crypt.h"
+#include "proto/wire/identity_inner.h"
 
 void kw_directory_free(struct kw_directory *directory)
 {
@@ -58,6 +59,7 @@ static ProtobufCBinaryData lend(const void *data, size_t size)
 /* One row of pointers per entry, because protobuf-c wants them; freed after packing. The hybrid keys come last. */
 struct pack_row {
 	Kinward__V1__DirectoryEntry entry;
+	Kinward__V1__IdentityChange change;
 	Kinward__V1__SealingKey keys[ROW_KEYS_MAX];
 	Kinward__V1__SealingKey *pointers[ROW_KEYS_MAX];
 	uint32_t suites[ROW_KEYS_MAX][KW_DIRECTORY_SUITES_MAX];
@@ -106,6 +108,12 @@ static void fill_row(struct pack_row *row, struct kw_directory_entry *from)
 	row->entry.hybrid_keys = row->pointers + KW_DIRECTORY_SEALING_KEYS_MAX;
 	row->entry.tls_key_digest = lend(&from->tls_key_digest, sizeof(from->tls_key_digest));
 	row->entry.revoked = from->revoked;
+	if (kw_directory_is_set(&from->next_tls_key_digest))
+		row->entry.next_tls_key_digest = lend(&from->next_tls_key_digest, sizeof(from->next_tls_key_digest));
+	if (from->identity_change.reason == 0)
+		return;
+	kw_identity_lend(&from->identity_change, &row->change);
+	row->entry.identity_change = &row->change;
 }
 
 static bool suites_count_ok(uint8_t count)
@@ -259,6 +267,11 @@ static enum kw_err read_entry(const Kinward__V1__DirectoryEntry *from, struct kw
 		if (err != KW_OK)
 			return err;
 	}
+	if (from->next_tls_key_digest.len > 0 && !take_fixed(out->next_tls_key_digest.bytes,
+		sizeof(out->next_tls_key_digest.bytes), from->next_tls_key_digest))
+		return KW_EFIELD;
+	if (from->identity_change != NULL && kw_identity_take(from->identity_change, &out->identity_change) != KW_OK)
+		return KW_EFIELD;
 	out->sealing_keys_count = (uint8_t)from->n_sealing_keys;
 	out->hybrid_keys_count = (uint8_t)from->n_hybrid_keys;
 	out->revoked = from->revoked;

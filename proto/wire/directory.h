@@ -3,6 +3,7 @@
 
 #include "proto/base/id.h"
 #include "proto/wire/hybrid.h"
+#include "proto/wire/identity.h"
 
 /* The directory of a hub: agencies and their public keys (kinward/v1/directory.proto). It is the payload of the registrar's
  * role; who may sign it is in role.h, whom a reader believes in role_client.h. */
@@ -39,6 +40,8 @@ struct kw_directory_entry {
 	uint8_t hybrid_keys_count; /* may be 0 */
 	bool revoked;
 	struct kw_digest tls_key_digest;
+	struct kw_digest next_tls_key_digest; /* while a new one is being brought in; else zeros */
+	struct kw_identity_change identity_change; /* reason 0: none */
 };
 
 /* Borrowed by whoever reads one; made by kw_directory_read, or by hand to be packed. */
@@ -67,6 +70,14 @@ const struct kw_directory_entry *kw_directory_find(const struct kw_directory *di
 /* Fills key_id from public_key: X25519, or the second of a hybrid key. KW_ECRYPTO. */
 KW_MUST_USE enum kw_err kw_directory_key_id(const uint8_t *public_key, uint8_t *key_id);
 KW_MUST_USE enum kw_err kw_directory_hybrid_key_id(const uint8_t *public_key, uint8_t *key_id);
+
+/* True when who shows this TLS key is the agency of the entry: it is the present one, or the one that is being brought in. */
+bool kw_directory_tls_key(const struct kw_directory_entry *entry, const struct kw_digest *key);
+/* The public key with which the agency of the entry has signed what says to be of `key_id` and sent at a time: the present one, or
+ * the former one for KW_IDENTITY_FORMER_MS after the change, if it was sent before that and the former one is not said to be in
+ * wrong hands. NULL: none. Of a revoked entry too. */
+const uint8_t *kw_directory_identity(const struct kw_directory_entry *entry, struct kw_view key_id, int64_t sent_unix_ms,
+	int64_t now_unix_ms);
 
 /* What to seal to: the strongest that the agency lists and the sender has, so that neither side's age decides for the
  * other. Pointers are into the entry; exactly one of the two keys is set. */

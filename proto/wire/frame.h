@@ -31,6 +31,8 @@ enum kw_frame_type {
 	KW_FRAME_ENROLLED = 12,
 	KW_FRAME_ENROL_STATE = 13,
 	KW_FRAME_RECALL = 0x84,    /* behind those of frame_blob.h */
+	KW_FRAME_RENEW = 0x85,     /* renew.h */
+	KW_FRAME_RENEWED = 0x86,
 	KW_FRAME_ROLE_PART = 0x8c, /* role_frame.h */
 	KW_FRAME_ROLES_WANT = 0x8d
 };

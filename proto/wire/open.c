@@ -113,7 +113,8 @@ static enum kw_err open_commit(struct opening *o)
 static enum kw_err open_signature(struct opening *o, const struct kw_auth_block *block)
 {
 	const struct kw_claims *claims = &o->opened.claims;
-	struct kw_open_sender sender = {&claims->sender, &claims->sender_hub, kw_key_id_view(&claims->key_id)};
+	struct kw_open_sender sender = {&claims->sender, &claims->sender_hub, kw_key_id_view(&claims->key_id),
+		claims->sent_unix_ms};
 	uint8_t identity[KW_KEY_SIZE];
 	struct kw_signed signed_bytes;
 	enum kw_err err = o->request->find_identity(o->request->user, &sender, identity);

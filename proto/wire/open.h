@@ -34,6 +34,7 @@ struct kw_open_sender {
 	const struct kw_name *agency;
 	const struct kw_name *hub;
 	struct kw_view key_id;
+	int64_t sent_unix_ms; /* as it says itself */
 };
 
 struct kw_open_request {

@@ -23,4 +23,8 @@ struct kw_spki_name {
  * KW_EAUTH  no URI, more than one, or one that breaks the form */
 KW_MUST_USE enum kw_err kw_spki_name_of(const X509 *certificate, struct kw_spki_name *out);
 
+/* The moments from which and until which a certificate is good. KW_EFORMAT: no times; KW_ENOMEM. */
+KW_MUST_USE enum kw_err kw_spki_begins(const X509 *certificate, int64_t *unix_ms);
+KW_MUST_USE enum kw_err kw_spki_expires(const X509 *certificate, int64_t *unix_ms);
+
 #endif

@@ -359,12 +359,39 @@ static void test_no_certificate_is_refused(void **state)
 	kw_tls_context_free(context);
 }
 
-static void test_an_expired_certificate_is_refused(void **state)
+/* It opens the link, so that it can be told what is wrong; whoever serves it looks at expires_unix_ms (broker/shell/doors.c). */
+static void test_an_expired_certificate_is_named_as_such(void **state)
 {
 	struct world *world = *state;
 	struct kw_tls_context *context =
 		agency_context(world, &world->a.issuing, &world->a.hub, now_ms() - 400 * DAY_MS);
+	struct kw_link *link = dial(world, context);
+	assert_true(until(world, &world->at_hub.opens, 1));
+	assert_int_equal(world->at_hub.peer.kind, KW_PEER_AGENCY);
+	assert_true(world->at_hub.peer.expires_unix_ms < now_ms());
+	kw_link_close(link, KW_OK);
+	assert_true(until(world, &world->at_agency.closes, 1));
+	kw_tls_context_free(context);
+}
+
+/* Expired and also of a foreign authority is not let in to be told anything. */
+static void test_an_expired_certificate_of_another_authority_is_refused(void **state)
+{
+	struct world *world = *state;
+	struct authority other;
+	authority_init(&other, "hub-a");
+	struct kw_tls_context *context = agency_context(world, &other.issuing, &world->a.hub, now_ms() - 400 * DAY_MS);
 	refused(world, context, KW_EAUTH);
+	kw_tls_context_free(context);
+	authority_fini(&other);
+}
+
+static void test_a_certificate_of_the_future_is_refused_for_its_time(void **state)
+{
+	struct world *world = *state;
+	struct kw_tls_context *context =
+		agency_context(world, &world->a.issuing, &world->a.hub, now_ms() + 2 * DAY_MS);
+	refused(world, context, KW_EEXPIRED);
 	kw_tls_context_free(context);
 }
 
@@ -776,7 +803,9 @@ int main(void)
 		CASE(test_a_hub_of_another_root_is_refused),
 		CASE(test_one_hub_cannot_make_agencies_of_another),
 		CASE(test_no_certificate_is_refused),
-		CASE(test_an_expired_certificate_is_refused),
+		CASE(test_an_expired_certificate_is_named_as_such),
+		CASE(test_an_expired_certificate_of_another_authority_is_refused),
+		CASE(test_a_certificate_of_the_future_is_refused_for_its_time),
 		CASE(test_another_alpn_is_refused),
 		CASE(test_tls_1_2_is_refused),
 		CASE(test_enrolment_needs_the_fingerprint_and_no_certificate),

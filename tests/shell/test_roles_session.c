@@ -81,8 +81,9 @@ static void load_self(struct rig *rig, size_t agency, struct agent_roles_self *o
 	assert_int_equal(kw_name_from(kw_view_str(text), &out->agency), KW_OK);
 	const struct kw_directory_entry *entry = kw_directory_find(roles->directory, &out->agency);
 	assert_non_null(entry);
-	memcpy(out->identity_key, entry->identity_key, KW_KEY_SIZE);
-	out->tls_key_digest = entry->tls_key_digest;
+	memcpy(out->identity_keys[out->identity_count++], entry->identity_key, KW_KEY_SIZE);
+	memcpy(out->sealing_keys[out->sealing_count++], entry->sealing_keys[0].public_key, KW_KEY_SIZE);
+	out->tls_key_digests[out->tls_count++] = entry->tls_key_digest;
 	kw_roles_free(roles);
 }
 
