@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "agent/shell/agent_consent.h"
+#include "agent/shell/agent_prekeys.h"
 #include "agent/shell/agent_service.h"
 #include "proto/link/log.h"
 
@@ -84,6 +85,7 @@ static void on_tick(uv_timer_t *timer)
 	agent_batch_tick(agent);
 	agent_receipts_again(agent);
 	agent_clock_tick(agent);
+	agent_prekeys_tick(agent);
 	agent_roles_tick(agent->roles, agent_now_ms(), agt_online(agent->core));
 	agent->follow = agent_pause_tick(&agent->follow_pause) || agent->follow; /* what could not be sent then */
 	if (++agent->ticks % AGENT_SWEEP_TICKS == 0) {
@@ -255,6 +257,7 @@ static enum kw_err start_core(struct agent *agent)
 	event.u.start.directory_version = agent->directory != NULL ? agent->directory->version : 0;
 	agent->since_ms = agent_now_ms();
 	agent_clock_start(agent);
+	agent_prekeys_start(agent);
 	agent->problem = KW_EOFFLINE;
 	agent->due = true; /* what was owed before the restart */
 	agent->follow = true;

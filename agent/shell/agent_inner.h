@@ -132,6 +132,7 @@ struct agent {
 	struct agent_sending *sending;
 	uint32_t sending_count;
 
+	struct agent_prekeys *dated; /* agent_prekeys.h */
 	int64_t since_ms;
 	int64_t skew_ms;
 	struct kw_clock_limits limits; /* the hub's */

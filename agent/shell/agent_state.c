@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/shell/agent_inner.h"
+#include "agent/shell/agent_prekeys.h"
 #include "proto/link/file.h"
 #include "proto/link/log.h"
 #include "proto/link/pki.h"
@@ -147,7 +148,9 @@ enum kw_err agent_state_load(struct agent *agent)
 	agent->office.keys = agent->keys;
 	struct kw_tls_files files = {.chain = chain, .key = agent->tls_key, .root = agent->root};
 	err = blame(chain, kw_tls_context_new(KW_TLS_AGENT, &files, &agent->tls));
-	return err != KW_OK ? err : load_roles(agent);
+	if (err == KW_OK)
+		err = load_roles(agent);
+	return err != KW_OK ? err : agent_prekeys_open(agent);
 }
 
 enum kw_err agent_role_frame(struct agent *agent, struct kw_view body)
@@ -180,6 +183,7 @@ void agent_state_fini(struct agent *agent)
 	kw_tls_context_free(agent->tls);
 	EVP_PKEY_free(agent->tls_key);
 	X509_free(agent->root);
+	agent_prekeys_close(agent);
 	agent_roles_close(agent->roles);
 	keys_fini(agent->keys);
 	free(agent->keys);

@@ -7,6 +7,7 @@
 #include "proto/base/check.h"
 #include "proto/link/log.h"
 #include "proto/wire/crypt.h"
+#include "proto/wire/prekey.h"
 
 /* What an agent is told to wait when the hub stops for maintenance. */
 #define GOAWAY_MS 2000u
@@ -103,6 +104,7 @@ static void greet(struct door *door, const struct kw_frame *frame)
 	hub_hello(doors->hub, door->conn, &door->agency, &hello);
 	herald_begin(doors->herald, &door->talk, &have);
 	herald_go_on(doors->herald, &door->talk, door->link);
+	hub_prekeys_hello(doors->hub, door->conn, &door->agency);
 }
 
 /* Nothing when there is nothing new. */
@@ -193,6 +195,15 @@ static void enrol(struct door *door, const struct kw_frame *frame)
 		kw_link_close(door->link, KW_OK);
 }
 
+static enum kw_err take_prekeys(struct door *door, const struct kw_frame *frame)
+{
+	struct doors *doors = door->doors;
+	const struct kw_directory_entry *entry = kw_directory_find(office_directory(doors->options.office), &door->agency);
+	if (frame->type == KW_FRAME_PREKEYS_WANT)
+		return hub_prekeys_want(doors->hub, door->conn, frame->body);
+	return entry == NULL ? KW_OK : hub_prekeys(doors->hub, &door->agency, entry->identity_key, frame->body);
+}
+
 static void on_frame(void *user, struct kw_link *link, const struct kw_frame *frame)
 {
 	(void)user;
@@ -217,6 +228,8 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 		kw_link_ready(link);
 	} else if (kw_frame_is_blob(frame->type)) {
 		err = hub_blob_frame(door->doors->hub, door->conn, frame);
+	} else if (frame->type == KW_FRAME_PREKEYS || frame->type == KW_FRAME_PREKEYS_WANT) {
+		err = take_prekeys(door, frame);
 	} else if (frame->type == KW_FRAME_ROLES_WANT) {
 		struct kw_roles_have have;
 		err = kw_roles_want_parse(frame->body, &have);

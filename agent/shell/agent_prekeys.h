@@ -1,0 +1,23 @@
+#ifndef AGENT_SHELL_AGENT_PREKEYS_H
+#define AGENT_SHELL_AGENT_PREKEYS_H
+
+#include "agent/shell/agent_inner.h"
+#include "agent/shell/prekey_peers.h"
+#include "agent/shell/prekeys.h"
+
+/* Dated prekeys in the agent: ours go to the hub, those of others come from it. On the loop thread. */
+
+/* With the state; keys and names are loaded. What is at fault is told. */
+KW_MUST_USE enum kw_err agent_prekeys_open(struct agent *agent);
+void agent_prekeys_close(struct agent *agent); /* accepts an agent without them */
+/* The clock has started. */
+void agent_prekeys_start(struct agent *agent);
+/* A WELCOME came; the session is over. */
+void agent_prekeys_up(struct agent *agent);
+void agent_prekeys_down(struct agent *agent);
+/* PREKEYS or PREKEYS_WANT. */
+KW_MUST_USE enum kw_err agent_prekeys_frame(struct agent *agent, const struct kw_frame *frame);
+/* Each second. */
+void agent_prekeys_tick(struct agent *agent);
+
+#endif
