@@ -150,6 +150,8 @@ struct agent {
 	uint32_t sending_count;
 
 	struct agent_prekeys *dated; /* agent_prekeys.h */
+	bool rekey;            /* messages wait to be sealed once more */
+	uint32_t rekeying;
 	int64_t since_ms;
 	int64_t skew_ms;
 	struct kw_clock_limits limits; /* the hub's */

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "agent/shell/agent_rekey.h"
 #include "proto/link/log.h"
 
 /* Each second: what the day asks for (make, destroy, sign); give ours to a hub that has older ones; ask for those of others that
@@ -67,6 +68,7 @@ void agent_prekeys_close(struct agent *agent)
 void agent_prekeys_start(struct agent *agent)
 {
 	agent->office.day = kw_prekey_day(agent_hub_ms(agent));
+	agent_rekey_start(agent);
 }
 
 void agent_prekeys_up(struct agent *agent)
@@ -146,8 +148,19 @@ static void ask(struct agent *agent)
 		kw_link_ready(agent->link);
 }
 
+void agent_prekeys_renew(struct agent *agent, const struct kw_name *agency)
+{
+	prekey_peers_renew(agent->dated->peers, agency);
+}
+
+bool agent_prekeys_is_renewed(const struct agent *agent, const struct kw_name *agency)
+{
+	return prekey_peers_is_renewed(agent->dated->peers, agency);
+}
+
 void agent_prekeys_tick(struct agent *agent)
 {
 	keep_day(agent);
 	ask(agent);
+	agent_rekey_tick(agent);
 }

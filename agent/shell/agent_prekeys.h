@@ -17,6 +17,9 @@ void agent_prekeys_up(struct agent *agent);
 void agent_prekeys_down(struct agent *agent);
 /* PREKEYS or PREKEYS_WANT. */
 KW_MUST_USE enum kw_err agent_prekeys_frame(struct agent *agent, const struct kw_frame *frame);
+/* What is known of this agency's keys has failed; whether the hub has answered since, or has none. */
+void agent_prekeys_renew(struct agent *agent, const struct kw_name *agency);
+bool agent_prekeys_is_renewed(const struct agent *agent, const struct kw_name *agency);
 /* Each second. */
 void agent_prekeys_tick(struct agent *agent);
 
