@@ -3,6 +3,7 @@
 
 #include "agent/shell/act.h"
 #include "agent/shell/agent_consent.h"
+#include "agent/shell/agent_prekeys.h"
 #include "agent/shell/agent_rekey.h"
 #include "agent/shell/agent_service.h"
 #include "agent/shell/attach_ref.h"
@@ -47,6 +48,7 @@ void agent_op_done(struct spool_op *op, enum kw_err err)
 		agent->due = true; /* what waited too long for its turn */
 	}
 	agent_rekey_noticed(agent, op);
+	agent_prekeys_heard(agent, op);
 	agent->follow = agent->follow || op->follow;
 	agent->recall = agent->recall || op->follow;
 	for (uint32_t i = 0; i < op->gone_count; i++) {

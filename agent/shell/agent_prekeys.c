@@ -12,6 +12,7 @@
  * it is tried again each minute. */
 
 #define AGAIN_S 60u
+#define DORMANT_MAX 64u /* that a status names */
 
 struct agent_prekeys {
 	struct prekeys *own;
@@ -20,6 +21,11 @@ struct agent_prekeys {
 	bool told;            /* the hub has said what it has of ours, in this session */
 	uint32_t through_day; /* that */
 	uint32_t pause_s;
+	/* Of the last status. */
+	size_t dormant_count;
+	struct kw_name dormant_names[DORMANT_MAX];
+	Kinward__V1__DormantAgency dormant[DORMANT_MAX];
+	Kinward__V1__DormantAgency *dormant_list[DORMANT_MAX];
 };
 
 static enum kw_err tell(const struct agent *agent, const char *what, enum kw_err err)
@@ -153,9 +159,45 @@ void agent_prekeys_renew(struct agent *agent, const struct kw_name *agency)
 	prekey_peers_renew(agent->dated->peers, agency);
 }
 
+void agent_prekeys_heard(struct agent *agent, const struct spool_op *op)
+{
+	if (op->type == SPOOL_OP_RECEIVE && op->u.receive.arrival != SPOOL_UNOPENED)
+		prekey_peers_heard(agent->dated->peers, &op->u.receive.item.agency);
+}
+
 bool agent_prekeys_is_renewed(const struct agent *agent, const struct kw_name *agency)
 {
 	return prekey_peers_is_renewed(agent->dated->peers, agency);
+}
+
+uint32_t agent_prekeys_dormant(const struct agent *agent, const struct kw_name *agency)
+{
+	return prekey_peers_dormant(agent->dated->peers, agency, agent->office.day);
+}
+
+static void add_dormant(void *user, const struct kw_name *agency, uint32_t through_day)
+{
+	struct agent_prekeys *dated = user;
+	size_t at = dated->dormant_count;
+	if (at == DORMANT_MAX)
+		return;
+	dated->dormant_names[at] = *agency;
+	kinward__v1__dormant_agency__init(&dated->dormant[at]);
+	dated->dormant[at].agency = dated->dormant_names[at].text;
+	dated->dormant[at].since_unix_ms = (int64_t)(through_day + 1) * KW_PREKEY_DAY_MS;
+	dated->dormant_list[at] = &dated->dormant[at];
+	dated->dormant_count++;
+}
+
+void agent_prekeys_status(struct agent *agent, Kinward__V1__StatusReply *reply)
+{
+	struct agent_prekeys *dated = agent->dated;
+	dated->dormant_count = 0;
+	prekey_peers_dormants(dated->peers, agent->office.day, add_dormant, dated);
+	reply->dormant = dated->dormant_list;
+	reply->n_dormant = dated->dormant_count;
+	reply->prekeys_clock_differs = prekeys_clock_differs(dated->own);
+	reply->prekeys_through_day = prekeys_through_day(dated->own);
 }
 
 void agent_prekeys_tick(struct agent *agent)

@@ -19,7 +19,14 @@ void agent_prekeys_down(struct agent *agent);
 KW_MUST_USE enum kw_err agent_prekeys_frame(struct agent *agent, const struct kw_frame *frame);
 /* What is known of this agency's keys has failed; whether the hub has answered since, or has none. */
 void agent_prekeys_renew(struct agent *agent, const struct kw_name *agency);
+/* An operation is done: what came shows that its agency is there. */
+void agent_prekeys_heard(struct agent *agent, const struct spool_op *op);
 bool agent_prekeys_is_renewed(const struct agent *agent, const struct kw_name *agency);
+/* The last day of an agency that is dormant; 0: it is not. */
+uint32_t agent_prekeys_dormant(const struct agent *agent, const struct kw_name *agency);
+void agent_prekeys_status(struct agent *agent, Kinward__V1__StatusReply *reply);
+/* agent_warn.c: the answer to a send, with what its caller should know although it was sent. Ends the call. */
+void agent_warn_sent(struct agent *agent, const struct spool_op *op, const struct agent_sending *sending);
 /* Each second. */
 void agent_prekeys_tick(struct agent *agent);
 

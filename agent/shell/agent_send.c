@@ -4,6 +4,7 @@
 
 #include "agent/shell/act.h"
 #include "agent/shell/agent_inner.h"
+#include "agent/shell/agent_prekeys.h"
 #include "agent/shell/spool_read.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"
@@ -196,7 +197,7 @@ static void sent_done(struct spool_op *op, enum kw_err err)
 
 		socket_call_refuse(sending->call, why, refusal.field, refusal.text);
 	} else {
-		socket_call_sent(sending->call, &sending->sent);
+		agent_warn_sent(agent, op, sending);
 	}
 	free(sending);
 	op->user = agent;
@@ -439,6 +440,7 @@ void agent_status(void *user, Kinward__V1__StatusReply *reply)
 	reply->directory_version = agent->directory != NULL ? agent->directory->version : 0;
 	reply->clock_skew_ms = agent->skew_ms;
 	status_roles(agent, reply);
+	agent_prekeys_status(agent, reply);
 }
 
 void agent_identity(void *user, struct socket_identity *out)

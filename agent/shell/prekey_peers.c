@@ -25,6 +25,7 @@ struct peer {
 	uint8_t chosen_id[KW_PREKEY_ID_SIZE];
 	bool asked;
 	bool answered;                      /* in this session */
+	bool ended;                         /* the hub has nothing newer, though its last day is past */
 	bool renew;                         /* whatever is known */
 	uint32_t since_s;                   /* of the question, or of the answer */
 	UT_hash_handle hh;
@@ -36,6 +37,7 @@ struct prekey_peers {
 	struct kw_name hub;
 	struct peer *by_name;
 	uint32_t asked_count;
+	uint32_t day; /* of the last tick */
 };
 
 static struct peer *find(const struct prekey_peers *peers, const struct kw_name *agency)
@@ -225,12 +227,24 @@ uint32_t prekey_peers_through_day(const struct prekey_peers *peers, const struct
 	return peer == NULL || peer->batch.count == 0 ? 0 : kw_prekeys_last_day(&peer->batch);
 }
 
-void prekey_peers_dormant(const struct prekey_peers *peers, uint32_t day,
+static uint32_t dormant(const struct peer *peer, uint32_t day)
+{
+	uint32_t last = peer->batch.count == 0 ? 0 : kw_prekeys_last_day(&peer->batch);
+	return peer->ended && last < day ? last : 0;
+}
+
+uint32_t prekey_peers_dormant(const struct prekey_peers *peers, const struct kw_name *agency, uint32_t day)
+{
+	const struct peer *peer = find(peers, agency);
+	return peer == NULL ? 0 : dormant(peer, day);
+}
+
+void prekey_peers_dormants(const struct prekey_peers *peers, uint32_t day,
 	void (*each)(void *user, const struct kw_name *agency, uint32_t through_day), void *user)
 {
 	for (const struct peer *peer = peers->by_name; peer != NULL; peer = peer->hh.next)
-		if (peer->batch.count > 0 && kw_prekeys_last_day(&peer->batch) < day)
-			each(user, &peer->agency, kw_prekeys_last_day(&peer->batch));
+		if (dormant(peer, day) != 0)
+			each(user, &peer->agency, dormant(peer, day));
 }
 
 /* ----------------------------------------------------------------------------------------------------------- asking */
@@ -239,6 +253,13 @@ void prekey_peers_renew(struct prekey_peers *peers, const struct kw_name *agency
 {
 	struct peer *peer = need(peers, agency);
 	if (peer != NULL)
+		peer->renew = true;
+}
+
+void prekey_peers_heard(struct prekey_peers *peers, const struct kw_name *agency)
+{
+	struct peer *peer = find(peers, agency);
+	if (peer != NULL && peer->ended)
 		peer->renew = true;
 }
 
@@ -272,6 +293,7 @@ static bool is_due(const struct peer *peer, uint32_t day)
 enum kw_err prekey_peers_tick(struct prekey_peers *peers, uint32_t day, struct kw_buf *out)
 {
 	enum kw_err err = KW_OK;
+	peers->day = day;
 	for (struct peer *peer = peers->by_name; peer != NULL && err == KW_OK; peer = peer->hh.next) {
 		peer->since_s += peer->since_s < UINT32_MAX;
 		if (peer->asked && peer->since_s >= PREKEY_PEERS_WAIT_S)
@@ -302,8 +324,10 @@ void prekey_peers_down(struct prekey_peers *peers)
 void prekey_peers_none(struct prekey_peers *peers, const struct kw_name *agency)
 {
 	struct peer *peer = find(peers, agency);
-	if (peer != NULL && peer->asked)
-		settle(peers, peer);
+	if (peer == NULL || !peer->asked)
+		return;
+	peer->ended = peer->batch.count > 0 && kw_prekeys_last_day(&peer->batch) < peers->day;
+	settle(peers, peer);
 }
 
 static void refused(const struct kw_name *agency, enum kw_err err, enum kw_prekey_rule rule)
@@ -319,6 +343,7 @@ static enum kw_err use(struct prekey_peers *peers, struct peer *peer, const stru
 		return err;
 	peer->batch = *batch;
 	peer->good = false;
+	peer->ended = false;
 	peer->chosen_day = 0;
 	settle(peers, peer);
 	return KW_OK;

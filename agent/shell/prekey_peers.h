@@ -39,12 +39,17 @@ KW_MUST_USE enum kw_err prekey_peers_choose(struct prekey_peers *peers, const st
 
 /* The last day of what is known of an agency, 0: nothing. */
 uint32_t prekey_peers_through_day(const struct prekey_peers *peers, const struct kw_name *agency);
-/* Calls back for each agency whose last day is before `day`. */
-void prekey_peers_dormant(const struct prekey_peers *peers, uint32_t day,
+/* The last day of an agency that is dormant: it was before `day`, and the hub has said since that it has nothing newer. 0: it is
+ * not, or we do not know yet. */
+uint32_t prekey_peers_dormant(const struct prekey_peers *peers, const struct kw_name *agency, uint32_t day);
+/* Calls back for each. */
+void prekey_peers_dormants(const struct prekey_peers *peers, uint32_t day,
 	void (*each)(void *user, const struct kw_name *agency, uint32_t through_day), void *user);
 
 /* What is known of this agency has failed: it is asked for anew, whatever its days. */
 void prekey_peers_renew(struct prekey_peers *peers, const struct kw_name *agency);
+/* A message of this agency came: when it is taken for dormant, it is not, and newer keys are asked for. */
+void prekey_peers_heard(struct prekey_peers *peers, const struct kw_name *agency);
 /* Whether an answer to that has come, or none will. */
 bool prekey_peers_is_renewed(const struct prekey_peers *peers, const struct kw_name *agency);
 /* Whether nothing is known of this agency and the hub was not asked yet, or has not answered. */
