@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "agent/shell/agent_consent.h"
+#include "agent/shell/agent_hold.h"
 #include "agent/shell/agent_prekeys.h"
 #include "agent/shell/agent_service.h"
 #include "proto/link/log.h"
@@ -212,7 +213,7 @@ static enum kw_err open_socket(struct agent *agent)
 		.allow_uids_count = agent->settings->allow_uids_count,
 		.connections_max = agent->settings->connections_max};
 	struct socket_host host = {
-		.user = agent, .spool = agent->spool, .send = agent_send, .status = agent_status, .identity = agent_identity,
+		.user = agent, .spool = agent->spool, .send = agent_hold_send, .status = agent_status, .identity = agent_identity,
 		.attachment = agent_attachment, .batch = agent_batch, .gone = agent_batch_gone, .consent = agent_consent,
 		.service = agent_service, .hub_ms = hub_ms, .proof = agent_proof};
 	enum kw_err err = socket_open(&options, &host, &agent->loop, &agent->socket);
@@ -304,6 +305,7 @@ static void finish(struct agent *agent)
 {
 	agent->stopping = true;
 	agent_batch_drop(agent);
+	agent_hold_drop(agent);
 	socket_stop(agent->socket);
 	spool_close(agent->spool);
 	/* Replies to what was just committed leave if their readers take them at once. */

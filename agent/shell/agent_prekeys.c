@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "agent/shell/agent_hold.h"
 #include "agent/shell/agent_rekey.h"
 #include "proto/link/log.h"
 
@@ -123,9 +124,33 @@ static enum kw_err take_want(struct agent *agent, struct kw_view body)
 
 enum kw_err agent_prekeys_frame(struct agent *agent, const struct kw_frame *frame)
 {
-	if (frame->type == KW_FRAME_PREKEYS_WANT)
-		return take_want(agent, frame->body);
-	return prekey_peers_take(agent->dated->peers, agent->directory, frame->body);
+	enum kw_err err = frame->type == KW_FRAME_PREKEYS_WANT
+		? take_want(agent, frame->body)
+		: prekey_peers_take(agent->dated->peers, agent->directory, frame->body);
+	if (err == KW_OK)
+		agent_hold_release(agent, false);
+	return err;
+}
+
+bool agent_prekeys_is_awaited(const struct agent *agent, const struct kw_name *agency)
+{
+	return prekey_peers_is_awaited(agent->dated->peers, agency);
+}
+
+void agent_prekeys_ask(struct agent *agent, const struct kw_name *agency)
+{
+	struct kw_buf *out = agent->link != NULL ? kw_link_out(agent->link) : NULL;
+	if (out == NULL)
+		return;
+	if (prekey_peers_ask(agent->dated->peers, agency, out) != KW_OK)
+		kw_link_close(agent->link, KW_EFULL);
+	else
+		kw_link_ready(agent->link);
+}
+
+void agent_prekeys_await_no_more(struct agent *agent, const struct kw_name *agency)
+{
+	prekey_peers_give_up(agent->dated->peers, agency);
 }
 
 static void keep_day(struct agent *agent)
@@ -205,4 +230,5 @@ void agent_prekeys_tick(struct agent *agent)
 	keep_day(agent);
 	ask(agent);
 	agent_rekey_tick(agent);
+	agent_hold_release(agent, true);
 }

@@ -25,6 +25,10 @@ bool agent_prekeys_is_renewed(const struct agent *agent, const struct kw_name *a
 /* The last day of an agency that is dormant; 0: it is not. */
 uint32_t agent_prekeys_dormant(const struct agent *agent, const struct kw_name *agency);
 void agent_prekeys_status(struct agent *agent, Kinward__V1__StatusReply *reply);
+/* Whether nothing is known of its keys, and an answer about them may come; asks for it now; waits no more. */
+bool agent_prekeys_is_awaited(const struct agent *agent, const struct kw_name *agency);
+void agent_prekeys_ask(struct agent *agent, const struct kw_name *agency);
+void agent_prekeys_await_no_more(struct agent *agent, const struct kw_name *agency);
 /* agent_warn.c: the answer to a send, with what its caller should know although it was sent. Ends the call. */
 void agent_warn_sent(struct agent *agent, const struct spool_op *op, const struct agent_sending *sending);
 /* Each second. */

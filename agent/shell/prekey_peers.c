@@ -290,6 +290,34 @@ static bool is_due(const struct peer *peer, uint32_t day)
 	return !peer->asked && (peer->renew || (little && (!peer->answered || peer->since_s >= PREKEY_PEERS_AGAIN_S)));
 }
 
+static enum kw_err ask(struct prekey_peers *peers, struct peer *peer, struct kw_buf *out)
+{
+	struct kw_prekeys_want want = {.agency = peer->agency,
+		.through_day = peer->renew || peer->batch.count == 0 ? 0 : kw_prekeys_last_day(&peer->batch)};
+	enum kw_err err = kw_prekeys_want_add(out, &want);
+	if (err != KW_OK)
+		return err;
+	peer->asked = true;
+	peer->since_s = 0;
+	peers->asked_count++;
+	return KW_OK;
+}
+
+enum kw_err prekey_peers_ask(struct prekey_peers *peers, const struct kw_name *agency, struct kw_buf *out)
+{
+	struct peer *peer = need(peers, agency);
+	if (peer == NULL)
+		return KW_ENOMEM;
+	return peer->asked ? KW_OK : ask(peers, peer, out);
+}
+
+void prekey_peers_give_up(struct prekey_peers *peers, const struct kw_name *agency)
+{
+	struct peer *peer = find(peers, agency);
+	if (peer != NULL && peer->asked)
+		settle(peers, peer);
+}
+
 enum kw_err prekey_peers_tick(struct prekey_peers *peers, uint32_t day, struct kw_buf *out)
 {
 	enum kw_err err = KW_OK;
@@ -298,16 +326,8 @@ enum kw_err prekey_peers_tick(struct prekey_peers *peers, uint32_t day, struct k
 		peer->since_s += peer->since_s < UINT32_MAX;
 		if (peer->asked && peer->since_s >= PREKEY_PEERS_WAIT_S)
 			settle(peers, peer);
-		if (!is_due(peer, day) || peers->asked_count >= PREKEY_PEERS_ASK_MAX)
-			continue;
-		struct kw_prekeys_want want = {.agency = peer->agency,
-			.through_day = peer->renew || peer->batch.count == 0 ? 0 : kw_prekeys_last_day(&peer->batch)};
-		err = kw_prekeys_want_add(out, &want);
-		if (err != KW_OK)
-			continue;
-		peer->asked = true;
-		peer->since_s = 0;
-		peers->asked_count++;
+		if (is_due(peer, day) && peers->asked_count < PREKEY_PEERS_ASK_MAX)
+			err = ask(peers, peer, out);
 	}
 	return err;
 }
@@ -339,6 +359,12 @@ static void refused(const struct kw_name *agency, enum kw_err err, enum kw_preke
 static enum kw_err use(struct prekey_peers *peers, struct peer *peer, const struct kw_prekeys *batch, struct kw_view bytes)
 {
 	enum kw_err err = write_file(peers, &peer->agency, bytes);
+	if (err != KW_OK && err != KW_ENOMEM && err != KW_ECRYPTO) {
+		/* What is not durable could be rolled back; the one before goes on. */
+		kw_log(KW_LOG_WARN, "prekeys_not_kept", KW_LOG_STR("agency", peer->agency.text), KW_LOG_ERR(err));
+		settle(peers, peer);
+		return KW_OK;
+	}
 	if (err != KW_OK)
 		return err;
 	peer->batch = *batch;

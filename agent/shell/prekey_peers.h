@@ -55,12 +55,16 @@ bool prekey_peers_is_renewed(const struct prekey_peers *peers, const struct kw_n
 /* Whether nothing is known of this agency and the hub was not asked yet, or has not answered. */
 bool prekey_peers_is_awaited(const struct prekey_peers *peers, const struct kw_name *agency);
 
+/* The same for one agency, at once; nothing when it was asked. Errors as of prekey_peers_tick. */
+KW_MUST_USE enum kw_err prekey_peers_ask(struct prekey_peers *peers, const struct kw_name *agency, struct kw_buf *out);
+/* The answer is not waited for any more. */
+void prekey_peers_give_up(struct prekey_peers *peers, const struct kw_name *agency);
 /* Once a second in a session: appends the questions that are due. KW_EFULL, KW_ETOOBIG, KW_ENOMEM. */
 KW_MUST_USE enum kw_err prekey_peers_tick(struct prekey_peers *peers, uint32_t day, struct kw_buf *out);
 /* The session is over: what was asked is not answered any more. */
 void prekey_peers_down(struct prekey_peers *peers);
-/* An answer. What breaks a rule is logged (prekeys_refused, with the rule) and not taken, and what was known stays; so does one
- * that was not asked for. KW_OK also then; KW_EIO, KW_ENOSPACE, KW_ENOMEM, KW_ECRYPTO. */
+/* An answer. What breaks a rule is logged (prekeys_refused, with the rule) and not taken, and what was known stays; so is one
+ * that was not asked for, or cannot be written. KW_OK also then; KW_ENOMEM, KW_ECRYPTO. */
 KW_MUST_USE enum kw_err prekey_peers_take(struct prekey_peers *peers, const struct kw_directory *directory, struct kw_view bytes);
 /* The answer that there is nothing newer. */
 void prekey_peers_none(struct prekey_peers *peers, const struct kw_name *agency);

@@ -316,6 +316,62 @@ static void test_what_was_not_asked_for_or_is_of_another_key_is_refused(void **s
 	close_rig(&rig);
 }
 
+/* A batch that is not durable could be rolled back by the next start. */
+static void test_what_cannot_be_kept_is_not_used(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct kw_buf old, new;
+	struct kw_prekeys_want want;
+	struct prekey_choice choice;
+	char path[512];
+	open_rig(&rig);
+	their_day(&rig, DAY, &old);
+	learn(&rig, DAY, &old);
+	their_day(&rig, DAY + 20, &new);
+	(void)snprintf(path, sizeof(path), "%s/" PREKEY_PEERS_FOLDER, rig.folder);
+	assert_int_equal(folder_remove(path), 0);
+	prekey_peers_renew(rig.peers, &rig.entries[1].agency);
+	assert_int_equal(ask(&rig, DAY + 20, &want), 1);
+	take(&rig, &new);
+	assert_int_equal(prekey_peers_through_day(rig.peers, &rig.entries[1].agency), DAY + 45);
+	assert_int_equal(choose(&rig, DAY + 20, &choice), KW_OK); /* of the one before */
+	kw_buf_fini(&old);
+	kw_buf_fini(&new);
+	close_rig(&rig);
+}
+
+/* Who is named as dormant, and when: not before the hub has said that it has nothing newer. */
+static void test_dormant_is_who_the_hub_knows_nothing_newer_of(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct kw_buf old, new;
+	struct kw_prekeys_want want;
+	const struct kw_name *them = &rig.entries[1].agency;
+	open_rig(&rig);
+	their_day(&rig, DAY, &old);
+	learn(&rig, DAY, &old);
+	prekey_peers_down(rig.peers);
+	assert_int_equal(ask(&rig, DAY + 45, &want), 1);
+	prekey_peers_none(rig.peers, them);
+	assert_int_equal(prekey_peers_dormant(rig.peers, them, DAY + 45), 0); /* its last day */
+	prekey_peers_down(rig.peers);
+	assert_int_equal(prekey_peers_dormant(rig.peers, them, DAY + 46), 0); /* we were away ourselves */
+	assert_int_equal(ask(&rig, DAY + 46, &want), 1);
+	prekey_peers_none(rig.peers, them);
+	assert_int_equal(prekey_peers_dormant(rig.peers, them, DAY + 46), DAY + 45);
+	assert_int_equal(ask(&rig, DAY + 46, &want), 0);
+	prekey_peers_heard(rig.peers, them); /* a message of theirs: asked at once */
+	assert_int_equal(ask(&rig, DAY + 46, &want), 1);
+	their_day(&rig, DAY + 46, &new);
+	take(&rig, &new);
+	assert_int_equal(prekey_peers_dormant(rig.peers, them, DAY + 46), 0);
+	kw_buf_fini(&old);
+	kw_buf_fini(&new);
+	close_rig(&rig);
+}
+
 /* Neither the name of the agency nor a key of it can be read on the disk, or guessed from a file's name. */
 static void test_the_disk_does_not_tell_whom_we_write_to(void **state)
 {
@@ -444,6 +500,8 @@ int main(void)
 		cmocka_unit_test(test_an_agency_whose_last_day_is_past_is_dormant),
 		cmocka_unit_test(test_a_rolled_back_batch_is_refused_after_a_restart_too),
 		cmocka_unit_test(test_what_was_not_asked_for_or_is_of_another_key_is_refused),
+		cmocka_unit_test(test_what_cannot_be_kept_is_not_used),
+		cmocka_unit_test(test_dormant_is_who_the_hub_knows_nothing_newer_of),
 		cmocka_unit_test(test_the_disk_does_not_tell_whom_we_write_to),
 		cmocka_unit_test(test_a_letter_goes_to_the_key_of_the_day_and_nobody_opens_it_after_its_end),
 	};
