@@ -57,11 +57,14 @@ enum kw_err spool_rekey_note(struct spool *spool, MDB_txn *txn, struct spool_op 
 		return KW_OK;
 	spool_out_key(place->msg_class, place->sequence, key);
 	enum kw_err err = spool_item_get(spool, txn, place->number, &item);
-	if (err == KW_OK)
-		err = spool_get(spool, txn, T_OUT, KW_VIEW_OF(key), &payload);
+	if (err != KW_OK || item.rekeyed || (item.state != SPOOL_QUEUED && item.state != SPOOL_HELD))
+		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
+	err = spool_get(spool, txn, T_OUT, KW_VIEW_OF(key), &payload);
+	/* Put off: it leaves again as it is, and this is heard again. */
+	*noted = err == KW_ENOTFOUND;
 	if (err == KW_OK)
 		err = spool_out_decode(payload, &row);
-	if (err != KW_OK || item.rekeyed || (item.state != SPOOL_QUEUED && item.state != SPOOL_HELD))
+	if (err != KW_OK)
 		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
 	err = put_row(spool, txn, place, &row);
 	if (err != KW_OK)

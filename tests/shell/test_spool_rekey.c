@@ -188,6 +188,21 @@ static void test_what_has_arrived_is_not_sealed_again(void **state)
 	assert_int_equal(sent(rig, 1).state, SPOOL_DELIVERED);
 }
 
+/* The hub has put it off, which a hub that lost its memory may do with one that it had delivered before: it leaves again, and is not
+ * sealed beside that. */
+static void test_what_is_put_off_leaves_as_it_is(void **state)
+{
+	struct rig *rig = *state;
+	run(rig, send_op(rig, 1));
+	notice(rig, 1, KW_EFULL, 1000);
+	assert_int_equal(rows_out(rig), 0);
+	notice(rig, 1, KW_EKEYGONE, 0);
+	assert_int_equal(waiting_rekeys(rig).count, 0);
+	assert_int_equal(sent(rig, 1).state, SPOOL_QUEUED);
+	assert_false(sent(rig, 1).rekeyed);
+	assert_int_equal(spool_count(rig->spool, SPOOL_COUNT_DEAD), 0);
+}
+
 static void test_what_cannot_be_sealed_again_is_a_dead_letter(void **state)
 {
 	struct rig *rig = *state;
@@ -299,6 +314,7 @@ int main(void)
 		T(test_the_second_time_it_is_a_dead_letter),
 		T(test_any_other_refusal_is_final_at_once),
 		T(test_what_has_arrived_is_not_sealed_again),
+		T(test_what_is_put_off_leaves_as_it_is),
 		T(test_what_cannot_be_sealed_again_is_a_dead_letter),
 		T(test_erased_meanwhile_it_does_not_leave),
 		T(test_kill_9_leaves_each_message_in_one_place),
