@@ -199,14 +199,18 @@ enum kw_err prekeys_day(struct prekeys *prekeys, const struct prekeys_clock *clo
 		return KW_OK;
 	/* The earlier of the two: both say that this day has begun. */
 	uint32_t today = kw_prekey_day(clock->hub_ms < clock->wall_ms ? clock->hub_ms : clock->wall_ms);
-	if (today <= prekeys->day)
+	/* Also when our identity key was replaced: others believe what the present one has signed. */
+	bool replaced = prekeys->batch.count > 0 &&
+		memcmp(prekeys->batch.identity_key_id, prekeys->keys->identity_id, KW_PREKEY_ID_SIZE) != 0;
+	if (today <= prekeys->day && !replaced)
 		return KW_OK;
+	today = today < prekeys->day ? prekeys->day : today;
 	uint32_t gone = destroy(prekeys, today);
 	uint32_t made;
 	enum kw_err err = make(prekeys, today, &made);
 	index_secrets(prekeys);
 	prekeys->unsaved = prekeys->unsaved || made > 0 || gone > 0;
-	prekeys->give = made > 0 ? GIVE_TIMES : prekeys->give;
+	prekeys->give = made > 0 || replaced ? GIVE_TIMES : prekeys->give;
 	if (err == KW_OK && prekeys->unsaved)
 		err = keys_prekey_save(prekeys->folder, prekeys->keys, &prekeys->secrets);
 	if (err == KW_OK)

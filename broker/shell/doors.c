@@ -85,6 +85,9 @@ static void on_open(void *user, struct kw_link *link, const struct kw_tls_peer *
 	door->conn = doors->free_conns[--doors->free_count];
 	doors->by_conn[door->conn] = door;
 	kw_link_user_set(link, door);
+	if (!peer->enrolling)
+		kw_log(KW_LOG_INFO, "connected", KW_LOG_STR("agency", door->agency.text), KW_LOG_STR("address", kw_link_address(link)),
+			KW_LOG_STR("group", kw_link_group(link)));
 }
 
 static void greet(struct door *door, const struct kw_frame *frame)

@@ -144,6 +144,33 @@ static void test_the_batch_is_signed_by_our_identity(void **state)
 	close_rig(&rig);
 }
 
+static void test_a_new_identity_signs_the_same_keys_anew(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct kw_prekeys first, after;
+	enum kw_prekey_rule rule;
+	struct keys other;
+	open_rig(&rig);
+	assert_true(day(&rig, AT(DAY)));
+	batch_of(&rig, &first);
+	uint32_t through = prekeys_through_day(rig.prekeys);
+	while (prekeys_give(rig.prekeys, through))
+		;
+	assert_int_equal(keys_generate(&other), KW_OK);
+	rig.keys.identity = other.identity;
+	memcpy(rig.keys.identity_id, other.identity_id, sizeof(other.identity_id));
+	assert_true(day(&rig, AT(DAY) + 1000));
+	assert_false(day(&rig, AT(DAY) + 2000));
+	const struct kw_prekeys_expect expect = {
+		.agency = &rig.self.agency, .hub = &rig.self.hub, .identity_key = rig.keys.identity.public_key};
+	assert_int_equal(kw_prekeys_accept(&expect, prekeys_batch(rig.prekeys), &after, &rule), KW_OK);
+	assert_memory_equal(after.keys, first.keys, sizeof(after.keys));
+	assert_true(prekeys_give(rig.prekeys, through)); /* to a hub that has the old one of the same days */
+	keys_fini(&other);
+	close_rig(&rig);
+}
+
 static void test_a_key_goes_45_days_after_its_day_and_not_before(void **state)
 {
 	(void)state;
@@ -306,6 +333,10 @@ static void test_a_wrong_clock_makes_and_destroys_nothing(void **state)
 	clock = (struct prekeys_clock){.heard = true, .hub_ms = AT(DAY + 200), .wall_ms = 0};
 	assert_int_equal(prekeys_day(rig.prekeys, &clock, &news), KW_OK);
 	assert_false(news);
+	/* Both are ahead, and not together: one of them is wrong, and nobody knows which. */
+	clock = (struct prekeys_clock){.heard = true, .hub_ms = AT(DAY + 200), .wall_ms = AT(DAY + 90)};
+	assert_int_equal(prekeys_day(rig.prekeys, &clock, &news), KW_OK);
+	assert_false(news);
 	for (uint32_t i = 0; i < first.count; i++)
 		assert_int_equal(has(&rig, first.keys[i]), KW_OK);
 	/* A day apart is still one clock; the earlier of the two counts. */
@@ -443,6 +474,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_keys_are_made_45_days_ahead_and_one_more_each_day),
 		cmocka_unit_test(test_the_batch_is_signed_by_our_identity),
+		cmocka_unit_test(test_a_new_identity_signs_the_same_keys_anew),
 		cmocka_unit_test(test_a_key_goes_45_days_after_its_day_and_not_before),
 		cmocka_unit_test(test_the_old_file_is_overwritten),
 		cmocka_unit_test(test_what_a_crash_leaves_is_overwritten_by_the_next_start),
