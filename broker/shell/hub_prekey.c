@@ -1,3 +1,5 @@
+#include <uv.h>
+
 #include "broker/shell/hub_inner.h"
 #include "proto/link/log.h"
 #include "proto/wire/prekey.h"
@@ -18,6 +20,25 @@ static enum kw_err stored(struct hub *hub, uint32_t slot, struct kw_buf *bytes, 
 	return err;
 }
 
+/* Each costs a signature and a write, and no credit holds them back. Nor is there room for them where messages have none. */
+static enum kw_err may_give(struct hub *hub, uint32_t slot)
+{
+	uint32_t minute = (uint32_t)(uv_now(hub->loop) / 60000u);
+	if (hub->space >= BRK_SPACE_OUT)
+		return KW_ENOSPACE;
+	if (hub->prekeys[slot].minute != minute) {
+		hub->prekeys[slot].minute = minute;
+		hub->prekeys[slot].count = 0;
+	}
+	return ++hub->prekeys[slot].count > HUB_PREKEYS_MINUTE_MAX ? KW_EBUSY : KW_OK;
+}
+
+static void refused(const struct kw_name *agency, enum kw_err err, enum kw_prekey_rule rule)
+{
+	kw_log(KW_LOG_WARN, "prekeys_refused", KW_LOG_STR("agency", agency->text), KW_LOG_ERR(err),
+		KW_LOG_STR("rule", kw_prekey_rule_name(rule)));
+}
+
 enum kw_err hub_prekeys(struct hub *hub, const struct kw_name *agency, const uint8_t *identity_key, struct kw_view body)
 {
 	struct kw_prekeys before;
@@ -27,21 +48,28 @@ enum kw_err hub_prekeys(struct hub *hub, const struct kw_name *agency, const uin
 	uint32_t slot = roster_find(hub->roster, agency);
 	if (slot == STORE_SLOT_NONE)
 		return KW_OK;
+	enum kw_err err = may_give(hub, slot);
+	if (err != KW_OK) {
+		refused(agency, err, KW_PREKEY_RULE_NONE);
+		return KW_OK;
+	}
 	kw_buf_init(&bytes, KW_PREKEYS_SIZE_MAX);
-	enum kw_err err = stored(hub, slot, &bytes, &before);
+	err = stored(hub, slot, &bytes, &before);
 	const struct kw_prekeys_expect expect = {.agency = agency,
 		.hub = &hub->name,
 		.identity_key = identity_key,
 		.before = before.count > 0 ? &before : NULL};
 	if (err == KW_OK && !kw_view_equal(kw_buf_view(&bytes), body)) {
-		enum kw_err refused = kw_prekeys_accept(&expect, body, &prekeys, &rule);
-		if (refused == KW_OK)
+		enum kw_err judged = kw_prekeys_accept(&expect, body, &prekeys, &rule);
+		if (judged == KW_OK) {
 			store_put_prekeys(hub->store, hub->ticket, slot, body);
-		else if (kw_err_class(refused) == KW_CLASS_FATAL)
-			err = refused;
-		kw_log(refused == KW_OK ? KW_LOG_INFO : KW_LOG_WARN, refused == KW_OK ? "prekeys" : "prekeys_refused",
-			KW_LOG_STR("agency", agency->text), KW_LOG_ERR(refused), KW_LOG_STR("rule", kw_prekey_rule_name(rule)),
-			KW_LOG_INT("through_day", refused == KW_OK ? kw_prekeys_last_day(&prekeys) : 0));
+			kw_log(KW_LOG_INFO, "prekeys", KW_LOG_STR("agency", agency->text),
+				KW_LOG_INT("through_day", kw_prekeys_last_day(&prekeys)));
+		} else if (kw_err_class(judged) == KW_CLASS_FATAL) {
+			err = judged;
+		} else {
+			refused(agency, judged, rule);
+		}
 	}
 	kw_buf_fini(&bytes);
 	return err;

@@ -16,6 +16,7 @@
 #include "agent/shell/prekey_peers.h"
 #include "agent/shell/prekeys.h"
 #include "broker/shell/doors.h"
+#include "broker/shell/hub_inner.h"
 #include "proto/link/log.h"
 #include "proto/link/roles.h"
 #include "proto/wire/spki.h"
@@ -457,6 +458,32 @@ static void test_keys_that_were_lost_are_replaced(void **state)
 	kw_buf_fini(&bytes);
 }
 
+/* Each costs a signature and a write. */
+static void test_8_batches_in_a_minute_and_no_more(void **state)
+{
+	struct rig *rig = *state;
+	struct side side;
+	struct kw_prekeys batch;
+	struct kw_buf bytes;
+	kw_buf_init(&bytes, 8192);
+	open_hub(rig);
+	dial(&side, rig, 1);
+	while (uv_now(&rig->loop) % 60000u > 50000u) /* within one minute of the loop's clock */
+		(void)uv_run(&rig->loop, UV_RUN_NOWAIT);
+	for (uint32_t i = 1; i <= HUB_PREKEYS_MINUTE_MAX + 1; i++) {
+		make(&batch, "agency-1", DAY + i, (uint8_t)i);
+		sign_as(rig, &batch, 1, &bytes);
+		give(&side, kw_buf_view(&bytes));
+	}
+	RUN_UNTIL(rig, logged(rig, "prekeys_refused") == 1);
+	settle(rig);
+	assert_int_equal(logged(rig, "\"event\":\"prekeys\""), HUB_PREKEYS_MINUTE_MAX);
+	assert_int_equal(logged(rig, "\"error\":\"busy\""), 1);
+	assert_false(side.closed);
+	hang_up(&side);
+	kw_buf_fini(&bytes);
+}
+
 /* ---- the one that lies */
 
 static void liar_on_open(void *user, struct kw_link *link, const struct kw_tls_peer *peer)
@@ -568,6 +595,7 @@ int main(void)
 		T(test_the_hub_keeps_the_newest_batch_and_gives_it_out),
 		T(test_the_hub_takes_no_batch_that_nobody_would_accept),
 		T(test_keys_that_were_lost_are_replaced),
+		T(test_8_batches_in_a_minute_and_no_more),
 		T(test_a_swapped_batch_is_refused),
 		T(test_a_rolled_back_batch_is_refused),
 	};
