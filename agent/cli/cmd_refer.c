@@ -123,7 +123,7 @@ static void choose(const Kinward__V1__ServiceList *list, struct choice *out)
 		if (known)
 			continue;
 		if (out->count == 0)
-			out->stale = row->stale;
+			out->stale = row->stale || row->dormant; /* nobody knows whether it answers: others are asked as well */
 		out->agencies[out->count++] = row->agency;
 	}
 }
@@ -188,6 +188,11 @@ static int offer_it(struct cli_call *call, struct kinward *agent, Kinward__V1__R
 		(void)fprintf(call->out, "offered to %zu agencies\n  offer    ", choice->count);
 		cli_print_hex(call->out, &reply->referred->offer_id);
 		(void)fputs("\n  (kinward claims shows who would take it; nothing about the child has left yet)\n", call->out);
+		for (size_t i = 0; i < reply->referred->n_dormant; i++) {
+			(void)fputs("  WARNING: ", call->out);
+			cli_print_text(call->out, reply->referred->dormant[i]);
+			(void)fputs(" is dormant: its agent has not been at the hub for weeks\n", call->out);
+		}
 	}
 	kinward_reply_free(reply);
 	return code;

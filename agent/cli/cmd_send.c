@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "agent/cli/commands.h"
+#include "agent/cli/print_prekeys.h"
 #include "agent/cli/services.h"
 #include "agent/shell/codes.h"
 #include "agent/shell/import_row.h"
@@ -360,6 +361,7 @@ int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequ
 		(void)fputs("\n  thread   ", call->out);
 		cli_print_hex(call->out, &reply->sent->thread_id);
 		(void)fputs("\n  (kinward outbox shows how far it is)\n", call->out);
+		cli_print_warning(call->out, reply->sent);
 	}
 	kinward_reply_free(reply);
 	return code;

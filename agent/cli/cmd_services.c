@@ -59,7 +59,7 @@ static void print_marks(FILE *out, const Kinward__V1__ServiceRow *row)
 	const struct {
 		bool set;
 		const char *text;
-	} marks[] = {{row->full, "FULL"}, {row->stale, "STALE"}, {row->inactive, "not offered now"}, {row->wrong_age, "not for this age"},
+	} marks[] = {{row->dormant, "DORMANT"}, {row->full, "FULL"}, {row->stale, "STALE"}, {row->inactive, "not offered now"}, {row->wrong_age, "not for this age"},
 		{row->wrong_sex, "not for this sex"}, {row->wrong_language, "language not spoken"}, {row->far, "far"},
 		{row->own, "ours"}};
 	bool any = false;

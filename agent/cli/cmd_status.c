@@ -1,6 +1,7 @@
 #include <inttypes.h>
 
 #include "agent/cli/commands.h"
+#include "agent/cli/print_prekeys.h"
 
 /* kinward status, keys. */
 
@@ -77,6 +78,7 @@ static void print_status(FILE *out, const Kinward__V1__StatusReply *status)
 	print_store(out, status->store);
 	print_certificate(out, status);
 	print_directory(out, status);
+	cli_print_prekeys(out, status);
 	print_count(out, "inbox new", status->inbox_new, "not acknowledged yet (kinward inbox)");
 	print_count(out, "received", status->received, "since the store was made");
 	print_count(out, "sent", status->sent, "since the store was made; of these, now:");

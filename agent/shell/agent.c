@@ -5,6 +5,8 @@
 #include <time.h>
 
 #include "agent/shell/agent_consent.h"
+#include "agent/shell/agent_hold.h"
+#include "agent/shell/agent_prekeys.h"
 #include "agent/shell/agent_service.h"
 #include "agent/shell/renew.h"
 #include "proto/link/log.h"
@@ -86,6 +88,7 @@ static void on_tick(uv_timer_t *timer)
 	agent_receipts_again(agent);
 	agent_clock_tick(agent);
 	agent_renew_tick(agent);
+	agent_prekeys_tick(agent);
 	agent_roles_tick(agent->roles, agent_now_ms(), agt_online(agent->core));
 	agent->follow = agent_pause_tick(&agent->follow_pause) || agent->follow; /* what could not be sent then */
 	if (++agent->ticks % AGENT_SWEEP_TICKS == 0) {
@@ -212,7 +215,7 @@ static enum kw_err open_socket(struct agent *agent)
 		.allow_uids_count = agent->settings->allow_uids_count,
 		.connections_max = agent->settings->connections_max};
 	struct socket_host host = {
-		.user = agent, .spool = agent->spool, .send = agent_send, .status = agent_status, .identity = agent_identity,
+		.user = agent, .spool = agent->spool, .send = agent_hold_send, .status = agent_status, .identity = agent_identity,
 		.attachment = agent_attachment, .batch = agent_batch, .gone = agent_batch_gone, .consent = agent_consent,
 		.service = agent_service, .hub_ms = hub_ms, .proof = agent_proof};
 	enum kw_err err = socket_open(&options, &host, &agent->loop, &agent->socket);
@@ -257,6 +260,7 @@ static enum kw_err start_core(struct agent *agent)
 	event.u.start.directory_version = agent->directory != NULL ? agent->directory->version : 0;
 	agent->since_ms = agent_now_ms();
 	agent_clock_start(agent);
+	agent_prekeys_start(agent);
 	agent->problem = KW_EOFFLINE;
 	agent->due = true; /* what was owed before the restart */
 	agent->follow = true;
@@ -303,6 +307,7 @@ static void finish(struct agent *agent)
 {
 	agent->stopping = true;
 	agent_batch_drop(agent);
+	agent_hold_drop(agent);
 	socket_stop(agent->socket);
 	spool_close(agent->spool);
 	/* Replies to what was just committed leave if their readers take them at once. */

@@ -3,12 +3,15 @@
 
 #include "agent/shell/act.h"
 #include "agent/shell/agent_consent.h"
+#include "agent/shell/agent_prekeys.h"
+#include "agent/shell/agent_rekey.h"
 #include "agent/shell/agent_service.h"
 #include "agent/shell/attach_ref.h"
 #include "agent/shell/batch.h"
 #include "kinward/v1/content.pb-c.h"
 #include "proto/link/log.h"
 #include "proto/wire/message.h"
+#include "proto/wire/open.h"
 
 /* What arrives: opened and checked here, stored by the spool's writer. A message that cannot be opened is set aside, and
  * the hub is told before its ack, because it forgets the message then. */
@@ -44,6 +47,8 @@ void agent_op_done(struct spool_op *op, enum kw_err err)
 	} else if (op->type == SPOOL_OP_SWEEP) {
 		agent->due = true; /* what waited too long for its turn */
 	}
+	agent_rekey_noticed(agent, op);
+	agent_prekeys_heard(agent, op);
 	agent->follow = agent->follow || op->follow;
 	agent->recall = agent->recall || op->follow;
 	for (uint32_t i = 0; i < op->gone_count; i++) {
@@ -55,10 +60,11 @@ void agent_op_done(struct spool_op *op, enum kw_err err)
 	}
 }
 
-static void tell_unopened(struct agent *agent, const struct agt_effect *effect, const struct kw_id *envelope_id)
+static void tell_unopened(struct agent *agent, const struct agt_effect *effect, const struct kw_id *envelope_id, bool key_gone)
 {
 	struct kw_frame_unopened unopened = {
-		.msg_class = effect->msg_class, .sequence = effect->sequence, .envelope_id = *envelope_id};
+		.msg_class = effect->msg_class, .sequence = effect->sequence, .envelope_id = *envelope_id,
+		.key_gone = key_gone};
 	struct kw_buf *out = agent->link != NULL ? kw_link_out(agent->link) : NULL;
 
 	agent->wrote = true;
@@ -184,7 +190,7 @@ void agent_in_store(struct agent *agent, const struct agt_effect *effect)
 		struct kw_id id = letter_id(envelope);
 
 		kw_log(KW_LOG_WARN, "cannot_open", KW_LOG_STR("reason", reason), KW_LOG_ERR(err));
-		tell_unopened(agent, effect, &id);
+		tell_unopened(agent, effect, &id, strcmp(reason, kw_open_reason_name(KW_OPEN_KEY_UNKNOWN)) == 0);
 		op->u.receive.arrival = SPOOL_UNOPENED;
 		op->box = box;
 		err = KW_OK;

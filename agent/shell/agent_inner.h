@@ -7,6 +7,7 @@
 #include "agent/core/core.h"
 #include "agent/shell/agent.h"
 #include "agent/shell/agent_roles.h"
+#include "agent/shell/hold.h"
 #include "agent/shell/letter.h"
 #include "agent/shell/settings.h"
 #include "agent/shell/socket.h"
@@ -149,6 +150,10 @@ struct agent {
 	struct agent_sending *sending;
 	uint32_t sending_count;
 
+	struct agent_prekeys *dated; /* agent_prekeys.h */
+	bool rekey;            /* messages wait to be sealed once more */
+	uint32_t rekeying;
+	struct hold held;      /* first messages that wait for an answer, agent_hold.h */
 	int64_t since_ms;
 	int64_t skew_ms;
 	struct kw_clock_limits limits; /* the hub's */

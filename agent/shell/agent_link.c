@@ -1,7 +1,9 @@
 #include "agent/shell/agent_inner.h"
+#include "agent/shell/agent_prekeys.h"
 #include "agent/shell/renew.h"
 #include "proto/link/log.h"
 #include "proto/wire/frame_blob.h"
+#include "proto/wire/prekey.h"
 
 /* The link to the hub: frames in, events to the core. A frame that breaks the rules ends the connection; one that we do
  * not know and that says it may be skipped (high bit) is skipped. */
@@ -63,6 +65,7 @@ static void on_close(void *user, struct kw_link *link, enum kw_err err)
 	agent_blobs_down(agent);
 	agent_roles_reset(agent->roles);
 	agent_renew_down(agent, err);
+	agent_prekeys_down(agent);
 	if (!agent->stopping)
 		signal_down(agent, err);
 }
@@ -119,6 +122,8 @@ static enum kw_err take_event(struct agent *agent, const struct kw_frame *frame)
 			err = kw_frame_welcome_limits(frame->body, &limits, &said);
 		if (err == KW_OK)
 			agent_clock_welcome(agent, event.u.hello.clock_unix_ms, said ? &limits : NULL);
+		if (err == KW_OK)
+			agent_prekeys_up(agent);
 		break;
 	case KW_FRAME_ACK:
 		event.type = AGT_EV_ACK;
@@ -178,6 +183,11 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 		break;
 	case KW_FRAME_RENEWED:
 		err = agent_renew_frame(agent, frame->body);
+		alive(agent);
+		break;
+	case KW_FRAME_PREKEYS:
+	case KW_FRAME_PREKEYS_WANT:
+		err = agent_prekeys_frame(agent, frame);
 		alive(agent);
 		break;
 	default:

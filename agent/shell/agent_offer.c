@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/shell/agent_prekeys.h"
 #include "agent/shell/agent_service.h"
 #include "agent/shell/socket_offer.h"
 #include "agent/shell/spool_consent.h"
@@ -149,6 +150,12 @@ static void refer_done(struct spool_op *op, enum kw_err err)
 	Kinward__V1__ReferReply body = KINWARD__V1__REFER_REPLY__INIT;
 
 	body.offer_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = op->u.offer.offer.id.bytes};
+	char *dormant[AGT_OFFER_MEMBERS_MAX];
+	body.dormant = dormant;
+	for (size_t i = 0; i < op->u.offer.offer.core.count; i++) {
+		if (agent_prekeys_dormant(wait->agent, &op->u.offer.offer.agencies[i]) != 0)
+			dormant[body.n_dormant++] = op->u.offer.offer.agencies[i].text;
+	}
 	body.repeated_request = op->repeat;
 	reply.body_case = KINWARD__V1__LOCAL_REPLY__BODY_REFERRED;
 	reply.referred = &body;

@@ -4,6 +4,7 @@
 
 #include "agent/shell/act.h"
 #include "agent/shell/agent_inner.h"
+#include "agent/shell/agent_prekeys.h"
 #include "agent/shell/renew.h"
 #include "agent/shell/spool_read.h"
 #include "proto/wire/crypt.h"
@@ -197,7 +198,7 @@ static void sent_done(struct spool_op *op, enum kw_err err)
 
 		socket_call_refuse(sending->call, why, refusal.field, refusal.text);
 	} else {
-		socket_call_sent(sending->call, &sending->sent);
+		agent_warn_sent(agent, op, sending);
 	}
 	free(sending);
 	op->user = agent;
@@ -458,6 +459,7 @@ void agent_status(void *user, Kinward__V1__StatusReply *reply)
 	reply->clock_skew_ms = agent->skew_ms;
 	status_roles(agent, reply);
 	status_renew(agent, reply);
+	agent_prekeys_status(agent, reply);
 }
 
 void agent_identity(void *user, struct socket_identity *out)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/core/service.h"
+#include "agent/shell/agent_prekeys.h"
 #include "agent/shell/agent_service.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"
@@ -201,7 +202,7 @@ static void fill_row(const struct entry *entry, Kinward__V1__ServiceRow *row)
 	row->valid_until_unix_ms = entry->valid_until_ms;
 }
 
-static enum kw_err reply_services(struct view *view, struct socket_call *call)
+static enum kw_err reply_services(const struct agent *agent, struct view *view, struct socket_call *call)
 {
 	Kinward__V1__LocalReply reply = KINWARD__V1__LOCAL_REPLY__INIT;
 	Kinward__V1__ServiceList body = KINWARD__V1__SERVICE_LIST__INIT;
@@ -212,6 +213,7 @@ static enum kw_err reply_services(struct view *view, struct socket_call *call)
 
 	for (size_t i = 0; err == KW_OK && i < count; i++) {
 		fill_row(&view->entries[i], &rows[i]);
+		rows[i].dormant = !rows[i].own && agent_prekeys_dormant(agent, &view->entries[i].said->agency) != 0;
 		list[i] = &rows[i];
 	}
 	body.rows = list;
@@ -244,7 +246,7 @@ enum kw_err agent_services(struct agent *agent, const Kinward__V1__ServicesReque
 	if (err == KW_OK && view.count > 1)
 		qsort(view.entries, view.count, sizeof(view.entries[0]), by_fit);
 	if (err == KW_OK)
-		err = reply_services(&view, call);
+		err = reply_services(agent, &view, call);
 	view_fini(&view);
 	return err;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/shell/agent_inner.h"
+#include "agent/shell/agent_prekeys.h"
 #include "agent/shell/renew.h"
 #include "proto/link/file.h"
 #include "proto/link/log.h"
@@ -171,7 +172,9 @@ enum kw_err agent_state_load(struct agent *agent)
 	err = blame(chain, kw_tls_context_new(KW_TLS_AGENT, &files, &agent->tls));
 	if (err == KW_OK)
 		err = load_roles(agent);
-	return err != KW_OK ? err : agent_renew_open(agent);
+	if (err == KW_OK)
+		err = agent_renew_open(agent);
+	return err != KW_OK ? err : agent_prekeys_open(agent);
 }
 
 enum kw_err agent_role_frame(struct agent *agent, struct kw_view body)
@@ -205,6 +208,7 @@ void agent_state_fini(struct agent *agent)
 	kw_tls_context_free(agent->tls);
 	EVP_PKEY_free(agent->tls_key);
 	X509_free(agent->root);
+	agent_prekeys_close(agent);
 	agent_roles_close(agent->roles);
 	keys_fini(agent->keys);
 	free(agent->keys);

@@ -9,11 +9,24 @@
 #include "proto/wire/pbscan.h"
 #include "proto/wire/seal.h"
 
-static enum kw_err recipient_of(const struct letter_office *office, const struct kw_name *to,
+/* A key of the day in place of the directory's, where one is known: else that is the last resort. */
+static enum kw_err take_dated(const struct letter_office *office, const struct kw_directory_entry *entry, struct kw_view gone,
+	struct kw_seal_recipient *out)
+{
+	struct prekey_choice dated;
+	enum kw_err err = office->peers == NULL ? KW_ENOTFOUND : prekey_peers_choose(office->peers, entry, office->day, &dated);
+
+	if (err != KW_OK || kw_view_equal(gone, KW_VIEW_OF(dated.key_id)))
+		return err == KW_ENOTFOUND || err == KW_EEXPIRED ? KW_OK : err;
+	memcpy(out->public_key, dated.public_key, sizeof(out->public_key));
+	return kw_key_id_from(KW_VIEW_OF(dated.key_id), &out->key_id);
+}
+
+static enum kw_err recipient_of(const struct letter_office *office, const struct letter *letter,
 	struct kw_seal_recipient *out, enum kw_suite *suite)
 {
 	const struct kw_directory_entry *entry =
-		office->directory == NULL ? NULL : kw_directory_find(office->directory, to);
+		office->directory == NULL ? NULL : kw_directory_find(office->directory, &letter->to);
 
 	if (entry == NULL || entry->sealing_keys_count == 0)
 		return KW_ENOAGENCY;
@@ -31,7 +44,7 @@ static enum kw_err recipient_of(const struct letter_office *office, const struct
 	out->hub = office->hub;
 	if (choice.public_key != NULL)
 		memcpy(out->public_key, choice.public_key, sizeof(out->public_key));
-	return KW_OK;
+	return choice.public_key != NULL ? take_dated(office, entry, letter->gone_key_id, out) : KW_OK;
 }
 
 /* The content with the gaps behind it. Without them when both are too much for one message: the next one says so too. */
@@ -83,7 +96,7 @@ enum kw_err letter_seal_proved(const struct letter_office *office, const struct 
 		.hops_max = LETTER_HOPS_MAX,
 		.content = letter->content};
 	struct kw_sealed sealed;
-	enum kw_err err = recipient_of(office, &letter->to, &recipient, &request.suite);
+	enum kw_err err = recipient_of(office, letter, &recipient, &request.suite);
 
 	if (err != KW_OK)
 		return err;
@@ -120,7 +133,9 @@ static enum kw_err find_secret(void *user, struct kw_view key_id, struct kw_x255
 {
 	const struct letter_office *office = user;
 
-	return keys_sealing_find(office->keys, key_id, out);
+	enum kw_err err = keys_sealing_find(office->keys, key_id, out);
+
+	return err != KW_ENOTFOUND || office->prekeys == NULL ? err : prekeys_find(office->prekeys, key_id, out);
 }
 
 static enum kw_err find_identity(void *user, const struct kw_open_sender *sender, uint8_t *out)

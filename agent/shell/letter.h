@@ -2,6 +2,8 @@
 #define AGENT_SHELL_LETTER_H
 
 #include "agent/shell/keys.h"
+#include "agent/shell/prekey_peers.h"
+#include "agent/shell/prekeys.h"
 #include "agent/shell/spool.h"
 #include "proto/wire/directory.h"
 
@@ -16,6 +18,9 @@ struct letter_office {
 	struct kw_name hub;
 	const struct kw_directory *directory; /* NULL: none yet */
 	int64_t now_ms;        /* for opening */
+	const struct prekeys *prekeys;        /* our own dated keys; NULL: none */
+	struct prekey_peers *peers;           /* those of others; NULL: none, the directory's keys are used */
+	uint32_t day;                         /* today, of hub time */
 };
 
 struct letter {
@@ -29,6 +34,7 @@ struct letter {
 	struct kw_view content;
 	uint32_t gaps_count; /* of our places in the thread; they travel in the content */
 	struct spool_gap gaps[SPOOL_GAPS_MAX];
+	struct kw_view gone_key_id; /* of a dated key that its agency does not have any more: not that one */
 };
 
 struct letter_sealed {

@@ -182,6 +182,8 @@ static enum kw_err run_one(struct spool *spool, MDB_txn *txn, struct spool_op *o
 		return spool_run_answer(spool, txn, op);
 	case SPOOL_OP_CLOCKS:
 		return spool_run_clocks(spool, txn, op);
+	case SPOOL_OP_UNREKEY:
+		return spool_run_unrekey(spool, txn, op);
 	case SPOOL_OP_REMIND:
 		return spool_run_remind(spool, txn, op);
 	}
@@ -229,6 +231,7 @@ static void forget_results(struct spool_op *ops)
 		op->number = 0;
 		op->fault = AGT_FAULT_NONE;
 		op->follow = false;
+		op->rekey = false;
 	}
 }
 

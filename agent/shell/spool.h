@@ -92,6 +92,7 @@ enum spool_op_type {
 	SPOOL_OP_PICK,      /* pick: a person's word on an offer */
 	SPOOL_OP_UNFOLLOW,  /* unfollow: what cannot be said */
 	SPOOL_OP_CLOCKS,    /* clocks: what is known of the hub's */
+	SPOOL_OP_UNREKEY,   /* unrekey: what cannot be sealed once more is a dead letter */
 	SPOOL_OP_REMIND     /* remind: an alarm of our own, with a reminder for the inbox as content, or none */
 };
 
@@ -137,6 +138,7 @@ struct spool_op {
 	struct agt_thread present;    /* before: as the loop thread expects it to be with this, of no kind where it cannot know */
 	bool decided;            /* append: a receipt is due for what was decided on */
 	uint32_t strangers;      /* receive: receipts that do not fit what they are about, and were not believed */
+	bool rekey;              /* notice: it waits to be sealed once more, see spool_rekey.h */
 	bool follow;             /* append, receive: something follows, see spool_follows */
 	uint32_t offers;         /* withdraw, answer, receive: offers of the case that ended with it */
 	uint32_t limited;        /* withdraw: of count, those whose thread goes on without the purposes */
@@ -158,6 +160,8 @@ struct spool_op {
 			enum spool_follow_what follow_what;
 			uint64_t retry_ms;       /* not 0: it comes from the retry table, where it stood under ... */
 			uint64_t retry_number;   /* ... these two */
+			bool rekey;              /* sealed once more: retry_number is its own, and it has a new ... */
+			struct kw_digest rekey_digest; /* ... digest */
 			uint32_t due_count;      /* receipts that it carries */
 			uint64_t *due_keys;      /* freed with the operation */
 		} append;
@@ -251,6 +255,10 @@ struct spool_op {
 			struct spool_follow follow;
 			int64_t now_ms;
 		} unfollow;
+		struct {
+			uint64_t number;
+			int64_t now_ms;
+		} unrekey;
 		struct spool_clocks clocks;
 		struct {
 			struct spool_alarm alarm;

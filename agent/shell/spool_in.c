@@ -345,6 +345,10 @@ enum kw_err spool_run_notice(struct spool *spool, MDB_txn *txn, struct spool_op 
 		return err == KW_ENOTFOUND || err == KW_ECORRUPT ? KW_OK : err;
 	if (notice->retry_after_ms != 0)
 		return put_off(spool, txn, op, &place, notice->retry_after_ms);
+	bool noted;
+	err = spool_rekey_note(spool, txn, op, &place, &noted);
+	if (err != KW_OK || noted)
+		return err;
 	err = spool_leave(spool, txn, &place, op);
 	if (err == KW_OK)
 		err = spool_forget_tracks(spool, txn, &notice->envelope_id);

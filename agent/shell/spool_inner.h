@@ -20,6 +20,7 @@
  *   innew   number → "", not acknowledged      dead  number of a sent one → "", not acknowledged
  *   seen    digest → expiry hour          seenexp  expiry hour ‖ digest → ""
  *   due     key → sealed receipt
+ *   rekey   number → class ‖ expiry ‖ expiry of the envelope ‖ key id that is gone: to be sealed once more
  *   proof   number ‖ level → sealed: of a sent one, what proves that it was sent (0), and each signed receipt of it
  *   thread  thread id → last place given; of schema 1, read by its upgrade only
  *   threads tag(thread id) ‖ tag(agency) → sealed record      threadno  number → that key
@@ -42,7 +43,7 @@ enum spool_table {
 	T_META, T_OUT, T_RETRY, T_ENV, T_SENT, T_SENTBODY, T_SENTID, T_INBOX, T_INID, T_INNEW, T_DEAD, T_SEEN, T_SEENEXP,
 	T_DUE, T_THREAD, T_REG, T_ASIDE, T_THREADS, T_THREADNO, T_OPEN, T_THREADLOG, T_EARLY, T_TRACKS, T_FOLLOW,
 	T_ERASURE, T_SHRED, T_RECALL, T_SERVICES, T_ANSWERS, T_OFFERS, T_OFFERID, T_OFFERTHREAD, T_OFFERDUE, T_OFFERBODY, T_NAMED,
-	T_TODO, T_ASKED, T_CASES, T_NAMES, T_ALARM, T_CLEAR, T_PROOF,
+	T_TODO, T_ASKED, T_CASES, T_NAMES, T_ALARM, T_CLEAR, T_PROOF, T_REKEY,
 	T_COUNT
 };
 
@@ -379,6 +380,13 @@ KW_MUST_USE enum kw_err spool_receipt_keep(struct spool *spool, MDB_txn *txn, co
 	const struct spool_receipt *receipt, struct spool_item *item);
 /* A message of ours was appended to its thread: when a person decided with it, its receipt is due. */
 KW_MUST_USE enum kw_err spool_decide(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+
+/* spool_rekey.c: a notice that the key is gone puts its message among those to be sealed once more; not *noted: it has been, or
+ * it is none of a caller's. Then, in the transaction of its append: op->fault when it may not go any more. */
+KW_MUST_USE enum kw_err spool_rekey_note(struct spool *spool, MDB_txn *txn, struct spool_op *op,
+	const struct spool_place *place, bool *noted);
+KW_MUST_USE enum kw_err spool_rekey_take(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+KW_MUST_USE enum kw_err spool_run_unrekey(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 
 /* spool_thread.c: threads, in the transaction of what moves them. */
 #define SPOOL_THREAD_KEY_SIZE (2u * SPOOL_TAG_SIZE)

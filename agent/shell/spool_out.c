@@ -177,6 +177,8 @@ enum kw_err spool_run_append(struct spool *spool, MDB_txn *txn, struct spool_op 
 	spool->now_ms = op->u.append.now_ms;
 	enum kw_err err = append_thread(spool, txn, op);
 
+	if (err == KW_OK)
+		err = spool_rekey_take(spool, txn, op);
 	if (spool->numbers[N_NEXT_SEQ + place.msg_class] <= place.sequence)
 		spool->numbers[N_NEXT_SEQ + place.msg_class] = place.sequence + 1;
 	if (err == KW_OK)

@@ -35,6 +35,7 @@ struct spool_item {
 	enum kw_err reason;     /* dead ones */
 	bool acked;
 	bool passed; /* sent ones: a hub that has lost its memory since had it, and may have delivered it */
+	bool rekeyed; /* sent ones: the key was gone at the other side, and it was sealed once more, or waits for it */
 	int64_t held_ms;
 	int64_t delivered_ms;
 	int64_t opened_ms;

@@ -331,11 +331,13 @@ void brk_deliver_unopened(struct brk *brk, const struct brk_event *event)
 	};
 	if (entry.owner_slot == BRK_SLOT_NONE)
 		return;
+	enum kw_err reason = event->u.unopened.unopened.key_gone ? KW_EKEYGONE : KW_EOPEN;
 	(void)brk_fx_ticket(brk); /* the notice is a change of its own */
-	tell_owner(brk, slot, &entry, KW_EOPEN);
-	brk_watch_undeliverable(brk, &event->u.unopened.thread_id);
+	tell_owner(brk, slot, &entry, reason);
+	if (reason == KW_EOPEN) /* else its owner seals it anew, and the thread goes on with that */
+		brk_watch_undeliverable(brk, &event->u.unopened.thread_id);
 	brk->counts.unopened++;
-	brk_fx_note(brk, slot, BRK_NOTE_UNOPENED, KW_EOPEN);
+	brk_fx_note(brk, slot, BRK_NOTE_UNOPENED, reason);
 }
 
 void brk_deliver_retry(struct brk_agency *agency)

@@ -8,6 +8,7 @@
 #include "proto/base/check.h"
 #include "proto/link/log.h"
 #include "proto/wire/crypt.h"
+#include "proto/wire/prekey.h"
 
 /* What an agent is told to wait when the hub stops for maintenance. */
 #define GOAWAY_MS 2000u
@@ -97,6 +98,9 @@ static void on_open(void *user, struct kw_link *link, const struct kw_tls_peer *
 	door->conn = doors->free_conns[--doors->free_count];
 	doors->by_conn[door->conn] = door;
 	kw_link_user_set(link, door);
+	if (!peer->enrolling)
+		kw_log(KW_LOG_INFO, "connected", KW_LOG_STR("agency", door->agency.text), KW_LOG_STR("address", kw_link_address(link)),
+			KW_LOG_STR("group", kw_link_group(link)));
 }
 
 /* Nothing when there is nothing new. */
@@ -159,6 +163,7 @@ static void greet(struct door *door, const struct kw_frame *frame)
 	tell_all(doors); /* its TLS key may have changed the directory just now */
 	door->greeted = true;
 	welcome(door, &hello, &have);
+	hub_prekeys_hello(doors->hub, door->conn, &door->agency);
 }
 
 /* Whom the directory has let in or shut out by a command. */
@@ -267,6 +272,15 @@ static enum kw_err renew(struct door *door, const struct kw_frame *frame)
 	return KW_OK;
 }
 
+static enum kw_err take_prekeys(struct door *door, const struct kw_frame *frame)
+{
+	struct doors *doors = door->doors;
+	const struct kw_directory_entry *entry = kw_directory_find(office_directory(doors->options.office), &door->agency);
+	if (frame->type == KW_FRAME_PREKEYS_WANT)
+		return hub_prekeys_want(doors->hub, door->conn, frame->body);
+	return entry == NULL ? KW_OK : hub_prekeys(doors->hub, &door->agency, entry->identity_key, frame->body);
+}
+
 static void on_frame(void *user, struct kw_link *link, const struct kw_frame *frame)
 {
 	(void)user;
@@ -296,6 +310,8 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 		err = renew(door, frame);
 	} else if (kw_frame_is_blob(frame->type)) {
 		err = hub_blob_frame(door->doors->hub, door->conn, frame);
+	} else if (frame->type == KW_FRAME_PREKEYS || frame->type == KW_FRAME_PREKEYS_WANT) {
+		err = take_prekeys(door, frame);
 	} else if (frame->type == KW_FRAME_ROLES_WANT) {
 		struct kw_roles_have have;
 		err = kw_roles_want_parse(frame->body, &have);

@@ -26,7 +26,7 @@ struct hub_wire {
 	struct kw_buf *(*out)(void *user, uint32_t conn);
 	/* Something was appended: flush by the end of the loop's turn. */
 	void (*ready)(void *user, uint32_t conn);
-	/* Bytes of conn that the network has not taken. Asked only by a hub that carries blobs. */
+	/* Bytes of conn that the network has not taken. Asked only by a hub that carries blobs, or is asked for prekeys. */
 	size_t (*pending)(void *user, uint32_t conn);
 	/* Close after what was appended has left. */
 	void (*close)(void *user, uint32_t conn, enum kw_err err);
@@ -67,6 +67,13 @@ KW_MUST_USE enum kw_err hub_frame(struct hub *hub, uint32_t conn, const struct k
 	const struct kw_frame *frame);
 /* A frame of kw_frame_is_blob, of a connection that said hello. An error: close it. */
 KW_MUST_USE enum kw_err hub_blob_frame(struct hub *hub, uint32_t conn, const struct kw_frame *frame);
+/* hub_prekey.c: PREKEYS of the agency itself, whose identity key the directory says, and PREKEYS_WANT. What a batch breaks is
+ * logged and ends nothing. */
+KW_MUST_USE enum kw_err hub_prekeys(struct hub *hub, const struct kw_name *agency, const uint8_t *identity_key,
+	struct kw_view body);
+KW_MUST_USE enum kw_err hub_prekeys_want(struct hub *hub, uint32_t conn, struct kw_view body);
+/* After hub_hello: what the hub has of the agency's own. */
+void hub_prekeys_hello(struct hub *hub, uint32_t conn, const struct kw_name *agency);
 void hub_drained(struct hub *hub, uint32_t conn);
 void hub_conn_down(struct hub *hub, uint32_t conn);
 /* Once a second: space on disk, a slice of the search for expired rows, threads whose time has come. */

@@ -20,6 +20,9 @@
 #define HUB_SPACE_OUT_PERCENT 85u
 #define HUB_SPACE_BACK_PERCENT 5u
 
+/* Batches of dated prekeys that one agency gives in a minute; further ones are not looked at. */
+#define HUB_PREKEYS_MINUTE_MAX 8u
+
 struct hub {
 	struct hub_wire wire;
 	struct brk_limits limits;
@@ -49,6 +52,10 @@ struct hub {
 	int64_t time_said_ms; /* on the monotonic clock; 0: the wall clock is right */
 	bool written;         /* since time was kept */
 	struct brk_tracked tracks[KW_FRAME_TRACKS_MAX];
+	struct {
+		uint32_t minute;
+		uint32_t count;
+	} prekeys[STORE_SLOT_MAX]; /* given, by slot */
 	struct hub_blobs *blobs; /* NULL: this hub carries none */
 	struct store_row expired[HUB_EXPIRED_MAX];
 	struct store_thread due[HUB_DUE_MAX];

@@ -131,6 +131,11 @@ void store_recall(struct store *store, uint64_t ticket, uint32_t slot, enum kw_m
 void store_put_thread(struct store *store, uint64_t ticket, const struct store_thread *thread);
 /* What store_recovery.held gives after the next start. */
 void store_put_held(struct store *store, uint64_t ticket, uint32_t slot, uint32_t threads, uint32_t reminders);
+/* The newest prekeys of an agency, in the place of those before; bytes are at most KW_PREKEYS_SIZE_MAX. store_prekey.c */
+void store_put_prekeys(struct store *store, uint64_t ticket, uint32_t slot, struct kw_view bytes);
+/* Appends what is committed of them; nothing when there is none, or the row is damaged: their agency gives them again.
+ * KW_ENOMEM, KW_ETOOBIG (of out), KW_EIO, KW_ECORRUPT (the tree itself). */
+KW_MUST_USE enum kw_err store_get_prekeys(struct store *store, uint32_t slot, struct kw_buf *out);
 /* What store_time gives after the next start: the hub's time, kept from time to time. */
 void store_put_time(struct store *store, uint64_t ticket, uint64_t hub_ms);
 /* Wakes the writer if a batch waits and it is idle; call at the end of each loop turn. */

@@ -94,6 +94,8 @@ static int open_dbis(MDB_txn *txn, unsigned flags, struct store_dbis *dbi)
 		code = mdb_dbi_open(txn, "threads", MDB_CREATE, &dbi->threads);
 	if (code == 0)
 		code = mdb_dbi_open(txn, "clocks", MDB_CREATE, &dbi->clocks);
+	if (code == 0)
+		code = mdb_dbi_open(txn, "prekeys", MDB_CREATE, &dbi->prekeys); /* nor has one of version 4 from before them */
 	return code == 0 ? mdb_dbi_open(txn, "held", MDB_CREATE, &dbi->held) : code;
 }
 

@@ -42,6 +42,7 @@ enum store_kind {
 	STORE_THREAD_EARLY = 'p',
 	STORE_CLOCK = 'k',  /* nothing; key: due or place u64, thread id */
 	STORE_HELD = 'n',   /* open threads, waiting reminders u32; key: slot u32 */
+	STORE_PREKEYS = 'y', /* an encoded SignedPrekeys; key: slot u32 */
 	STORE_TIME = 'h',   /* hub time u64; in the meta table, key: STORE_TIME_KEY */
 	STORE_LOG = 'l'     /* the key of the index row, body; key: position u64 */
 };
@@ -118,13 +119,14 @@ enum store_op_kind {
 	STORE_OP_THREAD_DAMAGED, /* looked at again */
 	STORE_OP_CLOCK_STRAY,    /* a place in the order that no thread has; looked at again */
 	STORE_OP_CLOCK_EARLY,    /* a thread that stood early and is not due yet; likewise */
+	STORE_OP_PREKEYS,        /* box, of the slot */
 	STORE_OP_HELD,           /* threads in owner_slot, reminders in expiry_hour */
 	STORE_OP_TIME
 };
 
 struct store_op {
 	enum store_op_kind kind;
-	uint32_t queue;         /* store_queue_index; the slot for STORE_OP_AGENCY and STORE_OP_HELD */
+	uint32_t queue;         /* store_queue_index; the slot for STORE_OP_AGENCY, STORE_OP_PREKEYS and STORE_OP_HELD */
 	uint64_t sequence;      /* due_ms for threads and clocks; the time */
 	uint64_t epoch;         /* STORE_OP_CURSOR; of STORE_OP_THREAD, up to where what is due was looked for */
 	struct store_box *box;  /* body, or name for STORE_OP_AGENCY; one reference */
@@ -168,6 +170,7 @@ struct store_dbis {
 	MDB_dbi threads;
 	MDB_dbi clocks;
 	MDB_dbi held;
+	MDB_dbi prekeys;
 };
 
 struct store_env {
@@ -331,6 +334,8 @@ void store_overlay_settle(struct store_overlay *overlay, uint64_t ticket);
 /* store_writer_thread.c, within the transaction */
 int store_writer_thread(struct store_writer *writer, const struct store_op *op);
 int store_writer_put_held(MDB_txn *txn, MDB_dbi dbi, const struct store_op *op);
+/* store_prekey.c, likewise */
+int store_writer_put_prekeys(struct store_writer *writer, const struct store_op *op);
 /* Copies a damaged row aside for a person to look at, while there is room for such. */
 int store_writer_set_aside(struct store_writer *writer, const MDB_val *key, const MDB_val *value);
 

@@ -339,7 +339,7 @@ int store_writer_measure(MDB_txn *txn, const struct store_env *env, struct store
 	const struct store_dbis *dbi = &env->dbi;
 	/* 0 and 1 are LMDB's own: the free list and the list of tables. */
 	const MDB_dbi all[] = {0, 1, dbi->meta, dbi->agencies, dbi->queues, dbi->cursors, dbi->index, dbi->log, dbi->damaged,
-		dbi->threads, dbi->clocks, dbi->held};
+		dbi->threads, dbi->clocks, dbi->held, dbi->prekeys};
 	uint64_t pages = 2; /* meta pages */
 	MDB_envinfo info;
 	int code = mdb_env_info(env->env, &info);
@@ -373,6 +373,8 @@ static int apply(struct store_writer *writer, const struct store_op *op)
 		return remove_damaged(writer, op);
 	case STORE_OP_AGENCY:
 		return put_agency(writer, op);
+	case STORE_OP_PREKEYS:
+		return store_writer_put_prekeys(writer, op);
 	case STORE_OP_HELD:
 		return store_writer_put_held(writer->txn, writer->env->dbi.held, op);
 	case STORE_OP_TIME:

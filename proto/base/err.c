@@ -37,6 +37,8 @@ static const struct row TABLE[KW_ERR_COUNT] = {
 	[KW_ERECALLED] = {"recalled", "Its sender took it back before it arrived, because consent was withdrawn.", KW_CLASS_REJECT},
 	[KW_EUNCONFIRMED] = {"unconfirmed", "It may have arrived, but no receipt came before its expiry; telephone the other agency.",
 		KW_CLASS_REJECT},
+	[KW_EKEYGONE] = {"key_gone", "The recipient has destroyed the key that it was sealed to; send it again, or telephone the other agency.",
+		KW_CLASS_REJECT},
 };
 
 static const struct row *find(enum kw_err err)

@@ -41,6 +41,7 @@ enum kw_err {
 
 	KW_ERECALLED,  /* taken back before it arrived */
 	KW_EUNCONFIRMED, /* past its expiry without a receipt: it may have arrived */
+	KW_EKEYGONE,   /* sealed to a key that its recipient has destroyed, or never had */
 	KW_ERR_COUNT
 };
 

@@ -33,6 +33,8 @@ enum kw_frame_type {
 	KW_FRAME_RECALL = 0x84,    /* behind those of frame_blob.h */
 	KW_FRAME_RENEW = 0x85,     /* renew.h */
 	KW_FRAME_RENEWED = 0x86,
+	KW_FRAME_PREKEYS = 0x87,   /* prekey.h */
+	KW_FRAME_PREKEYS_WANT = 0x88,
 	KW_FRAME_ROLE_PART = 0x8c, /* role_frame.h */
 	KW_FRAME_ROLES_WANT = 0x8d
 };
@@ -176,6 +178,7 @@ struct kw_frame_unopened {
 	enum kw_msg_class msg_class;
 	uint64_t sequence;
 	struct kw_id envelope_id;
+	bool key_gone; /* the key that it is sealed to is destroyed, or was never ours: sealed anew it may be opened */
 };
 
 KW_MUST_USE enum kw_err kw_frame_unopened_parse(struct kw_view body, struct kw_frame_unopened *out);

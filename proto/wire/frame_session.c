@@ -344,7 +344,7 @@ static enum kw_err unopened_check(const struct kw_frame_unopened *unopened)
 enum kw_err kw_frame_unopened_parse(struct kw_view body, struct kw_frame_unopened *out)
 {
 	static const struct kw_field_rules RULES = {.kinds = {
-		[1] = KW_FIELD_VARINT, [2] = KW_FIELD_VARINT, [3] = KW_FIELD_BYTES}};
+		[1] = KW_FIELD_VARINT, [2] = KW_FIELD_VARINT, [3] = KW_FIELD_BYTES, [4] = KW_FIELD_VARINT}};
 	struct kw_fields fields = kw_fields_from(body, &RULES);
 	struct kw_frame_unopened unopened = {.msg_class = KW_CONTROL};
 	struct kw_pb_field field;
@@ -353,6 +353,8 @@ enum kw_err kw_frame_unopened_parse(struct kw_view body, struct kw_frame_unopene
 			unopened.msg_class = (enum kw_msg_class)kw_fields_uint(&fields, &field, KW_MSG_CLASS_COUNT - 1);
 		else if (field.number == 2)
 			unopened.sequence = field.value;
+		else if (field.number == 4)
+			unopened.key_gone = kw_fields_uint(&fields, &field, 1) != 0;
 		else
 			kw_fields_id(&fields, &field, &unopened.envelope_id);
 	}
@@ -379,6 +381,8 @@ enum kw_err kw_frame_unopened_add(struct kw_buf *out, const struct kw_frame_unop
 		err = kw_pb_add_uint(out, 2, unopened->sequence);
 	if (err == KW_OK)
 		err = kw_pb_add_bytes(out, 3, KW_VIEW_OF(unopened->envelope_id.bytes));
+	if (err == KW_OK)
+		err = kw_pb_add_uint(out, 4, unopened->key_gone);
 	return kw_field_frame_end(out, start, err);
 }
 

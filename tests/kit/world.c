@@ -45,6 +45,9 @@ const char *const WORLD_MUTANT_NAMES[WORLD_MUTANT_COUNT] = {
 	[WORLD_OFFER_ONCE_GIVEN] = "offer_once_given",
 	[WORLD_NEW_HUB_KNOWS] = "new_hub_knows",
 	[WORLD_REMINDER_APART] = "reminder_apart",
+	[WORLD_REKEY_VOLATILE] = "rekey_volatile",
+	[WORLD_REKEY_PUT_OFF] = "rekey_put_off",
+	[WORLD_REKEY_EACH_TIME] = "rekey_each_time",
 };
 
 const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT] = {
@@ -72,6 +75,8 @@ const char *const WORLD_MARK_NAMES[WORLD_MARK_COUNT] = {
 	[WORLD_MARK_STALL] = "link stalled one way",
 	[WORLD_MARK_HELD_CREDIT] = "welcome without credit",
 	[WORLD_MARK_DELIVERED_AND_DEAD] = "delivered and a dead letter",
+	[WORLD_MARK_SEALED_AGAIN] = "sealed once more, the key was gone",
+	[WORLD_MARK_KEY_GONE_TWICE] = "and gone once more",
 	[WORLD_MARK_REMINDED] = "reminded of a thread",
 	[WORLD_MARK_UNDELIVERABLE] = "thread undeliverable",
 	[WORLD_MARK_TRACK_ILLEGAL] = "track that fits no machine",
@@ -322,6 +327,8 @@ static void draw_world(struct world *w)
 		.refused_retry_ms = ONE_OF(w, 500, 2000, 10000),
 	};
 	w_thread_limits(w);
+	static const uint32_t gone[] = {0, 3, 15};
+	draw->key_gone_percent = w->threads ? 0 : gone[prng_below(&w->keys, 3)];
 	/* What passes through a queue of one message takes hours; few are enough to try it. */
 	bool tight = limits->queue_messages_max <= 2 || limits->urgent_messages_max <= 2 || limits->pending_max <= 4 + BRK_ALARMS_MAX + 1;
 	draw->messages_max = tight ? 80 : 1000;
@@ -528,6 +535,7 @@ static void world_free(struct world *w)
 			free(agent->rows[c].at);
 		free(agent->retries.at);
 		free(agent->dues.at);
+		free(agent->rekeys.at);
 		w_say_free(agent);
 		free(agent->ops.at);
 		free(agent->gone.at);
@@ -562,6 +570,7 @@ void world_run(const struct world_options *options, struct world_result *result)
 	if (w == NULL)
 		abort();
 	world_seed = options->seed;
+	w->keys.state = options->seed * 0x9e3779b97f4a7c15u + 7;
 	w->prng.state = options->seed * 0x2545f4914f6cdd1du + 1;
 	w->mutant = options->mutant;
 	w->threads = options->threads;

@@ -15,6 +15,9 @@ enum world_mutant {
 	WORLD_ACK_BEFORE_COMMIT,  /* the hub's disk promises before it keeps */
 	WORLD_LOSE_ACKED,         /* the hub's disk loses its last commits in a crash, and nobody notices */
 	WORLD_NO_RESEND_ON_EPOCH, /* agents believe a restored hub to have all that it once had */
+	WORLD_REKEY_VOLATILE,     /* what is to be sealed once more is lost in a crash */
+	WORLD_REKEY_EACH_TIME,    /* it is sealed once more for each time that one hears of it */
+	WORLD_REKEY_PUT_OFF,      /* also one that the hub has put off, which leaves by itself */
 	/* of threads */
 	WORLD_WITHDRAW_ALONE,     /* a transfer: the old owner counts its offer as withdrawn before the answer */
 	WORLD_EARLY_AT_ONCE,      /* an early event is applied when it comes */
@@ -68,6 +71,8 @@ enum world_mark {
 	WORLD_MARK_STALL,
 	WORLD_MARK_HELD_CREDIT,     /* a WELCOME without credit */
 	WORLD_MARK_DELIVERED_AND_DEAD, /* expired at the hub after it was delivered, before the hub knew */
+	WORLD_MARK_SEALED_AGAIN,
+	WORLD_MARK_KEY_GONE_TWICE,
 	WORLD_MARK_REMINDED,
 	WORLD_MARK_UNDELIVERABLE,
 	WORLD_MARK_TRACK_ILLEGAL,

@@ -79,11 +79,12 @@ static void put_op(struct world *w, struct w_agent *agent, const struct agt_effe
 		op.body = box->body;
 		op.epoch = fx->u.epoch;
 		w_box_hold(w, &agent->boxes, fx->box, -1);
-		if (op.type == W_OP_RECEIVE && w->msgs.at[op.body].unopenable) {
+		if (op.type == W_OP_RECEIVE && (w->msgs.at[op.body].unopenable || w->msgs.at[op.body].key_gone > 0)) {
 			struct w_frame frame = {.type = KW_FRAME_UNOPENED};
 			frame.u.unopened.msg_class = fx->msg_class;
 			frame.u.unopened.sequence = fx->sequence;
 			frame.u.unopened.envelope_id = w_id(op.body);
+			frame.u.unopened.key_gone = w->msgs.at[op.body].key_gone > 0;
 			send(w, agent, &frame);
 		}
 		break;
@@ -174,6 +175,10 @@ void w_agent_start(struct world *w, uint32_t number)
 		w_mark(w, WORLD_MARK_FOLLOW_AGAIN);
 		agent->follows.at[i].busy = false;
 	}
+	for (uint32_t i = 0; i < agent->rekeys.count; i++)
+		agent->rekeys.at[i].busy = false;
+	if (w->mutant == WORLD_REKEY_VOLATILE)
+		agent->rekeys.count = 0;
 	w_offer_crash(w, agent);
 	w_erase_start(w, agent);
 	if (w->mutant == WORLD_FOLLOW_VOLATILE)
@@ -319,6 +324,8 @@ void w_agent_submit(struct world *w, struct w_agent *agent)
 		if (prng_percent(&w->prng, w->draw.expiry_percent))
 			msg->expiry_hour = 500000u;
 		msg->unopenable = prng_percent(&w->prng, w->draw.unopenable_percent);
+		if (!msg->unopenable && prng_percent(&w->keys, w->draw.key_gone_percent))
+			msg->key_gone = prng_percent(&w->keys, 20) ? 2 : 1;
 		submit(w, agent, number, (struct w_agent_op){.submit = W_SUBMIT_FRESH});
 	}
 }
@@ -332,6 +339,24 @@ static void retry(struct world *w, struct w_agent *agent)
 		retry->busy = true;
 		w_mark(w, WORLD_MARK_RETRIED);
 		submit(w, agent, retry->msg, (struct w_agent_op){.submit = W_SUBMIT_RETRY});
+	}
+}
+
+/* Sealed once more: another envelope. */
+static void seal_again(struct world *w, struct w_agent *agent)
+{
+	for (uint32_t i = 0; i < agent->rekeys.count; i++) {
+		if (agent->rekeys.at[i].busy)
+			continue;
+		agent->rekeys.at[i].busy = true;
+		uint32_t about = agent->rekeys.at[i].msg;
+		uint32_t number = w->msgs.count;
+		struct w_msg *msg = W_PUSH(w->msgs);
+		const struct w_msg *first = &w->msgs.at[about];
+		*msg = (struct w_msg){.from = first->from, .to = first->to, .msg_class = first->msg_class, .size = first->size,
+			.expiry_hour = first->expiry_hour, .key_gone = first->key_gone == 2, .again = true,
+			.refused = true /* its place in the order is another */};
+		submit(w, agent, number, (struct w_agent_op){.submit = W_SUBMIT_AGAIN, .about = about});
 	}
 }
 
@@ -362,6 +387,7 @@ void w_agent_tick(struct world *w, struct w_agent *agent)
 	struct agt_event event = {.type = AGT_EV_TICK};
 	w_agent_step(w, agent, &event);
 	retry(w, agent);
+	seal_again(w, agent);
 	if (w->threads) {
 		w_people_follow(w, agent);
 		w_erase_tick(w, agent);

@@ -106,6 +106,59 @@ static void put_cursor(struct world *w, struct w_agent *agent, const struct w_ag
 	*cursor = (struct kw_cursor){.epoch = op->epoch, .sequence = op->sequence};
 }
 
+static bool is_out(const struct w_agent *agent, uint32_t number, enum kw_msg_class msg_class)
+{
+	for (uint32_t i = 0; i < agent->rows[msg_class].count; i++)
+		if (agent->rows[msg_class].at[i].msg == number && !agent->rows[msg_class].at[i].gone)
+			return true;
+	return false;
+}
+
+/* The second envelope takes the first one's place: off the list and into the outbox, in one. */
+static bool take_rekey(struct world *w, struct w_agent *agent, const struct w_agent_op *op)
+{
+	struct w_msg *first = &w->msgs.at[op->about];
+	bool waits = false;
+	for (uint32_t i = 0; i < agent->rekeys.count; i++) {
+		if (agent->rekeys.at[i].msg != op->about || !agent->rekeys.at[i].busy)
+			continue;
+		agent->rekeys.at[i] = agent->rekeys.at[--agent->rekeys.count];
+		waits = true;
+		break;
+	}
+	if (!waits || (first->state != W_QUEUED && w->mutant != WORLD_REKEY_EACH_TIME))
+		return false;
+	first->state = W_DEAD;
+	first->reason = KW_EKEYGONE;
+	w_mark(w, WORLD_MARK_SEALED_AGAIN);
+	if (++first->copies > 1)
+		w_fail(w, "message %u is sealed anew %u times", op->about, first->copies);
+	w_log(w, "agent %u: message %u is sealed anew as %u", agent->number, op->about, op->body);
+	w->msgs.at[op->body].state = W_QUEUED;
+	return true;
+}
+
+/* The recipient has not got the key. True: it is sealed once more. */
+static bool note_rekey(struct world *w, struct w_agent *agent, uint32_t number)
+{
+	struct w_msg *msg = &w->msgs.at[number];
+	if (msg->again) {
+		w_mark(w, WORLD_MARK_KEY_GONE_TWICE);
+		return false;
+	}
+	if (msg->rekeyed && w->mutant != WORLD_REKEY_EACH_TIME)
+		return true; /* heard already */
+	if (msg->state != W_QUEUED && !(msg->rekeyed && w->mutant == WORLD_REKEY_EACH_TIME))
+		return false;
+	if (!is_out(agent, number, msg->msg_class) && w->mutant != WORLD_REKEY_PUT_OFF &&
+		w->mutant != WORLD_REKEY_EACH_TIME)
+		return true; /* put off: it leaves again, and is heard of again */
+	leave(w, agent, number);
+	msg->rekeyed = true;
+	W_PUSH(agent->rekeys)->msg = number;
+	return true;
+}
+
 static void apply_append(struct world *w, struct w_agent *agent, const struct w_agent_op *op)
 {
 	struct w_msg *msg = &w->msgs.at[op->body];
@@ -127,7 +180,12 @@ static void apply_append(struct world *w, struct w_agent *agent, const struct w_
 				agent->dues.at[i] = agent->dues.at[--agent->dues.count];
 				break;
 			}
-	if (op->submit == W_SUBMIT_FRESH && !w_say_append(w, agent, op->body)) {
+	if (op->submit == W_SUBMIT_AGAIN && !take_rekey(w, agent, op)) {
+		row = &agent->rows[op->msg_class].at[agent->rows[op->msg_class].count - 1];
+		row->gone = true;
+		w->msgs.at[op->body].barred = true;
+		*W_PUSH(agent->gone) = (struct w_gone){.msg_class = op->msg_class, .sequence = op->sequence};
+	} else if (op->submit == W_SUBMIT_FRESH && !w_say_append(w, agent, op->body)) {
 		row = &agent->rows[op->msg_class].at[agent->rows[op->msg_class].count - 1];
 		row->gone = true;
 		w->msgs.at[op->body].barred = true;
@@ -159,7 +217,7 @@ static void apply_receive(struct world *w, struct w_agent *agent, const struct w
 {
 	struct w_msg *msg = &w->msgs.at[op->body];
 	put_cursor(w, agent, op);
-	if (msg->unopenable)
+	if (msg->unopenable || msg->key_gone > 0)
 		return;
 	if (msg->receipt) {
 		apply_receipt(w, agent, msg);
@@ -200,6 +258,8 @@ static void apply_notice(struct world *w, struct w_agent *agent, const struct w_
 		w_fail(w, "I3: agent %u has a notice about another's message", agent->number);
 		return;
 	}
+	if (notice->reason == KW_EKEYGONE && note_rekey(w, agent, number))
+		return;
 	if (kw_err_class(notice->reason) != KW_CLASS_RETRY) {
 		/* A hub that has lost its memory knows only what it had since. */
 		bool again = notice->reason == KW_EEXPIRED && msg->passed;

@@ -8,7 +8,7 @@
 static bool agent_done(struct world *w, const struct w_agent *agent, bool tell)
 {
 	if (!agent->up || agent->ops.count > 0 || agent->retries.count > 0 || agent->dues.count > 0 ||
-		!w_say_done(w, agent)) {
+		agent->rekeys.count > 0 || !w_say_done(w, agent)) {
 		if (tell)
 			w_fail(w, "agent %u does not come to rest: %u operations, %u retries, %u receipts, %u follow-ups due",
 				agent->number, agent->ops.count, agent->retries.count, agent->dues.count, agent->follows.count);
@@ -20,7 +20,7 @@ static bool agent_done(struct world *w, const struct w_agent *agent, bool tell)
 			const struct w_msg *msg = &w->msgs.at[row->msg];
 			/* Receipts stay a while after the hub has them; what cannot be opened ends at its expiry. */
 			if (row->gone || (msg->receipt && row->sequence <= agent->held[c]) ||
-				(msg->unopenable && row->sequence <= agent->held[c]))
+				((msg->unopenable || (msg->key_gone > 0 && !msg->rekeyed)) && row->sequence <= agent->held[c]))
 				continue;
 			if (tell)
 				w_fail(w, "I4: %s %u of agent %u to %u has no end: class %d/%llu, held up to %llu, %s, %s",
@@ -97,7 +97,7 @@ static void check_messages(struct world *w)
 			w_fail(w, "message %u came from nowhere", i);
 		if (msg->delivered > 1)
 			w_fail(w, "I2: message %u was delivered %u times", i, msg->delivered);
-		if (msg->state == W_QUEUED && !msg->unopenable)
+		if (msg->state == W_QUEUED && !msg->unopenable && (msg->key_gone == 0 || msg->rekeyed))
 			w_fail(w, "I4: message %u has no end", i);
 		if (msg->delivered == 0 || msg->refused || w->epoch_lost)
 			continue;

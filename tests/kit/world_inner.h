@@ -48,6 +48,10 @@ enum w_state { W_FRESH, W_QUEUED, W_DELIVERED, W_DEAD };
 struct w_msg {
 	bool receipt;
 	bool unopenable;
+	uint8_t key_gone; /* sealed to a key that its recipient has not got: 1, and sealed once more it is opened; 2, not then either */
+	bool rekeyed;    /* on the sender's disk: it is sealed once more, or waits for it */
+	bool again;      /* it is that second envelope */
+	uint32_t copies; /* second envelopes of it */
 	uint32_t about; /* receipts: the message */
 	uint32_t from;
 	uint32_t to; /* W_NOBODY: no such agency */
@@ -280,7 +284,7 @@ enum w_agent_op_type { W_OP_APPEND, W_OP_HELD, W_OP_RECEIVE, W_OP_NOTICE, W_OP_E
 	W_OP_DECIDE,   /* body: the thread; action: the outcome */
 	W_OP_UNFOLLOW, /* body: what will not be said */
 	W_OP_DESTROY, W_OP_SHREDDED };
-enum w_submit { W_SUBMIT_FRESH, W_SUBMIT_RETRY, W_SUBMIT_DUE };
+enum w_submit { W_SUBMIT_FRESH, W_SUBMIT_RETRY, W_SUBMIT_DUE, W_SUBMIT_AGAIN };
 struct w_agent_op {
 	enum w_agent_op_type type;
 	uint64_t ticket;
@@ -288,7 +292,7 @@ struct w_agent_op {
 	uint64_t sequence;
 	uint64_t epoch;
 	uint32_t body;
-	uint32_t about; /* W_SUBMIT_DUE: the message received */
+	uint32_t about; /* W_SUBMIT_DUE: the message received; W_SUBMIT_AGAIN: the one that nobody could open */
 	uint8_t action;
 	enum w_submit submit;
 };
@@ -306,6 +310,10 @@ struct w_due {
 	uint32_t msg;
 	bool failed;
 	bool opened;
+	bool busy; /* volatile */
+};
+struct w_rekey {
+	uint32_t msg;
 	bool busy; /* volatile */
 };
 struct w_gone {
@@ -333,6 +341,7 @@ struct w_agent {
 	W_VEC(struct w_out_row) rows[KW_MSG_CLASS_COUNT];
 	W_VEC(struct w_retry) retries;
 	W_VEC(struct w_due) dues;
+	W_VEC(struct w_rekey) rekeys; /* to be sealed once more */
 	W_VEC(struct w_record) records;
 	W_VEC(struct w_follow) follows;
 	uint32_t follow_last;
@@ -376,6 +385,7 @@ struct w_draw {
 	uint64_t space_every;  /* 0: none */
 	uint32_t restore_percent;
 	uint32_t unopenable_percent;
+	uint32_t key_gone_percent;
 	uint32_t nobody_percent;
 	uint32_t expiry_percent;
 	uint64_t wall_start;
@@ -387,6 +397,7 @@ struct w_draw {
 
 struct world {
 	struct prng prng;
+	struct prng keys; /* of its own, so that a seed goes on as before */
 	struct w_draw draw;
 	enum world_mutant mutant;
 	bool threads;

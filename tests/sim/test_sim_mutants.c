@@ -41,6 +41,24 @@ static void test_no_resend_on_a_new_epoch_is_caught(void **state)
 	must_be_caught(WORLD_NO_RESEND_ON_EPOCH);
 }
 
+static void test_lost_lists_of_what_is_sealed_again_are_caught(void **state)
+{
+	(void)state;
+	must_be_caught(WORLD_REKEY_VOLATILE);
+}
+
+static void test_sealing_again_each_time_is_caught(void **state)
+{
+	(void)state;
+	must_be_caught(WORLD_REKEY_EACH_TIME);
+}
+
+static void test_sealing_again_what_is_put_off_is_caught(void **state)
+{
+	(void)state;
+	sim_must_catch(WORLD_REKEY_PUT_OFF, false, 1000); /* seldom: a hub put back from a backup, and full */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -48,6 +66,9 @@ int main(void)
 		cmocka_unit_test(test_ack_before_commit_is_caught),
 		cmocka_unit_test(test_lost_rows_are_caught),
 		cmocka_unit_test(test_no_resend_on_a_new_epoch_is_caught),
+		cmocka_unit_test(test_lost_lists_of_what_is_sealed_again_are_caught),
+		cmocka_unit_test(test_sealing_again_each_time_is_caught),
+		cmocka_unit_test(test_sealing_again_what_is_put_off_is_caught),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -642,6 +642,19 @@ static void test_one_that_cannot_be_opened_does_too(void **state)
 	assert_int_equal(want(f, BRK_FX_UNDELIVERABLE)->ticket, want(f, BRK_FX_NOTICE)->ticket);
 }
 
+static void test_one_whose_key_is_gone_goes_on(void **state)
+{
+	struct fix *f = *state;
+	struct brk_event event = {.type = BRK_EV_UNOPENED};
+	event.u.unopened.conn = 1;
+	event.u.unopened.owner_slot = 0;
+	event.u.unopened.thread_id.bytes[0] = 9;
+	event.u.unopened.unopened.key_gone = true;
+	step(f, &event);
+	assert_int_equal(want(f, BRK_FX_NOTICE)->u.notice.reason, KW_EKEYGONE);
+	assert_null(find(f, BRK_FX_UNDELIVERABLE, 0)); /* its owner seals it anew */
+}
+
 static void test_a_thread_that_is_over_is_forgotten(void **state)
 {
 	struct fix *f = *state;
@@ -678,6 +691,7 @@ int main(void)
 		TEST(test_a_low_disk_holds_reminders_back),
 		TEST(test_an_expired_opening_message_takes_its_thread_along),
 		TEST(test_one_that_cannot_be_opened_does_too),
+		TEST(test_one_whose_key_is_gone_goes_on),
 		TEST(test_a_thread_that_is_over_is_forgotten),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
