@@ -16,6 +16,7 @@
 #include "broker/shell/doors.h"
 #include "broker/shell/hub.h"
 #include "broker/shell/office.h"
+#include "broker/shell/office_log.h"
 #include "proto/link/log.h"
 
 #define MAP_SIZE_MIB_DEFAULT 65536u
@@ -30,6 +31,7 @@ struct server {
 	struct config config;
 	struct kw_net *net;
 	struct office *office;
+	struct kw_ed25519 log_key;
 	struct doors *doors;
 	struct hub *hub;
 	enum kw_err fatal;
@@ -187,7 +189,10 @@ static enum kw_err open_all(struct server *server)
 	char db[CONFIG_PATH_SIZE];
 	char chain[CONFIG_PATH_SIZE];
 	char blobs[CONFIG_PATH_SIZE];
+	char forget[CONFIG_PATH_SIZE];
 	enum kw_err err = office_open(&server->config, &server->office);
+	if (err == KW_OK)
+		err = office_log_key(&server->config, &server->log_key);
 	if (err != KW_OK)
 		return err; /* told already */
 	err = config_path(&server->config, "db", db);
@@ -196,11 +201,15 @@ static enum kw_err open_all(struct server *server)
 	if (err == KW_OK)
 		err = config_path(&server->config, "blobs", blobs);
 	if (err == KW_OK)
+		err = config_path(&server->config, "forget", forget);
+	if (err == KW_OK)
 		err = kw_net_new(&server->loop, &server->net);
 	if (err != KW_OK)
 		return tell(server, "", err, NULL);
 	struct hub_options options = hub_options_of(&server->config, db);
 	blob_options_of(&server->config, blobs, &options);
+	options.log_key = &server->log_key;
+	options.forget_folder = forget;
 	const struct doors_options doors_options = {
 		.net = server->net,
 		.office = server->office,
@@ -248,6 +257,7 @@ static void close_all(struct server *server)
 	(void)uv_run(&server->loop, UV_RUN_DEFAULT);
 	doors_free(server->doors);
 	office_close(server->office);
+	kw_wipe(&server->log_key, sizeof(server->log_key));
 	config_fini(&server->config);
 	(void)uv_loop_close(&server->loop); /* busy only after a leak, and we are leaving */
 }

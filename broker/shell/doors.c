@@ -193,7 +193,7 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 		kw_link_ready(link);
 	} else if (kw_frame_is_blob(frame->type)) {
 		err = hub_blob_frame(door->doors->hub, door->conn, frame);
-	} else if (frame->type == KW_FRAME_RECALL ||
+	} else if (frame->type == KW_FRAME_RECALL || frame->type == KW_FRAME_PROVE ||
 		(frame->type != KW_FRAME_PONG && frame->type != KW_FRAME_ERROR && frame->type < 0x80)) {
 		err = hub_frame(door->doors->hub, door->conn, &door->agency, frame);
 	}

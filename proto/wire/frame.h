@@ -29,7 +29,10 @@ enum kw_frame_type {
 	KW_FRAME_UNOPENED = 10,
 	KW_FRAME_ENROL = 11,
 	KW_FRAME_ENROLLED = 12,
-	KW_FRAME_RECALL = 0x84 /* behind those of frame_blob.h */
+	KW_FRAME_RECALL = 0x84, /* behind those of frame_blob.h */
+	KW_FRAME_CHECKPOINT = 0x89, /* frame_audit.h */
+	KW_FRAME_PROVE = 0x8a,
+	KW_FRAME_PROOF = 0x8b
 };
 
 struct kw_frame {
@@ -90,6 +93,7 @@ struct kw_frame_hello {
 	struct kw_credit credits[KW_MSG_CLASS_COUNT];
 	int64_t clock_unix_ms;
 	uint64_t directory_version;
+	uint64_t log_size; /* HELLO only: of the audit log, as the agent knows it; 0: it does not */
 	uint32_t envelope_size_max; /* WELCOME only */
 };
 
