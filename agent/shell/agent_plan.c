@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "agent/shell/agent_inner.h"
+#include "agent/shell/agent_audit.h"
 #include "agent/shell/spool_read.h"
 #include "proto/base/check.h"
 #include "proto/link/log.h"
@@ -58,6 +58,7 @@ static void fx_frame(struct agent *agent, const struct agt_effect *effect)
 	case AGT_FX_HELLO:
 		hello = effect->u.hello;
 		hello.directory_version = agent->directory != NULL ? agent->directory->version : 0;
+		hello.log_size = agent_audit_size(agent);
 		err = kw_frame_hello_add(out, &hello);
 		break;
 	case AGT_FX_ACK:

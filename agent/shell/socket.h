@@ -47,6 +47,7 @@ struct socket_host {
 	/* services, publish, refer, offers, lease: the same. */
 	void (*service)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 	/* consent_withdraw, consent_answer: likewise. */
+	void (*audit)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 	void (*consent)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 };
 
