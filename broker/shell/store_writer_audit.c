@@ -17,7 +17,10 @@
  * what makes a store slow. So the table is made of places, each named after the first leaf that went there: within a place
  * salts stand by digest. A place takes whole batches until it has STORE_SALT_PLACE_MIN. Under load a batch is a place, and
  * all is appended; when there is little to do a batch is one salt, which goes into one of a handful of pages. Whoever looks
- * for a digest looks into each place, the newest first. */
+ * for a digest looks into each place, the newest first.
+ *
+ * What is forgotten loses its row: salt, and which leaf was whose. LMDB may keep its key where two pages of the table part, so
+ * somebody with the file and the envelope may still find that the envelope was here once, but no leaf of it. */
 
 #define LEAF_ROW_SIZE_MAX (STORE_ROW_HEAD_SIZE + KW_TREE_LEVELS_MAX * KW_DIGEST_SIZE)
 #define SALTS_FIRST 256u
