@@ -41,6 +41,19 @@ static void print_directory(FILE *out, const Kinward__V1__StatusReply *status)
 	}
 }
 
+static void print_log_alarm(FILE *out, const Kinward__V1__StatusReply *status)
+{
+	if (!status->log_alarm[0])
+		return;
+	(void)fputs("  AUDIT LOG: ", out);
+	cli_print_text(out, status->log_alarm);
+	(void)fputs(" since ", out);
+	cli_print_time(out, status->log_alarm_unix_ms);
+	(void)fputs(": ", out);
+	cli_print_text(out, status->log_alarm_text);
+	(void)fputs(". Messages go on. Once it is explained: kinward audit accept.\n", out);
+}
+
 static void print_status(FILE *out, const Kinward__V1__StatusReply *status)
 {
 	cli_print_text(out, status->agency);
@@ -60,6 +73,7 @@ static void print_status(FILE *out, const Kinward__V1__StatusReply *status)
 	}
 	print_store(out, status->store);
 	print_directory(out, status);
+	print_log_alarm(out, status);
 	print_count(out, "inbox new", status->inbox_new, "not acknowledged yet (kinward inbox)");
 	print_count(out, "received", status->received, "since the store was made");
 	print_count(out, "sent", status->sent, "since the store was made; of these, now:");
@@ -76,6 +90,7 @@ static void print_status(FILE *out, const Kinward__V1__StatusReply *status)
 	print_count(out, "repeats", status->repeats_dropped, "arrived again and dropped");
 	print_count(out, "unopened", status->unopened, "could not be opened; set aside");
 	print_count(out, "registrations", status->registrations, "records of our own");
+	print_count(out, "audit log", status->log_size, "messages at the hub's last checkpoint that we believe");
 	print_count(out, "directory", status->directory_version, "version");
 	(void)fprintf(out, "  %-14s %8" PRId64 "  milliseconds, the hub's minus ours\n", "clock skew", status->clock_skew_ms);
 	print_count(out, "bytes out", status->wire_bytes_out, "on the wire since start");

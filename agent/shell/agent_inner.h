@@ -144,6 +144,7 @@ struct agent {
 	uint64_t pong_ms;
 	uint64_t nonce;
 	struct agent_blobs *blobs;
+	struct agent_log *log; /* agent_audit.h */
 	bool stopping;
 	bool failed;
 };

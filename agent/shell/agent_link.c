@@ -1,4 +1,4 @@
-#include "agent/shell/agent_inner.h"
+#include "agent/shell/agent_audit.h"
 #include "proto/link/log.h"
 #include "proto/wire/frame_blob.h"
 
@@ -61,6 +61,7 @@ static void on_close(void *user, struct kw_link *link, enum kw_err err)
 	agent->link = NULL;
 	agent_blobs_down(agent);
 	agent_roles_reset(agent->roles);
+	agent_audit_down(agent);
 	if (!agent->stopping)
 		signal_down(agent, err);
 }
@@ -170,6 +171,11 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 		break;
 	case KW_FRAME_ROLE_PART:
 		err = agent_role_frame(agent, frame->body);
+		alive(agent);
+		break;
+	case KW_FRAME_CHECKPOINT:
+	case KW_FRAME_PROOF:
+		err = agent_audit_frame(agent, frame);
 		alive(agent);
 		break;
 	default:

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "agent/shell/act.h"
-#include "agent/shell/agent_inner.h"
+#include "agent/shell/agent_audit.h"
 #include "agent/shell/spool_read.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"
@@ -437,6 +437,7 @@ void agent_status(void *user, Kinward__V1__StatusReply *reply)
 	reply->directory_version = agent->directory != NULL ? agent->directory->version : 0;
 	reply->clock_skew_ms = agent->skew_ms;
 	status_roles(agent, reply);
+	agent_audit_status(agent, reply);
 }
 
 void agent_identity(void *user, struct socket_identity *out)

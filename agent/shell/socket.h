@@ -54,6 +54,7 @@ struct socket_host {
 	/* This caller is gone for good. NULL: nobody asks. */
 	void (*gone)(void *user, const void *caller);
 	/* consent_withdraw, consent_answer: likewise. */
+	void (*audit)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 	void (*consent)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 };
 

@@ -224,7 +224,7 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 			herald_begin(door->doors->herald, &door->talk, &have);
 			herald_go_on(door->doors->herald, &door->talk, link);
 		}
-	} else if (frame->type == KW_FRAME_RECALL ||
+	} else if (frame->type == KW_FRAME_RECALL || frame->type == KW_FRAME_PROVE ||
 		(frame->type != KW_FRAME_PONG && frame->type != KW_FRAME_ERROR && frame->type < 0x80)) {
 		err = hub_frame(door->doors->hub, door->conn, &door->agency, frame);
 	}

@@ -451,6 +451,7 @@ enum kw_err store_open(const struct store_options *options, struct uv_loop_s *lo
 	enum kw_err err = memory ? store_env_open(options, &store->env) : KW_ENOMEM;
 	if (err == KW_OK)
 		err = store_writer_init(&store->writer, &store->env);
+	store->writer.audit.leaf_digest = options->leaf_digest;
 	if (err == KW_OK)
 		err = store_load(store, options);
 	store->done_figures = store->figures;

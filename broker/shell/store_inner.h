@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "broker/shell/store.h"
+#include "proto/wire/audit.h"
 
 /* What the files of the store share. Who touches what:
  *
@@ -23,7 +24,7 @@
 #define STORE_RESERVE_SIZE (64u << 20)  /* map beyond map_size: deletes need pages when appends have none left */
 #define STORE_ROOM_SIZE (512u << 10)    /* on the disk before a batch of deletes begins; more where bodies are added */
 #define STORE_ROOM_LOOK_NS 1000000000u  /* from one look for it to the next */
-#define STORE_SCHEMA_VERSION 4u /* 1 had no threads, 2 did not count them, 3 had none that stand early; taken as they are */
+#define STORE_SCHEMA_VERSION 5u /* 1 had no threads, 2 did not count them, 3 had none that stand early, 4 no audit log; taken as they are */
 #define STORE_SCHEMA_UNCOUNTED 2u
 #define STORE_QUEUE_COUNT (STORE_SLOT_MAX * KW_MSG_CLASS_COUNT)
 #define STORE_SEEN_COUNT 64u
@@ -43,6 +44,9 @@ enum store_kind {
 	STORE_CLOCK = 'k',  /* nothing; key: due or place u64, thread id */
 	STORE_HELD = 'n',   /* open threads, waiting reminders u32; key: slot u32 */
 	STORE_TIME = 'h',   /* hub time u64; in the meta table, key: STORE_TIME_KEY */
+	STORE_LEAF = 'f',   /* hash of a leaf of the audit log, then of the nodes that it completes, upwards; key: index u64 */
+	STORE_SALT = 's',   /* index u64, salt; key: place u64, envelope digest; see store_writer_audit.c */
+	STORE_CHECKPOINT = 'x', /* a SignedRole; key: size u64 */
 	STORE_LOG = 'l'     /* the key of the index row, body; key: position u64 */
 };
 
@@ -63,6 +67,10 @@ enum store_kind {
 #define STORE_QUEUE_KEY_SIZE 5u
 #define STORE_INDEX_KEY_SIZE 13u
 #define STORE_LOG_KEY_SIZE 8u
+#define STORE_LEAF_KEY_SIZE 8u
+#define STORE_SALT_KEY_SIZE (8u + KW_DIGEST_SIZE)
+#define STORE_SALT_SIZE (8u + KW_AUDIT_SALT_SIZE)
+#define STORE_SALT_PLACE_MIN 1024u /* salts in one place before the next one is begun */
 #define STORE_COPIES 2u /* of what the store cannot do without: meta and agencies */
 
 /* Writes the head before a payload that is in place at out + STORE_ROW_HEAD_SIZE. */
@@ -118,6 +126,8 @@ enum store_op_kind {
 	STORE_OP_THREAD_DAMAGED, /* looked at again */
 	STORE_OP_CLOCK_STRAY,    /* a place in the order that no thread has; looked at again */
 	STORE_OP_CLOCK_EARLY,    /* a thread that stood early and is not due yet; likewise */
+	STORE_OP_FORGET,         /* box: the envelope digest */
+	STORE_OP_CHECKPOINT,     /* box: a signed checkpoint; size in sequence */
 	STORE_OP_HELD,           /* threads in owner_slot, reminders in expiry_hour */
 	STORE_OP_TIME
 };
@@ -168,6 +178,9 @@ struct store_dbis {
 	MDB_dbi threads;
 	MDB_dbi clocks;
 	MDB_dbi held;
+	MDB_dbi leaves;
+	MDB_dbi salts;
+	MDB_dbi checkpoints;
 };
 
 struct store_env {
@@ -190,6 +203,27 @@ struct store_figures {
 	uint64_t file_bytes;
 	uint64_t threads;
 	uint64_t clocks;
+	struct kw_tree tree; /* the audit log, as committed */
+	bool log_broken;
+};
+
+struct store_salt {
+	struct kw_digest digest;
+	uint64_t index;
+	uint8_t salt[KW_AUDIT_SALT_SIZE];
+};
+
+/* The writer's side of the audit log. */
+struct store_audit {
+	enum kw_err (*leaf_digest)(const uint8_t *body, uint32_t size, struct kw_digest *out); /* NULL: none is kept */
+	uint64_t place;            /* where salts go now */
+	uint64_t place_count;      /* salts there */
+	struct store_salt *salts;  /* of this batch */
+	uint32_t salt_count;
+	uint32_t salt_cap;
+	uint8_t pool[256];         /* random, for salts */
+	uint32_t pool_used;
+	MDB_cursor *leaves;        /* NULL until the first leaf of a commit */
 };
 
 struct store_writer {
@@ -209,6 +243,7 @@ struct store_writer {
 	MDB_txn *txn;               /* during a commit */
 	MDB_cursor *log;
 	MDB_cursor *index;
+	struct store_audit audit;
 	MDB_cursor *threads;        /* NULL until the first one of a commit */
 };
 
@@ -321,6 +356,21 @@ void store_rewrite_wait(struct store *store);
 struct store_op *store_next_op(struct store *store, uint64_t ticket);
 /* Memory ran out while handing over: the loop hears of it in on_committed. */
 void store_out_of_memory(struct store *store);
+
+/* store_writer_audit.c, within the transaction. The leaf of an appended message; its salt waits for store_audit_end. */
+int store_audit_append(struct store_writer *writer, const struct store_op *op);
+/* The salts of the batch, in order. */
+int store_audit_end(struct store_writer *writer);
+int store_audit_forget(struct store_writer *writer, const struct store_op *op);
+int store_audit_put_checkpoint(struct store_writer *writer, const struct store_op *op);
+void store_audit_fini(struct store_audit *audit);
+/* A complete node, from the row that it is in. MDB_NOTFOUND: there is none, or its row is damaged. */
+int store_audit_node(MDB_txn *txn, const struct store_env *env, uint32_t level, uint64_t index, struct kw_digest *out);
+/* Finds the salt of a digest, the newest first. cursor: of the salts. MDB_NOTFOUND. */
+int store_audit_find(MDB_cursor *cursor, const struct kw_digest *digest, struct store_salt *out);
+/* Where the log ends, at a start. A damaged row that is needed to go on is made anew from what it was made of; when that
+ * cannot be, the log ends here and figures->log_broken says so. *changed: the transaction is to be committed. */
+int store_audit_load(struct store_writer *writer, MDB_txn *txn, bool *changed);
 
 struct store_overlay *store_overlay_new(void);
 /* Accepts NULL. */

@@ -32,6 +32,7 @@ void store_writer_fini(struct store_writer *writer)
 	free(writer->touched);
 	free(writer->cursors);
 	free(writer->lagging);
+	store_audit_fini(&writer->audit);
 }
 
 void store_writer_lag(struct store_writer *writer, uint32_t queue)
@@ -78,6 +79,9 @@ static int append(struct store_writer *writer, const struct store_op *op)
 	KW_ASSERT(op->sequence > state->last);
 	state->last = op->sequence;
 	writer->figures.rows++;
+	int code = store_audit_append(writer, op);
+	if (code != 0)
+		return code;
 	if (op->sequence <= state->trimmed)
 		return 0;
 
@@ -89,7 +93,7 @@ static int append(struct store_writer *writer, const struct store_op *op)
 	uint32_t payload_size = STORE_INDEX_KEY_SIZE + op->box->size;
 	MDB_val key = store_val(log_key, sizeof(log_key));
 	MDB_val value = store_val(NULL, STORE_ROW_HEAD_SIZE + payload_size);
-	int code = mdb_cursor_put(writer->log, &key, &value, MDB_APPEND | MDB_RESERVE);
+	code = mdb_cursor_put(writer->log, &key, &value, MDB_APPEND | MDB_RESERVE);
 	if (code != 0)
 		return code;
 	uint8_t *out = value.mv_data;
@@ -339,7 +343,7 @@ int store_writer_measure(MDB_txn *txn, const struct store_env *env, struct store
 	const struct store_dbis *dbi = &env->dbi;
 	/* 0 and 1 are LMDB's own: the free list and the list of tables. */
 	const MDB_dbi all[] = {0, 1, dbi->meta, dbi->agencies, dbi->queues, dbi->cursors, dbi->index, dbi->log, dbi->damaged,
-		dbi->threads, dbi->clocks, dbi->held};
+		dbi->threads, dbi->clocks, dbi->held, dbi->leaves, dbi->salts, dbi->checkpoints};
 	uint64_t pages = 2; /* meta pages */
 	MDB_envinfo info;
 	int code = mdb_env_info(env->env, &info);
@@ -377,6 +381,10 @@ static int apply(struct store_writer *writer, const struct store_op *op)
 		return store_writer_put_held(writer->txn, writer->env->dbi.held, op);
 	case STORE_OP_TIME:
 		return put_time(writer, op);
+	case STORE_OP_FORGET:
+		return store_audit_forget(writer, op);
+	case STORE_OP_CHECKPOINT:
+		return store_audit_put_checkpoint(writer, op);
 	case STORE_OP_THREAD:
 	case STORE_OP_THREAD_DAMAGED:
 	case STORE_OP_CLOCK_STRAY:
@@ -402,6 +410,8 @@ static int apply_batch(struct store_writer *writer, const struct store_batch *ba
 	for (uint32_t i = 0; i < batch->count && code == 0; i++)
 		code = apply(writer, &batch->ops[i]);
 	if (code == 0)
+		code = store_audit_end(writer);
+	if (code == 0)
 		code = store_writer_measure(writer->txn, writer->env, &writer->figures);
 	/* The reserve above map_size is for deletions. */
 	if (code == 0 && writer->figures.rows != rows && writer->figures.used_bytes > writer->env->map_size)
@@ -415,6 +425,7 @@ enum kw_err store_writer_commit(struct store_writer *writer, const struct store_
 	if (code != 0)
 		return store_env_err(code);
 	writer->threads = NULL; /* the last one ended with its transaction */
+	writer->audit.leaves = NULL;
 	code = mdb_cursor_open(writer->txn, writer->env->dbi.log, &writer->log);
 	if (code == 0)
 		code = mdb_cursor_open(writer->txn, writer->env->dbi.index, &writer->index);

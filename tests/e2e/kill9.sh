@@ -60,6 +60,15 @@ for agency in agency-a agency-b; do
   wait_until 90 settled "$agency" || { kw "$agency" status; die "$agency did not settle in 90 s"; }
 done
 
+# The audit log has a leaf for each message of the queues, whatever the kills cut short, and every agent still believes it.
+"$BIN/kinward" audit verify --dir "$STATE/hub" || die "the audit log does not verify"
+for agency in agency-a agency-b; do
+  if kw "$agency" status --json | grep -q logAlarm; then die "$agency has an alarm about the audit log"; fi
+  for id in $(tail -n 20 "$STATE/acked-$agency"); do
+    wait_until 10 kw "$agency" audit prove "$id" || die "$agency: $id was acknowledged and is not in the log"
+  done
+done
+
 for agency in agency-a agency-b; do
   for list in outbox inbox; do
     after=0
