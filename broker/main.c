@@ -215,7 +215,7 @@ static enum kw_err open_all(struct server *server)
 	char forget[CONFIG_PATH_SIZE];
 	enum kw_err err = office_open(&server->config, &server->office);
 	if (err == KW_OK)
-		err = office_log_key(&server->config, &server->log_key);
+		err = office_log_open(server->office, &server->log_key);
 	if (err != KW_OK)
 		return err; /* told already */
 	err = config_path(&server->config, "db", db);
@@ -304,17 +304,15 @@ static int serve(struct server *server)
 static int verify_log(struct server *server)
 {
 	struct log_verified found;
-	struct kw_role_keys keys = {.threshold = 1};
+	struct log_keys keys;
 	char db[CONFIG_PATH_SIZE], root[2 * KW_DIGEST_SIZE + 1];
 	const char *fault = NULL;
-	enum kw_err err = office_log_key(&server->config, &server->log_key);
-	if (err == KW_OK)
-		err = kw_role_keys_put(&keys, server->log_key.public_key);
-	kw_wipe(&server->log_key, sizeof(server->log_key));
+	enum kw_err err = office_log_keys(&server->config, &keys);
 	if (err == KW_OK)
 		err = config_path(&server->config, "db", db);
 	if (err == KW_OK)
 		err = log_verify(db, &server->config.hub, &keys, &found, &fault);
+	free(keys.keys);
 	if (err != KW_OK) {
 		(void)printf("NOT VERIFIED: %s", fault != NULL ? fault : kw_err_text(err));
 		(void)(fault != NULL ? printf(" (at %llu)\n", (unsigned long long)found.at) : printf("\n"));

@@ -73,6 +73,8 @@ KW_MUST_USE enum kw_err hub_frame(struct hub *hub, uint32_t conn, const struct k
 KW_MUST_USE enum kw_err hub_blob_frame(struct hub *hub, uint32_t conn, const struct kw_frame *frame);
 void hub_drained(struct hub *hub, uint32_t conn);
 void hub_conn_down(struct hub *hub, uint32_t conn);
+/* Signs the checkpoints from now on; copied. */
+void hub_log_key(struct hub *hub, const struct kw_ed25519 *key);
 /* Once a second: space on disk, a slice of the search for expired rows, threads whose time has come. */
 void hub_tick(struct hub *hub);
 /* Sets hub time to the machine's clock, because an operator says that it is right, and says so in the log. */

@@ -23,8 +23,8 @@
 #define TOLD_EAGER_MS 10000u
 #define TOLD_IDLE_MS 3600000u
 #define TOLD_SLICE 200u  /* connections that one tick tells */
-#define PROOFS_MAX 64u   /* for all agents, each second: an old leaf of a long log takes a walk */
-#define FORGET_MAX 32u   /* requests that one tick looks at */
+#define PROOFS_MAX 64u   /* for all agents, each second: each may walk STORE_FIND_LEAVES_MAX leaves */
+#define FORGET_WALKS 16u /* of so many leaves, that one tick does for a request to forget */
 
 struct audit_conn {
 	bool up;
@@ -33,10 +33,19 @@ struct audit_conn {
 	uint64_t told_ms;
 };
 
+/* A request to forget that is carried out: the whole log is looked through, until once nothing is found. */
+struct forgetting {
+	char name[2 * KW_DIGEST_SIZE + 1]; /* of its file; empty: none */
+	struct kw_digest digest;
+	uint64_t below; /* 0: at the end */
+	bool found;
+};
+
 struct hub_audit {
 	struct hub *hub;
 	struct kw_ed25519 key;
 	char *forget_folder;
+	struct forgetting forgetting;
 	struct kw_checkpoint last; /* size 0: none yet */
 	struct kw_buf signed_role; /* of it */
 	bool kept;                 /* in the store */
@@ -82,6 +91,16 @@ void hub_audit_free(struct hub *hub)
 	free(hub->audit->conns);
 	free(hub->audit);
 	hub->audit = NULL;
+}
+
+void hub_log_key(struct hub *hub, const struct kw_ed25519 *key)
+{
+	struct hub_audit *audit = hub->audit;
+	if (audit == NULL || memcmp(audit->key.public_key, key->public_key, KW_KEY_SIZE) == 0)
+		return;
+	audit->key = *key;
+	audit->last.size = 0; /* agents with the new root believe nothing that the old key has signed */
+	kw_log(KW_LOG_INFO, "log_key_changed");
 }
 
 static enum kw_err sign(struct hub_audit *audit, const struct kw_tree *tree, struct kw_checkpoint *out)
@@ -170,8 +189,7 @@ static void tell(struct hub_audit *audit, uint32_t conn)
 	if (out == NULL || audit->last.size == 0)
 		return;
 	kw_buf_init(&growth, KW_AUDIT_PROOF_SIZE_MAX);
-	struct kw_frame_checkpoint frame = {
-		.checkpoint = kw_buf_view(&audit->signed_role), .log_key = KW_VIEW_OF(audit->key.public_key)};
+	struct kw_frame_checkpoint frame = {.checkpoint = kw_buf_view(&audit->signed_role)};
 	/* One that knows a longer log is told as well, and sees that this one is shorter. */
 	if (state->size > 0 && state->size < audit->last.size) {
 		enum kw_err err = add_growth(audit, state->size, &growth);
@@ -221,6 +239,23 @@ void hub_audit_committed(struct hub *hub)
 		look(hub->audit, CHECKPOINT_LEAVES);
 }
 
+static enum kw_err add_inclusion(struct hub_audit *audit, struct kw_frame_proof *frame, struct kw_buf *out)
+{
+	struct store_leaf leaf;
+	struct kw_tree_proof path;
+	uint64_t below = frame->of.below == 0 || frame->of.below > audit->last.size ? audit->last.size : frame->of.below;
+	enum kw_err err = store_find_leaf(audit->hub->store, &frame->of.digest, below, &leaf, &frame->below);
+	if (err == KW_OK)
+		err = store_prove(audit->hub->store, leaf.index, audit->last.size, &path);
+	if (err != KW_OK)
+		return err;
+	struct kw_inclusion inclusion = {
+		.index = leaf.index, .salt = leaf.salt, .path = KW_VIEW(path.hashes, path.count * KW_DIGEST_SIZE)};
+	err = kw_inclusion_add(out, &inclusion);
+	kw_wipe(&leaf, sizeof(leaf));
+	return err;
+}
+
 static void answer(struct hub_audit *audit, uint32_t conn, struct kw_frame_proof *frame)
 {
 	struct hub *hub = audit->hub;
@@ -234,14 +269,7 @@ static void answer(struct hub_audit *audit, uint32_t conn, struct kw_frame_proof
 	} else if (frame->of.size_old != 0) {
 		frame->code = add_growth(audit, frame->of.size_old, &proof);
 	} else {
-		struct store_leaf leaf;
-		struct kw_tree_proof path;
-		frame->code = store_prove(hub->store, &frame->of.digest, audit->last.size, &leaf, &path);
-		struct kw_inclusion inclusion = {
-			.index = leaf.index, .salt = leaf.salt, .path = KW_VIEW(path.hashes, path.count * KW_DIGEST_SIZE)};
-		if (frame->code == KW_OK)
-			frame->code = kw_inclusion_add(&proof, &inclusion);
-		kw_wipe(&leaf, sizeof(leaf));
+		frame->code = add_inclusion(audit, frame, &proof);
 	}
 	if (frame->code == KW_OK) {
 		frame->checkpoint = kw_buf_view(&audit->signed_role);
@@ -292,36 +320,59 @@ static void tell_some(struct hub_audit *audit)
 	}
 }
 
-/* A request to forget stays until nothing is there to be forgotten, so that a stop in between loses none. */
-static void forget_one(struct hub_audit *audit, int folder, const char *name)
+/* The first request, if there is one. */
+static bool take_request(struct hub_audit *audit, DIR *folder)
 {
-	struct kw_digest digest;
-	struct store_leaf leaf;
-	struct kw_tree_proof proof;
-	const struct kw_tree *tree;
-	if (kw_unhex(digest.bytes, sizeof(digest.bytes), name) != KW_OK || !store_log(audit->hub->store, &tree))
-		return;
-	enum kw_err err = store_prove(audit->hub->store, &digest, tree->size, &leaf, &proof);
-	kw_wipe(&leaf, sizeof(leaf));
-	if (err == KW_ENOTFOUND) {
-		(void)unlinkat(folder, name, 0); /* if it stays, the next tick tries again */
-		kw_log(KW_LOG_INFO, "audit_forgotten");
-	} else {
-		store_forget(audit->hub->store, audit->hub->ticket, &digest);
+	struct forgetting *forgetting = &audit->forgetting;
+	for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+		if (strlen(entry->d_name) != 2u * KW_DIGEST_SIZE)
+			continue;
+		*forgetting = (struct forgetting){.below = 0};
+		if (kw_unhex(forgetting->digest.bytes, KW_DIGEST_SIZE, entry->d_name) != KW_OK)
+			continue;
+		memcpy(forgetting->name, entry->d_name, sizeof(forgetting->name));
+		return true;
 	}
+	return false;
 }
 
+/* One walk. True: the whole log has been looked through. */
+static bool forget_some(struct hub_audit *audit)
+{
+	struct forgetting *forgetting = &audit->forgetting;
+	struct store_leaf leaf;
+	uint64_t looked_from;
+	enum kw_err err = store_find_leaf(audit->hub->store, &forgetting->digest, forgetting->below, &leaf, &looked_from);
+	if (err == KW_OK) {
+		store_forget(audit->hub->store, audit->hub->ticket, &forgetting->digest, leaf.index);
+		kw_wipe(&leaf.salt, sizeof(leaf.salt));
+		forgetting->found = true;
+		looked_from = leaf.index;
+	} else if (err != KW_ENOTFOUND) {
+		kw_log(KW_LOG_ERROR, "audit_forget_failed", KW_LOG_ERR(err));
+	}
+	forgetting->below = looked_from;
+	return forgetting->below == 0;
+}
+
+/* A request to forget stays until nothing is there to be forgotten, so that a stop in between loses none. */
 static void forget(struct hub_audit *audit)
 {
+	const struct kw_tree *tree;
 	DIR *folder = audit->forget_folder == NULL ? NULL : opendir(audit->forget_folder);
 	if (folder == NULL)
 		return;
-	uint32_t count = 0;
-	for (const struct dirent *entry = readdir(folder); entry != NULL && count < FORGET_MAX; entry = readdir(folder)) {
-		if (strlen(entry->d_name) != 2u * KW_DIGEST_SIZE)
+	bool any = store_log(audit->hub->store, &tree) && (audit->forgetting.name[0] != '\0' || take_request(audit, folder));
+	for (uint32_t i = 0; any && i < FORGET_WALKS; i++) {
+		if (!forget_some(audit))
 			continue;
-		forget_one(audit, dirfd(folder), entry->d_name);
-		count++;
+		if (!audit->forgetting.found) {
+			(void)unlinkat(dirfd(folder), audit->forgetting.name, 0); /* if it stays, it is done again */
+			kw_log(KW_LOG_INFO, "audit_forgotten");
+			audit->forgetting.name[0] = '\0';
+		}
+		audit->forgetting.found = false; /* and once more, when that is committed */
+		break;
 	}
 	(void)closedir(folder);
 }

@@ -76,7 +76,7 @@ void hub_refill(struct hub *hub, const struct store_range *range);
 /* hub_audit.c. A failed open is freed by hub_audit_free. */
 KW_MUST_USE enum kw_err hub_audit_open(struct hub *hub, const struct hub_options *options);
 void hub_audit_free(struct hub *hub);
-/* Digest of an envelope, for the store. */
+/* Digest of an envelope, for the store. It was parsed when it came. */
 enum kw_err hub_leaf_digest(const uint8_t *body, uint32_t size, struct kw_digest *out);
 void hub_audit_hello(struct hub *hub, uint32_t conn, uint64_t log_size);
 /* WELCOME was written. */

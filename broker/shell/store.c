@@ -77,6 +77,8 @@ void store_kick(struct store *store)
 	if (batch == NULL)
 		return;
 	store->filling = NULL;
+	if (store->writer.audit.hash != NULL)
+		store_hash_publish(store->writer.audit.hash);
 	uv_mutex_lock(&store->lock);
 	if (store->queued_last != NULL)
 		store->queued_last->next = batch;
@@ -154,6 +156,13 @@ void store_append(struct store *store, uint64_t ticket, const struct store_row *
 	op->envelope_id = row->envelope_id;
 	op->thread_id = row->thread_id;
 	store->filling->bytes += row->box->size;
+	struct store_hash *hash = row->msg_class != KW_CONTROL ? store->writer.audit.hash : NULL;
+	if (hash == NULL)
+		return;
+	if (store_hash_add(hash, row->box) == KW_OK)
+		store->filling->logged++;
+	else
+		store_out_of_memory(store);
 }
 
 void store_put_cursor(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class,
@@ -287,6 +296,7 @@ static void recycle(struct store *store, struct store_batch *batch)
 		store_box_unref(batch->ops[i].box);
 	store->pending_ops -= batch->count;
 	batch->count = 0;
+	batch->logged = 0;
 	batch->bytes = 0;
 	batch->ticket = 0;
 	batch->next = store->spare;
@@ -311,6 +321,8 @@ static void on_async(uv_async_t *async)
 	store->figures = store->done_figures;
 	enum kw_err err = store->failed;
 	uv_mutex_unlock(&store->lock);
+	if (err != KW_OK)
+		store_hash_halt(store->writer.audit.hash); /* it looks at bodies that go now */
 	while (batch != NULL) {
 		struct store_batch *next = batch->next;
 		if (batch->err == KW_OK)
@@ -451,7 +463,6 @@ enum kw_err store_open(const struct store_options *options, struct uv_loop_s *lo
 	enum kw_err err = memory ? store_env_open(options, &store->env) : KW_ENOMEM;
 	if (err == KW_OK)
 		err = store_writer_init(&store->writer, &store->env);
-	store->writer.audit.leaf_digest = options->leaf_digest;
 	if (err == KW_OK)
 		err = store_load(store, options);
 	store->done_figures = store->figures;

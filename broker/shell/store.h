@@ -69,8 +69,8 @@ struct store_options {
 	uint32_t record_version; /* the latest of a thread's record that the caller reads: KW_EVERSION when one was written later */
 	/* The slot that a record of a thread counts against, STORE_SLOT_NONE for none: when what is held has to be counted. */
 	uint32_t (*thread_payer)(const uint8_t *record, uint32_t size);
-	/* The audit log has a leaf for each appended row but those of KW_CONTROL, over its body's digest. Called on the writer's
-	 * thread. NULL: no log is kept. */
+	/* The audit log has a leaf for each appended row but those of KW_CONTROL, over its body's digest. Called on threads of the
+	 * store. NULL: no log is kept. */
 	enum kw_err (*leaf_digest)(const uint8_t *body, uint32_t size, struct kw_digest *out);
 	bool new_epoch;        /* forget receive cursors and take a new epoch: after a restore from backup */
 	uint64_t rewrite_wait_ms; /* so long after a recall its last bytes leave the file; 0: STORE_REWRITE_WAIT_MS */
@@ -137,9 +137,10 @@ void store_put_thread(struct store *store, uint64_t ticket, const struct store_t
 void store_put_held(struct store *store, uint64_t ticket, uint32_t slot, uint32_t threads, uint32_t reminders);
 /* What store_time gives after the next start: the hub's time, kept from time to time. */
 void store_put_time(struct store *store, uint64_t ticket, uint64_t hub_ms);
-/* Deletes what ties leaves of the audit log to this envelope: their salts. The leaves stay, and with them every proof of the
- * log; no proof of this envelope is given any more. The bytes leave the file as those of store_recall do. */
-void store_forget(struct store *store, uint64_t ticket, const struct kw_digest *envelope_digest);
+/* Deletes what ties leaf `index` of the audit log to this envelope: its salt. The leaf stays, and with it every proof of the
+ * log; this leaf proves nothing any more. The bytes leave the file as those of store_recall do. Nothing happens when the leaf
+ * is of another envelope. */
+void store_forget(struct store *store, uint64_t ticket, const struct kw_digest *envelope_digest, uint64_t index);
 /* Keeps a checkpoint that somebody was shown. */
 void store_put_checkpoint(struct store *store, uint64_t ticket, uint64_t size, struct kw_view signed_role);
 /* Wakes the writer if a batch waits and it is idle; call at the end of each loop turn. */
@@ -172,14 +173,17 @@ KW_MUST_USE enum kw_err store_due(struct store *store, uint64_t now_ms, uint32_t
 
 /* The audit log as committed. False: none is kept, or it is damaged. out: borrowed, valid until the loop's next turn. */
 bool store_log(const struct store *store, const struct kw_tree **out);
-/* Proofs of the log at `size`, which was committed. KW_EIO, KW_ECORRUPT; those of kw_tree_prove_*. */
 struct store_leaf {
 	uint64_t index;
 	uint8_t salt[KW_AUDIT_SALT_SIZE];
 };
-/* KW_ENOTFOUND: no leaf of this envelope has a salt, or it came after `size`. A walk over one place in some thousand leaves. */
-KW_MUST_USE enum kw_err store_prove(struct store *store, const struct kw_digest *envelope_digest, uint64_t size,
-	struct store_leaf *leaf, struct kw_tree_proof *out);
+/* The newest leaf of an envelope below number `below`, which is at most STORE_FIND_LEAVES_MAX leaves away; there is no index.
+ * KW_ENOTFOUND: there is none from *looked_from on, or its salt was deleted; look again below that, unless it is 0. KW_EIO. */
+#define STORE_FIND_LEAVES_MAX 65536u
+KW_MUST_USE enum kw_err store_find_leaf(struct store *store, const struct kw_digest *envelope_digest, uint64_t below,
+	struct store_leaf *out, uint64_t *looked_from);
+/* Proofs of the log at `size`, which was committed. KW_EIO, KW_ECORRUPT; those of kw_tree_prove_*. */
+KW_MUST_USE enum kw_err store_prove(struct store *store, uint64_t index, uint64_t size, struct kw_tree_proof *out);
 KW_MUST_USE enum kw_err store_prove_growth(struct store *store, uint64_t size_old, uint64_t size, struct kw_tree_proof *out);
 
 /* Walks rows in slices, looking for expired ones: calls back for each row with 0 < expiry_hour <= hour (box is NULL),

@@ -5,7 +5,7 @@
 
 /* The audit log from the loop's side: what is handed over, and proofs, which are read from committed rows. */
 
-void store_forget(struct store *store, uint64_t ticket, const struct kw_digest *envelope_digest)
+void store_forget(struct store *store, uint64_t ticket, const struct kw_digest *envelope_digest, uint64_t index)
 {
 	struct store_box *box = store_box_new(KW_DIGEST_SIZE);
 	if (box == NULL) {
@@ -17,7 +17,7 @@ void store_forget(struct store *store, uint64_t ticket, const struct kw_digest *
 	if (op == NULL)
 		store_box_unref(box);
 	else
-		*op = (struct store_op){.kind = STORE_OP_FORGET, .box = box};
+		*op = (struct store_op){.kind = STORE_OP_FORGET, .sequence = index, .box = box};
 }
 
 void store_put_checkpoint(struct store *store, uint64_t ticket, uint64_t size, struct kw_view signed_role)
@@ -39,7 +39,7 @@ void store_put_checkpoint(struct store *store, uint64_t ticket, uint64_t size, s
 bool store_log(const struct store *store, const struct kw_tree **out)
 {
 	*out = &store->figures.tree;
-	return store->writer.audit.leaf_digest != NULL && !store->figures.log_broken;
+	return store->writer.audit.hash != NULL && !store->figures.log_broken;
 }
 
 static enum kw_err get_node(void *user, uint32_t level, uint64_t index, struct kw_digest *out)
@@ -49,33 +49,12 @@ static enum kw_err get_node(void *user, uint32_t level, uint64_t index, struct k
 	return code == MDB_NOTFOUND ? KW_ECORRUPT : store_env_err(code);
 }
 
-static enum kw_err find_leaf(struct store *store, const struct kw_digest *digest, uint64_t size, struct store_leaf *leaf)
-{
-	MDB_cursor *cursor;
-	struct store_salt salt;
-	int code = mdb_cursor_open(store->reader, store->env.dbi.salts, &cursor);
-	if (code != 0)
-		return store_env_err(code);
-	code = store_audit_find(cursor, digest, &salt);
-	mdb_cursor_close(cursor);
-	if (code == MDB_NOTFOUND || (code == 0 && salt.index >= size))
-		return KW_ENOTFOUND;
-	if (code != 0)
-		return store_env_err(code);
-	leaf->index = salt.index;
-	memcpy(leaf->salt, salt.salt, sizeof(leaf->salt));
-	return KW_OK;
-}
-
-enum kw_err store_prove(struct store *store, const struct kw_digest *envelope_digest, uint64_t size, struct store_leaf *leaf,
-	struct kw_tree_proof *out)
+enum kw_err store_prove(struct store *store, uint64_t index, uint64_t size, struct kw_tree_proof *out)
 {
 	const struct kw_tree_source source = {.get = get_node, .user = store};
 	enum kw_err err = store_env_err(store_reader_begin(store));
 	if (err == KW_OK)
-		err = find_leaf(store, envelope_digest, size, leaf);
-	if (err == KW_OK)
-		err = kw_tree_prove_inclusion(&source, leaf->index, size, out);
+		err = kw_tree_prove_inclusion(&source, index, size, out);
 	store_reader_end(store);
 	return err;
 }

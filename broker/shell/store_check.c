@@ -271,7 +271,7 @@ static void table_leaf(struct check *check, const struct store_node *node)
 		return;
 	}
 	store_pages_table(node->value, &table);
-	static const char *const large[] = {"threads", "clocks", "leaves", "salts"};
+	static const char *const large[] = {"threads", "clocks", "leaves"};
 	bool is_large = false;
 	for (size_t i = 0; i < sizeof(large) / sizeof(large[0]); i++)
 		is_large = is_large || kw_view_equal(node->key, kw_view_str(large[i]));

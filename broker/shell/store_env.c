@@ -99,7 +99,7 @@ static int open_dbis(MDB_txn *txn, unsigned flags, struct store_dbis *dbi)
 	if (code == 0) /* up to version 4 there is no audit log */
 		code = mdb_dbi_open(txn, "leaves", MDB_CREATE, &dbi->leaves);
 	if (code == 0)
-		code = mdb_dbi_open(txn, "salts", MDB_CREATE, &dbi->salts);
+		code = mdb_dbi_open(txn, "tail", MDB_CREATE, &dbi->tail);
 	return code == 0 ? mdb_dbi_open(txn, "checkpoints", MDB_CREATE, &dbi->checkpoints) : code;
 }
 

@@ -4,7 +4,7 @@
 #include <lmdb.h>
 #include <uv.h>
 
-#include "broker/shell/store.h"
+#include "broker/shell/store_hash.h"
 #include "proto/wire/audit.h"
 
 /* What the files of the store share. Who touches what:
@@ -44,8 +44,9 @@ enum store_kind {
 	STORE_CLOCK = 'k',  /* nothing; key: due or place u64, thread id */
 	STORE_HELD = 'n',   /* open threads, waiting reminders u32; key: slot u32 */
 	STORE_TIME = 'h',   /* hub time u64; in the meta table, key: STORE_TIME_KEY */
-	STORE_LEAF = 'f',   /* hash of a leaf of the audit log, then of the nodes that it completes, upwards; key: index u64 */
-	STORE_SALT = 's',   /* index u64, salt; key: place u64, envelope digest; see store_writer_audit.c */
+	STORE_LEAVES = 'f', /* a block of the audit log, see store_writer_audit.c; key: number of the block u64 */
+	STORE_STRIP = 'e',  /* what one commit has added to the block that is not full; key: number of its first leaf u64 */
+	STORE_PEAKS = 'y',  /* the tree before that block; key: STORE_PEAKS_KEY */
 	STORE_CHECKPOINT = 'x', /* a SignedRole; key: size u64 */
 	STORE_LOG = 'l'     /* the key of the index row, body; key: position u64 */
 };
@@ -67,10 +68,13 @@ enum store_kind {
 #define STORE_QUEUE_KEY_SIZE 5u
 #define STORE_INDEX_KEY_SIZE 13u
 #define STORE_LOG_KEY_SIZE 8u
-#define STORE_LEAF_KEY_SIZE 8u
-#define STORE_SALT_KEY_SIZE (8u + KW_DIGEST_SIZE)
-#define STORE_SALT_SIZE (8u + KW_AUDIT_SALT_SIZE)
-#define STORE_SALT_PLACE_MIN 1024u /* salts in one place before the next one is begun */
+#define STORE_LEAVES_KEY_SIZE 8u
+#define STORE_PEAKS_KEY UINT8_C(0) /* u8: before all strips */
+#define STORE_BLOCK_LEVEL 10u
+#define STORE_BLOCK_LEAVES (1u << STORE_BLOCK_LEVEL)
+#define STORE_TAG_SIZE 8u
+#define STORE_LEAF_SIZE (KW_DIGEST_SIZE + STORE_TAG_SIZE + KW_AUDIT_SALT_SIZE)
+#define STORE_BLOCK_SIZE (STORE_BLOCK_LEAVES * STORE_LEAF_SIZE)
 #define STORE_COPIES 2u /* of what the store cannot do without: meta and agencies */
 
 /* Writes the head before a payload that is in place at out + STORE_ROW_HEAD_SIZE. */
@@ -126,7 +130,7 @@ enum store_op_kind {
 	STORE_OP_THREAD_DAMAGED, /* looked at again */
 	STORE_OP_CLOCK_STRAY,    /* a place in the order that no thread has; looked at again */
 	STORE_OP_CLOCK_EARLY,    /* a thread that stood early and is not due yet; likewise */
-	STORE_OP_FORGET,         /* box: the envelope digest */
+	STORE_OP_FORGET,         /* box: the envelope digest; number of the leaf in sequence */
 	STORE_OP_CHECKPOINT,     /* box: a signed checkpoint; size in sequence */
 	STORE_OP_HELD,           /* threads in owner_slot, reminders in expiry_hour */
 	STORE_OP_TIME
@@ -149,6 +153,7 @@ struct store_batch {
 	struct store_op *ops;
 	uint32_t count;
 	uint32_t cap;
+	uint32_t logged; /* of them have a leaf in the audit log */
 	uint64_t bytes;
 	uint64_t ticket; /* the highest in it */
 	enum kw_err err; /* of its commit */
@@ -179,7 +184,7 @@ struct store_dbis {
 	MDB_dbi clocks;
 	MDB_dbi held;
 	MDB_dbi leaves;
-	MDB_dbi salts;
+	MDB_dbi tail;
 	MDB_dbi checkpoints;
 };
 
@@ -207,23 +212,31 @@ struct store_figures {
 	bool log_broken;
 };
 
-struct store_salt {
-	struct kw_digest digest;
-	uint64_t index;
-	uint8_t salt[KW_AUDIT_SALT_SIZE];
+/* STORE_BLOCK_LEAVES leaves of the audit log, as they are stored. */
+struct store_block {
+	struct kw_digest hashes[STORE_BLOCK_LEAVES];
+	uint8_t tags[STORE_BLOCK_LEAVES][STORE_TAG_SIZE]; /* of the envelope digests; 0 when forgotten */
+	uint8_t salts[STORE_BLOCK_LEAVES][KW_AUDIT_SALT_SIZE];
+};
+_Static_assert(sizeof(struct store_block) == STORE_BLOCK_SIZE, "a block is stored as it is");
+
+/* A view of one: full, or of a strip. */
+struct store_leaves {
+	uint64_t first; /* number of its first leaf */
+	uint32_t count;
+	const uint8_t *hashes;
+	const uint8_t *tags;
+	const uint8_t *salts;
+	struct kw_view nodes; /* of level STORE_BLOCK_LEVEL and up that a full block completes */
 };
 
 /* The writer's side of the audit log. */
 struct store_audit {
-	enum kw_err (*leaf_digest)(const uint8_t *body, uint32_t size, struct kw_digest *out); /* NULL: none is kept */
-	uint64_t place;            /* where salts go now */
-	uint64_t place_count;      /* salts there */
-	struct store_salt *salts;  /* of this batch */
-	uint32_t salt_count;
-	uint32_t salt_cap;
-	uint8_t pool[256];         /* random, for salts */
-	uint32_t pool_used;
-	MDB_cursor *leaves;        /* NULL until the first leaf of a commit */
+	struct store_hash *hash;   /* NULL: no log is kept */
+	uint32_t left;             /* leaves of this batch that are not taken yet */
+	struct store_block *tail;  /* the leaves behind the last full block */
+	uint32_t written;          /* of them, in strips */
+	uint8_t *row;              /* room for a row of a block */
 };
 
 struct store_writer {
@@ -357,20 +370,25 @@ struct store_op *store_next_op(struct store *store, uint64_t ticket);
 /* Memory ran out while handing over: the loop hears of it in on_committed. */
 void store_out_of_memory(struct store *store);
 
-/* store_writer_audit.c, within the transaction. The leaf of an appended message; its salt waits for store_audit_end. */
-int store_audit_append(struct store_writer *writer, const struct store_op *op);
-/* The salts of the batch, in order. */
+/* store_writer_audit.c, within the transaction. Before the rows of a batch and after them. */
+int store_audit_begin(struct store_writer *writer, const struct store_batch *batch);
 int store_audit_end(struct store_writer *writer);
 int store_audit_forget(struct store_writer *writer, const struct store_op *op);
 int store_audit_put_checkpoint(struct store_writer *writer, const struct store_op *op);
 void store_audit_fini(struct store_audit *audit);
-/* A complete node, from the row that it is in. MDB_NOTFOUND: there is none, or its row is damaged. */
+/* Where the log ends, at a start. When that cannot be read figures->log_broken says so, and no message is stopped. */
+int store_audit_load(struct store_writer *writer, MDB_txn *txn, const struct store_options *options);
+
+/* store_audit_read.c. False: the row is damaged. out: into the row. */
+bool store_audit_block(const MDB_val *key, const MDB_val *value, struct store_leaves *out);
+bool store_audit_strip(const MDB_val *key, const MDB_val *value, struct store_leaves *out);
+bool store_audit_peaks(const MDB_val *key, const MDB_val *value, struct kw_tree *out);
+/* The row with leaf `index`, of a full block or a strip. MDB_NOTFOUND: there is none, or it is damaged. */
+int store_audit_get(MDB_txn *txn, const struct store_env *env, uint64_t index, struct store_leaves *out);
+/* A complete node. MDB_NOTFOUND: there is none, or the row that it is in is damaged. */
 int store_audit_node(MDB_txn *txn, const struct store_env *env, uint32_t level, uint64_t index, struct kw_digest *out);
-/* Finds the salt of a digest, the newest first. cursor: of the salts. MDB_NOTFOUND. */
-int store_audit_find(MDB_cursor *cursor, const struct kw_digest *digest, struct store_salt *out);
-/* Where the log ends, at a start. A damaged row that is needed to go on is made anew from what it was made of; when that
- * cannot be, the log ends here and figures->log_broken says so. *changed: the transaction is to be committed. */
-int store_audit_load(struct store_writer *writer, MDB_txn *txn, bool *changed);
+/* Whether leaf `at` of these is of this envelope, and its salt is there. */
+bool store_audit_is_of(const struct store_leaves *leaves, uint32_t at, const struct kw_digest *envelope_digest);
 
 struct store_overlay *store_overlay_new(void);
 /* Accepts NULL. */

@@ -79,9 +79,6 @@ static int append(struct store_writer *writer, const struct store_op *op)
 	KW_ASSERT(op->sequence > state->last);
 	state->last = op->sequence;
 	writer->figures.rows++;
-	int code = store_audit_append(writer, op);
-	if (code != 0)
-		return code;
 	if (op->sequence <= state->trimmed)
 		return 0;
 
@@ -93,7 +90,7 @@ static int append(struct store_writer *writer, const struct store_op *op)
 	uint32_t payload_size = STORE_INDEX_KEY_SIZE + op->box->size;
 	MDB_val key = store_val(log_key, sizeof(log_key));
 	MDB_val value = store_val(NULL, STORE_ROW_HEAD_SIZE + payload_size);
-	code = mdb_cursor_put(writer->log, &key, &value, MDB_APPEND | MDB_RESERVE);
+	int code = mdb_cursor_put(writer->log, &key, &value, MDB_APPEND | MDB_RESERVE);
 	if (code != 0)
 		return code;
 	uint8_t *out = value.mv_data;
@@ -343,7 +340,7 @@ int store_writer_measure(MDB_txn *txn, const struct store_env *env, struct store
 	const struct store_dbis *dbi = &env->dbi;
 	/* 0 and 1 are LMDB's own: the free list and the list of tables. */
 	const MDB_dbi all[] = {0, 1, dbi->meta, dbi->agencies, dbi->queues, dbi->cursors, dbi->index, dbi->log, dbi->damaged,
-		dbi->threads, dbi->clocks, dbi->held, dbi->leaves, dbi->salts, dbi->checkpoints};
+		dbi->threads, dbi->clocks, dbi->held, dbi->leaves, dbi->tail, dbi->checkpoints};
 	uint64_t pages = 2; /* meta pages */
 	MDB_envinfo info;
 	int code = mdb_env_info(env->env, &info);
@@ -399,7 +396,7 @@ static int apply(struct store_writer *writer, const struct store_op *op)
 
 static int apply_batch(struct store_writer *writer, const struct store_batch *batch)
 {
-	int code = 0;
+	int code = store_audit_begin(writer, batch);
 	uint64_t rows = writer->figures.rows;
 	for (uint32_t i = 0; i < batch->count; i++) {
 		if (batch->ops[i].kind == STORE_OP_TRIM)
@@ -425,7 +422,6 @@ enum kw_err store_writer_commit(struct store_writer *writer, const struct store_
 	if (code != 0)
 		return store_env_err(code);
 	writer->threads = NULL; /* the last one ended with its transaction */
-	writer->audit.leaves = NULL;
 	code = mdb_cursor_open(writer->txn, writer->env->dbi.log, &writer->log);
 	if (code == 0)
 		code = mdb_cursor_open(writer->txn, writer->env->dbi.index, &writer->index);

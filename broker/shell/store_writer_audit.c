@@ -1,170 +1,202 @@
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "broker/shell/store_inner.h"
 #include "proto/wire/merkle.h"
 
-/* The audit log in the store, on the writer's thread and in the transaction of the message:
+/* The audit log in the store, on the writer's thread and in the transaction of the message. A third of what a hub could carry
+ * once went into it, so it writes as little as it can, and leaves what is free in the file in large pieces.
  *
- *   a row is appended → its leaf, and each node of the tree that it completes, as one row at the end of `leaves`
- *   the batch ends    → the salts of its leaves, sorted, into `salts`
+ *   a message is handed over → its leaf is hashed, on a thread of its own (store_hash.c), while the writer is busy with others
+ *   a batch begins           → room for the blocks that it will fill, at the end of `leaves`
+ *   its rows are put         → its leaves go into the block in memory, and as one row, a strip, to the end of `tail`
+ *   the block is full        → it goes into its room, as one row, and `tail` is emptied
  *
- * Node (level, index) is in the row of the last leaf below it, (index + 1 << level) - 1, so every node is one read away, and
- * where the log ends is the last row: nothing else is kept, and nothing can disagree.
+ *   row of a block: hashes of its leaves, tags (the first bytes of each envelope digest), salts; then the hashes of the nodes
+ *   from level STORE_BLOCK_LEVEL on that the block completes, upwards
+ *   row of a strip: hashes of its leaves, tags, salts
+ *   row of the peaks: number of the block that is not full u64; the peaks of the tree of those before it, the lowest first
  *
- * Salts are found by the digest of an envelope, which is random, and random keys in a table that every message touches are
- * what makes a store slow. So the table is made of places, each named after the first leaf that went there: within a place
- * salts stand by digest. A place takes whole batches until it has STORE_SALT_PLACE_MIN. Under load a batch is a place, and
- * all is appended; when there is little to do a batch is one salt, which goes into one of a handful of pages. Whoever looks
- * for a digest looks into each place, the newest first.
+ * Node (level, index) is in the row of the last block below it; one below STORE_BLOCK_LEVEL is computed from leaves. `tail` has
+ * all that the log needs to go on, so a damaged block takes proofs with it, never the log.
  *
- * What is forgotten loses its row: salt, and which leaf was whose. LMDB may keep its key where two pages of the table part, so
- * somebody with the file and the envelope may still find that the envelope was here once, but no leaf of it. */
+ * A block is written once, in one piece of the file: its leaves in rows of their own, between those of messages, which soon go
+ * again, cut what is free into so many pieces that a commit took a third longer. There is no index by envelope either: keys at
+ * random in a table that every message touches are what makes a store slow. Who looks for an envelope looks through the tags,
+ * the newest first (store_audit_read.c).
+ *
+ * What is forgotten loses its salt and its tag: they are overwritten where they stand. */
 
-#define LEAF_ROW_SIZE_MAX (STORE_ROW_HEAD_SIZE + KW_TREE_LEVELS_MAX * KW_DIGEST_SIZE)
-#define SALTS_FIRST 256u
+#define NODES_MAX (KW_TREE_LEVELS_MAX - STORE_BLOCK_LEVEL)
+#define ROW_SIZE_MAX (STORE_ROW_HEAD_SIZE + STORE_BLOCK_SIZE + NODES_MAX * KW_DIGEST_SIZE)
+#define PEAKS_SIZE_MAX (STORE_ROW_HEAD_SIZE + 8u + NODES_MAX * KW_DIGEST_SIZE)
 
-struct leaf_row {
+struct nodes {
 	uint32_t count;
-	uint8_t bytes[LEAF_ROW_SIZE_MAX];
+	struct kw_digest hashes[NODES_MAX];
 };
 
 static enum kw_err add_node(void *user, uint32_t level, uint64_t index, const struct kw_digest *hash)
 {
-	struct leaf_row *row = user;
-	(void)level;
+	struct nodes *nodes = user;
 	(void)index;
-	memcpy(row->bytes + STORE_ROW_HEAD_SIZE + row->count++ * KW_DIGEST_SIZE, hash->bytes, KW_DIGEST_SIZE);
+	if (level >= STORE_BLOCK_LEVEL)
+		nodes->hashes[nodes->count++] = *hash;
 	return KW_OK;
 }
 
-/* Each 16 bytes are used once and leave this place with it. */
-static int draw(struct store_audit *audit, uint8_t *out)
+static size_t nodes_of(uint64_t number)
 {
-	if (audit->pool_used == 0) {
-		if (getrandom(audit->pool, sizeof(audit->pool), 0) != (ssize_t)sizeof(audit->pool))
-			return EIO;
-		audit->pool_used = sizeof(audit->pool);
-	}
-	audit->pool_used -= KW_AUDIT_SALT_SIZE;
-	memcpy(out, audit->pool + audit->pool_used, KW_AUDIT_SALT_SIZE);
-	kw_wipe(audit->pool + audit->pool_used, KW_AUDIT_SALT_SIZE);
-	return 0;
+	return (1u + (size_t)__builtin_ctzll(number + 1)) * KW_DIGEST_SIZE;
 }
 
-static struct store_salt *add_salt(struct store_audit *audit)
+/* Room for a block that this batch will fill. */
+static int put_room(struct store_writer *writer, uint64_t number)
 {
-	if (audit->salt_count == audit->salt_cap) {
-		uint32_t cap = audit->salt_cap == 0 ? SALTS_FIRST : 2u * audit->salt_cap;
-		struct store_salt *salts = realloc(audit->salts, cap * sizeof(*salts));
-		if (salts == NULL)
-			return NULL;
-		audit->salts = salts;
-		audit->salt_cap = cap;
-	}
-	return &audit->salts[audit->salt_count++];
+	uint8_t bytes[STORE_LEAVES_KEY_SIZE];
+	MDB_val key = store_val(bytes, sizeof(bytes));
+	MDB_val value = store_val(NULL, STORE_ROW_HEAD_SIZE + STORE_BLOCK_SIZE + nodes_of(number));
+	kw_put_u64(bytes, number);
+	int code = mdb_put(writer->txn, writer->env->dbi.leaves, &key, &value, MDB_APPEND | MDB_RESERVE);
+	if (code == 0)
+		memset(value.mv_data, 0, value.mv_size);
+	return code;
 }
 
-int store_audit_append(struct store_writer *writer, const struct store_op *op)
+/* Into its room, or over what is there: of the same size. */
+static int put_block(struct store_writer *writer, uint64_t number, const struct store_block *block, struct kw_view nodes)
+{
+	uint8_t bytes[STORE_LEAVES_KEY_SIZE], *row = writer->audit.row;
+	MDB_val key = store_val(bytes, sizeof(bytes));
+	MDB_val value = store_val(row, STORE_ROW_HEAD_SIZE + STORE_BLOCK_SIZE + nodes.size);
+	kw_put_u64(bytes, number);
+	memcpy(row + STORE_ROW_HEAD_SIZE, block, STORE_BLOCK_SIZE);
+	memcpy(row + STORE_ROW_HEAD_SIZE + STORE_BLOCK_SIZE, nodes.data, nodes.size);
+	store_row_seal(row, STORE_LEAVES, &key, (uint32_t)(STORE_BLOCK_SIZE + nodes.size));
+	int code = mdb_put(writer->txn, writer->env->dbi.leaves, &key, &value, 0);
+	kw_wipe(row, value.mv_size);
+	return code;
+}
+
+static int put_peaks(struct store_writer *writer)
+{
+	const struct kw_tree *tree = &writer->figures.tree;
+	const uint8_t number = STORE_PEAKS_KEY;
+	uint8_t row[PEAKS_SIZE_MAX];
+	uint32_t size = 8;
+	kw_put_u64(row + STORE_ROW_HEAD_SIZE, tree->size / STORE_BLOCK_LEAVES);
+	for (uint32_t level = STORE_BLOCK_LEVEL; level < KW_TREE_LEVELS_MAX; level++) {
+		if ((tree->size >> level & 1) == 0)
+			continue;
+		memcpy(row + STORE_ROW_HEAD_SIZE + size, tree->peaks[level].bytes, KW_DIGEST_SIZE);
+		size += KW_DIGEST_SIZE;
+	}
+	MDB_val key = store_val(&number, sizeof(number));
+	MDB_val value = store_val(row, STORE_ROW_HEAD_SIZE + size);
+	store_row_seal(row, STORE_PEAKS, &key, size);
+	return mdb_put(writer->txn, writer->env->dbi.tail, &key, &value, 0);
+}
+
+/* Leaves first..end of the block. */
+static int put_strip(struct store_writer *writer, uint32_t first, uint32_t end)
+{
+	const struct store_block *block = writer->audit.tail;
+	uint8_t bytes[STORE_LEAVES_KEY_SIZE], *row = writer->audit.row;
+	uint8_t *out = row + STORE_ROW_HEAD_SIZE;
+	uint32_t count = end - first;
+	kw_put_u64(bytes, writer->figures.tree.size / STORE_BLOCK_LEAVES * STORE_BLOCK_LEAVES + first);
+	memcpy(out, block->hashes[first].bytes, count * sizeof(block->hashes[0]));
+	memcpy(out + count * KW_DIGEST_SIZE, block->tags[first], count * STORE_TAG_SIZE);
+	memcpy(out + count * (KW_DIGEST_SIZE + STORE_TAG_SIZE), block->salts[first], count * KW_AUDIT_SALT_SIZE);
+	MDB_val key = store_val(bytes, sizeof(bytes));
+	MDB_val value = store_val(row, STORE_ROW_HEAD_SIZE + count * STORE_LEAF_SIZE);
+	store_row_seal(row, STORE_STRIP, &key, count * STORE_LEAF_SIZE);
+	int code = mdb_put(writer->txn, writer->env->dbi.tail, &key, &value, 0);
+	kw_wipe(row, value.mv_size);
+	return code;
+}
+
+/* What is in the block and in no strip yet; the peaks with the first one. */
+static int put_tail(struct store_writer *writer)
+{
+	struct store_audit *audit = &writer->audit;
+	uint32_t end = (uint32_t)(writer->figures.tree.size % STORE_BLOCK_LEAVES);
+	int code = audit->written == 0 ? put_peaks(writer) : 0;
+	if (code == 0 && audit->written < end)
+		code = put_strip(writer, audit->written, end);
+	audit->written = end;
+	return code;
+}
+
+static int add_leaf(struct store_writer *writer, const struct store_leaf_job *job)
 {
 	struct store_audit *audit = &writer->audit;
 	struct kw_tree *tree = &writer->figures.tree;
-	struct leaf_row row = {.count = 0};
-	const struct kw_tree_sink sink = {.put = add_node, .user = &row};
-	struct kw_digest leaf;
-	uint8_t bytes[STORE_LEAF_KEY_SIZE];
-	if (audit->leaf_digest == NULL || writer->figures.log_broken || op->queue % KW_MSG_CLASS_COUNT == KW_CONTROL)
+	struct nodes nodes;
+	const struct kw_tree_sink sink = {.put = add_node, .user = &nodes};
+	uint64_t index = tree->size;
+	uint32_t at = (uint32_t)(index % STORE_BLOCK_LEAVES);
+	bool full = at + 1 == STORE_BLOCK_LEAVES;
+	nodes.count = 0;
+	if (kw_tree_append(tree, &job->leaf, full ? &sink : NULL) != KW_OK)
+		return EIO;
+	audit->tail->hashes[at] = job->leaf;
+	memcpy(audit->tail->tags[at], job->digest.bytes, STORE_TAG_SIZE);
+	memcpy(audit->tail->salts[at], job->salt, KW_AUDIT_SALT_SIZE);
+	if (!full)
 		return 0;
-	struct store_salt *salt = add_salt(audit);
-	if (salt == NULL)
-		return ENOMEM;
-	salt->index = tree->size;
-	int code = draw(audit, salt->salt);
-	if (code != 0)
-		return code;
-	enum kw_err err = audit->leaf_digest(op->box->data, op->box->size, &salt->digest);
-	if (err == KW_OK)
-		err = kw_audit_leaf(salt->salt, &salt->digest, &leaf);
-	if (err == KW_OK)
-		err = kw_tree_append(tree, &leaf, &sink);
-	if (err != KW_OK)
-		return err == KW_ENOMEM ? ENOMEM : EIO;
-	if (audit->leaves == NULL)
-		code = mdb_cursor_open(writer->txn, writer->env->dbi.leaves, &audit->leaves);
-	if (code != 0)
-		return code;
-	kw_put_u64(bytes, salt->index);
-	MDB_val key = store_val(bytes, sizeof(bytes));
-	MDB_val value = store_val(row.bytes, STORE_ROW_HEAD_SIZE + row.count * KW_DIGEST_SIZE);
-	store_row_seal(row.bytes, STORE_LEAF, &key, row.count * KW_DIGEST_SIZE);
-	return mdb_cursor_put(audit->leaves, &key, &value, MDB_APPEND);
+	int code = put_block(writer, index / STORE_BLOCK_LEAVES, audit->tail, KW_VIEW(nodes.hashes, nodes.count * KW_DIGEST_SIZE));
+	if (code == 0)
+		code = mdb_drop(writer->txn, writer->env->dbi.tail, 0);
+	kw_wipe(audit->tail, sizeof(*audit->tail));
+	audit->written = 0;
+	return code;
 }
 
-static int by_digest(const void *a, const void *b)
+int store_audit_begin(struct store_writer *writer, const struct store_batch *batch)
 {
-	const struct store_salt *x = a, *y = b;
-	int order = memcmp(x->digest.bytes, y->digest.bytes, KW_DIGEST_SIZE);
-	return order != 0 ? order : (x->index > y->index) - (x->index < y->index);
-}
-
-static void salt_key(uint8_t out[STORE_SALT_KEY_SIZE], uint64_t place, const struct kw_digest *digest)
-{
-	kw_put_u64(out, place);
-	memcpy(out + 8, digest->bytes, KW_DIGEST_SIZE);
-}
-
-static int put_salt(MDB_cursor *cursor, uint64_t place, const struct store_salt *salt, unsigned flags)
-{
-	uint8_t bytes[STORE_SALT_KEY_SIZE], row[STORE_ROW_HEAD_SIZE + STORE_SALT_SIZE];
-	MDB_val key = store_val(bytes, sizeof(bytes));
-	MDB_val value = store_val(row, sizeof(row));
-	salt_key(bytes, place, &salt->digest);
-	kw_put_u64(row + STORE_ROW_HEAD_SIZE, salt->index);
-	memcpy(row + STORE_ROW_HEAD_SIZE + 8, salt->salt, KW_AUDIT_SALT_SIZE);
-	store_row_seal(row, STORE_SALT, &key, STORE_SALT_SIZE);
-	return mdb_cursor_put(cursor, &key, &value, flags);
+	uint64_t size = writer->figures.tree.size;
+	int code = 0;
+	writer->audit.left = batch->logged;
+	for (uint64_t i = size / STORE_BLOCK_LEAVES; i < (size + batch->logged) / STORE_BLOCK_LEAVES && code == 0; i++)
+		code = put_room(writer, i);
+	return code;
 }
 
 int store_audit_end(struct store_writer *writer)
 {
 	struct store_audit *audit = &writer->audit;
-	MDB_cursor *cursor;
-	if (audit->salt_count == 0)
+	int code = 0;
+	if (audit->left == 0)
 		return 0;
-	int code = mdb_cursor_open(writer->txn, writer->env->dbi.salts, &cursor);
-	if (code != 0)
-		return code;
-	bool fresh = audit->place_count == 0 || audit->place_count >= STORE_SALT_PLACE_MIN;
-	if (fresh) {
-		audit->place = audit->salts[0].index; /* above all that were: they are named after leaves */
-		audit->place_count = 0;
+	while (audit->left > 0 && code == 0) {
+		const struct store_leaf_job *jobs;
+		uint32_t count;
+		enum kw_err err = store_hash_take(audit->hash, audit->left, &jobs, &count);
+		if (err != KW_OK)
+			return err == KW_ENOMEM ? ENOMEM : EIO;
+		for (uint32_t i = 0; i < count && code == 0; i++)
+			code = add_leaf(writer, &jobs[i]);
+		audit->left -= count;
 	}
-	qsort(audit->salts, audit->salt_count, sizeof(*audit->salts), by_digest);
-	for (uint32_t i = 0; i < audit->salt_count && code == 0; i++) {
-		/* The same envelope again, sent after its hub came back with a new epoch: the later leaf is the one to prove. */
-		bool again = i > 0 && kw_view_equal(KW_VIEW_OF(audit->salts[i].digest.bytes), KW_VIEW_OF(audit->salts[i - 1].digest.bytes));
-		code = put_salt(cursor, audit->place, &audit->salts[i], fresh && !again ? MDB_APPEND : 0);
-	}
-	mdb_cursor_close(cursor);
-	audit->place_count += audit->salt_count;
-	kw_wipe(audit->salts, audit->salt_count * sizeof(*audit->salts));
-	audit->salt_count = 0;
-	return code;
+	return code != 0 ? code : put_tail(writer);
 }
 
 void store_audit_fini(struct store_audit *audit)
 {
-	if (audit->salts != NULL)
-		kw_wipe(audit->salts, audit->salt_cap * sizeof(*audit->salts));
-	free(audit->salts);
-	audit->salts = NULL;
-	kw_wipe(audit->pool, sizeof(audit->pool));
+	store_hash_free(audit->hash);
+	audit->hash = NULL;
+	if (audit->tail != NULL)
+		kw_wipe(audit->tail, sizeof(*audit->tail));
+	free(audit->tail);
+	free(audit->row);
+	audit->tail = NULL;
+	audit->row = NULL;
 }
 
 int store_audit_put_checkpoint(struct store_writer *writer, const struct store_op *op)
 {
-	uint8_t bytes[STORE_LEAF_KEY_SIZE], row[STORE_ROW_HEAD_SIZE + KW_AUDIT_SIGNED_SIZE_MAX];
+	uint8_t bytes[STORE_LEAVES_KEY_SIZE], row[STORE_ROW_HEAD_SIZE + KW_AUDIT_SIGNED_SIZE_MAX];
 	MDB_val key = store_val(bytes, sizeof(bytes));
 	MDB_val value = store_val(row, STORE_ROW_HEAD_SIZE + op->box->size);
 	kw_put_u64(bytes, op->sequence);
@@ -173,234 +205,113 @@ int store_audit_put_checkpoint(struct store_writer *writer, const struct store_o
 	return mdb_put(writer->txn, writer->env->dbi.checkpoints, &key, &value, 0);
 }
 
-static bool read_salt(const MDB_val *key, const MDB_val *value, struct store_salt *out)
+/* In its row; of the same size, so it is overwritten in the new pages. */
+static int forget_in_block(struct store_writer *writer, const struct store_leaves *leaves, uint32_t at)
 {
-	struct kw_view payload;
-	if (key->mv_size != STORE_SALT_KEY_SIZE || !store_row_check(key, value, STORE_SALT, &payload) ||
-		payload.size != STORE_SALT_SIZE)
-		return false;
-	memcpy(out->digest.bytes, (const uint8_t *)key->mv_data + 8, KW_DIGEST_SIZE);
-	out->index = kw_get_u64(payload.data);
-	memcpy(out->salt, payload.data + 8, KW_AUDIT_SALT_SIZE);
-	return true;
-}
-
-/* Goes to the digest in the place `*place`: 0 when it is there; MDB_NOTFOUND, and *place the one before; MDB_LAST_PAGE never.
- * *more: there is one before. */
-static int look(MDB_cursor *cursor, const struct kw_digest *digest, uint64_t *place, bool *more)
-{
-	uint8_t bytes[STORE_SALT_KEY_SIZE];
-	MDB_val key = store_val(bytes, sizeof(bytes));
-	MDB_val value;
-	salt_key(bytes, *place, digest);
-	*more = false;
-	int code = mdb_cursor_get(cursor, &key, &value, MDB_SET_KEY);
-	if (code != MDB_NOTFOUND)
-		return code;
-	static const struct kw_digest ZERO;
-	salt_key(bytes, *place, &ZERO);
-	key = store_val(bytes, sizeof(bytes));
-	code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-	if (code == 0)
-		code = mdb_cursor_get(cursor, &key, &value, MDB_PREV);
-	else if (code == MDB_NOTFOUND) /* the place has lost its last row */
-		code = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
-	if (code != 0)
-		return code;
-	if (key.mv_size != STORE_SALT_KEY_SIZE || kw_get_u64(key.mv_data) >= *place)
-		return MDB_CORRUPTED;
-	*place = kw_get_u64(key.mv_data);
-	*more = true;
-	return MDB_NOTFOUND;
-}
-
-/* The cursor on the newest row of this digest in a place up to *place. */
-static int find(MDB_cursor *cursor, const struct kw_digest *digest, uint64_t *place)
-{
-	bool more = true;
-	int code = MDB_NOTFOUND;
-	while (code == MDB_NOTFOUND && more)
-		code = look(cursor, digest, place, &more);
+	struct store_block *block = malloc(sizeof(*block));
+	struct nodes nodes;
+	if (block == NULL)
+		return ENOMEM;
+	memcpy(block, leaves->hashes, sizeof(*block)); /* hashes, tags and salts stand in a row as in a block */
+	memset(block->tags[at], 0, STORE_TAG_SIZE);
+	memset(block->salts[at], 0, KW_AUDIT_SALT_SIZE);
+	nodes.count = (uint32_t)(leaves->nodes.size / KW_DIGEST_SIZE);
+	memcpy(nodes.hashes, leaves->nodes.data, leaves->nodes.size);
+	int code = put_block(writer, leaves->first / STORE_BLOCK_LEAVES, block, KW_VIEW(nodes.hashes, nodes.count * KW_DIGEST_SIZE));
+	kw_wipe(block, sizeof(*block));
+	free(block);
 	return code;
 }
 
-static int last_place(MDB_cursor *cursor, uint64_t *out)
+/* The strip that it is in, as it was. */
+static int forget_in_tail(struct store_writer *writer, const struct store_leaves *leaves, uint32_t at)
 {
-	MDB_val key, value;
-	int code = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
-	if (code == 0 && key.mv_size != STORE_SALT_KEY_SIZE)
-		return MDB_CORRUPTED;
-	if (code == 0)
-		*out = kw_get_u64(key.mv_data);
-	return code;
-}
-
-int store_audit_find(MDB_cursor *cursor, const struct kw_digest *digest, struct store_salt *out)
-{
-	MDB_val key, value;
-	uint64_t place;
-	int code = last_place(cursor, &place);
-	if (code == 0)
-		code = find(cursor, digest, &place);
-	if (code == 0)
-		code = mdb_cursor_get(cursor, &key, &value, MDB_GET_CURRENT);
-	if (code == 0 && !read_salt(&key, &value, out))
-		code = MDB_NOTFOUND; /* damaged: it proves nothing */
-	return code;
+	struct store_audit *audit = &writer->audit;
+	uint32_t first = (uint32_t)(leaves->first % STORE_BLOCK_LEAVES);
+	memset(audit->tail->tags[first + at], 0, STORE_TAG_SIZE);
+	memset(audit->tail->salts[first + at], 0, KW_AUDIT_SALT_SIZE);
+	return put_strip(writer, first, first + leaves->count);
 }
 
 int store_audit_forget(struct store_writer *writer, const struct store_op *op)
 {
+	struct store_leaves leaves;
 	struct kw_digest digest;
-	MDB_cursor *cursor;
-	MDB_val key, value;
-	uint64_t place;
 	memcpy(digest.bytes, op->box->data, KW_DIGEST_SIZE);
-	int code = store_audit_end(writer); /* what this batch has added is looked at too */
+	if (writer->audit.hash == NULL)
+		return 0;
+	int code = store_audit_end(writer); /* what this batch has added is there too */
 	if (code == 0)
-		code = mdb_cursor_open(writer->txn, writer->env->dbi.salts, &cursor);
+		code = store_audit_get(writer->txn, writer->env, op->sequence, &leaves);
+	if (code != 0)
+		return code == MDB_NOTFOUND ? 0 : code;
+	uint32_t at = (uint32_t)(op->sequence - leaves.first);
+	if (!store_audit_is_of(&leaves, at, &digest))
+		return 0;
+	bool full = op->sequence / STORE_BLOCK_LEAVES < writer->figures.tree.size / STORE_BLOCK_LEAVES;
+	code = full ? forget_in_block(writer, &leaves, at) : forget_in_tail(writer, &leaves, at);
+	writer->wipe = true;
+	return code == 0 ? store_wipe_mark(writer->txn, writer->env) : code;
+}
+
+/* The strips behind the peaks, one after the other. False: one is damaged or missing. */
+static bool load_strips(struct store_writer *writer, MDB_cursor *cursor)
+{
+	struct store_block *block = writer->audit.tail;
+	struct kw_tree *tree = &writer->figures.tree;
+	struct store_leaves strip;
+	MDB_val key, value;
+	uint64_t base = tree->size;
+	int code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+	for (; code == 0; code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+		if (!store_audit_strip(&key, &value, &strip) || strip.first != tree->size ||
+			tree->size - base + strip.count >= STORE_BLOCK_LEAVES)
+			return false;
+		uint32_t at = (uint32_t)(strip.first - base);
+		memcpy(block->hashes[at].bytes, strip.hashes, strip.count * KW_DIGEST_SIZE);
+		memcpy(block->tags[at], strip.tags, strip.count * STORE_TAG_SIZE);
+		memcpy(block->salts[at], strip.salts, strip.count * KW_AUDIT_SALT_SIZE);
+		for (uint32_t i = 0; i < strip.count; i++)
+			if (kw_tree_append(tree, &block->hashes[at + i], NULL) != KW_OK)
+				return false;
+	}
+	writer->audit.written = (uint32_t)(tree->size - base);
+	return code == MDB_NOTFOUND;
+}
+
+/* False: the log cannot go on. */
+static int load(struct store_writer *writer, MDB_txn *txn, bool *good)
+{
+	MDB_cursor *cursor;
+	MDB_val key, value;
+	MDB_stat stat;
+	int code = mdb_stat(txn, writer->env->dbi.leaves, &stat);
+	if (code == 0)
+		code = mdb_cursor_open(txn, writer->env->dbi.tail, &cursor);
 	if (code != 0)
 		return code;
-	code = last_place(cursor, &place);
-	while (code == 0 && (code = find(cursor, &digest, &place)) == 0) {
-		code = mdb_cursor_get(cursor, &key, &value, MDB_GET_CURRENT);
-		if (code == 0)
-			code = store_wipe_row(cursor, &key, &value);
-		if (code == 0)
-			code = mdb_cursor_del(cursor, 0);
-		writer->wipe = true;
-	}
-	mdb_cursor_close(cursor);
+	code = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
 	if (code == MDB_NOTFOUND)
-		code = 0;
-	return code == 0 && writer->wipe ? store_wipe_mark(writer->txn, writer->env) : code;
-}
-
-int store_audit_node(MDB_txn *txn, const struct store_env *env, uint32_t level, uint64_t index, struct kw_digest *out)
-{
-	uint8_t bytes[STORE_LEAF_KEY_SIZE];
-	struct kw_view payload;
-	MDB_val key = store_val(bytes, sizeof(bytes));
-	MDB_val value;
-	kw_put_u64(bytes, ((index + 1) << level) - 1);
-	int code = mdb_get(txn, env->dbi.leaves, &key, &value);
-	if (code != 0)
-		return code;
-	if (!store_row_check(&key, &value, STORE_LEAF, &payload) || payload.size < (level + 1u) * KW_DIGEST_SIZE)
-		return MDB_NOTFOUND;
-	memcpy(out->bytes, payload.data + level * KW_DIGEST_SIZE, KW_DIGEST_SIZE);
-	return 0;
-}
-
-struct mend {
-	MDB_txn *txn;
-	const struct store_env *env;
-	int code;
-	bool changed;
-	uint64_t damaged;
-};
-
-/* A leaf from its salt, wherever that stands: a walk over all of them, for a row that a disk has lost. */
-static int leaf_again(struct mend *mend, uint64_t index, struct kw_digest *out)
-{
-	MDB_cursor *cursor;
-	MDB_val key, value;
-	struct store_salt salt;
-	int code = mdb_cursor_open(mend->txn, mend->env->dbi.salts, &cursor);
-	bool found = false;
-	while (code == 0 && !found && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0)
-		found = read_salt(&key, &value, &salt) && salt.index == index;
-	if (code == 0 || code == MDB_NOTFOUND)
-		mdb_cursor_close(cursor);
-	if (code == 0)
-		code = kw_audit_leaf(salt.salt, &salt.digest, out) == KW_OK ? 0 : EIO;
-	return code;
-}
-
-/* The row of one leaf from what it was made of: its salt, and the nodes beside its way up. */
-static int mend_row(struct mend *mend, uint64_t at)
-{
-	struct leaf_row row = {.count = 0};
-	struct kw_digest hash, left;
-	uint8_t bytes[STORE_LEAF_KEY_SIZE];
-	int code = leaf_again(mend, at, &hash);
-	for (uint32_t level = 0; code == 0; level++) {
-		(void)add_node(&row, level, 0, &hash);
-		if ((at >> level & 1) == 0)
-			break;
-		code = store_audit_node(mend->txn, mend->env, level, (at >> level) - 1, &left);
-		if (code == 0 && kw_merkle_node(&left, &hash, &hash) != KW_OK)
-			code = EIO;
-	}
-	if (code != 0)
-		return code;
-	kw_put_u64(bytes, at);
-	MDB_val key = store_val(bytes, sizeof(bytes));
-	MDB_val value = store_val(row.bytes, STORE_ROW_HEAD_SIZE + row.count * KW_DIGEST_SIZE);
-	store_row_seal(row.bytes, STORE_LEAF, &key, row.count * KW_DIGEST_SIZE);
-	mend->changed = true;
-	mend->damaged++;
-	return mdb_put(mend->txn, mend->env->dbi.leaves, &key, &value, 0);
-}
-
-static enum kw_err get_mended(void *user, uint32_t level, uint64_t index, struct kw_digest *out)
-{
-	struct mend *mend = user;
-	mend->code = store_audit_node(mend->txn, mend->env, level, index, out);
-	if (mend->code == MDB_NOTFOUND)
-		mend->code = mend_row(mend, ((index + 1) << level) - 1);
-	if (mend->code == 0)
-		mend->code = store_audit_node(mend->txn, mend->env, level, index, out);
-	return mend->code == 0 ? KW_OK : KW_ECORRUPT;
-}
-
-static int count_place(MDB_txn *txn, const struct store_env *env, struct store_audit *audit)
-{
-	uint8_t bytes[STORE_SALT_KEY_SIZE];
-	static const struct kw_digest ZERO;
-	MDB_cursor *cursor;
-	MDB_val key, value;
-	int code = mdb_cursor_open(txn, env->dbi.salts, &cursor);
-	if (code != 0)
-		return code;
-	audit->place_count = 0;
-	code = last_place(cursor, &audit->place);
-	if (code == 0) {
-		salt_key(bytes, audit->place, &ZERO);
-		key = store_val(bytes, sizeof(bytes));
-		code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-		for (; code == 0; code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT))
-			audit->place_count++;
-	}
+		*good = stat.ms_entries == 0; /* a log that begins; or the last commit filled a block, which cannot be without peaks */
+	else if (code == 0)
+		*good = store_audit_peaks(&key, &value, &writer->figures.tree) &&
+			writer->figures.tree.size / STORE_BLOCK_LEAVES == stat.ms_entries && load_strips(writer, cursor);
 	mdb_cursor_close(cursor);
 	return code == MDB_NOTFOUND ? 0 : code;
 }
 
-int store_audit_load(struct store_writer *writer, MDB_txn *txn, bool *changed)
+int store_audit_load(struct store_writer *writer, MDB_txn *txn, const struct store_options *options)
 {
-	struct mend mend = {.txn = txn, .env = writer->env};
-	const struct kw_tree_source source = {.get = get_mended, .user = &mend};
-	MDB_cursor *cursor;
-	MDB_val key, value;
-	uint64_t size = 0;
-	int code = mdb_cursor_open(txn, writer->env->dbi.leaves, &cursor);
-	if (code != 0)
+	struct store_audit *audit = &writer->audit;
+	bool good = false;
+	audit->tail = calloc(1, sizeof(*audit->tail));
+	audit->row = malloc(ROW_SIZE_MAX);
+	if (audit->tail == NULL || audit->row == NULL)
+		return ENOMEM;
+	int code = load(writer, txn, &good);
+	writer->figures.log_broken = !good;
+	writer->figures.damaged += code == 0 && !good;
+	if (code != 0 || !good)
 		return code;
-	code = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
-	if (code == 0 && key.mv_size == STORE_LEAF_KEY_SIZE)
-		size = kw_get_u64(key.mv_data) + 1;
-	else if (code == 0)
-		writer->figures.log_broken = true;
-	mdb_cursor_close(cursor);
-	if (code != 0 && code != MDB_NOTFOUND)
-		return code;
-	code = count_place(txn, writer->env, &writer->audit);
-	if (code != 0)
-		return code;
-	/* A log that cannot go on stops no referral; what lost it is told, and its checkpoints end. */
-	if (kw_tree_load(&source, size, &writer->figures.tree) != KW_OK)
-		writer->figures.log_broken = true;
-	*changed = *changed || mend.changed;
-	writer->figures.damaged += mend.damaged;
-	return mend.code == MDB_NOTFOUND || writer->figures.log_broken ? 0 : mend.code;
+	return store_hash_new(options->leaf_digest, &audit->hash) == KW_OK ? 0 : ENOMEM;
 }

@@ -80,7 +80,7 @@ static enum kw_err prove_end(const struct kw_fields *fields, const struct kw_fra
 
 static enum kw_err add_prove(struct kw_buf *out, const struct kw_frame_prove *prove)
 {
-	if (prove->size_old > KW_TREE_SIZE_MAX)
+	if (prove->size_old > KW_TREE_SIZE_MAX || prove->below > KW_TREE_SIZE_MAX || (prove->size_old != 0 && prove->below != 0))
 		return KW_EFIELD;
 	return prove->size_old != 0 ? kw_pb_add_uint(out, 2, prove->size_old)
 								: kw_pb_add_bytes(out, 1, KW_VIEW_OF(prove->digest.bytes));
@@ -88,13 +88,17 @@ static enum kw_err add_prove(struct kw_buf *out, const struct kw_frame_prove *pr
 
 enum kw_err kw_frame_prove_parse(struct kw_view body, struct kw_frame_prove *out)
 {
-	static const struct kw_field_rules RULES = {.kinds = {[1] = KW_FIELD_BYTES, [2] = KW_FIELD_VARINT}};
+	static const struct kw_field_rules RULES = {
+		.kinds = {[1] = KW_FIELD_BYTES, [2] = KW_FIELD_VARINT, [3] = KW_FIELD_VARINT}};
 	struct kw_fields fields = kw_fields_from(body, &RULES);
 	struct kw_frame_prove prove = {.size_old = 0};
 	struct kw_pb_field field;
 	while (kw_fields_next(&fields, &field))
-		(void)read_prove(&fields, &field, &prove); /* it has no others */
+		if (!read_prove(&fields, &field, &prove))
+			prove.below = kw_fields_uint(&fields, &field, KW_TREE_SIZE_MAX);
 	enum kw_err err = prove_end(&fields, &prove);
+	if (err == KW_OK && prove.size_old != 0 && (fields.seen & BIT(3)) != 0)
+		err = KW_EFIELD;
 	if (err == KW_OK)
 		*out = prove;
 	return err;
@@ -106,11 +110,16 @@ enum kw_err kw_frame_prove_add(struct kw_buf *out, const struct kw_frame_prove *
 	enum kw_err err = kw_field_frame_begin(out, KW_FRAME_PROVE, &start);
 	if (err == KW_OK)
 		err = add_prove(out, prove);
+	if (err == KW_OK)
+		err = kw_pb_add_uint(out, 3, prove->below);
 	return kw_field_frame_end(out, start, err);
 }
 
 static enum kw_err proof_check(const struct kw_frame_proof *frame)
 {
+	bool goes_on = frame->code == KW_ENOTFOUND && frame->of.size_old == 0;
+	if (frame->of.below != 0 || frame->below > (goes_on ? KW_TREE_SIZE_MAX : 0))
+		return KW_EFIELD;
 	if (frame->code != KW_OK)
 		return frame->checkpoint.size == 0 && frame->proof.size == 0 && frame->code < KW_ERR_COUNT ? KW_OK : KW_EFIELD;
 	return fits(frame->checkpoint, 1, KW_AUDIT_SIGNED_SIZE_MAX) && fits(frame->proof, 1, KW_AUDIT_PROOF_SIZE_MAX) ? KW_OK
@@ -120,7 +129,7 @@ static enum kw_err proof_check(const struct kw_frame_proof *frame)
 enum kw_err kw_frame_proof_parse(struct kw_view body, struct kw_frame_proof *out)
 {
 	static const struct kw_field_rules RULES = {.kinds = {[1] = KW_FIELD_BYTES, [2] = KW_FIELD_VARINT, [3] = KW_FIELD_BYTES,
-		[4] = KW_FIELD_BYTES, [5] = KW_FIELD_BYTES, [6] = KW_FIELD_BYTES}};
+		[4] = KW_FIELD_BYTES, [5] = KW_FIELD_BYTES, [6] = KW_FIELD_BYTES, [7] = KW_FIELD_VARINT}};
 	struct kw_fields fields = kw_fields_from(body, &RULES);
 	struct kw_frame_proof frame = {.code = KW_OK};
 	struct kw_pb_field field;
@@ -131,6 +140,8 @@ enum kw_err kw_frame_proof_parse(struct kw_view body, struct kw_frame_proof *out
 			frame.checkpoint = field.bytes;
 		else if (field.number == 6)
 			frame.code = kw_fields_reason(&fields, &field);
+		else if (field.number == 7)
+			frame.below = kw_fields_uint(&fields, &field, KW_TREE_SIZE_MAX);
 		else
 			frame.proof = field.bytes;
 	}
@@ -160,5 +171,7 @@ enum kw_err kw_frame_proof_add(struct kw_buf *out, const struct kw_frame_proof *
 		err = kw_pb_add_bytes(out, frame->of.size_old != 0 ? 5 : 4, frame->proof);
 	if (err == KW_OK && frame->code != KW_OK)
 		err = kw_pb_add_bytes(out, 6, kw_view_str(kw_err_name(frame->code)));
+	if (err == KW_OK)
+		err = kw_pb_add_uint(out, 7, frame->below);
 	return kw_field_frame_end(out, start, err);
 }

@@ -18,6 +18,7 @@ KW_MUST_USE enum kw_err kw_frame_checkpoint_add(struct kw_buf *out, const struct
 
 struct kw_frame_prove {
 	struct kw_digest digest; /* when size_old is 0 */
+	uint64_t below;          /* with a digest, PROVE only: leaves below this number; 0: all. 0..KW_TREE_SIZE_MAX */
 	uint64_t size_old;       /* 0..KW_TREE_SIZE_MAX */
 };
 
@@ -27,6 +28,7 @@ KW_MUST_USE enum kw_err kw_frame_prove_add(struct kw_buf *out, const struct kw_f
 struct kw_frame_proof {
 	struct kw_frame_prove of;
 	enum kw_err code; /* not KW_OK: the rest is empty */
+	uint64_t below;   /* with KW_ENOTFOUND: look below this number, too; 0: all were looked at. 0..KW_TREE_SIZE_MAX */
 	struct kw_view checkpoint;
 	struct kw_view proof; /* an InclusionProof, or with size_old a ConsistencyProof; 1..KW_AUDIT_PROOF_SIZE_MAX */
 };

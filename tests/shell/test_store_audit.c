@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "broker/shell/log_verify.h"
 #include "broker/shell/store.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/merkle.h"
@@ -24,6 +25,8 @@
 
 #define SLOT 3u
 #define BODY_SIZE 64u
+#define BLOCK 1024u /* leaves in a row of their own */
+#define STRIP 32u
 
 struct rig {
 	char dir[64];
@@ -169,9 +172,11 @@ static enum kw_err proves(struct rig *rig, const struct kw_digest *digest, uint6
 	struct store_leaf leaf;
 	struct kw_tree_proof proof;
 	struct kw_checkpoint checkpoint = {.size = tree_of(rig)->size, .root = root_of(rig)};
-	enum kw_err err = store_prove(rig->store, digest, checkpoint.size, &leaf, &proof);
+	uint64_t looked_from;
+	enum kw_err err = store_find_leaf(rig->store, digest, 0, &leaf, &looked_from);
 	if (err != KW_OK)
 		return err;
+	assert_int_equal(store_prove(rig->store, leaf.index, checkpoint.size, &proof), KW_OK);
 	*index = leaf.index;
 	return kw_audit_verify(&checkpoint, digest, &(struct kw_inclusion){.index = leaf.index, .salt = leaf.salt,
 		.path = KW_VIEW(proof.hashes, proof.count * KW_DIGEST_SIZE)});
@@ -183,6 +188,13 @@ static void assert_proved(struct rig *rig, uint64_t sequence, uint64_t index)
 	uint64_t at = UINT64_MAX;
 	assert_int_equal(proves(rig, &digest, &at), KW_OK);
 	assert_int_equal(at, index);
+}
+
+static void find(struct rig *rig, uint64_t sequence, struct store_leaf *out)
+{
+	struct kw_digest digest = digest_of(sequence);
+	uint64_t looked_from;
+	assert_int_equal(store_find_leaf(rig->store, &digest, 0, out, &looked_from), KW_OK);
 }
 
 static void assert_not_proved(struct rig *rig, uint64_t sequence)
@@ -312,14 +324,15 @@ static void test_what_is_forgotten_proves_nothing_and_the_log_stands(void **stat
 {
 	struct rig *rig = *state;
 	struct store_leaf leaf;
-	struct kw_tree_proof proof;
 	rig->rewrite_wait_ms = 1;
 	open_store(rig);
 	append_many(rig, 1, 1500, 300);
 	struct kw_digest digest = digest_of(700), root = root_of(rig);
-	assert_int_equal(store_prove(rig->store, &digest, 1500, &leaf, &proof), KW_OK);
+	find(rig, 700, &leaf);
 	assert_true(file_has(rig, leaf.salt, sizeof(leaf.salt)));
-	store_forget(rig->store, rig->ticket, &digest);
+	struct kw_digest other = digest_of(701);
+	store_forget(rig->store, rig->ticket, &other, leaf.index); /* not its leaf: nothing happens */
+	store_forget(rig->store, rig->ticket, &digest, leaf.index);
 	commit(rig);
 	assert_not_proved(rig, 700);
 	assert_proved(rig, 701, 700);
@@ -346,13 +359,12 @@ static void test_no_salt_of_many_that_are_forgotten_stays(void **state)
 {
 	struct rig *rig = *state;
 	struct store_leaf leaves[100];
-	struct kw_tree_proof proof;
 	open_store(rig);
 	append_many(rig, 1, 1500, 300);
 	for (uint64_t i = 0; i < 100; i++) {
-		struct kw_digest digest = digest_of(10 * i + 1);
-		assert_int_equal(store_prove(rig->store, &digest, 1500, &leaves[i], &proof), KW_OK);
-		store_forget(rig->store, rig->ticket, &digest);
+		struct kw_digest digest = digest_of(15 * i + 1);
+		find(rig, 15 * i + 1, &leaves[i]);
+		store_forget(rig->store, rig->ticket, &digest, leaves[i].index);
 		if (i % 9 == 0)
 			commit(rig);
 	}
@@ -360,31 +372,78 @@ static void test_no_salt_of_many_that_are_forgotten_stays(void **state)
 	close_store(rig);
 	open_store(rig);
 	for (uint64_t i = 0; i < 100; i++) {
-		assert_not_proved(rig, 10 * i + 1);
+		assert_not_proved(rig, 15 * i + 1);
 		assert_false(file_has(rig, leaves[i].salt, sizeof(leaves[i].salt)));
 	}
 	close_store(rig);
 }
 
-static void test_forgetting_all_of_a_place_leaves_the_others(void **state)
+/* In the block that is not full, also one that came in the same batch; what comes later is in its place. */
+static void test_what_came_last_is_forgotten_too(void **state)
 {
 	struct rig *rig = *state;
+	const uint64_t base = BLOCK + STRIP;
+	struct store_leaf leaf;
 	open_store(rig);
-	append_many(rig, 1, 1100, 1100);
-	append_many(rig, 1101, 1103, 1);
-	for (uint64_t i = 1101; i <= 1103; i++) {
-		struct kw_digest digest = digest_of(i);
-		store_forget(rig->store, rig->ticket, &digest);
-	}
+	append_many(rig, 1, base + 3, 50);
+	find(rig, base + 2, &leaf);
+	struct kw_digest digest = digest_of(base + 2), newest = digest_of(base + 4);
+	append(rig, KW_NORMAL, base + 4);
+	store_forget(rig->store, rig->ticket, &digest, leaf.index);
+	store_forget(rig->store, rig->ticket, &newest, base + 3);
+	append(rig, KW_NORMAL, base + 5);
 	commit(rig);
-	assert_not_proved(rig, 1102);
-	assert_proved(rig, 5, 4);
+	for (uint64_t round = 0; round < 3; round++) {
+		assert_proved(rig, base + 1, base);
+		assert_not_proved(rig, base + 2);
+		assert_proved(rig, base + 3, base + 2);
+		assert_not_proved(rig, base + 4);
+		assert_proved(rig, base + 5, base + 4);
+		append_many(rig, base + 6 + 700 * round, base + 705 + 700 * round, 70);
+		close_store(rig);
+		open_store(rig);
+		assert_false(file_has(rig, leaf.salt, sizeof(leaf.salt)));
+	}
 	close_store(rig);
+}
+
+/* One look goes STORE_FIND_LEAVES_MAX leaves back, and not one more. */
+static void test_a_leaf_is_found_as_far_back_as_one_look_goes(void **state)
+{
+	struct rig *rig = *state;
+	struct store_leaf leaf;
+	uint64_t looked_from;
 	open_store(rig);
-	append_many(rig, 1104, 1106, 1);
-	assert_proved(rig, 1105, 1104);
-	assert_proved(rig, 1100, 1099);
+	append_many(rig, 1, STORE_FIND_LEAVES_MAX + 2 * BLOCK, 4000);
+	struct kw_digest in = digest_of(2 * BLOCK + 1), out = digest_of(2 * BLOCK);
+	assert_int_equal(store_find_leaf(rig->store, &in, 0, &leaf, &looked_from), KW_OK);
+	assert_int_equal(leaf.index, 2 * BLOCK);
+	assert_int_equal(store_find_leaf(rig->store, &out, 0, &leaf, &looked_from), KW_ENOTFOUND);
+	assert_int_equal(looked_from, 2 * BLOCK);
+	assert_int_equal(store_find_leaf(rig->store, &out, looked_from, &leaf, &looked_from), KW_OK);
+	assert_int_equal(leaf.index, 2 * BLOCK - 1);
+	/* Below a leaf, it is not there any more. */
+	assert_int_equal(store_find_leaf(rig->store, &out, leaf.index, &leaf, &looked_from), KW_ENOTFOUND);
+	assert_int_equal(looked_from, 0);
 	close_store(rig);
+}
+
+/* Batches that end before, at and behind the end of a strip and of a block: the log goes on from each. */
+static void test_every_end_of_the_last_block_goes_on(void **state)
+{
+	struct rig *rig = *state;
+	const uint64_t ends[] = {1, STRIP - 1, STRIP, STRIP + 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + STRIP,
+		4 * BLOCK - 1, 4 * BLOCK + 5, 7 * BLOCK};
+	uint64_t last = 0;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); last = ends[i++]) {
+		open_store(rig);
+		assert_int_equal(tree_of(rig)->size, last);
+		append_many(rig, last + 1, ends[i], ends[i]);
+		for (uint64_t at = 1; at <= ends[i]; at += at < ends[i] - 1 ? 1 + ends[i] / 9 : 1)
+			assert_proved(rig, at, at - 1);
+		assert_proved(rig, ends[i], ends[i] - 1);
+		close_store(rig);
+	}
 }
 
 /* A hub of a version before the log: its messages of then are in no log, those of now are. */
@@ -406,7 +465,7 @@ static void test_a_store_without_a_log_gets_one(void **state)
 	close_store(rig);
 }
 
-/* Changes one row of a table of the closed store. at: the key's last byte. */
+/* Changes the last byte of one row of the log in the closed store: of block or strip `number`, or UINT64_MAX: of the peaks. */
 static void spoil(struct rig *rig, const char *table, uint64_t number)
 {
 	MDB_env *env;
@@ -414,7 +473,9 @@ static void spoil(struct rig *rig, const char *table, uint64_t number)
 	MDB_dbi dbi;
 	uint8_t bytes[8];
 	kw_put_u64(bytes, number);
-	MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes}, value;
+	if (number == UINT64_MAX)
+		bytes[0] = 0;
+	MDB_val key = {.mv_size = number == UINT64_MAX ? 1 : sizeof(bytes), .mv_data = bytes}, value;
 	assert_int_equal(mdb_env_create(&env), 0);
 	assert_int_equal(mdb_env_set_maxdbs(env, 20), 0);
 	assert_int_equal(mdb_env_set_mapsize(env, 256u << 20), 0);
@@ -432,41 +493,79 @@ static void spoil(struct rig *rig, const char *table, uint64_t number)
 	free(copy);
 }
 
-static void test_a_damaged_row_that_is_needed_is_made_anew(void **state)
+static enum kw_err verify(struct rig *rig, const char **fault, struct log_verified *out)
+{
+	struct kw_name hub = {.text = "hub-a"};
+	const struct log_keys keys = {.count = 0};
+	return log_verify(rig->path, &hub, &keys, out, fault);
+}
+
+static void test_a_damaged_block_takes_proofs_and_not_the_log(void **state)
 {
 	struct rig *rig = *state;
-	struct store_stats stats;
+	struct log_verified found;
+	struct kw_tree_proof proof;
+	const char *fault;
 	open_store(rig);
-	append_many(rig, 1, 13, 13); /* peaks of 8, 4 and 1 leaves: rows 7, 11 and 12 */
+	append_many(rig, 1, 4 * BLOCK + 13, 500);
 	struct kw_digest root = root_of(rig);
 	close_store(rig);
-	spoil(rig, "leaves", 7);
-	spoil(rig, "leaves", 12);
+	assert_int_equal(verify(rig, &fault, &found), KW_OK);
+	assert_int_equal(found.leaves, 4 * BLOCK + 13);
+	assert_int_equal(found.salts, 4 * BLOCK + 13);
+	assert_memory_equal(&found.root, &root, sizeof(root));
+	spoil(rig, "leaves", 2);
+	assert_int_equal(verify(rig, &fault, &found), KW_EAUTH);
+	assert_string_equal(fault, "a row of leaves is damaged");
+	assert_int_equal(found.at, 2 * BLOCK);
 	open_store(rig);
 	struct kw_digest again = root_of(rig);
 	assert_memory_equal(&root, &again, sizeof(root));
-	store_stats_get(rig->store, &stats);
-	assert_int_equal(stats.damaged_rows, 2);
-	assert_proved(rig, 8, 7);
+	assert_not_proved(rig, 2 * BLOCK + 1);
+	assert_int_equal(store_prove(rig->store, 2 * BLOCK, 4 * BLOCK, &proof), KW_ECORRUPT);
+	assert_int_equal(store_prove(rig->store, 3 * BLOCK, 4 * BLOCK, &proof), KW_ECORRUPT); /* it stands beside */
+	assert_proved(rig, BLOCK + 1, BLOCK);
+	append_many(rig, 4 * BLOCK + 14, 6 * BLOCK, 300);
+	assert_proved(rig, 6 * BLOCK, 6 * BLOCK - 1);
 	close_store(rig);
 }
 
-static void test_a_log_that_cannot_be_mended_stops_no_message(void **state)
+static void assert_lost(struct rig *rig, const char *says)
 {
-	struct rig *rig = *state;
 	const struct kw_tree *tree;
-	open_store(rig);
-	append_many(rig, 1, 8, 8);
-	struct kw_digest digest = digest_of(8);
-	store_forget(rig->store, rig->ticket, &digest); /* nothing to make leaf 7 of */
-	commit(rig);
-	close_store(rig);
-	spoil(rig, "leaves", 7);
+	struct log_verified found;
+	struct store_stats stats;
+	const char *fault;
+	uint64_t next = rig->ticket + 1;
+	assert_int_equal(verify(rig, &fault, &found), KW_EAUTH);
+	assert_string_equal(fault, says);
 	open_store(rig);
 	assert_false(store_log(rig->store, &tree));
-	append_many(rig, 9, 20, 3);
+	store_stats_get(rig->store, &stats);
+	assert_int_equal(stats.damaged_rows, 1);
+	append_many(rig, next, next + 20, 3);
 	assert_int_equal(rig->err, KW_OK);
 	close_store(rig);
+}
+
+static void test_a_log_that_has_lost_its_end_stops_no_message(void **state)
+{
+	struct rig *rig = *state;
+	open_store(rig);
+	append_many(rig, 1, BLOCK + STRIP + 8, 8);
+	close_store(rig);
+	spoil(rig, "tail", BLOCK + STRIP);
+	assert_lost(rig, "a row of leaves is damaged");
+}
+
+static void test_a_log_that_has_lost_its_peaks_stops_no_message(void **state)
+{
+	struct rig *rig = *state;
+	open_store(rig);
+	append_many(rig, 1, BLOCK + STRIP + 8, 8);
+	close_store(rig);
+	spoil(rig, "tail", UINT64_MAX);
+	assert_lost(rig, "the row of the peaks is damaged");
 }
 
 /* Batches of any size, trimmed or not, until it is killed; each committed ticket goes through the pipe. */
@@ -528,10 +627,13 @@ int main(void)
 		CASE(test_one_envelope_twice_is_two_leaves_and_the_later_is_proved),
 		CASE(test_what_is_forgotten_proves_nothing_and_the_log_stands),
 		CASE(test_no_salt_of_many_that_are_forgotten_stays),
-		CASE(test_forgetting_all_of_a_place_leaves_the_others),
+		CASE(test_what_came_last_is_forgotten_too),
+		CASE(test_a_leaf_is_found_as_far_back_as_one_look_goes),
+		CASE(test_every_end_of_the_last_block_goes_on),
 		CASE(test_a_store_without_a_log_gets_one),
-		CASE(test_a_damaged_row_that_is_needed_is_made_anew),
-		CASE(test_a_log_that_cannot_be_mended_stops_no_message),
+		CASE(test_a_damaged_block_takes_proofs_and_not_the_log),
+		CASE(test_a_log_that_has_lost_its_end_stops_no_message),
+		CASE(test_a_log_that_has_lost_its_peaks_stops_no_message),
 		CASE(test_the_log_has_the_leaves_of_what_was_committed_after_sigkill),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
