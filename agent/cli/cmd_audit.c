@@ -9,11 +9,13 @@
 #include "kinward/v1/audit.pb-c.h"
 #include "kinward/v1/frame.pb-c.h"
 #include "proto/link/file.h"
+#include "proto/wire/curve.h"
 
 /* kinward audit prove, checkpoint, compare, accept, watch: an agency's side of its hub's audit log, over the local socket. */
 
 enum { OUT };
 enum { WATCH_COUNT };
+enum { KEY };
 
 const struct cli_option CLI_AUDIT_OUT_OPTIONS[] = {
 	[OUT] = {"out", "FILE", "write it here"},
@@ -21,6 +23,11 @@ const struct cli_option CLI_AUDIT_OUT_OPTIONS[] = {
 };
 const struct cli_option CLI_AUDIT_WATCH_OPTIONS[] = {
 	[WATCH_COUNT] = {"count", "COUNT", "stop after so many lines"},
+	{NULL, NULL, NULL},
+};
+
+const struct cli_option CLI_AUDIT_KEY_OPTIONS[] = {
+	[KEY] = {"key", "HEX", "the witness's log key, 64 hex digits, when our root does not name it"},
 	{NULL, NULL, NULL},
 };
 
@@ -93,7 +100,7 @@ int cli_run_audit_prove(struct cli_call *call)
 }
 
 /* A LogCheckpoint, as it travels: for another agency to compare with, or for another hub to witness. */
-static int finish_checkpoint(struct cli_call *call, const Kinward__V1__AuditReply *reply, const char *says)
+static int finish_checkpoint(struct cli_call *call, const Kinward__V1__AuditReply *reply, const char *says, const char *out)
 {
 	Kinward__V1__LogCheckpoint file = KINWARD__V1__LOG_CHECKPOINT__INIT;
 	if (reply->checkpoint.len == 0)
@@ -103,12 +110,12 @@ static int finish_checkpoint(struct cli_call *call, const Kinward__V1__AuditRepl
 		return cli_print_message_json(call, &reply->base);
 	(void)fprintf(call->out, "%s\n", says);
 	print_checkpoint(call->out, reply);
-	if (call->option[OUT] == NULL)
+	if (out == NULL)
 		return CLI_OK;
 	file.checkpoint = reply->checkpoint;
 	file.consistency = reply->consistency;
 	file.log_key = reply->log_key;
-	return write_message(call, call->option[OUT], &file.base);
+	return write_message(call, out, &file.base);
 }
 
 int cli_run_audit_checkpoint(struct cli_call *call)
@@ -117,7 +124,7 @@ int cli_run_audit_checkpoint(struct cli_call *call)
 	Kinward__V1__LocalReply *reply = NULL;
 	int code = ask(call, &body, &reply);
 	if (code == CLI_OK)
-		code = finish_checkpoint(call, reply->audit, "the last checkpoint that we believe");
+		code = finish_checkpoint(call, reply->audit, "the last checkpoint that we believe", call->option[OUT]);
 	kinward_reply_free(reply);
 	return code;
 }
@@ -138,9 +145,36 @@ int cli_run_audit_compare(struct cli_call *call)
 		code = ask(call, &body, &reply);
 	}
 	if (code == CLI_OK)
-		code = finish_checkpoint(call, reply->audit, "one log: what the other one was shown is the beginning of what we were shown");
+		code = finish_checkpoint(call, reply->audit, "one log: what the other one was shown is the beginning of what we were shown",
+			call->option[OUT]);
 	if (file != NULL)
 		kinward__v1__log_checkpoint__free_unpacked(file, NULL);
+	kinward_reply_free(reply);
+	kw_buf_fini(&bytes);
+	return code;
+}
+
+int cli_run_audit_witnessed(struct cli_call *call)
+{
+	Kinward__V1__AuditRequest body = KINWARD__V1__AUDIT_REQUEST__INIT;
+	Kinward__V1__LocalReply *reply = NULL;
+	uint8_t key[KW_KEY_SIZE];
+	struct kw_buf bytes;
+	const char *hex = call->option[KEY];
+	if (hex != NULL && (strlen(hex) != 2 * sizeof(key) || kw_unhex(key, sizeof(key), hex) != KW_OK))
+		return cli_fail_usage(call, "--key is 64 hex digits, as kinward audit witness prints them");
+	kw_buf_init(&bytes, CLI_FILE_SIZE_MAX);
+	int code = cli_read_file(call, call->args[0], &bytes);
+	body.statement = (ProtobufCBinaryData){.len = bytes.size, .data = bytes.data};
+	if (hex != NULL)
+		body.witness_key = (ProtobufCBinaryData){.len = sizeof(key), .data = key};
+	if (code == CLI_OK && bytes.size == 0)
+		code = cli_fail_err(call, KW_EFORMAT, "FILE is empty");
+	if (code == CLI_OK)
+		code = ask(call, &body, &reply);
+	if (code == CLI_OK)
+		code = finish_checkpoint(call, reply->audit, "witnessed: the log that the witness saw is the beginning of what we were shown",
+			NULL);
 	kinward_reply_free(reply);
 	kw_buf_fini(&bytes);
 	return code;

@@ -167,6 +167,7 @@ static int sign(struct cli_call *call, const Kinward__V1__LogCheckpoint *next, c
 	struct kw_role_signed role, statement = {.count = 0};
 	struct kw_ed25519 key;
 	struct kw_witness witness = {.at_unix_ms = cli_now_ms()};
+	char hex[2 * KW_KEY_SIZE + 1];
 	struct kw_buf payload, bytes;
 	kw_buf_init(&payload, KW_AUDIT_SIGNED_SIZE_MAX);
 	kw_buf_init(&bytes, KW_AUDIT_SIGNED_SIZE_MAX);
@@ -183,13 +184,14 @@ static int sign(struct cli_call *call, const Kinward__V1__LogCheckpoint *next, c
 		err = kw_role_add(&bytes, &statement);
 	if (err == KW_OK)
 		err = kw_file_write_atomic(call->option[WITNESS_OUT], kw_buf_view(&bytes), 0644);
+	kw_hex(hex, KW_VIEW_OF(key.public_key));
 	kw_wipe(&key, sizeof(key));
 	kw_buf_fini(&payload);
 	kw_buf_fini(&bytes);
 	if (err != KW_OK)
 		return cli_fail_err(call, err, NULL);
-	(void)fprintf(call->out, "%s says of the log of %s: %llu messages, and it only grew\n", witness.witness.text,
-		checked->hub.text, (unsigned long long)checked->size);
+	(void)fprintf(call->out, "%s says of the log of %s: %llu messages, and it only grew\n  witness key %s\n", witness.witness.text,
+		checked->hub.text, (unsigned long long)checked->size, hex);
 	return CLI_OK;
 }
 

@@ -112,7 +112,7 @@ int cli_run_status(struct cli_call *call)
 		code = cli_print_message_json(call, &reply->status->base);
 	else if (code == CLI_OK)
 		print_status(call->out, reply->status);
-	if (code == CLI_OK && reply->status->own_key_alarm)
+	if (code == CLI_OK && (reply->status->own_key_alarm || reply->status->log_alarm[0]))
 		code = CLI_ALARM;
 	kinward_reply_free(reply);
 	kinward_close(&agent);

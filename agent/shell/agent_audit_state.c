@@ -4,8 +4,8 @@
 #include "proto/link/file.h"
 #include "proto/wire/pbscan.h"
 
-/* audit.bin in the state directory: fields 1 the last SignedRole that was believed, 2 the log key, 3 the rule of an alarm, 4
- * its time, 5 the SignedRole that raised it. Written in one step. */
+/* audit.bin in the state directory: fields 1 the last SignedRole that was believed, 2 the rule of an alarm, 3 its time, 4 the
+ * SignedRole that raised it. Written in one step. */
 
 #define FILE_SIZE_MAX (2u * KW_AUDIT_SIGNED_SIZE_MAX + 256u)
 
@@ -51,10 +51,9 @@ static enum kw_err read_all(struct kw_view bytes, struct agent_log_state *state)
 {
 	struct kw_pb pb = kw_pb_from(bytes);
 	struct kw_view last = may_bytes(&pb, 1, 1, KW_AUDIT_SIGNED_SIZE_MAX);
-	struct kw_view key = may_bytes(&pb, 2, KW_KEY_SIZE, KW_KEY_SIZE);
-	uint64_t alarm = kw_pb_may_uint(&pb, 3, KW_AUDIT_RULE_COUNT - 1);
-	uint64_t at = kw_pb_may_uint(&pb, 4, INT64_MAX);
-	struct kw_view refused = may_bytes(&pb, 5, 1, KW_AUDIT_SIGNED_SIZE_MAX);
+	uint64_t alarm = kw_pb_may_uint(&pb, 2, KW_AUDIT_RULE_COUNT - 1);
+	uint64_t at = kw_pb_may_uint(&pb, 3, INT64_MAX);
+	struct kw_view refused = may_bytes(&pb, 4, 1, KW_AUDIT_SIGNED_SIZE_MAX);
 	enum kw_err err = kw_pb_end(&pb);
 	if (err == KW_OK)
 		err = read_last(state, last);
@@ -62,9 +61,6 @@ static enum kw_err read_all(struct kw_view bytes, struct agent_log_state *state)
 		err = kw_buf_add(&state->refused, refused);
 	if (err != KW_OK)
 		return err;
-	state->keyed = key.size > 0;
-	if (state->keyed)
-		memcpy(state->log_key, key.data, sizeof(state->log_key));
 	state->alarm = (enum kw_audit_rule)alarm;
 	state->alarm_unix_ms = (int64_t)at;
 	return KW_OK;
@@ -95,14 +91,12 @@ enum kw_err agent_log_state_save(const char *path, const struct agent_log_state 
 	struct kw_buf bytes;
 	kw_buf_init(&bytes, FILE_SIZE_MAX);
 	enum kw_err err = kw_pb_add_bytes(&bytes, 1, kw_buf_view(&state->last));
-	if (err == KW_OK && state->keyed)
-		err = kw_pb_add_bytes(&bytes, 2, KW_VIEW_OF(state->log_key));
 	if (err == KW_OK)
-		err = kw_pb_add_uint(&bytes, 3, (uint64_t)state->alarm);
+		err = kw_pb_add_uint(&bytes, 2, (uint64_t)state->alarm);
 	if (err == KW_OK)
-		err = kw_pb_add_uint(&bytes, 4, (uint64_t)state->alarm_unix_ms);
+		err = kw_pb_add_uint(&bytes, 3, (uint64_t)state->alarm_unix_ms);
 	if (err == KW_OK)
-		err = kw_pb_add_bytes(&bytes, 5, kw_buf_view(&state->refused));
+		err = kw_pb_add_bytes(&bytes, 4, kw_buf_view(&state->refused));
 	if (err == KW_OK)
 		err = kw_file_write_atomic(path, kw_buf_view(&bytes), 0600);
 	kw_buf_fini(&bytes);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/shell/agent_inner.h"
+#include "agent/shell/agent_audit.h"
 #include "proto/link/file.h"
 #include "proto/link/log.h"
 #include "proto/link/pki.h"
@@ -162,6 +162,7 @@ enum kw_err agent_role_frame(struct agent *agent, struct kw_view body)
 		err = agent_roles_take(agent->roles, &part, agent_now_ms(), &news);
 	if (err != KW_OK)
 		return err;
+	agent_audit_roles(agent);
 	if (news == AGENT_ROLES_NEW) {
 		use_directory(agent);
 		agent->follow = true; /* who was gone may be there again */

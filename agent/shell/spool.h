@@ -92,7 +92,8 @@ enum spool_op_type {
 	SPOOL_OP_PICK,      /* pick: a person's word on an offer */
 	SPOOL_OP_UNFOLLOW,  /* unfollow: what cannot be said */
 	SPOOL_OP_CLOCKS,    /* clocks: what is known of the hub's */
-	SPOOL_OP_REMIND     /* remind: an alarm of our own, with a reminder for the inbox as content, or none */
+	SPOOL_OP_REMIND,    /* remind: an alarm of our own, with a reminder for the inbox as content, or none */
+	SPOOL_OP_LOGGED     /* logged: proof is a HeldProof of this item */
 };
 
 enum spool_arrival {
@@ -251,6 +252,7 @@ struct spool_op {
 			struct spool_follow follow;
 			int64_t now_ms;
 		} unfollow;
+		uint64_t logged; /* number of the item */
 		struct spool_clocks clocks;
 		struct {
 			struct spool_alarm alarm;

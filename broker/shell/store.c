@@ -156,13 +156,7 @@ void store_append(struct store *store, uint64_t ticket, const struct store_row *
 	op->envelope_id = row->envelope_id;
 	op->thread_id = row->thread_id;
 	store->filling->bytes += row->box->size;
-	struct store_hash *hash = row->msg_class != KW_CONTROL ? store->writer.audit.hash : NULL;
-	if (hash == NULL)
-		return;
-	if (store_hash_add(hash, row->box) == KW_OK)
-		store->filling->logged++;
-	else
-		store_out_of_memory(store);
+	store_log_row(store, row);
 }
 
 void store_put_cursor(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class,
@@ -189,20 +183,6 @@ void store_trim(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg
 	*op = (struct store_op){.kind = STORE_OP_TRIM, .queue = queue, .sequence = sequence};
 	if (sequence > store->trimmed[queue])
 		store->trimmed[queue] = sequence;
-}
-
-void store_report_damage(struct store *store, uint32_t queue, uint64_t sequence)
-{
-	uint64_t mark = ((uint64_t)queue << 44) ^ sequence;
-	for (uint32_t i = 0; i < STORE_SEEN_COUNT; i++) {
-		if (store->seen[i] == mark)
-			return;
-	}
-	store->seen[store->seen_next++ % STORE_SEEN_COUNT] = mark;
-	store->damaged_seen++;
-	struct store_op *op = store_next_op(store, store->ticket);
-	if (op != NULL)
-		*op = (struct store_op){.kind = STORE_OP_DAMAGED, .queue = queue, .sequence = sequence};
 }
 
 /* Takes the next batch, or NULL for a slice of trimming; false when the writer shall end. Lock held. */

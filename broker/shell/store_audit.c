@@ -5,6 +5,17 @@
 
 /* The audit log from the loop's side: what is handed over, and proofs, which are read from committed rows. */
 
+void store_log_row(struct store *store, const struct store_row *row)
+{
+	struct store_hash *hash = row->msg_class != KW_CONTROL ? store->writer.audit.hash : NULL;
+	if (hash == NULL)
+		return;
+	if (store_hash_add(hash, row->box) == KW_OK)
+		store->filling->logged++;
+	else
+		store_out_of_memory(store);
+}
+
 void store_forget(struct store *store, uint64_t ticket, const struct kw_digest *envelope_digest, uint64_t index)
 {
 	struct store_box *box = store_box_new(KW_DIGEST_SIZE);

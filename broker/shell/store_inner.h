@@ -370,6 +370,9 @@ struct store_op *store_next_op(struct store *store, uint64_t ticket);
 /* Memory ran out while handing over: the loop hears of it in on_committed. */
 void store_out_of_memory(struct store *store);
 
+/* store_audit.c. The row that was handed over last has a leaf, if it is no word of the hub itself. */
+void store_log_row(struct store *store, const struct store_row *row);
+
 /* store_writer_audit.c, within the transaction. Before the rows of a batch and after them. */
 int store_audit_begin(struct store_writer *writer, const struct store_batch *batch);
 int store_audit_end(struct store_writer *writer);

@@ -62,8 +62,6 @@ static void fill(struct rig *rig, const char *hub)
 {
 	sign(hub, 77, &rig->state.last);
 	rig->state.client.last.size = 77;
-	rig->state.keyed = true;
-	memset(rig->state.log_key, 0x6b, sizeof(rig->state.log_key));
 	rig->state.alarm = KW_AUDIT_RULE_FORKED;
 	rig->state.alarm_unix_ms = 1780000000123;
 	assert_int_equal(kw_buf_add(&rig->state.refused, kw_view_str("what was refused")), KW_OK);
@@ -79,8 +77,6 @@ static void test_it_is_remembered(void **state)
 	assert_int_equal(agent_log_state_load(rig->path, &again), KW_OK);
 	assert_int_equal(again.client.last.size, 77);
 	assert_true(kw_view_equal(kw_buf_view(&again.last), kw_buf_view(&rig->state.last)));
-	assert_true(again.keyed);
-	assert_memory_equal(again.log_key, rig->state.log_key, sizeof(again.log_key));
 	assert_int_equal(again.alarm, KW_AUDIT_RULE_FORKED);
 	assert_int_equal(again.alarm_unix_ms, 1780000000123);
 	assert_true(kw_view_equal(kw_buf_view(&again.refused), kw_view_str("what was refused")));
@@ -92,7 +88,6 @@ static void test_no_file_is_nothing_known(void **state)
 	struct rig *rig = *state;
 	assert_int_equal(agent_log_state_load(rig->path, &rig->state), KW_OK);
 	assert_int_equal(rig->state.client.last.size, 0);
-	assert_false(rig->state.keyed);
 }
 
 static void test_a_file_of_another_hub_is_not_taken(void **state)
@@ -130,6 +125,32 @@ static void test_every_cut_file_is_a_new_beginning_or_an_older_one(void **state)
 	kw_buf_fini(&whole);
 }
 
+static struct kw_frame_prove about(uint32_t n)
+{
+	struct kw_frame_prove prove = {.size_old = 0};
+	kw_put_u32(prove.digest.bytes, n);
+	return prove;
+}
+
+static void test_so_many_callers_wait_and_not_one_more(void **state)
+{
+	struct agent_log *log = calloc(1, sizeof(*log));
+	(void)state;
+	for (uint32_t i = 0; i < AGENT_AUDIT_CALLS_MAX; i++) {
+		struct agent_audit_wait *place = agent_audit_place(log, &(struct kw_frame_prove){.size_old = 5});
+		const struct kw_frame_prove prove = about(i);
+		assert_non_null(place);
+		assert_ptr_equal(agent_audit_place(log, &prove), place);
+		*place = (struct agent_audit_wait){.used = true, .prove = prove};
+		assert_null(agent_audit_place(log, &prove)); /* one waits for it already */
+	}
+	const struct kw_frame_prove one_more = about(AGENT_AUDIT_CALLS_MAX);
+	assert_null(agent_audit_place(log, &one_more));
+	log->waiting[3].used = false;
+	assert_ptr_equal(agent_audit_place(log, &one_more), &log->waiting[3]);
+	free(log);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -139,6 +160,7 @@ int main(void)
 		CASE(test_no_file_is_nothing_known),
 		CASE(test_a_file_of_another_hub_is_not_taken),
 		CASE(test_every_cut_file_is_a_new_beginning_or_an_older_one),
+		CASE(test_so_many_callers_wait_and_not_one_more),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
