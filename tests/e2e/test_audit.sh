@@ -38,6 +38,16 @@ story_hub_back
 proved agency-a "$first" >/dev/null
 if has_alarm agency-a rollback || has_alarm agency-a forked; then die "an alarm after a kill"; fi
 
+# Another log key, while the broker runs: agents take it from the root, and nothing is an alarm.
+"$BIN/kinward" hub rotate log --dir "$STATE/hub" --root-folder "$STATE/hub/root-keys" >/dev/null
+wait_until 10 grep -q log_key_changed "$STATE/hub.log" || die "the broker did not take the new log key"
+thread=$(story_refer agency-a agency-b)
+story_wait agency-a "$thread" delivered
+proved agency-a "$(last_id agency-a)" >/dev/null
+proved agency-a "$first" >/dev/null
+if has_alarm agency-a signature || has_alarm agency-b signature; then die "an alarm after a new log key"; fi
+holds verified
+
 # One log: the two compare.
 kw agency-a audit checkpoint --out "$STATE/a.bin" >/dev/null
 holds kw agency-b audit compare "$STATE/a.bin" --out "$STATE/witness-me.bin"

@@ -50,6 +50,18 @@ static struct kw_frame_proof sample_proof_none(void)
 	return (struct kw_frame_proof){.of = sample_prove(), .code = KW_ENOTFOUND};
 }
 
+static struct kw_frame_prove sample_prove_below(void)
+{
+	struct kw_frame_prove prove = sample_prove();
+	prove.below = 65536;
+	return prove;
+}
+
+static struct kw_frame_proof sample_proof_below(void)
+{
+	return (struct kw_frame_proof){.of = sample_prove(), .code = KW_ENOTFOUND, .below = KW_TREE_SIZE_MAX};
+}
+
 struct kind {
 	const char *name;
 	enum kw_err (*make)(struct kw_buf *out);
@@ -78,10 +90,13 @@ KIND(prove_size, prove, struct kw_frame_prove)
 KIND(proof, proof, struct kw_frame_proof)
 KIND(proof_size, proof, struct kw_frame_proof)
 KIND(proof_none, proof, struct kw_frame_proof)
+KIND(prove_below, prove, struct kw_frame_prove)
+KIND(proof_below, proof, struct kw_frame_proof)
 
 #define ROW(what, type) {#what, make_##what, turn_##what, &kinward__v1__##type##__descriptor}
 static const struct kind KINDS[] = {ROW(checkpoint, log_checkpoint), ROW(prove, log_prove), ROW(prove_size, log_prove),
-	ROW(proof, log_proof), ROW(proof_size, log_proof), ROW(proof_none, log_proof)};
+	ROW(proof, log_proof), ROW(proof_size, log_proof), ROW(proof_none, log_proof),
+	ROW(prove_below, log_prove), ROW(proof_below, log_proof)};
 #define KIND_COUNT (sizeof(KINDS) / sizeof(KINDS[0]))
 
 static struct kw_view body_of(const struct kw_buf *buf)
@@ -280,6 +295,47 @@ static void test_proof_is_of_what_was_asked_or_says_why_not(void **state)
 	assert_int_equal(parse_proof(0, 4, 0, "no_such_code"), KW_EFIELD);
 }
 
+static enum kw_err parse_below(bool digest, uint64_t below)
+{
+	struct kw_frame_prove out;
+	struct kw_buf buf;
+	kw_buf_init(&buf, BUF_MAX);
+	assert_int_equal(digest ? kw_pb_add_bytes(&buf, 1, KW_VIEW(BYTES, 32)) : kw_pb_add_uint(&buf, 2, 9), KW_OK);
+	assert_int_equal(kw_pb_add_uint(&buf, 3, below), KW_OK);
+	enum kw_err err = kw_frame_prove_parse(kw_buf_view(&buf), &out);
+	if (err == KW_OK)
+		assert_int_equal(out.below, below);
+	kw_buf_fini(&buf);
+	return err;
+}
+
+static void test_a_search_goes_on_from_a_leaf_and_for_a_digest_only(void **state)
+{
+	(void)state;
+	struct kw_buf buf;
+	kw_buf_init(&buf, BUF_MAX);
+	assert_int_equal(parse_below(true, KW_TREE_SIZE_MAX), KW_OK);
+	assert_int_equal(parse_below(true, KW_TREE_SIZE_MAX + 1), KW_EFIELD);
+	assert_int_equal(parse_below(false, 7), KW_EFIELD);
+	struct kw_frame_prove prove = {.size_old = 9, .below = 7};
+	assert_int_equal(kw_frame_prove_add(&buf, &prove), KW_EFIELD);
+	prove = (struct kw_frame_prove){.below = KW_TREE_SIZE_MAX + 1};
+	assert_int_equal(kw_frame_prove_add(&buf, &prove), KW_EFIELD);
+	struct kw_frame_proof proof = sample_proof_below();
+	proof.below++;
+	assert_int_equal(kw_frame_proof_add(&buf, &proof), KW_EFIELD);
+	proof = sample_proof_below();
+	proof.code = KW_EBUSY;
+	assert_int_equal(kw_frame_proof_add(&buf, &proof), KW_EFIELD);
+	proof = sample_proof();
+	proof.below = 7;
+	assert_int_equal(kw_frame_proof_add(&buf, &proof), KW_EFIELD);
+	proof = sample_proof_size();
+	proof = (struct kw_frame_proof){.of = proof.of, .code = KW_ENOTFOUND, .below = 7};
+	assert_int_equal(kw_frame_proof_add(&buf, &proof), KW_EFIELD);
+	kw_buf_fini(&buf);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +345,7 @@ int main(void)
 		cmocka_unit_test(test_checkpoint_takes_the_largest_and_no_more),
 		cmocka_unit_test(test_prove_asks_for_one_thing),
 		cmocka_unit_test(test_proof_is_of_what_was_asked_or_says_why_not),
+		cmocka_unit_test(test_a_search_goes_on_from_a_leaf_and_for_a_digest_only),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
