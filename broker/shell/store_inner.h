@@ -236,7 +236,6 @@ struct store_audit {
 	uint32_t left;             /* leaves of this batch that are not taken yet */
 	struct store_block *tail;  /* the leaves behind the last full block */
 	uint32_t written;          /* of them, in strips */
-	uint8_t *row;              /* room for a row of a block */
 };
 
 struct store_writer {

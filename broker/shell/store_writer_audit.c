@@ -28,7 +28,6 @@
  * What is forgotten loses its salt and its tag: they are overwritten where they stand. */
 
 #define NODES_MAX (KW_TREE_LEVELS_MAX - STORE_BLOCK_LEVEL)
-#define ROW_SIZE_MAX (STORE_ROW_HEAD_SIZE + STORE_BLOCK_SIZE + NODES_MAX * KW_DIGEST_SIZE)
 #define PEAKS_SIZE_MAX (STORE_ROW_HEAD_SIZE + 8u + NODES_MAX * KW_DIGEST_SIZE)
 
 struct nodes {
@@ -50,32 +49,36 @@ static size_t nodes_of(uint64_t number)
 	return (1u + (size_t)__builtin_ctzll(number + 1)) * KW_DIGEST_SIZE;
 }
 
-/* Room for a block that this batch will fill. */
-static int put_room(struct store_writer *writer, uint64_t number)
+/* The row of a block, which has the same size each time. *row: where it goes. */
+static int reserve_block(struct store_writer *writer, uint64_t number, unsigned flags, MDB_val *key, uint8_t **row)
 {
-	uint8_t bytes[STORE_LEAVES_KEY_SIZE];
-	MDB_val key = store_val(bytes, sizeof(bytes));
 	MDB_val value = store_val(NULL, STORE_ROW_HEAD_SIZE + STORE_BLOCK_SIZE + nodes_of(number));
-	kw_put_u64(bytes, number);
-	int code = mdb_put(writer->txn, writer->env->dbi.leaves, &key, &value, MDB_APPEND | MDB_RESERVE);
-	if (code == 0)
-		memset(value.mv_data, 0, value.mv_size);
+	kw_put_u64(key->mv_data, number);
+	int code = mdb_put(writer->txn, writer->env->dbi.leaves, key, &value, MDB_RESERVE | flags);
+	*row = value.mv_data;
 	return code;
 }
 
-/* Into its room, or over what is there: of the same size. */
+/* Room for a block that this batch will fill; nothing of it stays when that does not come about. */
+static int put_room(struct store_writer *writer, uint64_t number)
+{
+	uint8_t bytes[STORE_LEAVES_KEY_SIZE], *row;
+	MDB_val key = store_val(bytes, sizeof(bytes));
+	return reserve_block(writer, number, MDB_APPEND, &key, &row);
+}
+
+/* Into its room, or over what is there. */
 static int put_block(struct store_writer *writer, uint64_t number, const struct store_block *block, struct kw_view nodes)
 {
-	uint8_t bytes[STORE_LEAVES_KEY_SIZE], *row = writer->audit.row;
+	uint8_t bytes[STORE_LEAVES_KEY_SIZE], *row;
 	MDB_val key = store_val(bytes, sizeof(bytes));
-	MDB_val value = store_val(row, STORE_ROW_HEAD_SIZE + STORE_BLOCK_SIZE + nodes.size);
-	kw_put_u64(bytes, number);
+	int code = reserve_block(writer, number, 0, &key, &row);
+	if (code != 0)
+		return code;
 	memcpy(row + STORE_ROW_HEAD_SIZE, block, STORE_BLOCK_SIZE);
 	memcpy(row + STORE_ROW_HEAD_SIZE + STORE_BLOCK_SIZE, nodes.data, nodes.size);
 	store_row_seal(row, STORE_LEAVES, &key, (uint32_t)(STORE_BLOCK_SIZE + nodes.size));
-	int code = mdb_put(writer->txn, writer->env->dbi.leaves, &key, &value, 0);
-	kw_wipe(row, value.mv_size);
-	return code;
+	return 0;
 }
 
 static int put_peaks(struct store_writer *writer)
@@ -101,19 +104,20 @@ static int put_peaks(struct store_writer *writer)
 static int put_strip(struct store_writer *writer, uint32_t first, uint32_t end)
 {
 	const struct store_block *block = writer->audit.tail;
-	uint8_t bytes[STORE_LEAVES_KEY_SIZE], *row = writer->audit.row;
-	uint8_t *out = row + STORE_ROW_HEAD_SIZE;
+	uint8_t bytes[STORE_LEAVES_KEY_SIZE];
 	uint32_t count = end - first;
+	MDB_val key = store_val(bytes, sizeof(bytes));
+	MDB_val value = store_val(NULL, STORE_ROW_HEAD_SIZE + count * STORE_LEAF_SIZE);
 	kw_put_u64(bytes, writer->figures.tree.size / STORE_BLOCK_LEAVES * STORE_BLOCK_LEAVES + first);
+	int code = mdb_put(writer->txn, writer->env->dbi.tail, &key, &value, MDB_RESERVE);
+	if (code != 0)
+		return code;
+	uint8_t *out = (uint8_t *)value.mv_data + STORE_ROW_HEAD_SIZE;
 	memcpy(out, block->hashes[first].bytes, count * sizeof(block->hashes[0]));
 	memcpy(out + count * KW_DIGEST_SIZE, block->tags[first], count * STORE_TAG_SIZE);
 	memcpy(out + count * (KW_DIGEST_SIZE + STORE_TAG_SIZE), block->salts[first], count * KW_AUDIT_SALT_SIZE);
-	MDB_val key = store_val(bytes, sizeof(bytes));
-	MDB_val value = store_val(row, STORE_ROW_HEAD_SIZE + count * STORE_LEAF_SIZE);
-	store_row_seal(row, STORE_STRIP, &key, count * STORE_LEAF_SIZE);
-	int code = mdb_put(writer->txn, writer->env->dbi.tail, &key, &value, 0);
-	kw_wipe(row, value.mv_size);
-	return code;
+	store_row_seal(value.mv_data, STORE_STRIP, &key, count * STORE_LEAF_SIZE);
+	return 0;
 }
 
 /* What is in the block and in no strip yet; the peaks with the first one. */
@@ -189,9 +193,7 @@ void store_audit_fini(struct store_audit *audit)
 	if (audit->tail != NULL)
 		kw_wipe(audit->tail, sizeof(*audit->tail));
 	free(audit->tail);
-	free(audit->row);
 	audit->tail = NULL;
-	audit->row = NULL;
 }
 
 int store_audit_put_checkpoint(struct store_writer *writer, const struct store_op *op)
@@ -305,8 +307,7 @@ int store_audit_load(struct store_writer *writer, MDB_txn *txn, const struct sto
 	struct store_audit *audit = &writer->audit;
 	bool good = false;
 	audit->tail = calloc(1, sizeof(*audit->tail));
-	audit->row = malloc(ROW_SIZE_MAX);
-	if (audit->tail == NULL || audit->row == NULL)
+	if (audit->tail == NULL)
 		return ENOMEM;
 	int code = load(writer, txn, &good);
 	writer->figures.log_broken = !good;
