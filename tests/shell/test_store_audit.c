@@ -18,7 +18,7 @@
 #include <uv.h>
 
 #include "broker/shell/log_verify.h"
-#include "broker/shell/store.h"
+#include "broker/shell/store_inner.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/merkle.h"
 #include "tests/kit/folder.h"
@@ -568,6 +568,104 @@ static void test_a_log_that_has_lost_its_peaks_stops_no_message(void **state)
 	assert_lost(rig, "the row of the peaks is damaged");
 }
 
+/* Keeps a checkpoint of the log as it is, signed with `key`; or with another root. */
+static void keep_checkpoint(struct rig *rig, const struct kw_ed25519 *key, bool of_this_log)
+{
+	struct kw_checkpoint checkpoint = {.hub = {.text = "hub-a"}, .size = tree_of(rig)->size, .root = root_of(rig), .at_unix_ms = 5};
+	struct kw_buf payload, bytes;
+	checkpoint.root.bytes[7] ^= of_this_log ? 0 : 1;
+	kw_buf_init(&payload, KW_AUDIT_SIGNED_SIZE_MAX);
+	kw_buf_init(&bytes, KW_AUDIT_SIGNED_SIZE_MAX);
+	assert_int_equal(kw_checkpoint_add(&payload, &checkpoint), KW_OK);
+	struct kw_role_signed role = {.payload = kw_buf_view(&payload)};
+	assert_int_equal(kw_role_sign(&role, KW_ROLE_LOG, key), KW_OK);
+	assert_int_equal(kw_role_add(&bytes, &role), KW_OK);
+	store_put_checkpoint(rig->store, rig->ticket, checkpoint.size, kw_buf_view(&bytes));
+	commit(rig);
+	kw_buf_fini(&payload);
+	kw_buf_fini(&bytes);
+}
+
+/* Somebody who knows the form of the rows changes one, checksum and all, in the closed store; with nothing: takes it out. */
+static void forge(struct rig *rig, uint64_t strip, bool take_out)
+{
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi;
+	uint8_t bytes[8];
+	kw_put_u64(bytes, strip);
+	MDB_val key = store_val(bytes, sizeof(bytes)), value;
+	assert_int_equal(mdb_env_create(&env), 0);
+	assert_int_equal(mdb_env_set_maxdbs(env, 20), 0);
+	assert_int_equal(mdb_env_set_mapsize(env, 256u << 20), 0);
+	assert_int_equal(mdb_env_open(env, rig->path, 0, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_dbi_open(txn, "tail", 0, &dbi), 0);
+	assert_int_equal(mdb_get(txn, dbi, &key, &value), 0);
+	uint8_t *copy = malloc(value.mv_size);
+	memcpy(copy, value.mv_data, value.mv_size);
+	copy[STORE_ROW_HEAD_SIZE + 3] ^= 1; /* its first leaf */
+	store_row_seal(copy, STORE_STRIP, &key, (uint32_t)value.mv_size - STORE_ROW_HEAD_SIZE);
+	MDB_val bad = store_val(copy, value.mv_size);
+	assert_int_equal(take_out ? mdb_del(txn, dbi, &key, NULL) : mdb_put(txn, dbi, &key, &bad, 0), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+	free(copy);
+}
+
+static enum kw_err verify_signed(struct rig *rig, struct kw_role_keys *keys, uint32_t count, const char **fault)
+{
+	struct kw_name hub = {.text = "hub-a"};
+	const struct log_keys all = {.keys = keys, .count = count};
+	struct log_verified found;
+	return log_verify(rig->path, &hub, &all, &found, fault);
+}
+
+static void test_what_was_shown_binds_the_log(void **state)
+{
+	struct rig *rig = *state;
+	struct kw_ed25519 old_key, new_key;
+	struct kw_role_keys keys[2] = {{.threshold = 1}, {.threshold = 1}};
+	const char *fault;
+	assert_int_equal(kw_ed25519_generate(&old_key), KW_OK);
+	assert_int_equal(kw_ed25519_generate(&new_key), KW_OK);
+	assert_int_equal(kw_role_keys_put(&keys[0], old_key.public_key), KW_OK);
+	assert_int_equal(kw_role_keys_put(&keys[1], new_key.public_key), KW_OK);
+	open_store(rig);
+	append_many(rig, 1, 20, 10);
+	keep_checkpoint(rig, &old_key, true);
+	append_many(rig, 21, 30, 10);
+	keep_checkpoint(rig, &new_key, true); /* after a change of keys */
+	close_store(rig);
+	assert_int_equal(verify_signed(rig, keys, 2, &fault), KW_OK);
+	assert_int_equal(verify_signed(rig, keys, 1, &fault), KW_EAUTH);
+	assert_string_equal(fault, "a checkpoint is not signed by this hub's log key");
+	forge(rig, 10, false);
+	assert_int_equal(verify_signed(rig, keys, 2, &fault), KW_EAUTH);
+	assert_string_equal(fault, "a checkpoint that was shown is not of this log");
+	forge(rig, 10, false); /* as it was */
+	assert_int_equal(verify_signed(rig, keys, 2, &fault), KW_OK);
+	forge(rig, 20, true);
+	assert_int_equal(verify_signed(rig, keys, 2, &fault), KW_EAUTH);
+	assert_string_equal(fault, "a checkpoint was shown of more leaves than there are: the log was cut");
+}
+
+static void test_a_checkpoint_of_another_log_is_found(void **state)
+{
+	struct rig *rig = *state;
+	struct kw_ed25519 key;
+	struct kw_role_keys keys = {.threshold = 1};
+	const char *fault;
+	assert_int_equal(kw_ed25519_generate(&key), KW_OK);
+	assert_int_equal(kw_role_keys_put(&keys, key.public_key), KW_OK);
+	open_store(rig);
+	append_many(rig, 1, BLOCK + 5, 100);
+	keep_checkpoint(rig, &key, false);
+	close_store(rig);
+	assert_int_equal(verify_signed(rig, &keys, 1, &fault), KW_EAUTH);
+	assert_string_equal(fault, "a checkpoint that was shown is not of this log");
+}
+
 /* Batches of any size, trimmed or not, until it is killed; each committed ticket goes through the pipe. */
 static void child(struct rig *rig, int out)
 {
@@ -634,6 +732,8 @@ int main(void)
 		CASE(test_a_damaged_block_takes_proofs_and_not_the_log),
 		CASE(test_a_log_that_has_lost_its_end_stops_no_message),
 		CASE(test_a_log_that_has_lost_its_peaks_stops_no_message),
+		CASE(test_what_was_shown_binds_the_log),
+		CASE(test_a_checkpoint_of_another_log_is_found),
 		CASE(test_the_log_has_the_leaves_of_what_was_committed_after_sigkill),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
