@@ -16,7 +16,9 @@
 #include "broker/shell/config.h"
 #include "broker/shell/doors.h"
 #include "broker/shell/hub.h"
+#include "broker/shell/log_verify.h"
 #include "broker/shell/office.h"
+#include "broker/shell/office_log.h"
 #include "proto/link/log.h"
 
 #define MAP_SIZE_MIB_DEFAULT 65536u
@@ -31,6 +33,7 @@ struct server {
 	struct config config;
 	struct kw_net *net;
 	struct office *office;
+	struct kw_ed25519 log_key;
 	struct doors *doors;
 	struct hub *hub;
 	enum kw_err fatal;
@@ -209,7 +212,10 @@ static enum kw_err open_all(struct server *server)
 	char db[CONFIG_PATH_SIZE];
 	char chain[CONFIG_PATH_SIZE];
 	char blobs[CONFIG_PATH_SIZE];
+	char forget[CONFIG_PATH_SIZE];
 	enum kw_err err = office_open(&server->config, &server->office);
+	if (err == KW_OK)
+		err = office_log_open(server->office, &server->log_key);
 	if (err != KW_OK)
 		return err; /* told already */
 	err = config_path(&server->config, "db", db);
@@ -218,11 +224,15 @@ static enum kw_err open_all(struct server *server)
 	if (err == KW_OK)
 		err = config_path(&server->config, "blobs", blobs);
 	if (err == KW_OK)
+		err = config_path(&server->config, "forget", forget);
+	if (err == KW_OK)
 		err = kw_net_new(&server->loop, &server->net);
 	if (err != KW_OK)
 		return tell(server, "", err, NULL);
 	struct hub_options options = hub_options_of(&server->config, db);
 	blob_options_of(&server->config, blobs, &options);
+	options.log_key = &server->log_key;
+	options.forget_folder = forget;
 	const struct doors_options doors_options = {
 		.net = server->net,
 		.office = server->office,
@@ -270,6 +280,7 @@ static void close_all(struct server *server)
 	(void)uv_run(&server->loop, UV_RUN_DEFAULT);
 	doors_free(server->doors);
 	office_close(server->office);
+	kw_wipe(&server->log_key, sizeof(server->log_key));
 	config_fini(&server->config);
 	(void)uv_loop_close(&server->loop); /* busy only after a leak, and we are leaving */
 }
@@ -289,12 +300,37 @@ static int serve(struct server *server)
 	return EXIT_SUCCESS;
 }
 
+/* --verify-log: what `kinward audit verify` runs. */
+static int verify_log(struct server *server)
+{
+	struct log_verified found;
+	struct log_keys keys;
+	char db[CONFIG_PATH_SIZE], root[2 * KW_DIGEST_SIZE + 1];
+	const char *fault = NULL;
+	enum kw_err err = office_log_keys(&server->config, &keys);
+	if (err == KW_OK)
+		err = config_path(&server->config, "db", db);
+	if (err == KW_OK)
+		err = log_verify(db, &server->config.hub, &keys, &found, &fault);
+	free(keys.keys);
+	if (err != KW_OK) {
+		(void)printf("NOT VERIFIED: %s", fault != NULL ? fault : kw_err_text(err));
+		(void)(fault != NULL ? printf(" (at %llu)\n", (unsigned long long)found.at) : printf("\n"));
+		return EXIT_FAILURE;
+	}
+	kw_hex(root, KW_VIEW_OF(found.root.bytes));
+	(void)printf("verified: %llu leaves, %llu with their salt, %llu checkpoints that were shown\nroot %s\n",
+		(unsigned long long)found.leaves, (unsigned long long)found.salts, (unsigned long long)found.checkpoints, root);
+	return EXIT_SUCCESS;
+}
+
 static const char USAGE[] =
-	"Usage: kinward-broker CONFIG | --help | --version\n\n"
+	"Usage: kinward-broker CONFIG | --verify-log CONFIG | --help | --version\n\n"
 	"Runs a hub in the foreground; its log is one JSON object a line on standard error. Make CONFIG with\n"
 	"`kinward hub init`; man kinward-broker has every setting.\n\n"
 	"  kinward hub init --dir /var/lib/kinward/hub --name ke-hub --address hub.example.org:7443\n"
-	"  kinward-broker /var/lib/kinward/hub/broker.yaml\n\n"
+	"  kinward-broker /var/lib/kinward/hub/broker.yaml\n"
+	"  kinward-broker --verify-log /var/lib/kinward/hub/broker.yaml      checks its audit log, and ends\n\n"
 	"Exit codes:\n"
 	"  0   stopped by SIGTERM or SIGINT\n"
 	"  1   it cannot start, or the store failed; the log says what to do\n"
@@ -311,6 +347,11 @@ int main(int argc, char **argv)
 		(void)puts("kinward-broker " KW_VERSION);
 		return EXIT_SUCCESS;
 	}
+	bool verify = argc == 3 && strcmp(argv[1], "--verify-log") == 0;
+	if (verify) {
+		argv++;
+		argc--;
+	}
 	if (argc != 2 || argv[1][0] == '-') {
 		(void)fprintf(stderr, "kinward-broker: %s%s\n%s", argc == 2 ? "no such option: " : "give one configuration file",
 			argc == 2 ? argv[1] : "", USAGE);
@@ -322,6 +363,8 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "kinward-broker: %s\n", fault.text);
 		return 2;
 	}
+	if (verify)
+		return verify_log(&server);
 	(void)uv_loop_init(&server.loop);
 	return serve(&server);
 }

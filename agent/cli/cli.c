@@ -27,7 +27,7 @@ static const char EXIT_CODES[] =
 	"  2   wrong command line\n"
 	"  3   the agent cannot be reached\n"
 	"  4   no such message, thread, file or folder\n"
-	"  5   kinward status: the directory had another key under our own name\n"
+	"  5   kinward status: the directory had another key under our own name, or the audit log has an alarm\n"
 	"  75  not now: the same command may succeed later\n";
 
 static void help_options(FILE *out, const struct cli_option *options)

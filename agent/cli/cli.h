@@ -19,7 +19,7 @@ enum cli_exit {
 	CLI_USAGE = 2,        /* the command line is wrong */
 	CLI_UNREACHABLE = 3,  /* no agent to talk to */
 	CLI_NOT_FOUND = 4,    /* no such message, thread or file */
-	CLI_ALARM = 5,        /* of status: the directory had another key under our own name */
+	CLI_ALARM = 5,        /* of status: the directory had another key under our own name, or the hub's log is not to be believed */
 	CLI_RETRY = 75        /* the same may succeed later (EX_TEMPFAIL) */
 };
 

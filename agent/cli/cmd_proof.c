@@ -15,7 +15,7 @@ enum { ROOT };
 
 const struct cli_option CLI_PROOF_SHOW_OPTIONS[] = {
 	[OUT] = {"out", "FILE", "write the evidence here; it must not be there yet"},
-	[LOG_PROOF] = {"log-proof", "FILE", "put the hub's word in, that it logged the message (kinward audit prove --out)"},
+	[LOG_PROOF] = {"log-proof", "FILE", "the hub's word that it logged the message, from this file of kinward audit prove --out instead of asking the hub"},
 	{NULL, NULL, NULL},
 };
 const struct cli_option CLI_PROOF_VERIFY_OPTIONS[] = {
@@ -165,14 +165,35 @@ static int judge(struct cli_call *call, struct kw_view file, const struct kw_dig
 	return CLI_OK;
 }
 
+/* The file again, with the hub's word in it. */
+static enum kw_err add_held(struct kw_view checkpoint, struct kw_view inclusion, struct kw_buf *file)
+{
+	struct kw_evidence_parts parts;
+	struct kw_buf held, out;
+	kw_buf_init(&held, CLI_FILE_SIZE_MAX);
+	kw_buf_init(&out, KW_EVIDENCE_SIZE_MAX);
+	enum kw_err err = kw_held_proof_add(&held, checkpoint, inclusion);
+	if (err == KW_OK)
+		err = kw_evidence_read(kw_buf_view(file), &parts);
+	if (err == KW_OK) {
+		parts.held = kw_buf_view(&held);
+		err = kw_evidence_add(&out, &parts);
+	}
+	if (err == KW_OK) {
+		kw_buf_fini(file);
+		*file = out;
+		kw_buf_init(&out, 0);
+	}
+	kw_buf_fini(&held);
+	kw_buf_fini(&out);
+	return err;
+}
+
 /* A LogProofFile is envelope digest, checkpoint and inclusion; the digest is in the evidence already. */
 static int add_log_proof(struct cli_call *call, const char *path, struct kw_buf *file)
 {
-	struct kw_evidence_parts parts;
-	struct kw_buf log, held, out;
+	struct kw_buf log;
 	kw_buf_init(&log, CLI_FILE_SIZE_MAX);
-	kw_buf_init(&held, CLI_FILE_SIZE_MAX);
-	kw_buf_init(&out, KW_EVIDENCE_SIZE_MAX);
 	int code = cli_read_file(call, path, &log);
 	if (code == CLI_OK) {
 		struct kw_pb pb = kw_pb_from(kw_buf_view(&log));
@@ -181,24 +202,30 @@ static int add_log_proof(struct cli_call *call, const char *path, struct kw_buf 
 		struct kw_view inclusion = kw_pb_need_bytes(&pb, 3, 1, CLI_FILE_SIZE_MAX);
 		enum kw_err err = kw_pb_end(&pb);
 		if (err == KW_OK)
-			err = kw_held_proof_add(&held, checkpoint, inclusion);
-		if (err == KW_OK)
-			err = kw_evidence_read(kw_buf_view(file), &parts);
-		parts.held = kw_buf_view(&held);
-		if (err == KW_OK)
-			err = kw_evidence_add(&out, &parts);
+			err = add_held(checkpoint, inclusion, file);
 		if (err != KW_OK)
 			code = cli_fail_err(call, err, "the file of --log-proof is none of kinward audit prove --out");
 	}
-	if (code == CLI_OK) {
-		kw_buf_fini(file);
-		*file = out;
-		kw_buf_init(&out, 0);
-	}
 	kw_buf_fini(&log);
-	kw_buf_fini(&held);
-	kw_buf_fini(&out);
 	return code;
+}
+
+/* The hub's word as it gives it now, if it does; what the agent has kept of it before is in the file else. */
+static void ask_held(struct kinward *agent, const ProtobufCBinaryData *id, struct kw_buf *file)
+{
+	Kinward__V1__AuditRequest body = KINWARD__V1__AUDIT_REQUEST__INIT;
+	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
+	Kinward__V1__LocalReply *reply = NULL;
+	body.id = *id;
+	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_AUDIT;
+	request.audit = &body;
+	if (kinward_ask(agent, &request, &reply) != KW_OK)
+		return;
+	/* A file that it cannot go into is as it was. */
+	if (reply->body_case == KINWARD__V1__LOCAL_REPLY__BODY_AUDIT)
+		(void)!add_held(KW_VIEW(reply->audit->checkpoint.data, reply->audit->checkpoint.len),
+			KW_VIEW(reply->audit->inclusion.data, reply->audit->inclusion.len), file);
+	kinward_reply_free(reply);
 }
 
 static int write_out(struct cli_call *call, const char *path, const struct kw_buf *file)
@@ -240,6 +267,8 @@ int cli_run_proof_show(struct cli_call *call)
 		code = cli_fail_err(call, KW_EFORMAT, "the agent's answer is none that this version knows");
 	if (code == CLI_OK && call->option[LOG_PROOF])
 		code = add_log_proof(call, call->option[LOG_PROOF], &file);
+	else if (code == CLI_OK)
+		ask_held(&agent, &body.message_id, &file);
 	if (code == CLI_OK) {
 		memcpy(root.bytes, reply->proof->root_fingerprint.data, KW_DIGEST_SIZE);
 		code = judge(call, kw_buf_view(&file), &root);

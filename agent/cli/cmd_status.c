@@ -58,6 +58,19 @@ static void print_certificate(FILE *out, const Kinward__V1__StatusReply *status)
 	}
 }
 
+static void print_log_alarm(FILE *out, const Kinward__V1__StatusReply *status)
+{
+	if (!status->log_alarm[0])
+		return;
+	(void)fputs("  AUDIT LOG: ", out);
+	cli_print_text(out, status->log_alarm);
+	(void)fputs(" since ", out);
+	cli_print_time(out, status->log_alarm_unix_ms);
+	(void)fputs(": ", out);
+	cli_print_text(out, status->log_alarm_text);
+	(void)fputs(". Messages go on. Once it is explained: kinward audit accept.\n", out);
+}
+
 static void print_status(FILE *out, const Kinward__V1__StatusReply *status)
 {
 	cli_print_text(out, status->agency);
@@ -79,6 +92,7 @@ static void print_status(FILE *out, const Kinward__V1__StatusReply *status)
 	print_certificate(out, status);
 	print_directory(out, status);
 	cli_print_prekeys(out, status);
+	print_log_alarm(out, status);
 	print_count(out, "inbox new", status->inbox_new, "not acknowledged yet (kinward inbox)");
 	print_count(out, "received", status->received, "since the store was made");
 	print_count(out, "sent", status->sent, "since the store was made; of these, now:");
@@ -95,6 +109,7 @@ static void print_status(FILE *out, const Kinward__V1__StatusReply *status)
 	print_count(out, "repeats", status->repeats_dropped, "arrived again and dropped");
 	print_count(out, "unopened", status->unopened, "could not be opened; set aside");
 	print_count(out, "registrations", status->registrations, "records of our own");
+	print_count(out, "audit log", status->log_size, "messages at the hub's last checkpoint that we believe");
 	print_count(out, "directory", status->directory_version, "version");
 	(void)fprintf(out, "  %-14s %8" PRId64 "  milliseconds, the hub's minus ours\n", "clock skew", status->clock_skew_ms);
 	print_count(out, "bytes out", status->wire_bytes_out, "on the wire since start");
@@ -116,7 +131,7 @@ int cli_run_status(struct cli_call *call)
 		code = cli_print_message_json(call, &reply->status->base);
 	else if (code == CLI_OK)
 		print_status(call->out, reply->status);
-	if (code == CLI_OK && reply->status->own_key_alarm)
+	if (code == CLI_OK && (reply->status->own_key_alarm || reply->status->log_alarm[0]))
 		code = CLI_ALARM;
 	kinward_reply_free(reply);
 	kinward_close(&agent);

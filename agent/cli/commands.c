@@ -1,4 +1,5 @@
 #include "agent/cli/commands.h"
+#include "agent/cli/details_audit.h"
 
 #include <string.h>
 
@@ -254,6 +255,10 @@ static const char MATCH_PROPOSE_DETAILS[] =
 	"    --agree sex,mother_name --near name,age --missing birthplace\n";
 
 const struct cli_group CLI_GROUPS[] = {
+	{"audit", "the hub's audit log: what it took, and that it shows everybody one log",
+		"  kinward audit prove 5f2c...09 --out proof.bin\n"
+		"  kinward audit compare theirs.bin\n"
+		"  kinward audit verify                            on the hub's machine\n"},
 	{"hub", "set up a hub, enrol agencies and keep its keys, on the hub's machine",
 		"  kinward hub init --name ke-hub --address hub.example.org:7443\n"
 		"  kinward hub add agency-a\n"
@@ -442,11 +447,29 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "supervision", .args = "", .summary = "Our month of supervision for coordination",
 		.details = SUPERVISION_DETAILS, .options = CLI_SUPERVISION_OPTIONS, .run = cli_run_supervision},
 	{.name = "status", .args = "", .summary = "Is the agent online, and what is it doing",
-		.details = "Exit code 5: the hub's directory had another key under this agency's own name.\n\n  kinward status\n"
+		.details = "Exit code 5: the hub's directory had another key under this agency's own name, or the hub's audit log is not to be believed.\n\n  kinward status\n"
 				   "  kinward status --json\n", .run = cli_run_status},
 	{.name = "keys", .args = "", .summary = "Our fingerprints, and the agencies we can send to",
 		.details = "Compare fingerprints by telephone before the first case goes to a new agency.\n\n  kinward keys\n",
 		.run = cli_run_keys},
+	{.name = "audit prove", .args = "ID", .summary = "Prove that the hub has logged a message", .details = AUDIT_PROVE_DETAILS,
+		.args_min = 1, .args_max = 1, .options = CLI_AUDIT_OUT_OPTIONS, .run = cli_run_audit_prove},
+	{.name = "audit checkpoint", .args = "", .summary = "The hub's last checkpoint that we believe",
+		.details = AUDIT_CHECKPOINT_DETAILS, .options = CLI_AUDIT_OUT_OPTIONS, .run = cli_run_audit_checkpoint},
+	{.name = "audit compare", .args = "FILE", .summary = "Does the hub show another agency the same log",
+		.details = AUDIT_COMPARE_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_AUDIT_OUT_OPTIONS, .run = cli_run_audit_compare},
+	{.name = "audit watch", .args = "", .summary = "Follow the hub's checkpoints, and say when its log is not to be believed",
+		.details = "  kinward audit watch\n", .options = CLI_AUDIT_WATCH_OPTIONS, .run = cli_run_audit_watch},
+	{.name = "audit accept", .args = "", .summary = "Follow the hub's log anew, after an alarm was explained",
+		.details = AUDIT_ACCEPT_DETAILS, .run = cli_run_audit_accept},
+	{.name = "audit verify", .args = "", .summary = "Check the whole audit log of a hub", .details = AUDIT_VERIFY_DETAILS,
+		.options = CLI_AUDIT_DIR_OPTIONS, .run = cli_run_audit_verify, .local = true},
+	{.name = "audit forget", .args = "DIGEST", .summary = "Delete what ties the log of a hub to one envelope",
+		.details = AUDIT_FORGET_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_AUDIT_DIR_OPTIONS, .run = cli_run_audit_forget, .local = true},
+	{.name = "audit witness", .args = "FILE", .summary = "Sign that another hub's log only grew", .details = AUDIT_WITNESS_DETAILS,
+		.args_min = 1, .args_max = 1, .options = CLI_AUDIT_WITNESS_OPTIONS, .run = cli_run_audit_witness, .local = true},
+	{.name = "audit witnessed", .args = "FILE", .summary = "Check what another hub says about our hub's log",
+		.details = AUDIT_WITNESSED_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_AUDIT_KEY_OPTIONS, .run = cli_run_audit_witnessed},
 	{.name = "agent init", .args = "[CODE]", .summary = "Set up an agent with its hub's code", .details = CLI_AGENT_INIT_DETAILS,
 		.args_max = 1, .options = CLI_AGENT_INIT_OPTIONS, .run = cli_run_agent_init, .local = true},
 	{.name = "agent rotate", .args = "KEY", .summary = "Replace a key of this agency", .details = CLI_AGENT_ROTATE_DETAILS,

@@ -4,6 +4,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include "agent/shell/agent_audit.h"
 #include "agent/shell/agent_consent.h"
 #include "agent/shell/agent_hold.h"
 #include "agent/shell/agent_prekeys.h"
@@ -83,6 +84,7 @@ static void on_tick(uv_timer_t *timer)
 		return;
 	agent_step(agent, &event);
 	agent_blobs_tick(agent);
+	agent_audit_tick(agent);
 	agent_retries(agent);
 	agent_batch_tick(agent);
 	agent_receipts_again(agent);
@@ -217,7 +219,7 @@ static enum kw_err open_socket(struct agent *agent)
 	struct socket_host host = {
 		.user = agent, .spool = agent->spool, .send = agent_hold_send, .status = agent_status, .identity = agent_identity,
 		.attachment = agent_attachment, .batch = agent_batch, .gone = agent_batch_gone, .consent = agent_consent,
-		.service = agent_service, .hub_ms = hub_ms, .proof = agent_proof};
+		.service = agent_service, .hub_ms = hub_ms, .proof = agent_proof, .audit = agent_audit};
 	enum kw_err err = socket_open(&options, &host, &agent->loop, &agent->socket);
 
 	if (err != KW_OK)
@@ -280,6 +282,8 @@ static int run(struct agent *agent)
 		err = open_spool(agent);
 	if (err == KW_OK)
 		err = agent_blobs_open(agent);
+	if (err == KW_OK)
+		err = agent_audit_open(agent);
 	if (err == KW_OK) {
 		err = start_core(agent);
 		if (err != KW_OK)
@@ -309,6 +313,7 @@ static void finish(struct agent *agent)
 	agent_batch_drop(agent);
 	agent_hold_drop(agent);
 	socket_stop(agent->socket);
+	agent_audit_down(agent);
 	spool_close(agent->spool);
 	/* Replies to what was just committed leave if their readers take them at once. */
 	for (int i = 0; i < FLUSH_TURNS; i++)
@@ -327,6 +332,7 @@ static void finish(struct agent *agent)
 	kw_net_free(agent->net);
 	(void)uv_run(&agent->loop, UV_RUN_DEFAULT);
 	agent_blobs_free(agent);
+	agent_audit_free(agent);
 	(void)uv_loop_close(&agent->loop); /* the process ends */
 	free(agent->core);
 	free(agent->plan);

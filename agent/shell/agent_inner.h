@@ -167,6 +167,7 @@ struct agent {
 	uint64_t nonce;
 	struct agent_blobs *blobs;
 	struct agent_renew *renew; /* renew.h */
+	struct agent_log *log; /* agent_audit.h */
 	bool stopping;
 	bool failed;
 };

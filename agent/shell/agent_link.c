@@ -1,3 +1,4 @@
+#include "agent/shell/agent_audit.h"
 #include "agent/shell/agent_inner.h"
 #include "agent/shell/agent_prekeys.h"
 #include "agent/shell/renew.h"
@@ -66,6 +67,7 @@ static void on_close(void *user, struct kw_link *link, enum kw_err err)
 	agent_roles_reset(agent->roles);
 	agent_renew_down(agent, err);
 	agent_prekeys_down(agent);
+	agent_audit_down(agent);
 	if (!agent->stopping)
 		signal_down(agent, err);
 }
@@ -188,6 +190,11 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 	case KW_FRAME_PREKEYS:
 	case KW_FRAME_PREKEYS_WANT:
 		err = agent_prekeys_frame(agent, frame);
+		alive(agent);
+		break;
+	case KW_FRAME_CHECKPOINT:
+	case KW_FRAME_PROOF:
+		err = agent_audit_frame(agent, frame);
 		alive(agent);
 		break;
 	default:

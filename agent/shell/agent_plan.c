@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "agent/shell/agent_inner.h"
+#include "agent/shell/agent_audit.h"
 #include "agent/shell/spool_read.h"
 #include "proto/base/check.h"
 #include "proto/link/log.h"
@@ -63,6 +63,7 @@ static void fx_frame(struct agent *agent, const struct agt_effect *effect)
 		hello.timestamp_version = have.timestamp;
 		hello.snapshot_version = have.snapshot;
 		hello.directory_version = have.directory;
+		hello.log_size = agent_audit_size(agent);
 		err = kw_frame_hello_add(out, &hello);
 		break;
 	case AGT_FX_ACK:

@@ -166,6 +166,14 @@ const struct kw_directory *agent_roles_directory(const struct agent_roles *roles
 	return roles->directory;
 }
 
+bool agent_roles_log_keys(const struct agent_roles *roles, const struct kw_name *hub, struct kw_role_keys *out)
+{
+	const struct kw_hub_role *role = roles->client.root.version != 0 ? kw_root_hub(&roles->client.root, hub) : NULL;
+	if (role != NULL)
+		*out = role->log;
+	return role != NULL;
+}
+
 void agent_roles_reset(struct agent_roles *roles)
 {
 	kw_role_inbox_fini(&roles->inbox);

@@ -39,6 +39,9 @@ void agent_roles_have(const struct agent_roles *roles, struct kw_roles_have *out
 /* The last good one; NULL: none yet. Valid until agent_roles_take gives AGENT_ROLES_NEW. */
 const struct kw_directory *agent_roles_directory(const struct agent_roles *roles);
 
+/* The keys that sign the audit log of `hub`. False: no root is there yet, or it has no such hub. */
+bool agent_roles_log_keys(const struct agent_roles *roles, const struct kw_name *hub, struct kw_role_keys *out);
+
 enum agent_roles_news {
 	AGENT_ROLES_SAME,
 	AGENT_ROLES_NEW, /* there is another directory */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/shell/act.h"
+#include "agent/shell/agent_audit.h"
 #include "agent/shell/agent_inner.h"
 #include "agent/shell/agent_prekeys.h"
 #include "agent/shell/renew.h"
@@ -460,6 +461,7 @@ void agent_status(void *user, Kinward__V1__StatusReply *reply)
 	status_roles(agent, reply);
 	status_renew(agent, reply);
 	agent_prekeys_status(agent, reply);
+	agent_audit_status(agent, reply);
 }
 
 void agent_identity(void *user, struct socket_identity *out)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/shell/agent_audit.h"
 #include "agent/shell/agent_inner.h"
 #include "agent/shell/agent_prekeys.h"
 #include "agent/shell/renew.h"
@@ -189,6 +190,7 @@ enum kw_err agent_role_frame(struct agent *agent, struct kw_view body)
 		err = agent_roles_take(agent->roles, &part, agent_now_ms(), &news);
 	if (err != KW_OK)
 		return err;
+	agent_audit_roles(agent);
 	if (news == AGENT_ROLES_NEW) {
 		use_directory(agent);
 		agent_renew_directory(agent);

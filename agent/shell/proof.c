@@ -7,6 +7,7 @@
 
 struct kept {
 	struct kw_buf bytes[KW_RECEIPT_LEVEL_COUNT]; /* by level; 0: the envelope */
+	struct kw_buf held;
 	enum kw_err err;
 };
 
@@ -15,7 +16,7 @@ static void keep(void *user, uint8_t level, struct kw_view bytes)
 	struct kept *kept = user;
 
 	if (kept->err == KW_OK)
-		kept->err = kw_buf_add(&kept->bytes[level], bytes);
+		kept->err = kw_buf_add(level == SPOOL_PROOF_HELD ? &kept->held : &kept->bytes[level], bytes);
 }
 
 static enum kw_err build(const struct proof_request *request, const struct kept *kept, struct kw_buf *out)
@@ -27,6 +28,7 @@ static enum kw_err build(const struct proof_request *request, const struct kept 
 	for (int level = KW_RECEIPT_STORED; level < KW_RECEIPT_LEVEL_COUNT; level++)
 		if (kept->bytes[level].size > 0)
 			parts.receipts[parts.receipts_count++] = kw_buf_view(&kept->bytes[level]);
+	parts.held = kw_buf_view(&kept->held);
 	return kw_evidence_add(out, &parts);
 }
 
@@ -38,6 +40,7 @@ enum kw_err proof_file(const struct proof_request *request, struct kw_buf *out, 
 	*why = (struct kw_evidence_refusal){.fault = KW_EVIDENCE_FINE};
 	for (int level = 0; level < KW_RECEIPT_LEVEL_COUNT; level++)
 		kw_buf_init(&kept.bytes[level], KW_ENVELOPE_PROOF_SIZE_MAX);
+	kw_buf_init(&kept.held, KW_AUDIT_SIGNED_SIZE_MAX + KW_AUDIT_PROOF_SIZE_MAX + 16u);
 	enum kw_err err = spool_proofs(request->spool, request->item, keep, &kept);
 	if (err == KW_OK)
 		err = kept.err;
@@ -45,6 +48,16 @@ enum kw_err proof_file(const struct proof_request *request, struct kw_buf *out, 
 		err = build(request, &kept, out);
 	if (err == KW_OK)
 		err = kw_evidence_verify(kw_buf_view(out), request->root_fingerprint, &evidence, why);
+	if (err != KW_OK && why->fault == KW_EVIDENCE_HELD) {
+		/* Signed with a log key of before: the rest holds without it, and the hub can be asked for another one. */
+		kw_buf_clear(&kept.held);
+		kw_buf_clear(out);
+		*why = (struct kw_evidence_refusal){.fault = KW_EVIDENCE_FINE};
+		err = build(request, &kept, out);
+		if (err == KW_OK)
+			err = kw_evidence_verify(kw_buf_view(out), request->root_fingerprint, &evidence, why);
+	}
+	kw_buf_fini(&kept.held);
 	for (int level = 0; level < KW_RECEIPT_LEVEL_COUNT; level++)
 		kw_buf_fini(&kept.bytes[level]);
 	return err;

@@ -56,6 +56,7 @@ struct socket_host {
 	/* proof: likewise. */
 	void (*proof)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 	/* consent_withdraw, consent_answer: likewise. */
+	void (*audit)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 	void (*consent)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 };
 

@@ -333,6 +333,9 @@ static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *reques
 	case KINWARD__V1__LOCAL_REQUEST__BODY_ATTACHMENT_REMOVE:
 		do_host(conn, request, conn->socket->host.attachment);
 		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_AUDIT:
+		do_host(conn, request, conn->socket->host.audit);
+		break;
 	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_WITHDRAW:
 	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_ANSWER:
 		do_host(conn, request, conn->socket->host.consent);

@@ -1,4 +1,5 @@
 #include "agent/shell/spool_inner.h"
+#include "agent/shell/spool_proof.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -186,6 +187,9 @@ static enum kw_err run_one(struct spool *spool, MDB_txn *txn, struct spool_op *o
 		return spool_run_unrekey(spool, txn, op);
 	case SPOOL_OP_REMIND:
 		return spool_run_remind(spool, txn, op);
+	case SPOOL_OP_LOGGED:
+		return spool_proof_put(spool, txn,
+			&(struct spool_proof){.number = op->u.logged, .level = SPOOL_PROOF_HELD, .bytes = kw_buf_view(&op->proof)});
 	}
 	return KW_ESTATE;
 }

@@ -93,7 +93,8 @@ enum spool_op_type {
 	SPOOL_OP_UNFOLLOW,  /* unfollow: what cannot be said */
 	SPOOL_OP_CLOCKS,    /* clocks: what is known of the hub's */
 	SPOOL_OP_UNREKEY,   /* unrekey: what cannot be sealed once more is a dead letter */
-	SPOOL_OP_REMIND     /* remind: an alarm of our own, with a reminder for the inbox as content, or none */
+	SPOOL_OP_REMIND,    /* remind: an alarm of our own, with a reminder for the inbox as content, or none */
+	SPOOL_OP_LOGGED     /* logged: proof is a HeldProof of this item */
 };
 
 enum spool_arrival {
@@ -259,6 +260,7 @@ struct spool_op {
 			uint64_t number;
 			int64_t now_ms;
 		} unrekey;
+		uint64_t logged; /* number of the item */
 		struct spool_clocks clocks;
 		struct {
 			struct spool_alarm alarm;

@@ -91,6 +91,8 @@ enum kw_err spool_proofs(struct spool *spool, const struct spool_item *item,
 		return err;
 	for (uint8_t level = SPOOL_PROOF_ENVELOPE; err == KW_OK && level < KW_RECEIPT_LEVEL_COUNT; level++)
 		err = read_one(&proofs, txn, level);
+	if (err == KW_OK)
+		err = read_one(&proofs, txn, SPOOL_PROOF_HELD);
 	mdb_txn_abort(txn);
 	return err;
 }

@@ -5,7 +5,8 @@
 
 /* What the spool keeps for evidence (kinward/v1/proof.proto) about one message of ours, as of the last commit. */
 
-#define SPOOL_PROOF_ENVELOPE 0u /* an EnvelopeProof; else a number of kw_receipt_level, and a ReceiptProof */
+#define SPOOL_PROOF_ENVELOPE 0u /* an EnvelopeProof */
+#define SPOOL_PROOF_HELD 0xf0u  /* a HeldProof; else a number of kw_receipt_level, and a ReceiptProof */
 
 /* Calls `each` by level, for what there is: nothing for a message of an agent before evidence. Views live for the call. */
 KW_MUST_USE enum kw_err spool_proofs(struct spool *spool, const struct spool_item *item,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "broker/shell/herald.h"
+#include "broker/shell/office_log.h"
 #include "broker/shell/office_renew.h"
 #include "proto/base/check.h"
 #include "proto/link/log.h"
@@ -204,6 +205,19 @@ static void send_away(struct doors *doors)
 	}
 }
 
+/* Which a new root may have put in charge. */
+static void take_log_key(struct doors *doors)
+{
+	struct kw_ed25519 key;
+	enum kw_err err = office_log_key(doors->options.office, &key);
+	if (err == KW_OK)
+		hub_log_key(doors->hub, &key);
+	else
+		kw_log(KW_LOG_ERROR, "log_key_failed", KW_LOG_ERR(err), KW_LOG_STR("text", "log.key cannot be read, or is not the one "
+			"that the root has in charge: checkpoints of the audit log are signed with the key before"));
+	kw_wipe(&key, sizeof(key));
+}
+
 void doors_tick(struct doors *doors)
 {
 	if (office_server_tick(doors->options.office))
@@ -212,6 +226,7 @@ void doors_tick(struct doors *doors)
 	uint64_t version = office_directory(doors->options.office)->version;
 	if (!office_tick(doors->options.office))
 		return;
+	take_log_key(doors);
 	if (office_directory(doors->options.office)->version != version) {
 		enum kw_err err = know_all(doors);
 		if (err != KW_OK)
@@ -319,7 +334,7 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 			herald_begin(door->doors->herald, &door->talk, &have);
 			herald_go_on(door->doors->herald, &door->talk, link);
 		}
-	} else if (frame->type == KW_FRAME_RECALL ||
+	} else if (frame->type == KW_FRAME_RECALL || frame->type == KW_FRAME_PROVE ||
 		(frame->type != KW_FRAME_PONG && frame->type != KW_FRAME_ERROR && frame->type < 0x80)) {
 		err = hub_frame(door->doors->hub, door->conn, &door->agency, frame);
 	}

@@ -80,6 +80,7 @@ static void on_committed(void *user, uint64_t ticket, enum kw_err err)
 	look_at_space(hub, false);
 	struct brk_event event = {.type = BRK_EV_COMMITTED, .u.ticket = ticket};
 	hub_event(hub, &event);
+	hub_audit_committed(hub); /* after the acks: none waits for a signature */
 }
 
 static void recover_agency(void *user, uint32_t slot, const struct kw_name *name)
@@ -184,7 +185,10 @@ enum kw_err hub_new(const struct hub_options *options, struct uv_loop_s *loop, c
 	struct store_options store_options = options->store;
 	store_options.record_version = BRK_THREAD_VERSION;
 	store_options.thread_payer = hub_thread_payer;
-	err = store_open(&store_options, loop, &hooks, &hub->store);
+	store_options.leaf_digest = options->log_key != NULL ? hub_leaf_digest : NULL;
+	err = hub_audit_open(hub, options);
+	if (err == KW_OK)
+		err = store_open(&store_options, loop, &hooks, &hub->store);
 	if (err != KW_OK)
 		goto fail;
 	hub_time_start(hub, options);
@@ -206,6 +210,7 @@ void hub_free(struct hub *hub)
 		return;
 	hub_time_keep(hub, true);
 	hub_blobs_free(hub);
+	hub_audit_free(hub);
 	store_close(hub->store);
 	roster_free(hub->roster);
 	kw_buf_fini(&hub->scratch);
@@ -243,6 +248,7 @@ void hub_conn_down(struct hub *hub, uint32_t conn)
 {
 	struct brk_event event = {.type = BRK_EV_CONN_DOWN, .u.conn = conn};
 	hub_event(hub, &event);
+	hub_audit_down(hub, conn);
 	hub_blobs_down(hub, conn);
 }
 
@@ -288,6 +294,7 @@ void hub_tick(struct hub *hub)
 	sweep(hub);
 	hub_due(hub);
 	hub_time_keep(hub, false);
+	hub_audit_tick(hub);
 	hub_blobs_tick(hub);
 }
 

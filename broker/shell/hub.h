@@ -7,6 +7,7 @@
 #include "broker/shell/store.h"
 #include "proto/base/bytes.h"
 #include "proto/wire/blobs.h"
+#include "proto/wire/curve.h"
 
 /* Drives the core: turns frames of authenticated connections and completions of the store into events, and carries out
  * the plans: store effects to the store in order, frames to the connection's output buffer.
@@ -41,6 +42,9 @@ struct hub_options {
 	/* The wall clock and one that only goes forward, in milliseconds; NULL: the machine's. */
 	void (*clock)(void *user, int64_t *wall_ms, int64_t *mono_ms);
 	void *clock_user;
+	/* Signs the checkpoints of the audit log; copied. NULL: none is kept. */
+	const struct kw_ed25519 *log_key;
+	const char *forget_folder; /* files named after the digests of envelopes, in hex, that the log shall forget; or NULL */
 	const char *blob_folder;           /* NULL: no blobs are carried */
 	struct kw_blobs_limits blob_limits; /* sessions_max is the hub's own affair */
 };
@@ -61,7 +65,7 @@ KW_MUST_USE enum kw_err hub_agency(struct hub *hub, const struct kw_name *name, 
 
 /* First frame of a connection that TLS has tied to `agency`. */
 void hub_hello(struct hub *hub, uint32_t conn, const struct kw_name *agency, const struct kw_frame_hello *hello);
-/* A later frame, of the agency that said hello: MESSAGE, ACK or UNOPENED. Others are for the caller. KW_EFORMAT and the like: the frame breaks the
+/* A later frame, of the agency that said hello: MESSAGE, ACK, UNOPENED, RECALL or PROVE. Others are for the caller. KW_EFORMAT and the like: the frame breaks the
  * protocol, close the connection. */
 KW_MUST_USE enum kw_err hub_frame(struct hub *hub, uint32_t conn, const struct kw_name *agency,
 	const struct kw_frame *frame);
@@ -76,6 +80,8 @@ KW_MUST_USE enum kw_err hub_prekeys_want(struct hub *hub, uint32_t conn, struct 
 void hub_prekeys_hello(struct hub *hub, uint32_t conn, const struct kw_name *agency);
 void hub_drained(struct hub *hub, uint32_t conn);
 void hub_conn_down(struct hub *hub, uint32_t conn);
+/* Signs the checkpoints from now on; copied. */
+void hub_log_key(struct hub *hub, const struct kw_ed25519 *key);
 /* Once a second: space on disk, a slice of the search for expired rows, threads whose time has come. */
 void hub_tick(struct hub *hub);
 /* Sets hub time to the machine's clock, because an operator says that it is right, and says so in the log. */

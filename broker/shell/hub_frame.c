@@ -13,6 +13,7 @@ void hub_hello(struct hub *hub, uint32_t conn, const struct kw_name *agency, con
 		hub->wire.close(hub->wire.user, conn, KW_EDENIED);
 		return;
 	}
+	hub_audit_hello(hub, conn, hello->log_size);
 	hub_event(hub, &event);
 	hub_blobs_up(hub, conn, event.u.hello.slot);
 }
@@ -48,6 +49,7 @@ static enum kw_err take_message(struct hub *hub, uint32_t conn, struct kw_view b
 		return err;
 	if (frame.envelope.size == 0)
 		return KW_EPROTO;
+	hub_audit_sent(hub, conn);
 	struct store_box *box = store_box_new((uint32_t)frame.envelope.size);
 	if (box == NULL)
 		return KW_ENOMEM;
@@ -132,6 +134,8 @@ enum kw_err hub_frame(struct hub *hub, uint32_t conn, const struct kw_name *agen
 		return take_message(hub, conn, frame->body);
 	case KW_FRAME_RECALL:
 		return take_recall(hub, conn, frame->body);
+	case KW_FRAME_PROVE:
+		return hub_audit_prove(hub, conn, frame->body);
 	case KW_FRAME_UNOPENED:
 		return take_unopened(hub, conn, agency, frame->body);
 	case KW_FRAME_ACK: {

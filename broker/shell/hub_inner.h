@@ -56,6 +56,7 @@ struct hub {
 		uint32_t minute;
 		uint32_t count;
 	} prekeys[STORE_SLOT_MAX]; /* given, by slot */
+	struct hub_audit *audit; /* NULL: this hub keeps no audit log */
 	struct hub_blobs *blobs; /* NULL: this hub carries none */
 	struct store_row expired[HUB_EXPIRED_MAX];
 	struct store_thread due[HUB_DUE_MAX];
@@ -79,6 +80,20 @@ void hub_thread_change(struct hub *hub, const struct brk_effect *fx);
 /* hub_plan.c */
 void hub_carry_out(struct hub *hub, const struct brk_plan *plan);
 void hub_refill(struct hub *hub, const struct store_range *range);
+/* hub_audit.c. A failed open is freed by hub_audit_free. */
+KW_MUST_USE enum kw_err hub_audit_open(struct hub *hub, const struct hub_options *options);
+void hub_audit_free(struct hub *hub);
+/* Digest of an envelope, for the store. It was parsed when it came. */
+enum kw_err hub_leaf_digest(const uint8_t *body, uint32_t size, struct kw_digest *out);
+void hub_audit_hello(struct hub *hub, uint32_t conn, uint64_t log_size);
+/* WELCOME was written. */
+void hub_audit_welcomed(struct hub *hub, uint32_t conn);
+void hub_audit_down(struct hub *hub, uint32_t conn);
+/* The agency of this connection has sent a message. */
+void hub_audit_sent(struct hub *hub, uint32_t conn);
+void hub_audit_committed(struct hub *hub);
+KW_MUST_USE enum kw_err hub_audit_prove(struct hub *hub, uint32_t conn, struct kw_view body);
+void hub_audit_tick(struct hub *hub);
 /* hub_blob.c; the roster is known. A failed open is freed by hub_blobs_free. */
 KW_MUST_USE enum kw_err hub_blobs_open(struct hub *hub, const struct hub_options *options, struct uv_loop_s *loop);
 void hub_blobs_free(struct hub *hub);

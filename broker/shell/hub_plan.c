@@ -128,6 +128,8 @@ static void write_frame(struct hub *hub, const struct brk_effect *fx)
 		hub->wire.close(hub->wire.user, fx->conn, err);
 	else
 		hub->wire.ready(hub->wire.user, fx->conn);
+	if (err == KW_OK && fx->type == BRK_FX_WELCOME)
+		hub_audit_welcomed(hub, fx->conn);
 }
 
 static void write_message(struct hub *hub, const struct brk_effect *fx)

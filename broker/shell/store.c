@@ -77,6 +77,8 @@ void store_kick(struct store *store)
 	if (batch == NULL)
 		return;
 	store->filling = NULL;
+	if (store->writer.audit.hash != NULL)
+		store_hash_publish(store->writer.audit.hash);
 	uv_mutex_lock(&store->lock);
 	if (store->queued_last != NULL)
 		store->queued_last->next = batch;
@@ -154,6 +156,7 @@ void store_append(struct store *store, uint64_t ticket, const struct store_row *
 	op->envelope_id = row->envelope_id;
 	op->thread_id = row->thread_id;
 	store->filling->bytes += row->box->size;
+	store_log_row(store, row);
 }
 
 void store_put_cursor(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg_class msg_class,
@@ -180,20 +183,6 @@ void store_trim(struct store *store, uint64_t ticket, uint32_t slot, enum kw_msg
 	*op = (struct store_op){.kind = STORE_OP_TRIM, .queue = queue, .sequence = sequence};
 	if (sequence > store->trimmed[queue])
 		store->trimmed[queue] = sequence;
-}
-
-void store_report_damage(struct store *store, uint32_t queue, uint64_t sequence)
-{
-	uint64_t mark = ((uint64_t)queue << 44) ^ sequence;
-	for (uint32_t i = 0; i < STORE_SEEN_COUNT; i++) {
-		if (store->seen[i] == mark)
-			return;
-	}
-	store->seen[store->seen_next++ % STORE_SEEN_COUNT] = mark;
-	store->damaged_seen++;
-	struct store_op *op = store_next_op(store, store->ticket);
-	if (op != NULL)
-		*op = (struct store_op){.kind = STORE_OP_DAMAGED, .queue = queue, .sequence = sequence};
 }
 
 /* Takes the next batch, or NULL for a slice of trimming; false when the writer shall end. Lock held. */
@@ -287,6 +276,7 @@ static void recycle(struct store *store, struct store_batch *batch)
 		store_box_unref(batch->ops[i].box);
 	store->pending_ops -= batch->count;
 	batch->count = 0;
+	batch->logged = 0;
 	batch->bytes = 0;
 	batch->ticket = 0;
 	batch->next = store->spare;
@@ -311,6 +301,8 @@ static void on_async(uv_async_t *async)
 	store->figures = store->done_figures;
 	enum kw_err err = store->failed;
 	uv_mutex_unlock(&store->lock);
+	if (err != KW_OK)
+		store_hash_halt(store->writer.audit.hash); /* it looks at bodies that go now */
 	while (batch != NULL) {
 		struct store_batch *next = batch->next;
 		if (batch->err == KW_OK)

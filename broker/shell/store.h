@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "proto/base/id.h"
+#include "proto/wire/audit.h"
 #include "proto/wire/frame.h"
 
 /* The hub's durable state: queues, cursors, agencies. One writer thread commits in groups; this interface is used from
@@ -68,6 +69,9 @@ struct store_options {
 	uint32_t record_version; /* the latest of a thread's record that the caller reads: KW_EVERSION when one was written later */
 	/* The slot that a record of a thread counts against, STORE_SLOT_NONE for none: when what is held has to be counted. */
 	uint32_t (*thread_payer)(const uint8_t *record, uint32_t size);
+	/* The audit log has a leaf for each appended row but those of KW_CONTROL, over its body's digest. Called on threads of the
+	 * store. NULL: no log is kept. */
+	enum kw_err (*leaf_digest)(const uint8_t *body, uint32_t size, struct kw_digest *out);
 	bool new_epoch;        /* forget receive cursors and take a new epoch: after a restore from backup */
 	uint64_t rewrite_wait_ms; /* so long after a recall its last bytes leave the file; 0: STORE_REWRITE_WAIT_MS */
 	bool unsafe_no_sync;   /* positive control of the tests only: refused unless KW_UNSAFE_TEST=1 is in the environment, and in a release always */
@@ -138,6 +142,12 @@ void store_put_prekeys(struct store *store, uint64_t ticket, uint32_t slot, stru
 KW_MUST_USE enum kw_err store_get_prekeys(struct store *store, uint32_t slot, struct kw_buf *out);
 /* What store_time gives after the next start: the hub's time, kept from time to time. */
 void store_put_time(struct store *store, uint64_t ticket, uint64_t hub_ms);
+/* Deletes what ties leaf `index` of the audit log to this envelope: its salt. The leaf stays, and with it every proof of the
+ * log; this leaf proves nothing any more. The bytes leave the file as those of store_recall do. Nothing happens when the leaf
+ * is of another envelope. */
+void store_forget(struct store *store, uint64_t ticket, const struct kw_digest *envelope_digest, uint64_t index);
+/* Keeps a checkpoint that somebody was shown. */
+void store_put_checkpoint(struct store *store, uint64_t ticket, uint64_t size, struct kw_view signed_role);
 /* Wakes the writer if a batch waits and it is idle; call at the end of each loop turn. */
 void store_kick(struct store *store);
 
@@ -165,6 +175,21 @@ KW_MUST_USE enum kw_err store_get_threads(struct store *store, struct store_thre
  * place in the order may come before one that has been due for longer, where not all fit. Same errors. */
 KW_MUST_USE enum kw_err store_due(struct store *store, uint64_t now_ms, uint32_t count_max, struct store_thread *out,
 	uint32_t *count);
+
+/* The audit log as committed. False: none is kept, or it is damaged. out: borrowed, valid until the loop's next turn. */
+bool store_log(const struct store *store, const struct kw_tree **out);
+struct store_leaf {
+	uint64_t index;
+	uint8_t salt[KW_AUDIT_SALT_SIZE];
+};
+/* The newest leaf of an envelope below number `below`, which is at most STORE_FIND_LEAVES_MAX leaves away; there is no index.
+ * KW_ENOTFOUND: there is none from *looked_from on, or its salt was deleted; look again below that, unless it is 0. KW_EIO. */
+#define STORE_FIND_LEAVES_MAX 65536u
+KW_MUST_USE enum kw_err store_find_leaf(struct store *store, const struct kw_digest *envelope_digest, uint64_t below,
+	struct store_leaf *out, uint64_t *looked_from);
+/* Proofs of the log at `size`, which was committed. KW_EIO, KW_ECORRUPT; those of kw_tree_prove_*. */
+KW_MUST_USE enum kw_err store_prove(struct store *store, uint64_t index, uint64_t size, struct kw_tree_proof *out);
+KW_MUST_USE enum kw_err store_prove_growth(struct store *store, uint64_t size_old, uint64_t size, struct kw_tree_proof *out);
 
 /* Walks rows in slices, looking for expired ones: calls back for each row with 0 < expiry_hour <= hour (box is NULL),
  * and returns true when the walk has wrapped to the start. rows_max bounds one slice. */

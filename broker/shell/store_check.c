@@ -18,7 +18,7 @@
  * file is cut only if a missing page is not on the free list. */
 
 #define CHECK_LEAVES_MAX 65536u
-#define CHECK_LEAVES_THREADS_MAX 1024u /* of threads and clocks: a start does not read them all */
+#define CHECK_LEAVES_THREADS_MAX 1024u /* of threads, clocks and the audit log: a start does not read them all */
 #define CHECK_DEPTH_MAX 32u
 #define META_SIZE 152u
 #define META_MAGIC 0xbeefc0deu
@@ -271,8 +271,11 @@ static void table_leaf(struct check *check, const struct store_node *node)
 		return;
 	}
 	store_pages_table(node->value, &table);
-	bool threads = kw_view_equal(node->key, kw_view_str("threads")) || kw_view_equal(node->key, kw_view_str("clocks"));
-	check->leaves_max = threads ? CHECK_LEAVES_THREADS_MAX : CHECK_LEAVES_MAX;
+	static const char *const large[] = {"threads", "clocks", "leaves"};
+	bool is_large = false;
+	for (size_t i = 0; i < sizeof(large) / sizeof(large[0]); i++)
+		is_large = is_large || kw_view_equal(node->key, kw_view_str(large[i]));
+	check->leaves_max = is_large ? CHECK_LEAVES_THREADS_MAX : CHECK_LEAVES_MAX;
 	check->leaf = NULL;
 	if (table.flags != 0)
 		(void)fail(check, KW_ECORRUPT);

@@ -18,7 +18,7 @@
  * A crash while creating leaves FOLDER/new, which the next start removes; power loss can only find the whole file or
  * none. A file shorter than its meta page says would be SIGBUS under LMDB, so the file is looked at before LMDB maps it. */
 
-#define ENV_DBS_MAX 16
+#define ENV_DBS_MAX 20
 #define ENV_LOCK "lock.mdb"
 #define ENV_MODE 0600
 
@@ -96,7 +96,13 @@ static int open_dbis(MDB_txn *txn, unsigned flags, struct store_dbis *dbi)
 		code = mdb_dbi_open(txn, "clocks", MDB_CREATE, &dbi->clocks);
 	if (code == 0)
 		code = mdb_dbi_open(txn, "prekeys", MDB_CREATE, &dbi->prekeys); /* nor has one of version 4 from before them */
-	return code == 0 ? mdb_dbi_open(txn, "held", MDB_CREATE, &dbi->held) : code;
+	if (code == 0)
+		code = mdb_dbi_open(txn, "held", MDB_CREATE, &dbi->held);
+	if (code == 0) /* up to version 4 there is no audit log */
+		code = mdb_dbi_open(txn, "leaves", MDB_CREATE, &dbi->leaves);
+	if (code == 0)
+		code = mdb_dbi_open(txn, "tail", MDB_CREATE, &dbi->tail);
+	return code == 0 ? mdb_dbi_open(txn, "checkpoints", MDB_CREATE, &dbi->checkpoints) : code;
 }
 
 int store_env_open_lmdb(const char *path, unsigned flags, unsigned table_flags, struct store_env *env)

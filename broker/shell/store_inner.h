@@ -4,7 +4,8 @@
 #include <lmdb.h>
 #include <uv.h>
 
-#include "broker/shell/store.h"
+#include "broker/shell/store_hash.h"
+#include "proto/wire/audit.h"
 
 /* What the files of the store share. Who touches what:
  *
@@ -23,7 +24,7 @@
 #define STORE_RESERVE_SIZE (64u << 20)  /* map beyond map_size: deletes need pages when appends have none left */
 #define STORE_ROOM_SIZE (512u << 10)    /* on the disk before a batch of deletes begins; more where bodies are added */
 #define STORE_ROOM_LOOK_NS 1000000000u  /* from one look for it to the next */
-#define STORE_SCHEMA_VERSION 4u /* 1 had no threads, 2 did not count them, 3 had none that stand early; taken as they are */
+#define STORE_SCHEMA_VERSION 5u /* 1 had no threads, 2 did not count them, 3 had none that stand early, 4 no audit log; taken as they are */
 #define STORE_SCHEMA_UNCOUNTED 2u
 #define STORE_QUEUE_COUNT (STORE_SLOT_MAX * KW_MSG_CLASS_COUNT)
 #define STORE_SEEN_COUNT 64u
@@ -44,6 +45,10 @@ enum store_kind {
 	STORE_HELD = 'n',   /* open threads, waiting reminders u32; key: slot u32 */
 	STORE_PREKEYS = 'y', /* an encoded SignedPrekeys; key: slot u32 */
 	STORE_TIME = 'h',   /* hub time u64; in the meta table, key: STORE_TIME_KEY */
+	STORE_LEAVES = 'f', /* a block of the audit log, see store_writer_audit.c; key: number of the block u64 */
+	STORE_STRIP = 'e',  /* what one commit has added to the block that is not full; key: number of its first leaf u64 */
+	STORE_PEAKS = 'y',  /* the tree before that block; key: STORE_PEAKS_KEY */
+	STORE_CHECKPOINT = 'x', /* a SignedRole; key: size u64 */
 	STORE_LOG = 'l'     /* the key of the index row, body; key: position u64 */
 };
 
@@ -64,6 +69,13 @@ enum store_kind {
 #define STORE_QUEUE_KEY_SIZE 5u
 #define STORE_INDEX_KEY_SIZE 13u
 #define STORE_LOG_KEY_SIZE 8u
+#define STORE_LEAVES_KEY_SIZE 8u
+#define STORE_PEAKS_KEY UINT8_C(0) /* u8: before all strips */
+#define STORE_BLOCK_LEVEL 10u
+#define STORE_BLOCK_LEAVES (1u << STORE_BLOCK_LEVEL)
+#define STORE_TAG_SIZE 8u
+#define STORE_LEAF_SIZE (KW_DIGEST_SIZE + STORE_TAG_SIZE + KW_AUDIT_SALT_SIZE)
+#define STORE_BLOCK_SIZE (STORE_BLOCK_LEAVES * STORE_LEAF_SIZE)
 #define STORE_COPIES 2u /* of what the store cannot do without: meta and agencies */
 
 /* Writes the head before a payload that is in place at out + STORE_ROW_HEAD_SIZE. */
@@ -120,6 +132,8 @@ enum store_op_kind {
 	STORE_OP_CLOCK_STRAY,    /* a place in the order that no thread has; looked at again */
 	STORE_OP_CLOCK_EARLY,    /* a thread that stood early and is not due yet; likewise */
 	STORE_OP_PREKEYS,        /* box, of the slot */
+	STORE_OP_FORGET,         /* box: the envelope digest; number of the leaf in sequence */
+	STORE_OP_CHECKPOINT,     /* box: a signed checkpoint; size in sequence */
 	STORE_OP_HELD,           /* threads in owner_slot, reminders in expiry_hour */
 	STORE_OP_TIME
 };
@@ -141,6 +155,7 @@ struct store_batch {
 	struct store_op *ops;
 	uint32_t count;
 	uint32_t cap;
+	uint32_t logged; /* of them have a leaf in the audit log */
 	uint64_t bytes;
 	uint64_t ticket; /* the highest in it */
 	enum kw_err err; /* of its commit */
@@ -171,6 +186,9 @@ struct store_dbis {
 	MDB_dbi clocks;
 	MDB_dbi held;
 	MDB_dbi prekeys;
+	MDB_dbi leaves;
+	MDB_dbi tail;
+	MDB_dbi checkpoints;
 };
 
 struct store_env {
@@ -193,6 +211,34 @@ struct store_figures {
 	uint64_t file_bytes;
 	uint64_t threads;
 	uint64_t clocks;
+	struct kw_tree tree; /* the audit log, as committed */
+	bool log_broken;
+};
+
+/* STORE_BLOCK_LEAVES leaves of the audit log, as they are stored. */
+struct store_block {
+	struct kw_digest hashes[STORE_BLOCK_LEAVES];
+	uint8_t tags[STORE_BLOCK_LEAVES][STORE_TAG_SIZE]; /* of the envelope digests; 0 when forgotten */
+	uint8_t salts[STORE_BLOCK_LEAVES][KW_AUDIT_SALT_SIZE];
+};
+_Static_assert(sizeof(struct store_block) == STORE_BLOCK_SIZE, "a block is stored as it is");
+
+/* A view of one: full, or of a strip. */
+struct store_leaves {
+	uint64_t first; /* number of its first leaf */
+	uint32_t count;
+	const uint8_t *hashes;
+	const uint8_t *tags;
+	const uint8_t *salts;
+	struct kw_view nodes; /* of level STORE_BLOCK_LEVEL and up that a full block completes */
+};
+
+/* The writer's side of the audit log. */
+struct store_audit {
+	struct store_hash *hash;   /* NULL: no log is kept */
+	uint32_t left;             /* leaves of this batch that are not taken yet */
+	struct store_block *tail;  /* the leaves behind the last full block */
+	uint32_t written;          /* of them, in strips */
 };
 
 struct store_writer {
@@ -212,6 +258,7 @@ struct store_writer {
 	MDB_txn *txn;               /* during a commit */
 	MDB_cursor *log;
 	MDB_cursor *index;
+	struct store_audit audit;
 	MDB_cursor *threads;        /* NULL until the first one of a commit */
 };
 
@@ -324,6 +371,29 @@ void store_rewrite_wait(struct store *store);
 struct store_op *store_next_op(struct store *store, uint64_t ticket);
 /* Memory ran out while handing over: the loop hears of it in on_committed. */
 void store_out_of_memory(struct store *store);
+
+/* store_audit.c. The row that was handed over last has a leaf, if it is no word of the hub itself. */
+void store_log_row(struct store *store, const struct store_row *row);
+
+/* store_writer_audit.c, within the transaction. Before the rows of a batch and after them. */
+int store_audit_begin(struct store_writer *writer, const struct store_batch *batch);
+int store_audit_end(struct store_writer *writer);
+int store_audit_forget(struct store_writer *writer, const struct store_op *op);
+int store_audit_put_checkpoint(struct store_writer *writer, const struct store_op *op);
+void store_audit_fini(struct store_audit *audit);
+/* Where the log ends, at a start. When that cannot be read figures->log_broken says so, and no message is stopped. */
+int store_audit_load(struct store_writer *writer, MDB_txn *txn, const struct store_options *options);
+
+/* store_audit_read.c. False: the row is damaged. out: into the row. */
+bool store_audit_block(const MDB_val *key, const MDB_val *value, struct store_leaves *out);
+bool store_audit_strip(const MDB_val *key, const MDB_val *value, struct store_leaves *out);
+bool store_audit_peaks(const MDB_val *key, const MDB_val *value, struct kw_tree *out);
+/* The row with leaf `index`, of a full block or a strip. MDB_NOTFOUND: there is none, or it is damaged. */
+int store_audit_get(MDB_txn *txn, const struct store_env *env, uint64_t index, struct store_leaves *out);
+/* A complete node. MDB_NOTFOUND: there is none, or the row that it is in is damaged. */
+int store_audit_node(MDB_txn *txn, const struct store_env *env, uint32_t level, uint64_t index, struct kw_digest *out);
+/* Whether leaf `at` of these is of this envelope, and its salt is there. */
+bool store_audit_is_of(const struct store_leaves *leaves, uint32_t at, const struct kw_digest *envelope_digest);
 
 struct store_overlay *store_overlay_new(void);
 /* Accepts NULL. */

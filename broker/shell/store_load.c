@@ -296,6 +296,8 @@ static enum kw_err load_all(struct load *load, const struct store_options *optio
 		err = load_lagging(load);
 	if (err == KW_OK)
 		err = load_held(load, options);
+	if (err == KW_OK && options->leaf_digest != NULL)
+		err = store_env_err(store_audit_load(&store->writer, load->txn, options));
 	if (err == KW_OK && new_epoch) {
 		load->changed = true;
 		err = store_env_err(mdb_drop(load->txn, store->env.dbi.cursors, 0));

@@ -42,6 +42,20 @@ void store_reader_close(struct store *store)
 	store->reader = NULL;
 }
 
+void store_report_damage(struct store *store, uint32_t queue, uint64_t sequence)
+{
+	uint64_t mark = ((uint64_t)queue << 44) ^ sequence;
+	for (uint32_t i = 0; i < STORE_SEEN_COUNT; i++) {
+		if (store->seen[i] == mark)
+			return;
+	}
+	store->seen[store->seen_next++ % STORE_SEEN_COUNT] = mark;
+	store->damaged_seen++;
+	struct store_op *op = store_next_op(store, store->ticket);
+	if (op != NULL)
+		*op = (struct store_op){.kind = STORE_OP_DAMAGED, .queue = queue, .sequence = sequence};
+}
+
 static uint64_t sequence_of(const MDB_val *key)
 {
 	return kw_get_u64((const uint8_t *)key->mv_data + STORE_QUEUE_KEY_SIZE);

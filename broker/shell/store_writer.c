@@ -32,6 +32,7 @@ void store_writer_fini(struct store_writer *writer)
 	free(writer->touched);
 	free(writer->cursors);
 	free(writer->lagging);
+	store_audit_fini(&writer->audit);
 }
 
 void store_writer_lag(struct store_writer *writer, uint32_t queue)
@@ -339,7 +340,7 @@ int store_writer_measure(MDB_txn *txn, const struct store_env *env, struct store
 	const struct store_dbis *dbi = &env->dbi;
 	/* 0 and 1 are LMDB's own: the free list and the list of tables. */
 	const MDB_dbi all[] = {0, 1, dbi->meta, dbi->agencies, dbi->queues, dbi->cursors, dbi->index, dbi->log, dbi->damaged,
-		dbi->threads, dbi->clocks, dbi->held, dbi->prekeys};
+		dbi->threads, dbi->clocks, dbi->held, dbi->prekeys, dbi->leaves, dbi->tail, dbi->checkpoints};
 	uint64_t pages = 2; /* meta pages */
 	MDB_envinfo info;
 	int code = mdb_env_info(env->env, &info);
@@ -379,6 +380,10 @@ static int apply(struct store_writer *writer, const struct store_op *op)
 		return store_writer_put_held(writer->txn, writer->env->dbi.held, op);
 	case STORE_OP_TIME:
 		return put_time(writer, op);
+	case STORE_OP_FORGET:
+		return store_audit_forget(writer, op);
+	case STORE_OP_CHECKPOINT:
+		return store_audit_put_checkpoint(writer, op);
 	case STORE_OP_THREAD:
 	case STORE_OP_THREAD_DAMAGED:
 	case STORE_OP_CLOCK_STRAY:
@@ -393,7 +398,7 @@ static int apply(struct store_writer *writer, const struct store_op *op)
 
 static int apply_batch(struct store_writer *writer, const struct store_batch *batch)
 {
-	int code = 0;
+	int code = store_audit_begin(writer, batch);
 	uint64_t rows = writer->figures.rows;
 	for (uint32_t i = 0; i < batch->count; i++) {
 		if (batch->ops[i].kind == STORE_OP_TRIM)
@@ -403,6 +408,8 @@ static int apply_batch(struct store_writer *writer, const struct store_batch *ba
 	}
 	for (uint32_t i = 0; i < batch->count && code == 0; i++)
 		code = apply(writer, &batch->ops[i]);
+	if (code == 0)
+		code = store_audit_end(writer);
 	if (code == 0)
 		code = store_writer_measure(writer->txn, writer->env, &writer->figures);
 	/* The reserve above map_size is for deletions. */

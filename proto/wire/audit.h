@@ -8,6 +8,8 @@
  * follows a log accepts. The tree itself is in tree.h. Pure: no clock, no files. */
 
 #define KW_AUDIT_SALT_SIZE 16u
+#define KW_AUDIT_PROOF_SIZE_MAX 2200u  /* an encoded proof of either kind */
+#define KW_AUDIT_SIGNED_SIZE_MAX 2048u /* of a SignedRole with a checkpoint or a statement */
 #define KW_AUDIT_PATH_SIZE_MAX (KW_TREE_PROOF_MAX * KW_DIGEST_SIZE)
 
 /* H(0x00 ‖ H("kw1 leaf" ‖ salt ‖ digest)). salt: KW_AUDIT_SALT_SIZE bytes. Without the salt nobody can tell whose leaf it is,

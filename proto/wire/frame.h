@@ -35,6 +35,9 @@ enum kw_frame_type {
 	KW_FRAME_RENEWED = 0x86,
 	KW_FRAME_PREKEYS = 0x87,   /* prekey.h */
 	KW_FRAME_PREKEYS_WANT = 0x88,
+	KW_FRAME_CHECKPOINT = 0x89, /* frame_audit.h */
+	KW_FRAME_PROVE = 0x8a,
+	KW_FRAME_PROOF = 0x8b,
 	KW_FRAME_ROLE_PART = 0x8c, /* role_frame.h */
 	KW_FRAME_ROLES_WANT = 0x8d
 };
@@ -100,6 +103,7 @@ struct kw_frame_hello {
 	uint64_t root_version; /* HELLO only, as the next two */
 	uint64_t timestamp_version;
 	uint64_t snapshot_version;
+	uint64_t log_size; /* HELLO only: of the audit log, as the agent knows it; 0: it does not */
 	uint32_t envelope_size_max; /* WELCOME only */
 	const struct kw_clock_limits *limits; /* WELCOME only, and of its writer; NULL: not said. See kw_frame_welcome_limits */
 };

@@ -44,7 +44,7 @@ enum kw_err kw_frame_hello_parse(struct kw_view body, struct kw_frame_hello *out
 	static const struct kw_field_rules RULES = {.kinds = {[1] = KW_FIELD_VARINT, [2] = KW_FIELD_VARINT,
 		[3] = KW_FIELD_VARINT, [4] = KW_FIELD_FIXED64, [5] = KW_FIELD_BYTES_REPEATED,
 		[6] = KW_FIELD_BYTES_REPEATED, [7] = KW_FIELD_VARINT, [8] = KW_FIELD_VARINT, [9] = KW_FIELD_VARINT,
-		[10] = KW_FIELD_VARINT, [11] = KW_FIELD_VARINT}};
+		[10] = KW_FIELD_VARINT, [11] = KW_FIELD_VARINT, [12] = KW_FIELD_VARINT}};
 	struct kw_fields fields = kw_fields_from(body, &RULES);
 	struct kw_frame_hello hello = {.version_min = 0};
 	struct kw_pb_field field;
@@ -72,6 +72,9 @@ enum kw_err kw_frame_hello_parse(struct kw_view body, struct kw_frame_hello *out
 			break;
 		case 7:
 			hello.clock_unix_ms = (int64_t)kw_fields_uint(&fields, &field, INT64_MAX);
+			break;
+		case 12:
+			hello.log_size = field.value;
 			break;
 		case 8:
 			hello.directory_version = field.value;
@@ -123,6 +126,8 @@ enum kw_err kw_frame_hello_add(struct kw_buf *out, const struct kw_frame_hello *
 		err = kw_pb_add_uint(out, 10, hello->timestamp_version);
 	if (err == KW_OK)
 		err = kw_pb_add_uint(out, 11, hello->snapshot_version);
+	if (err == KW_OK)
+		err = kw_pb_add_uint(out, 12, hello->log_size);
 	return kw_field_frame_end(out, start, err);
 }
 

@@ -210,6 +210,9 @@ static void start(struct bed *bed)
 {
 	struct hub_options options = {.store = bed->options, .limits = BRK_LIMITS_DEFAULT, .clock = on_clock, .clock_user = bed};
 	bench_must(kw_name_from(kw_view_str("bench"), &options.name), "name");
+	struct kw_ed25519 log_key;
+	bench_must(kw_ed25519_generate(&log_key), "log key");
+	options.log_key = &log_key;
 	const struct hub_wire wire = {
 		.user = bed, .out = on_out, .ready = on_ready, .close = on_close, .fatal = on_fatal};
 	bench_must(hub_new(&options, &bed->loop, &wire, &bed->hub), "hub");

@@ -43,7 +43,9 @@ sender agency-b agency-a b & senders+=($!)
 for n in $(seq "$count"); do
   sleep "0.$(printf '%03d' $((RANDOM % 250)))"
   case $((RANDOM % 3)) in
-    0) hub_kill KILL; hub_start ;;
+    0) hub_kill KILL
+       "$BIN/kinward" audit verify --dir "$STATE/hub" >"$STATE/verify.txt" || die "after kill $n: $(cat "$STATE/verify.txt")"
+       hub_start ;;
     1) agency_kill agency-a KILL; agency_start agency-a ;;
     2) agency_kill agency-b KILL; agency_start agency-b ;;
   esac
@@ -58,6 +60,15 @@ settled() { # every acked message of this sender is opened
 }
 for agency in agency-a agency-b; do
   wait_until 90 settled "$agency" || { kw "$agency" status; die "$agency did not settle in 90 s"; }
+done
+
+# The audit log has a leaf for each message of the queues, whatever the kills cut short, and every agent still believes it.
+"$BIN/kinward" audit verify --dir "$STATE/hub" || die "the audit log does not verify"
+for agency in agency-a agency-b; do
+  if { kw "$agency" status --json || true; } | grep -q logAlarm; then die "$agency has an alarm about the audit log"; fi
+  for id in $(tail -n 20 "$STATE/acked-$agency"); do
+    wait_until 10 kw "$agency" audit prove "$id" || die "$agency: $id was acknowledged and is not in the log"
+  done
 done
 
 for agency in agency-a agency-b; do

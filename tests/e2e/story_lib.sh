@@ -61,7 +61,7 @@ story_hub_back() {
   for agency in "${!AGENT_PID[@]}"; do story_online "$agency"; done
 }
 
-story_is_online() { kw "$1" status --json | grep -q '"online":true'; }
+story_is_online() { { kw "$1" status --json || true; } | grep -q '"online":true'; }
 # An agent that lost its hub waits longer each time before it dials again.
 story_online() { wait_until "$STORY_SECONDS" story_is_online "$1" || die "$1 does not come online"; }
 

@@ -5,6 +5,7 @@
 
 #include "proto/base/check.h"
 #include "proto/wire/frame.h"
+#include "proto/wire/frame_audit.h"
 #include "proto/wire/frame_blob.h"
 
 /* Writes what was parsed twice over: once now, once after parsing what was written. */
@@ -57,6 +58,9 @@ STABLE(blob_offer, struct kw_frame_blob_offer, KW_FRAME_HEAD_SIZE)
 STABLE(blob_want, struct kw_frame_blob_want, KW_FRAME_HEAD_SIZE)
 STABLE(blob_chunk, struct kw_frame_blob_chunk, KW_FRAME_HEAD_SIZE)
 STABLE(blob_done, struct kw_frame_blob_done, KW_FRAME_HEAD_SIZE)
+STABLE(checkpoint, struct kw_frame_checkpoint, KW_FRAME_HEAD_SIZE)
+STABLE(prove, struct kw_frame_prove, KW_FRAME_HEAD_SIZE)
+STABLE(proof, struct kw_frame_proof, KW_FRAME_HEAD_SIZE)
 
 static void every_parser(struct kw_view body)
 {
@@ -76,6 +80,9 @@ static void every_parser(struct kw_view body)
 	stable_blob_want(body);
 	stable_blob_chunk(body);
 	stable_blob_done(body);
+	stable_checkpoint(body);
+	stable_prove(body);
+	stable_proof(body);
 	(void)kw_frame_ping_parse(body, &nonce);     /* any answer is right, as long as it is one */
 	(void)kw_frame_goaway_parse(body, &delay);   /* as above */
 }

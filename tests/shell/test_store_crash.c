@@ -16,6 +16,7 @@
 #include <uv.h>
 
 #include "broker/shell/store.h"
+#include "proto/wire/crypt.h"
 #include "tests/kit/folder.h"
 
 #define BODY_SIZE 700u
@@ -49,9 +50,16 @@ static void on_alive(uv_timer_t *timer)
 	(void)timer;
 }
 
+static enum kw_err leaf_digest(const uint8_t *body, uint32_t size, struct kw_digest *out)
+{
+	struct kw_view view = KW_VIEW(body, size);
+	return kw_sha256(&view, 1, out);
+}
+
 static enum kw_err try_open(struct rig *rig, bool no_sync)
 {
-	const struct store_options options = {.path = rig->path, .map_size = 64u << 20, .unsafe_no_sync = no_sync};
+	const struct store_options options = {.path = rig->path, .map_size = 64u << 20, .unsafe_no_sync = no_sync,
+		.leaf_digest = leaf_digest};
 	const struct store_hooks hooks = {.user = rig, .on_committed = on_committed};
 	(void)uv_loop_init(&rig->loop);
 	rig->committed = 0;
@@ -210,6 +218,10 @@ static void test_what_was_committed_survives_sigkill(void **state)
 		assert_int_equal(rig->extent.count, rig->rows);
 		/* The cursor is of the same transaction as its row. */
 		assert_int_equal(rig->cursor.sequence, rig->last);
+		/* And so is its leaf. */
+		const struct kw_tree *tree;
+		assert_true(store_log(rig->store, &tree));
+		assert_int_equal(tree->size, rig->last);
 		close_store(rig);
 	}
 	assert_true(acked > 100);
