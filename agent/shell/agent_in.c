@@ -31,6 +31,9 @@ void agent_op_done(struct spool_op *op, enum kw_err err)
 	if (op->type == SPOOL_OP_RECEIVE) {
 		agent->due = true;
 		agent->news = agent->news || op->number != 0;
+		if (op->repeat) /* after a hub's loss of memory an honest one; else a replay. Either way it is here once. */
+			kw_log(KW_LOG_INFO, "repeat", KW_LOG_STR("agency", op->u.receive.item.agency.text),
+				KW_LOG_INT("class", op->u.receive.msg_class), KW_LOG_INT("sequence", op->u.receive.cursor.sequence));
 		for (uint32_t i = 0; i < op->u.receive.named_count && op->number != 0; i++)
 			agent_blobs_name(agent, &op->u.receive.named[i]);
 	} else if (op->type == SPOOL_OP_NOTICE) {
@@ -179,13 +182,16 @@ void agent_in_store(struct agent *agent, const struct agt_effect *effect)
 	enum kw_err err = op == NULL ? KW_ENOMEM : letter_open(&agent->office, envelope, &opened, &reason);
 
 	if (err == KW_OK) {
+		if (opened.weaker)
+			kw_log(KW_LOG_INFO, "weaker_suite", KW_LOG_STR("agency", opened.item.agency.text));
 		err = classify(agent, op, &opened);
 		letter_opened_fini(&opened);
 		spool_box_unref(box);
 	} else if (op != NULL && kw_err_class(err) == KW_CLASS_REJECT) {
 		struct kw_id id = letter_id(envelope);
 
-		kw_log(KW_LOG_WARN, "cannot_open", KW_LOG_STR("reason", reason), KW_LOG_ERR(err));
+		kw_log(KW_LOG_WARN, "cannot_open", KW_LOG_STR("reason", reason), KW_LOG_ERR(err), KW_LOG_INT("class", effect->msg_class),
+			KW_LOG_INT("sequence", effect->sequence));
 		tell_unopened(agent, effect, &id);
 		op->u.receive.arrival = SPOOL_UNOPENED;
 		op->box = box;
