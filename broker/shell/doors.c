@@ -20,6 +20,8 @@ struct door {
 	bool greeted; /* HELLO was seen: the hub knows the connection */
 	struct kw_tls_peer peer;
 	struct herald_talk talk;
+	bool holds; /* messages wait for the end of the first talk */
+	struct kw_credit credits[KW_MSG_CLASS_COUNT]; /* as HELLO gave them */
 };
 
 struct doors {
@@ -86,6 +88,25 @@ static void on_open(void *user, struct kw_link *link, const struct kw_tls_peer *
 	kw_link_user_set(link, door);
 }
 
+/* Who opens a message looks for its sender in the directory, and one whom it does not have it cannot believe: an agency that joined
+ * while this agent was away may have written to it. So messages go behind the roles. Notices need none. */
+static void hold_messages(struct door *door, struct kw_frame_hello *hello)
+{
+	memcpy(door->credits, hello->credits, sizeof(door->credits));
+	for (int c = KW_URGENT; c < KW_MSG_CLASS_COUNT; c++)
+		hello->credits[c] = (struct kw_credit){0};
+	door->holds = true;
+}
+
+static void tell(struct door *door)
+{
+	herald_go_on(door->doors->herald, &door->talk, door->link);
+	if (!door->holds || door->talk.busy)
+		return;
+	door->holds = false;
+	hub_credit(door->doors->hub, door->conn, door->credits);
+}
+
 static void greet(struct door *door, const struct kw_frame *frame)
 {
 	struct kw_frame_hello hello;
@@ -101,9 +122,11 @@ static void greet(struct door *door, const struct kw_frame *frame)
 		.directory = hello.directory_version};
 	door->greeted = true;
 	office_heard(doors->options.office, &door->agency, &have);
-	hub_hello(doors->hub, door->conn, &door->agency, &hello);
 	herald_begin(doors->herald, &door->talk, &have);
-	herald_go_on(doors->herald, &door->talk, door->link);
+	if (door->talk.busy)
+		hold_messages(door, &hello);
+	hub_hello(doors->hub, door->conn, &door->agency, &hello);
+	tell(door);
 }
 
 /* Nothing when there is nothing new. */
@@ -117,7 +140,7 @@ static void tell_all(struct doors *doors)
 		struct door *door = doors->by_conn[conn];
 		if (door != NULL && door->greeted) {
 			herald_again(doors->herald, &door->talk);
-			herald_go_on(doors->herald, &door->talk, door->link);
+			tell(door);
 		}
 	}
 }
@@ -223,7 +246,7 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 		err = kw_roles_want_parse(frame->body, &have);
 		if (err == KW_OK) {
 			herald_begin(door->doors->herald, &door->talk, &have);
-			herald_go_on(door->doors->herald, &door->talk, link);
+			tell(door);
 		}
 	} else if (frame->type == KW_FRAME_RECALL ||
 		(frame->type != KW_FRAME_PONG && frame->type != KW_FRAME_ERROR && frame->type < 0x80)) {
@@ -238,12 +261,12 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 
 static void on_drained(void *user, struct kw_link *link)
 {
-	struct doors *doors = user;
+	const struct doors *doors = user;
 	struct door *door = kw_link_user(link);
 	if (door == NULL || !door->greeted)
 		return;
+	tell(door); /* first: a message may be of somebody whom only the newest directory has */
 	hub_drained(doors->hub, door->conn);
-	herald_go_on(doors->herald, &door->talk, link);
 }
 
 static void on_close(void *user, struct kw_link *link, enum kw_err err)
