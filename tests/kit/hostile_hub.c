@@ -243,6 +243,8 @@ void hostile_hub_listen(struct hostile_hub *hub, const char *chain)
 void hostile_hub_shut(struct hostile_hub *hub)
 {
 	struct kw_net_stats stats;
+	if (hub->server == NULL)
+		return;
 	kw_link_server_close(hub->server);
 	hub->server = NULL;
 	if (hub->link != NULL)
@@ -295,12 +297,16 @@ static void publish(struct hostile_hub *hub, void (*change)(struct kw_directory 
 	int lock;
 	assert_int_equal(kw_roles_lock(hub->site.dir, 1000, &lock), KW_OK);
 	assert_int_equal(kw_roles_load(hub->site.dir, &hub->site.hub, &hub->fingerprint, &roles, &file), KW_OK);
+	struct kw_directory next = *roles->directory; /* a copy: what changed is found by comparison */
+	next.entries = calloc(next.count, sizeof(*next.entries));
+	assert_non_null(next.entries);
+	memcpy(next.entries, roles->directory->entries, next.count * sizeof(*next.entries));
 	if (keys)
-		real_keys(roles->directory, hub);
+		real_keys(&next, hub);
 	if (change != NULL)
-		change(roles->directory);
-	struct kw_directory next = *roles->directory;
+		change(&next);
 	assert_int_equal(kw_roles_publish(roles, &next, (int64_t)time(NULL) * 1000), KW_OK);
+	free(next.entries);
 	kw_roles_free(roles);
 	kw_roles_unlock(lock);
 }
@@ -345,9 +351,14 @@ void hostile_hub_init(struct hostile_hub *hub)
 	write_victim(hub);
 }
 
-void hostile_hub_agent_start(struct hostile_hub *hub)
+void hostile_hub_agent_spawn(struct hostile_hub *hub)
 {
 	kit_daemon_start(&hub->agent, "kinward-agent", path_in(hub, "agent.yaml"), path_in(hub, "agent.log"));
+}
+
+void hostile_hub_agent_start(struct hostile_hub *hub)
+{
+	hostile_hub_agent_spawn(hub);
 	hostile_hub_wait_online(hub);
 }
 
@@ -398,7 +409,7 @@ static Kinward__V1__LocalReply *ask(struct hostile_hub *hub, Kinward__V1__LocalR
 	return reply;
 }
 
-static bool try_status(struct hostile_hub *hub, struct hostile_status *out)
+bool hostile_hub_try_status(struct hostile_hub *hub, struct hostile_status *out)
 {
 	Kinward__V1__StatusRequest body = KINWARD__V1__STATUS_REQUEST__INIT;
 	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
@@ -419,14 +430,14 @@ static bool try_status(struct hostile_hub *hub, struct hostile_status *out)
 
 void hostile_hub_status(struct hostile_hub *hub, struct hostile_status *out)
 {
-	assert_true(try_status(hub, out));
+	assert_true(hostile_hub_try_status(hub, out));
 }
 
 static bool is_online(struct hostile_hub *hub, uint64_t version)
 {
 	struct hostile_status status;
 	check_alive(hub);
-	return hub->link != NULL && try_status(hub, &status) && status.online && status.directory_version == version;
+	return hub->link != NULL && hostile_hub_try_status(hub, &status) && status.online && status.directory_version == version;
 }
 
 void hostile_hub_wait_online(struct hostile_hub *hub)
@@ -491,6 +502,15 @@ void hostile_hub_give(struct hostile_hub *hub, enum kw_msg_class msg_class, stru
 {
 	hostile_hub_deliver(hub, msg_class, ++hub->last[msg_class], envelope);
 	HOSTILE_WAIT(hub, hub->acked[msg_class].epoch == hub->epoch && hub->acked[msg_class].sequence >= hub->last[msg_class]);
+}
+
+const char *hostile_hub_sent_to(struct kw_view envelope)
+{
+	static struct kw_name name;
+	struct kw_envelope_label label;
+	assert_int_equal(kw_envelope_peek(envelope, &label), KW_OK);
+	assert_int_equal(kw_name_from(label.agency, &name), KW_OK);
+	return name.text;
 }
 
 static enum kw_err find_secret(void *user, struct kw_view key_id, struct kw_x25519 *out)

@@ -63,6 +63,8 @@ void hostile_hub_listen(struct hostile_hub *hub, const char *chain);
 void hostile_hub_shut(struct hostile_hub *hub);
 /* Ends the session, and waits for its end. */
 void hostile_hub_hang_up(struct hostile_hub *hub);
+/* The victim starts; at another hub than this one, if this one is shut. */
+void hostile_hub_agent_spawn(struct hostile_hub *hub);
 /* The victim starts and has a session and the directory; or: is stopped and asserted to end with code 0. */
 void hostile_hub_agent_start(struct hostile_hub *hub);
 void hostile_hub_agent_stop(struct hostile_hub *hub);
@@ -107,10 +109,14 @@ struct hostile_status {
 	char refused[32];
 };
 void hostile_hub_status(struct hostile_hub *hub, struct hostile_status *out);
+/* False while the agent does not listen yet. */
+bool hostile_hub_try_status(struct hostile_hub *hub, struct hostile_status *out);
 /* The message ids in the inbox, in order; how many there are. */
 size_t hostile_hub_inbox(struct hostile_hub *hub, struct kw_id *out, size_t count_max);
 /* The agent's own person sends a question to agency-1; its envelope is the last one that was heard. */
 void hostile_hub_let_send(struct hostile_hub *hub);
+/* The destination in an envelope; valid until the next call. */
+const char *hostile_hub_sent_to(struct kw_view envelope);
 /* Entries of the receipts that were heard so far about this digest, of which `good` ones have no failure. */
 uint32_t hostile_hub_receipts(const struct hostile_hub *hub, const struct kw_digest *digest, uint32_t *good);
 
