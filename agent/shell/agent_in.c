@@ -191,6 +191,9 @@ void agent_in_store(struct agent *agent, const struct agt_effect *effect)
 			KW_LOG_INT("sequence", effect->sequence));
 		tell_unopened(agent, effect, &id);
 		op->u.receive.arrival = SPOOL_UNOPENED;
+		op->u.receive.item.at_ms = agent_now_ms();
+		op->u.receive.failure = err;
+		op->u.receive.aside_reason = reason;
 		op->box = box;
 		err = KW_OK;
 	} else {

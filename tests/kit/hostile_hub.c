@@ -464,6 +464,30 @@ size_t hostile_hub_inbox(struct hostile_hub *hub, struct kw_id *out, size_t coun
 	return count;
 }
 
+bool hostile_hub_aside(struct hostile_hub *hub, uint64_t number, struct hostile_aside *out)
+{
+	Kinward__V1__ListRequest body = KINWARD__V1__LIST_REQUEST__INIT;
+	Kinward__V1__LocalRequest request = KINWARD__V1__LOCAL_REQUEST__INIT;
+	body.after = number - 1;
+	body.limit = 1;
+	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_UNOPENED;
+	request.unopened = &body;
+	Kinward__V1__LocalReply *reply = ask(hub, &request);
+	assert_non_null(reply);
+	assert_int_equal(reply->body_case, KINWARD__V1__LOCAL_REPLY__BODY_UNOPENED);
+	bool found = reply->unopened->n_items == 1 && reply->unopened->items[0]->number == number;
+	if (found) {
+		const Kinward__V1__UnopenedItem *item = reply->unopened->items[0];
+		*out = (struct hostile_aside){.size = item->size, .at_ms = item->at_unix_ms};
+		(void)snprintf(out->reason, sizeof(out->reason), "%s", item->reason);
+		(void)snprintf(out->error, sizeof(out->error), "%s", item->error);
+		if (item->envelope_id.len == KW_ID_SIZE)
+			memcpy(out->envelope_id.bytes, item->envelope_id.data, KW_ID_SIZE);
+	}
+	kinward_reply_free(reply);
+	return found;
+}
+
 void hostile_hub_let_send(struct hostile_hub *hub)
 {
 	Kinward__V1__SendRequest body = KINWARD__V1__SEND_REQUEST__INIT;

@@ -113,6 +113,15 @@ void hostile_hub_status(struct hostile_hub *hub, struct hostile_status *out);
 bool hostile_hub_try_status(struct hostile_hub *hub, struct hostile_status *out);
 /* The message ids in the inbox, in order; how many there are. */
 size_t hostile_hub_inbox(struct hostile_hub *hub, struct kw_id *out, size_t count_max);
+/* One of `kinward unopened`, the one of this number; false when it is not on the list. */
+struct hostile_aside {
+	char reason[32];
+	char error[32];
+	struct kw_id envelope_id; /* zeros: none */
+	uint32_t size;
+	int64_t at_ms;
+};
+bool hostile_hub_aside(struct hostile_hub *hub, uint64_t number, struct hostile_aside *out);
 /* The agent's own person sends a question to agency-1; its envelope is the last one that was heard. */
 void hostile_hub_let_send(struct hostile_hub *hub);
 /* The destination in an envelope; valid until the next call. */

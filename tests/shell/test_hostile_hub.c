@@ -135,6 +135,13 @@ static void is_refused(struct rig *rig, struct kw_view envelope, enum kw_open_re
 	assert_int_equal(hub->heard_count, heard);
 	kw_buf_fini(&words);
 	check_counts(rig);
+	/* And what the operator sees. */
+	struct hostile_aside aside;
+	assert_true(hostile_hub_aside(hub, rig->refused, &aside));
+	assert_string_equal(aside.reason, kw_open_reason_name(reason));
+	assert_memory_equal(&aside.envelope_id, &label.id, sizeof(label.id));
+	assert_int_equal(aside.size, envelope.size);
+	assert_in_range(aside.at_ms, ((int64_t)time(NULL) - 60) * 1000, ((int64_t)time(NULL) + 1) * 1000);
 }
 
 /* The same as parts of rig->letter. */
@@ -741,6 +748,10 @@ static void test_a_flood_of_rubbish_is_bounded(void **state)
 	for (uint32_t i = 0; i < ASIDE_MAX + 200; i += 200)
 		give_garbage(rig, 200);
 	check_counts(rig);
+	struct hostile_aside aside;
+	assert_false(hostile_hub_aside(hub, rig->refused - ASIDE_MAX, &aside));
+	assert_true(hostile_hub_aside(hub, rig->refused - ASIDE_MAX + 1, &aside));
+	assert_true(hostile_hub_aside(hub, rig->refused, &aside));
 	good_one_arrives(rig);
 	/* More than it was allowed to send at once: the session ends, and a new one goes on. */
 	uint8_t garbage[64] = {0};
