@@ -124,13 +124,13 @@ static void is_refused(struct rig *rig, struct kw_view envelope, enum kw_open_re
 	assert_true(kit_daemon_logged(&hub->agent, line, id) >= 1);
 	if (kw_envelope_peek(envelope, &label) != KW_OK)
 		label.id = (struct kw_id){{0}};
-	/* All that the hub hears is which one. */
+	/* All that the hub hears is which one, in a frame that has room for nothing else. */
 	kw_buf_init(&words, 256);
-	struct kw_frame_unopened said = {.msg_class = KW_URGENT, .sequence = hub->last[KW_URGENT], .envelope_id = label.id};
-	assert_memory_equal(&hub->unopened_last.envelope_id, &said.envelope_id, sizeof(said.envelope_id));
-	assert_int_equal(hub->unopened_last.msg_class, said.msg_class);
-	assert_int_equal(hub->unopened_last.sequence, said.sequence);
-	assert_int_equal(kw_frame_unopened_add(&words, &said), KW_OK);
+	const struct kw_frame_unopened *said = &hub->unopened_last;
+	assert_memory_equal(&said->envelope_id, &label.id, sizeof(label.id));
+	assert_int_equal(said->msg_class, KW_URGENT);
+	assert_int_equal(said->sequence, hub->last[KW_URGENT]);
+	assert_int_equal(kw_frame_unopened_add(&words, said), KW_OK);
 	assert_int_equal(hub->unopened_size, words.size - KW_FRAME_HEAD_SIZE);
 	assert_int_equal(hub->heard_count, heard);
 	kw_buf_fini(&words);
