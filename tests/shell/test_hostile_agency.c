@@ -175,17 +175,22 @@ static int setup(void **state)
 	return 0;
 }
 
+static void stops_well(struct kit_daemon *daemon)
+{
+	int code = kit_daemon_stop(daemon);
+	if (code != 0)
+		kit_daemon_tell(daemon);
+	assert_int_equal(code, 0);
+}
+
 static int teardown(void **state)
 {
 	struct rig *rig = *state;
 	leave(&rig->honest);
 	leave(&rig->thief);
-	assert_int_equal(kit_daemon_stop(&rig->hub.agent), 0);
+	stops_well(&rig->hub.agent);
 	memset(&rig->hub.agent, 0, sizeof(rig->hub.agent));
-	int code = kit_daemon_stop(&rig->broker);
-	if (code != 0)
-		kit_daemon_tell(&rig->broker);
-	assert_int_equal(code, 0);
+	stops_well(&rig->broker);
 	hostile_letter_fini(&rig->letter);
 	hostile_hub_fini(&rig->hub);
 	free(rig);
