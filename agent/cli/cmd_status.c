@@ -107,7 +107,7 @@ static void print_status(FILE *out, const Kinward__V1__StatusReply *status)
 		print_count(out, "attachments", status->attachments_expired,
 			"expired undelivered; send them again (kinward attachments, kinward attachment remove)");
 	print_count(out, "repeats", status->repeats_dropped, "arrived again and dropped");
-	print_count(out, "unopened", status->unopened, "could not be opened; set aside");
+	print_count(out, "unopened", status->unopened, "could not be opened; set aside (kinward unopened)");
 	print_count(out, "registrations", status->registrations, "records of our own");
 	print_count(out, "audit log", status->log_size, "messages at the hub's last checkpoint that we believe");
 	print_count(out, "directory", status->directory_version, "version");

@@ -55,6 +55,18 @@ static const char EVENT_DETAILS[] =
 	"  kinward event 5f2c...09 rejected --reason no_capacity --note \"Beds again from Friday\"\n"
 	"  kinward event 5f2c...09 closed --feedback \"Mother told by phone\"\n";
 
+static const char UNOPENED_DETAILS[] =
+	"What came from the hub and was not opened, the newest 1000. Who sent it has been told that it was not opened, and not why.\n"
+	"One now and then is a sender with an old directory or a changed key: ask who it may have been to send again. Many are an attack\n"
+	"or a damaged hub: tell its operator. The reasons:\n\n"
+	"  structure                       no envelope, cut, or of a newer version\n"
+	"  not_for_us, key_unknown, slot   for somebody else, for a key that we do not have, or changed on the way\n"
+	"  commit, auth, body, padding     changed on the way, or made so that two would read different texts\n"
+	"  claims, signature               not signed by who it says that it is from\n"
+	"  sender_unknown                  from nobody in the directory, or somebody who was shut out\n"
+	"  suite                           in a way of sealing that we do not list\n\n"
+	"  kinward unopened\n";
+
 static const char ATTACH_DETAILS[] =
 	"Seals FILE (at most 64 MiB) for AGENCY and prints the reference that a message names it by. The sealed file leaves by\n"
 	"itself, behind all messages, and goes on where it was after a cut or a restart. For a second agency attach it again.\n\n"
@@ -431,6 +443,8 @@ const struct cli_command CLI_COMMANDS[] = {
 		.details = "Each stays on the list until it is acknowledged. Call the other agency, or send again.\n\n"
 			   "  kinward dead-letters\n  kinward ack 5f2c...09\n", .options = CLI_LIST_OPTIONS,
 		.run = cli_run_dead_letters},
+	{.name = "unopened", .args = "", .summary = "List what came and could not be opened, and why", .details = UNOPENED_DETAILS,
+		.options = CLI_UNOPENED_OPTIONS, .run = cli_run_unopened},
 	{.name = "proof show", .args = "MESSAGE", .summary = "Evidence that we sent a message, and of who confirmed it",
 		.details = PROOF_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_PROOF_SHOW_OPTIONS, .run = cli_run_proof_show},
 	{.name = "proof verify", .args = "FILE", .summary = "Check such evidence offline, with the root fingerprint alone",

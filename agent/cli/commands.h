@@ -83,6 +83,8 @@ int cli_run_send(struct cli_call *call);
 int cli_run_event(struct cli_call *call);
 int cli_run_inbox(struct cli_call *call);
 int cli_run_outbox(struct cli_call *call);
+extern const struct cli_option CLI_UNOPENED_OPTIONS[];
+int cli_run_unopened(struct cli_call *call);
 int cli_run_dead_letters(struct cli_call *call);
 int cli_run_show(struct cli_call *call);
 int cli_run_ack(struct cli_call *call);

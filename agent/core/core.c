@@ -53,7 +53,7 @@ void agt_plan_drop(struct agt_plan *plan, uint64_t box)
 		agt_plan_add(plan, AGT_FX_DROP)->box = box;
 }
 
-static void note(struct agt_plan *plan, enum agt_note code, enum kw_err err)
+void agt_plan_note(struct agt_plan *plan, enum agt_note code, enum kw_err err)
 {
 	struct agt_effect *effect = agt_plan_add(plan, AGT_FX_NOTE);
 
@@ -80,7 +80,7 @@ static void disconnect(struct agt *agt, enum kw_err err, struct agt_plan *plan)
 
 static void broke_rules(struct agt *agt, const struct agt_event *event, struct agt_plan *plan)
 {
-	note(plan, AGT_NOTE_PEER_BROKE_RULES, KW_EPROTO);
+	agt_plan_note(plan, AGT_NOTE_PEER_BROKE_RULES, KW_EPROTO);
 	schedule(agt, event, 0);
 	disconnect(agt, KW_EPROTO, plan);
 }
@@ -111,7 +111,7 @@ static void on_conn_down(struct agt *agt, const struct agt_event *event, struct 
 		schedule(agt, event, 0);
 	agt->state = AGT_IDLE;
 	agt->hub_full_until_ms = 0; /* the next session hears of it again */
-	note(plan, AGT_NOTE_OFFLINE, event->u.err);
+	agt_plan_note(plan, AGT_NOTE_OFFLINE, event->u.err);
 }
 
 /* What the hub has of our log. A cursor of another epoch says nothing about this one. */
@@ -132,7 +132,7 @@ static void own_epoch(struct agt *agt, const struct agt_event *event, struct agt
 	agt->gate_ticket = effect->ticket;
 	for (int c = KW_URGENT; c < KW_MSG_CLASS_COUNT; c++)
 		agt->outbox[c].held = 0;
-	note(plan, AGT_NOTE_OWN_NEW_EPOCH, KW_OK);
+	agt_plan_note(plan, AGT_NOTE_OWN_NEW_EPOCH, KW_OK);
 	agt->retry_at_ms = event->mono_ms;
 	disconnect(agt, KW_ESTATE, plan);
 }
@@ -155,10 +155,10 @@ static void on_welcome(struct agt *agt, const struct agt_event *event, struct ag
 	}
 	agt->state = AGT_ONLINE;
 	agt->tries = 0;
-	note(plan, AGT_NOTE_ONLINE, KW_OK);
+	agt_plan_note(plan, AGT_NOTE_ONLINE, KW_OK);
 	if (hello->epoch != agt->hub_epoch) {
 		if (agt->hub_epoch != 0)
-			note(plan, AGT_NOTE_HUB_NEW_EPOCH, KW_OK);
+			agt_plan_note(plan, AGT_NOTE_HUB_NEW_EPOCH, KW_OK);
 		agt->hub_epoch = hello->epoch;
 		agt_plan_store(agt, plan, AGT_FX_EPOCH)->u.epoch = hello->epoch;
 		for (int c = KW_URGENT; c < KW_MSG_CLASS_COUNT; c++)
@@ -191,7 +191,7 @@ static void hub_full(struct agt *agt, const struct agt_event *event, struct agt_
 	if (lasts_ms > AGT_HUB_FULL_MAX_MS)
 		lasts_ms = AGT_HUB_FULL_MAX_MS;
 	if (agt->hub_full_until_ms == 0)
-		note(plan, AGT_NOTE_HUB_REFUSES, event->u.error.code);
+		agt_plan_note(plan, AGT_NOTE_HUB_REFUSES, event->u.error.code);
 	agt->hub_full_until_ms = event->mono_ms + lasts_ms;
 }
 
@@ -200,7 +200,7 @@ static void hub_takes(struct agt *agt, struct agt_plan *plan)
 	if (agt->hub_full_until_ms == 0)
 		return;
 	agt->hub_full_until_ms = 0;
-	note(plan, AGT_NOTE_HUB_TAKES, KW_OK);
+	agt_plan_note(plan, AGT_NOTE_HUB_TAKES, KW_OK);
 }
 
 static void on_ack(struct agt *agt, const struct agt_event *event, struct agt_plan *plan)
@@ -231,7 +231,7 @@ static void on_error(struct agt *agt, const struct agt_event *event, struct agt_
 	if (error->code == KW_ENOSPACE && agt->state == AGT_ONLINE)
 		hub_full(agt, event, plan);
 	else
-		note(plan, AGT_NOTE_HUB_REFUSES, error->code);
+		agt_plan_note(plan, AGT_NOTE_HUB_REFUSES, error->code);
 	if (error->scope != 3 || (agt->state != AGT_GREETING && agt->state != AGT_ONLINE))
 		return;
 	/* What will be refused again is asked rarely; somebody may mend it meanwhile. */
@@ -270,7 +270,7 @@ static void on_tick(struct agt *agt, const struct agt_event *event, struct agt_p
 		return;
 	if (dead) {
 		agt->ping_after_ms = AGT_PING_MS;
-		note(plan, AGT_NOTE_SILENT_LINK, KW_ETIMEOUT);
+		agt_plan_note(plan, AGT_NOTE_SILENT_LINK, KW_ETIMEOUT);
 		schedule(agt, event, 0);
 		disconnect(agt, KW_ETIMEOUT, plan);
 	} else if (agt->state == AGT_ONLINE && !agt->pinged && event->mono_ms - agt->heard_ms >= agt->ping_after_ms) {

@@ -158,7 +158,8 @@ enum agt_note {
 	AGT_NOTE_HUB_TAKES,     /* it has room again, or has not said for a while that it has none */
 	AGT_NOTE_OWN_NEW_EPOCH,
 	AGT_NOTE_PEER_BROKE_RULES,
-	AGT_NOTE_SILENT_LINK
+	AGT_NOTE_SILENT_LINK,
+	AGT_NOTE_HUB_REPEATS    /* it has sent again what we have; once in a session */
 };
 
 struct agt_effect {

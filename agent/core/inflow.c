@@ -56,6 +56,7 @@ void agt_inflow_session(struct agt *agt, uint64_t hub_epoch)
 		(void)kw_rx_grant(&in->lanes[c], window, is_held(in->hello_hold, c)); /* HELLO has told it */
 	}
 	in->ack_mask = 0;
+	in->repeated = false;
 	if (in->hello_hold && !in->hold)
 		tell_all(in);
 }
@@ -73,6 +74,9 @@ bool agt_inflow_message(struct agt *agt, const struct agt_event *event, struct a
 	case KW_RX_REPEAT:
 		agt_plan_drop(plan, event->u.message.box);
 		in->ack_mask |= (uint8_t)(1u << msg_class);
+		if (!in->repeated)
+			agt_plan_note(plan, AGT_NOTE_HUB_REPEATS, KW_OK);
+		in->repeated = true;
 		return true;
 	case KW_RX_NEW:
 		break;

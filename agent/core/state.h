@@ -49,6 +49,7 @@ struct agt_taken {
 struct agt_inflow {
 	struct kw_rx_lane lanes[KW_MSG_CLASS_COUNT];
 	uint8_t ack_mask; /* classes whose cursor or credit is to be told */
+	bool repeated;    /* something came again in this session */
 	bool hold;        /* no credit for messages */
 	bool hello_hold;  /* as our HELLO has told it */
 	uint32_t head;
@@ -93,6 +94,7 @@ struct agt_effect *agt_plan_add(struct agt_plan *plan, enum agt_effect_type type
 /* The same for a store effect: with the next ticket. */
 struct agt_effect *agt_plan_store(struct agt *agt, struct agt_plan *plan, enum agt_effect_type type);
 void agt_plan_drop(struct agt_plan *plan, uint64_t box);
+void agt_plan_note(struct agt_plan *plan, enum agt_note code, enum kw_err err);
 
 void agt_outbox_start(struct agt *agt, const struct agt_start *start);
 void agt_outbox_submit(struct agt *agt, const struct agt_event *event, struct agt_plan *plan);

@@ -40,6 +40,9 @@ void agent_op_done(struct spool_op *op, enum kw_err err)
 				KW_LOG_INT("count", op->strangers), KW_LOG_STR("text", "it is about messages that were not for that agency, or "
 				"about other envelopes than theirs: not believed"));
 		agent->news = agent->news || op->number != 0;
+		if (op->repeat) /* after a hub's loss of memory an honest one; else a replay. Either way it is here once. */
+			kw_log(KW_LOG_INFO, "repeat", KW_LOG_STR("agency", op->u.receive.item.agency.text),
+				KW_LOG_INT("class", op->u.receive.msg_class), KW_LOG_INT("sequence", op->u.receive.cursor.sequence));
 		for (uint32_t i = 0; i < op->u.receive.named_count && op->number != 0; i++)
 			agent_blobs_name(agent, &op->u.receive.named[i]);
 	} else if (op->type == SPOOL_OP_NOTICE) {
@@ -183,15 +186,21 @@ void agent_in_store(struct agent *agent, const struct agt_effect *effect)
 	enum kw_err err = op == NULL ? KW_ENOMEM : letter_open(&agent->office, envelope, &opened, &reason);
 
 	if (err == KW_OK) {
+		if (opened.weaker)
+			kw_log(KW_LOG_INFO, "weaker_suite", KW_LOG_STR("agency", opened.item.agency.text));
 		err = classify(agent, op, &opened);
 		letter_opened_fini(&opened);
 		spool_box_unref(box);
 	} else if (op != NULL && kw_err_class(err) == KW_CLASS_REJECT) {
 		struct kw_id id = letter_id(envelope);
 
-		kw_log(KW_LOG_WARN, "cannot_open", KW_LOG_STR("reason", reason), KW_LOG_ERR(err));
+		kw_log(KW_LOG_WARN, "cannot_open", KW_LOG_STR("reason", reason), KW_LOG_ERR(err), KW_LOG_INT("class", effect->msg_class),
+			KW_LOG_INT("sequence", effect->sequence));
 		tell_unopened(agent, effect, &id, strcmp(reason, kw_open_reason_name(KW_OPEN_KEY_UNKNOWN)) == 0);
 		op->u.receive.arrival = SPOOL_UNOPENED;
+		op->u.receive.item.at_ms = agent_now_ms();
+		op->u.receive.failure = err;
+		op->u.receive.aside_reason = reason;
 		op->box = box;
 		err = KW_OK;
 	} else {

@@ -122,7 +122,8 @@ static void fx_note(struct agent *agent, const struct agt_effect *effect)
 		[AGT_NOTE_HUB_TAKES] = "hub_takes",
 		[AGT_NOTE_OWN_NEW_EPOCH] = "own_new_epoch",
 		[AGT_NOTE_PEER_BROKE_RULES] = "hub_broke_rules",
-		[AGT_NOTE_SILENT_LINK] = "silent_link"};
+		[AGT_NOTE_SILENT_LINK] = "silent_link",
+		[AGT_NOTE_HUB_REPEATS] = "hub_repeats"};
 	enum agt_note code = effect->u.note.code;
 	enum kw_err err = effect->u.note.err;
 

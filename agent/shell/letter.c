@@ -154,6 +154,38 @@ static enum kw_err find_identity(void *user, const struct kw_open_sender *sender
 	return KW_OK;
 }
 
+static bool lists(const uint8_t *suites, uint8_t count, enum kw_suite suite)
+{
+	return memchr(suites, (int)suite, count) != NULL;
+}
+
+/* Whether we ever said that one may seal to us in this suite. *weaker: we said that there is a better one. */
+static bool is_listed(const struct letter_office *office, enum kw_suite suite, bool *weaker)
+{
+	const struct kw_directory_entry *own =
+		office->directory == NULL ? NULL : kw_directory_find(office->directory, &office->agency);
+	bool found = own == NULL; /* no directory: nobody is known either */
+
+	*weaker = own != NULL && own->hybrid_keys_count > 0 && suite != KW_SUITE_HYBRID;
+	for (uint8_t i = 0; own != NULL && i < own->sealing_keys_count; i++)
+		found = found || lists(own->sealing_keys[i].suites, own->sealing_keys[i].suites_count, suite);
+	for (uint8_t i = 0; own != NULL && i < own->hybrid_keys_count; i++)
+		found = found || lists(own->hybrid_keys[i].suites, own->hybrid_keys[i].suites_count, suite);
+	return found;
+}
+
+/* What kw_open leaves to us: what we said of ourselves, and that the header names the home of who signed. */
+static enum kw_err check_opened(const struct letter_office *office, const struct kw_opened *opened, bool *weaker,
+	enum kw_open_reason *why)
+{
+	bool home = kw_name_equal(&opened->home_hub, &opened->claims.sender_hub);
+
+	if (is_listed(office, opened->suite, weaker) && home)
+		return KW_OK;
+	*why = home ? KW_OPEN_SUITE : KW_OPEN_CLAIMS;
+	return KW_EOPEN;
+}
+
 enum kw_err letter_open(const struct letter_office *office, struct kw_view envelope, struct letter_opened *out,
 	const char **reason)
 {
@@ -166,12 +198,19 @@ enum kw_err letter_open(const struct letter_office *office, struct kw_view envel
 		.user = &lookup};
 	struct kw_opened opened;
 	enum kw_open_reason why;
+	bool weaker = false;
 	enum kw_err err = kw_open(&request, &opened, &why);
 
+	if (err == KW_OK) {
+		err = check_opened(office, &opened, &weaker, &why);
+		if (err != KW_OK)
+			kw_opened_fini(&opened);
+	}
 	*reason = kw_open_reason_name(why);
 	if (err != KW_OK)
 		return err;
 	memset(out, 0, sizeof(*out));
+	out->weaker = weaker;
 	out->item.thread_id = opened.claims.thread_id;
 	out->item.thread_sequence = opened.claims.thread_sequence;
 	out->item.agency = opened.claims.sender;

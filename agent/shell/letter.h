@@ -54,6 +54,7 @@ struct letter_opened {
 	struct spool_item item; /* thread, agency, envelope id and digest are filled */
 	uint32_t expiry_hour;
 	uint32_t content_type;
+	bool weaker;            /* we list a stronger suite than the one that it came in */
 	struct kw_buf content;  /* wiped and freed by letter_opened_fini */
 };
 

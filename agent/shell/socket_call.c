@@ -263,7 +263,7 @@ out:
 	free(list);
 }
 
-/* What is read of cases and counted over them. */
+/* What is read of cases and counted over them, and what could not be opened. */
 static void dispatch_case(struct socket_conn *conn, Kinward__V1__LocalRequest *request)
 {
 	switch (request->body_case) {
@@ -284,6 +284,9 @@ static void dispatch_case(struct socket_conn *conn, Kinward__V1__LocalRequest *r
 		break;
 	case KINWARD__V1__LOCAL_REQUEST__BODY_TODO:
 		socket_do_todo(conn, request->id, request->todo);
+		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_UNOPENED:
+		socket_do_unopened(conn, request->id, request->unopened);
 		break;
 	default:
 		refuse_field(conn, request->id, "body", "The request asks for nothing that this agent knows.");

@@ -106,6 +106,8 @@ KW_MUST_USE enum kw_err socket_consent_of(struct spool *spool, const struct spoo
 void socket_consents_fini(struct socket_consents *consents);
 void socket_do_care_count(struct socket_conn *conn, uint64_t id);
 void socket_do_week_keep(struct socket_conn *conn, uint64_t id, const Kinward__V1__WeekKeepRequest *request);
+/* socket_aside.c */
+void socket_do_unopened(struct socket_conn *conn, uint64_t id, const Kinward__V1__ListRequest *request);
 void socket_do_subscribe(struct socket_conn *conn, uint64_t id, const Kinward__V1__SubscribeRequest *request);
 
 #endif

@@ -31,6 +31,7 @@ struct uv_loop_s;
 #define SPOOL_RECEIPTS_MAX 128u /* entries of one Receipt message */
 #define SPOOL_LOCAL_ID_SIZE_MAX 64u
 #define SPOOL_ASIDE_MAX 1000u   /* messages kept that could not be opened; older ones go */
+#define SPOOL_ASIDE_REASON_SIZE_MAX 31u
 #define SPOOL_LOG_MAX 1000u     /* steps of one thread; a thread that is longer takes no more of the other side */
 #define SPOOL_LOG_RESERVE 64u   /* half of it for our next states, the rest for what ends the thread and for words without a place */
 #define SPOOL_EARLY_MAX 64u     /* messages of one thread that wait for an earlier one */
@@ -179,7 +180,8 @@ struct spool_op {
 			struct spool_item item;
 			struct spool_act act;
 			uint32_t expiry_hour;
-			enum kw_err failure; /* SPOOL_REFUSED; by the spool: KW_EILLEGAL */
+			enum kw_err failure; /* SPOOL_REFUSED, SPOOL_UNOPENED; by the spool: KW_EILLEGAL */
+			const char *aside_reason; /* SPOOL_UNOPENED; static storage, cut after SPOOL_ASIDE_REASON_SIZE_MAX. NULL: none */
 			uint32_t gaps_count;
 			struct spool_gap gaps[SPOOL_GAPS_MAX]; /* of its author's, before its own place */
 			uint32_t receipts_count;

@@ -181,20 +181,6 @@ static enum kw_err apply_receipt(struct spool *spool, MDB_txn *txn, struct spool
 	return spool_arrived(spool, txn, &item, receipt);
 }
 
-static enum kw_err set_aside(struct spool *spool, MDB_txn *txn, const struct spool_op *op)
-{
-	uint8_t key[8];
-	enum kw_err err;
-
-	spool->numbers[N_COUNTS + SPOOL_COUNT_UNOPENED]++;
-	kw_put_u64(key, spool->numbers[N_NEXT_ASIDE]++);
-	err = spool_put(spool, txn, T_ASIDE, KW_VIEW_OF(key), KW_VIEW(op->box->data, op->box->size));
-	if (err != KW_OK || spool->numbers[N_NEXT_ASIDE] - spool->numbers[N_FIRST_ASIDE] <= SPOOL_ASIDE_MAX)
-		return err;
-	kw_put_u64(key, spool->numbers[N_FIRST_ASIDE]++);
-	return spool_del(spool, txn, T_ASIDE, KW_VIEW_OF(key), NULL);
-}
-
 /* True in *repeat when the envelope, or the message in another envelope, has been here. id: message id ‖ tag(agency). */
 static enum kw_err seen_before(struct spool *spool, MDB_txn *txn, const struct spool_op *op, struct kw_view id,
 	bool *repeat)
@@ -264,7 +250,7 @@ enum kw_err spool_run_receive(struct spool *spool, MDB_txn *txn, struct spool_op
 
 	spool->now_ms = op->u.receive.item.at_ms;
 	if (err != KW_OK || arrival == SPOOL_UNOPENED)
-		return err != KW_OK ? err : set_aside(spool, txn, op);
+		return err != KW_OK ? err : spool_aside_put(spool, txn, op);
 	memcpy(id, op->u.receive.item.message_id.bytes, KW_ID_SIZE);
 	err = spool_tag(spool, spool_name_view(&op->u.receive.item.agency), id + KW_ID_SIZE);
 	if (err == KW_OK)

@@ -319,6 +319,8 @@ bool spool_group_join(struct spool_op *op, struct spool_op **first, struct spool
 KW_MUST_USE enum kw_err spool_run_append(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_held(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_epoch(struct spool *spool, MDB_txn *txn, struct spool_op *op);
+/* spool_aside.c: SPOOL_UNOPENED. */
+KW_MUST_USE enum kw_err spool_aside_put(struct spool *spool, MDB_txn *txn, const struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_receive(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_notice(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 KW_MUST_USE enum kw_err spool_run_ack(struct spool *spool, MDB_txn *txn, struct spool_op *op);

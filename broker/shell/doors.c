@@ -26,6 +26,8 @@ struct door {
 	struct kw_tls_peer peer;
 	struct herald_talk talk;
 	int64_t renewed_unix_ms; /* its last RENEW */
+	bool holds; /* messages wait for the end of the first talk */
+	struct kw_credit credits[KW_MSG_CLASS_COUNT]; /* as HELLO gave them */
 };
 
 struct doors {
@@ -104,6 +106,25 @@ static void on_open(void *user, struct kw_link *link, const struct kw_tls_peer *
 			KW_LOG_STR("group", kw_link_group(link)));
 }
 
+/* Who opens a message looks for its sender in the directory, and one whom it does not have it cannot believe: an agency that joined
+ * while this agent was away may have written to it. So messages go behind the roles. Notices need none. */
+static void hold_messages(struct door *door, struct kw_frame_hello *hello)
+{
+	memcpy(door->credits, hello->credits, sizeof(door->credits));
+	for (int c = KW_URGENT; c < KW_MSG_CLASS_COUNT; c++)
+		hello->credits[c] = (struct kw_credit){0};
+	door->holds = true;
+}
+
+static void tell(struct door *door)
+{
+	herald_go_on(door->doors->herald, &door->talk, door->link);
+	if (!door->holds || door->talk.busy)
+		return;
+	door->holds = false;
+	hub_credit(door->doors->hub, door->conn, door->credits);
+}
+
 /* Nothing when there is nothing new. */
 static void tell_all(struct doors *doors)
 {
@@ -115,36 +136,9 @@ static void tell_all(struct doors *doors)
 		struct door *door = doors->by_conn[conn];
 		if (door != NULL && door->greeted) {
 			herald_again(doors->herald, &door->talk);
-			herald_go_on(doors->herald, &door->talk, door->link);
+			tell(door);
 		}
 	}
-}
-
-/* WELCOME, then the roles, and behind them what waited for the agency: some of it may be signed with a key that only the directory which
- * is told now has. What of a large directory does not fit in one go comes beside the messages. */
-static void welcome(struct door *door, const struct kw_frame_hello *hello, const struct kw_roles_have *have)
-{
-	struct doors *doors = door->doors;
-	struct kw_buf behind;
-	struct kw_frame first;
-	size_t first_size = 0;
-	hub_hello(doors->hub, door->conn, &door->agency, hello);
-	struct kw_buf *out = kw_link_out(door->link);
-	if (out == NULL)
-		return; /* it was refused */
-	kw_buf_init(&behind, KW_LINK_OUT_SIZE_MAX);
-	/* Nothing was written on this link before; what is not as expected stays in its order. */
-	enum kw_err err = kw_frame_next(kw_buf_view(out), KW_FRAME_SIZE_MAX, &first, &first_size);
-	if (err == KW_OK && first_size < out->size && first_size > 0)
-		err = kw_buf_add(&behind, KW_VIEW(out->data + first_size, out->size - first_size));
-	if (err == KW_OK && behind.size > 0)
-		out->size = first_size;
-	herald_begin(doors->herald, &door->talk, have);
-	herald_go_on(doors->herald, &door->talk, door->link);
-	out = kw_link_out(door->link);
-	if (out != NULL && behind.size > 0 && err == KW_OK && kw_buf_add(out, kw_buf_view(&behind)) != KW_OK)
-		kw_link_close(door->link, KW_ENOMEM); /* it was not acknowledged: the next session brings it */
-	kw_buf_fini(&behind);
 }
 
 static void greet(struct door *door, const struct kw_frame *frame)
@@ -163,7 +157,11 @@ static void greet(struct door *door, const struct kw_frame *frame)
 	office_heard(doors->options.office, &door->agency, &have);
 	tell_all(doors); /* its TLS key may have changed the directory just now */
 	door->greeted = true;
-	welcome(door, &hello, &have);
+	herald_begin(doors->herald, &door->talk, &have);
+	if (door->talk.busy)
+		hold_messages(door, &hello);
+	hub_hello(doors->hub, door->conn, &door->agency, &hello);
+	tell(door);
 	hub_prekeys_hello(doors->hub, door->conn, &door->agency);
 }
 
@@ -332,7 +330,7 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 		err = kw_roles_want_parse(frame->body, &have);
 		if (err == KW_OK) {
 			herald_begin(door->doors->herald, &door->talk, &have);
-			herald_go_on(door->doors->herald, &door->talk, link);
+			tell(door);
 		}
 	} else if (frame->type == KW_FRAME_RECALL || frame->type == KW_FRAME_PROVE ||
 		(frame->type != KW_FRAME_PONG && frame->type != KW_FRAME_ERROR && frame->type < 0x80)) {
@@ -347,12 +345,11 @@ static void on_frame(void *user, struct kw_link *link, const struct kw_frame *fr
 
 static void on_drained(void *user, struct kw_link *link)
 {
-	struct doors *doors = user;
+	const struct doors *doors = user;
 	struct door *door = kw_link_user(link);
 	if (door == NULL || !door->greeted)
 		return;
-	/* The roles first, some at a time: behind messages that never end they would wait for ever. */
-	herald_go_on(doors->herald, &door->talk, link);
+	tell(door); /* first: a message may be of somebody whom only the newest directory has */
 	hub_drained(doors->hub, door->conn);
 }
 

@@ -65,6 +65,8 @@ KW_MUST_USE enum kw_err hub_agency(struct hub *hub, const struct kw_name *name, 
 
 /* First frame of a connection that TLS has tied to `agency`. */
 void hub_hello(struct hub *hub, uint32_t conn, const struct kw_name *agency, const struct kw_frame_hello *hello);
+/* What its HELLO had of credit for messages, given later. */
+void hub_credit(struct hub *hub, uint32_t conn, const struct kw_credit *credits);
 /* A later frame, of the agency that said hello: MESSAGE, ACK, UNOPENED, RECALL or PROVE. Others are for the caller. KW_EFORMAT and the like: the frame breaks the
  * protocol, close the connection. */
 KW_MUST_USE enum kw_err hub_frame(struct hub *hub, uint32_t conn, const struct kw_name *agency,

@@ -18,21 +18,34 @@ void hub_hello(struct hub *hub, uint32_t conn, const struct kw_name *agency, con
 	hub_blobs_up(hub, conn, event.u.hello.slot);
 }
 
+void hub_credit(struct hub *hub, uint32_t conn, const struct kw_credit *credits)
+{
+	struct brk_event event = {.type = BRK_EV_ACK};
+	event.u.ack.conn = conn;
+	for (int c = KW_URGENT; c < KW_MSG_CLASS_COUNT; c++) {
+		event.u.ack.ack.credit_mask |= (uint8_t)(1u << c);
+		event.u.ack.ack.credits[c] = credits[c];
+	}
+	hub_event(hub, &event);
+}
+
 /* Reads what a hub may know of an envelope. One that cannot be carried still becomes a message event, so that its sender
- * hears of it in a notice. */
-static void label(struct hub *hub, struct kw_view envelope, struct brk_message *message)
+ * hears of it in a notice, which names an agency in any case: the sender itself, when nobody can say for whom it was. */
+static void label(struct hub *hub, const struct kw_name *from, struct kw_view envelope, struct brk_message *message)
 {
 	struct kw_envelope_label label;
 	message->to_slot = BRK_SLOT_NONE;
+	message->to = *from;
 	message->err = kw_envelope_peek(envelope, &label);
 	if (message->err != KW_OK)
 		return;
 	message->envelope_id = label.id;
 	message->expiry_hour = label.expiry_hour;
-	if (label.msg_class != message->msg_class)
+	message->err = kw_name_from(label.agency, &message->to);
+	/* From a session comes what is at home here: the header's home is the hub whose log proves that it was held. */
+	if (message->err == KW_OK &&
+		(label.msg_class != message->msg_class || !kw_view_equal(label.home_hub, kw_view_str(hub->name.text))))
 		message->err = KW_EFIELD;
-	if (message->err == KW_OK)
-		message->err = kw_name_from(label.agency, &message->to);
 	if (message->err != KW_OK)
 		return;
 	if (!kw_view_equal(label.hub, kw_view_str(hub->name.text)))
@@ -41,7 +54,7 @@ static void label(struct hub *hub, struct kw_view envelope, struct brk_message *
 		message->to_slot = roster_find(hub->roster, &message->to);
 }
 
-static enum kw_err take_message(struct hub *hub, uint32_t conn, struct kw_view body)
+static enum kw_err take_message(struct hub *hub, uint32_t conn, const struct kw_name *agency, struct kw_view body)
 {
 	struct kw_frame_message frame;
 	enum kw_err err = kw_frame_message_parse(body, &frame);
@@ -60,7 +73,7 @@ static enum kw_err take_message(struct hub *hub, uint32_t conn, struct kw_view b
 	event.u.message.sequence = frame.sequence;
 	event.u.message.box = (uint64_t)(uintptr_t)box;
 	event.u.message.size = box->size;
-	label(hub, frame.envelope, &event.u.message);
+	label(hub, agency, frame.envelope, &event.u.message);
 	if (frame.tracks.size > 0)
 		err = hub_tracks(hub, frame.tracks, &event.u.message);
 	if (err == KW_OK)
@@ -131,7 +144,7 @@ enum kw_err hub_frame(struct hub *hub, uint32_t conn, const struct kw_name *agen
 {
 	switch (frame->type) {
 	case KW_FRAME_MESSAGE:
-		return take_message(hub, conn, frame->body);
+		return take_message(hub, conn, agency, frame->body);
 	case KW_FRAME_RECALL:
 		return take_recall(hub, conn, frame->body);
 	case KW_FRAME_PROVE:

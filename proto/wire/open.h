@@ -21,7 +21,7 @@ enum kw_open_reason {
 	KW_OPEN_SIGNATURE,      /* the sender did not sign this */
 	KW_OPEN_BODY,           /* a chunk of the body does not decrypt */
 	KW_OPEN_PADDING,        /* the padding is malformed */
-	KW_OPEN_SUITE,          /* the suite is good, and libcrypto does not have it */
+	KW_OPEN_SUITE,          /* the suite is good, and libcrypto does not have it, or we do not list it */
 	KW_OPEN_LOCAL,          /* a lookup, memory or libcrypto failed; the error says which */
 	KW_OPEN_REASON_COUNT
 };
