@@ -6,7 +6,7 @@ import pathlib
 import re
 
 HERE = pathlib.Path(__file__).resolve().parents[2] / "proto" / "kinward" / "v1"
-FIELD = re.compile(r"^\s*(repeated\s+|optional\s+)?([\w.]+)\s+(\w+)\s*=\s*(\d+)\s*(\[.*)?;", re.S)
+FIELD = re.compile(r"^\s*(repeated\s+|optional\s+)?([\w.]+)\s+(\w+)\s*=\s*(\d+)\s*;")
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 NUMBERS = {"uint32": 32, "uint64": 64, "int64": 64, "int32": 32, "bool": 1}
 
@@ -24,6 +24,7 @@ def _load():
     messages, enums = {}, {}
     for path in sorted(HERE.glob("*.proto")):
         text = re.sub(r"//[^\n]*", "", path.read_text(encoding="utf-8"))
+        text = re.sub(r"\[[^\]]*\]", "", text)  # rules of the fields, which have braces
         depth, current, kind = 0, None, None
         for statement in re.finditer(r"[^;{}]*[;{}]", text):
             part = statement.group().strip()
@@ -48,9 +49,10 @@ def _load():
                 if part.startswith(("option ", "reserved ")):
                     continue
                 found = FIELD.match(part)
-                if found:
-                    field = Field(int(found[4]), found[3], found[2], (found[1] or "").strip() == "repeated")
-                    messages[current][field.number] = field
+                if not found:
+                    raise ValueError("%s: not understood: %s" % (path.name, part))
+                field = Field(int(found[4]), found[3], found[2], (found[1] or "").strip() == "repeated")
+                messages[current][field.number] = field
     return messages, enums
 
 
@@ -141,15 +143,18 @@ def empty(message):
             for f in MESSAGES[message].values()}
 
 
-def decode(message, data, unknown_ok=True):
+def decode(message, data, unknown_ok=True, twice_ok=True):
     """A dictionary with every field of the schema; a message that is absent is None."""
-    out = empty(message)
+    out, seen = empty(message), set()
     for number, wire, value in fields(data):
         field = MESSAGES[message].get(number)
         if field is None:
             if not unknown_ok:
                 raise Malformed("field %d of %s" % (number, message))
             continue
+        if not field.repeated and number in seen and not twice_ok:
+            raise Malformed("field %d of %s comes twice" % (number, message))
+        seen.add(number)
         if field.repeated and wire == BYTES and (field.kind in NUMBERS or field.kind in ENUMS):
             out[field.name].extend(_unpack(field.kind, value))
         elif field.repeated:

@@ -18,11 +18,13 @@ except ImportError:
     sys.exit("test_decoder: no Python package cryptography; deploy/install-deps.sh --test installs python3-cryptography")
 
 import check_envelopes  # noqa: E402
+import check_frames  # noqa: E402
 import check_roles  # noqa: E402
 
 SECTIONS = {
     "envelopes": check_envelopes.run,
     "roles": check_roles.run,
+    "frames": check_frames.run,
 }
 
 

@@ -13,6 +13,7 @@
 #include "proto/wire/envelope.h"
 #include "proto/wire/role_client.h"
 #include "proto/wire/role_delta.h"
+#include "proto/wire/role_frame.h"
 #include "tests/kit/golden.h"
 
 #define NOW_MS INT64_C(1780000000000)
@@ -699,6 +700,69 @@ static void test_rotation(void **state)
 	kit_golden_end(&w->text, "roles/rotation.txt");
 }
 
+/* One frame, and what the inbox says of it: "more", kind and bytes of what is whole, or the error. */
+static void tell_part(struct world *w, struct kw_role_inbox *inbox, const struct kw_role_part *part, enum kw_err wanted)
+{
+	bool whole = false;
+	struct kw_frame frame;
+	struct kw_role_part got;
+	size_t used;
+	kw_buf_clear(&w->bytes);
+	assert_int_equal(kw_role_part_add(&w->bytes, part), KW_OK);
+	assert_int_equal(kw_frame_next(kw_buf_view(&w->bytes), KW_FRAME_SIZE_MAX, &frame, &used), KW_OK);
+	assert_int_equal(kw_role_part_parse(frame.body, &got), KW_OK);
+	assert_int_equal(kw_role_inbox_take(inbox, &got, &whole), wanted);
+	fputs("part ", w->text.file);
+	if (whole) {
+		fprintf(w->text.file, "%d:", (int)inbox->kind);
+		for (size_t i = 0; i < inbox->bytes.size; i++)
+			fprintf(w->text.file, "%02x", inbox->bytes.data[i]);
+	} else {
+		fputs(wanted == KW_OK ? "more" : kw_err_name(wanted), w->text.file);
+	}
+	kit_golden_hex(&w->text, kw_buf_view(&w->bytes));
+	fputc('\n', w->text.file);
+}
+
+static void test_parts(void **state)
+{
+	struct world *w = *state;
+	struct kw_role_inbox inbox;
+	static const struct {
+		uint32_t kind, total, offset;
+		const char *bytes;
+		enum kw_err wanted;
+	} PARTS[] = {
+		{1, 3, 0, "abc", KW_OK}, /* whole at once */
+		{4, 6, 0, "abc", KW_OK},
+		{4, 6, 3, "de", KW_OK},
+		{4, 6, 5, "f", KW_OK}, /* whole */
+		{4, 6, 0, "abc", KW_OK},
+		{4, 6, 2, "cd", KW_EPROTO},  /* repeats */
+		{4, 6, 3, "def", KW_EPROTO}, /* what was under way is gone */
+		{5, 6, 0, "abc", KW_OK},
+		{5, 6, 4, "ef", KW_EPROTO}, /* leaves out */
+		{5, 6, 0, "abc", KW_OK},
+		{5, 7, 3, "def", KW_EPROTO}, /* another size */
+		{2, 6, 0, "abc", KW_OK},
+		{3, 6, 3, "def", KW_EPROTO}, /* another kind */
+		{2, 6, 0, "abc", KW_OK},
+		{2, 6, 0, "ghi", KW_OK}, /* begins anew */
+		{2, 6, 3, "jkl", KW_OK},
+	};
+	kit_golden_begin(&w->text);
+	kw_role_inbox_init(&inbox);
+	for (size_t i = 0; i < sizeof(PARTS) / sizeof(PARTS[0]); i++)
+		tell_part(w, &inbox,
+			&(struct kw_role_part){.kind = (enum kw_role_kind)PARTS[i].kind,
+				.offset = PARTS[i].offset,
+				.total = PARTS[i].total,
+				.bytes = kw_view_str(PARTS[i].bytes)},
+			PARTS[i].wanted);
+	kw_role_inbox_fini(&inbox);
+	kit_golden_end(&w->text, "parts.txt");
+}
+
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -731,6 +795,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_directories, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deltas, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rotation, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_parts, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
