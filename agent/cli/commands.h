@@ -50,6 +50,8 @@ extern const struct cli_option CLI_LEASE_OPTIONS[];
 extern const struct cli_option CLI_CLAIM_OPTIONS[];
 extern const struct cli_option CLI_DECLINE_OPTIONS[];
 
+extern const struct cli_option CLI_PROOF_SHOW_OPTIONS[];
+extern const struct cli_option CLI_PROOF_VERIFY_OPTIONS[];
 extern const struct cli_option CLI_HUB_INIT_OPTIONS[];
 extern const struct cli_option CLI_HUB_ADD_OPTIONS[];
 extern const struct cli_option CLI_HUB_LIST_OPTIONS[];
@@ -141,6 +143,8 @@ int cli_run_claims(struct cli_call *call);
 int cli_run_lease(struct cli_call *call);
 int cli_run_claim(struct cli_call *call);
 int cli_run_decline(struct cli_call *call);
+int cli_run_proof_show(struct cli_call *call);
+int cli_run_proof_verify(struct cli_call *call);
 int cli_run_hub_init(struct cli_call *call);
 int cli_run_hub_add(struct cli_call *call);
 int cli_run_hub_list(struct cli_call *call);

@@ -107,6 +107,9 @@ bool agt_thread_is_open(const struct agt_thread *thread);
 /* The states that we may declare now, in ascending order; states: KW_STATE_MAX bytes. Returns the count. */
 uint32_t agt_thread_choices(const struct agt_thread *thread, uint8_t *states);
 bool agt_thread_may(const struct agt_thread *thread, uint8_t state);
+/* Declaring this state is a person's decision about what the other side asked: an answer, and not only a word that it was seen
+ * or how far it is. */
+bool agt_thread_decides(enum kw_thread_kind kind, uint8_t state);
 /* It is our move: the other side waits for us. */
 bool agt_thread_waits_for_us(const struct agt_thread *thread);
 /* When the present state is to be left, on hub time; 0: no clock runs. Of a record of an older version by the default limits. */

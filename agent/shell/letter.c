@@ -4,6 +4,7 @@
 
 #include "kinward/v1/content.pb-c.h"
 #include "proto/wire/message.h"
+#include "proto/wire/evidence.h"
 #include "proto/wire/open.h"
 #include "proto/wire/pbscan.h"
 #include "proto/wire/seal.h"
@@ -66,6 +67,12 @@ static enum kw_err with_gaps(const struct letter *letter, struct kw_buf *out)
 
 enum kw_err letter_seal(const struct letter_office *office, const struct letter *letter, struct letter_sealed *out)
 {
+	return letter_seal_proved(office, letter, NULL, out);
+}
+
+enum kw_err letter_seal_proved(const struct letter_office *office, const struct letter *letter, struct kw_buf *proof,
+	struct letter_sealed *out)
+{
 	struct kw_seal_recipient recipient = {0};
 	struct kw_seal_request request = {.recipients = &recipient,
 		.recipients_count = 1,
@@ -98,11 +105,15 @@ enum kw_err letter_seal(const struct letter_office *office, const struct letter 
 	kw_buf_fini(&content);
 	if (err != KW_OK)
 		return err;
-	struct spool_box *box = spool_box_new(kw_buf_view(&sealed.envelopes[0]));
-	if (box != NULL)
+	if (proof != NULL)
+		err = kw_envelope_proof_of(&sealed, 0, proof);
+	struct spool_box *box = err == KW_OK ? spool_box_new(kw_buf_view(&sealed.envelopes[0])) : NULL;
+	if (err == KW_OK && box == NULL)
+		err = KW_ENOMEM;
+	if (err == KW_OK)
 		*out = (struct letter_sealed){.envelope_id = sealed.envelope_id, .digest = sealed.digest, .box = box};
 	kw_sealed_fini(&sealed);
-	return box != NULL ? KW_OK : KW_ENOMEM;
+	return err;
 }
 
 static enum kw_err find_secret(void *user, struct kw_view key_id, struct kw_x25519 *out)

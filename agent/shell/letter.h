@@ -39,6 +39,9 @@ struct letter_sealed {
 /* KW_ENOAGENCY  nobody of that name; KW_EDENIED: shut out; KW_EVERSION: no suite in common; errors of kw_seal */
 KW_MUST_USE enum kw_err letter_seal(const struct letter_office *office, const struct letter *letter,
 	struct letter_sealed *out);
+/* The same, and appends to `proof` what shows to others that we sent it: an EnvelopeProof. */
+KW_MUST_USE enum kw_err letter_seal_proved(const struct letter_office *office, const struct letter *letter,
+	struct kw_buf *proof, struct letter_sealed *out);
 
 struct letter_opened {
 	struct spool_item item; /* thread, agency, envelope id and digest are filled */

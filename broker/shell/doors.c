@@ -100,6 +100,7 @@ static void greet(struct door *door, const struct kw_frame *frame)
 		.snapshot = hello.snapshot_version,
 		.directory = hello.directory_version};
 	door->greeted = true;
+	office_heard(doors->options.office, &door->agency, &have);
 	hub_hello(doors->hub, door->conn, &door->agency, &hello);
 	herald_begin(doors->herald, &door->talk, &have);
 	herald_go_on(doors->herald, &door->talk, door->link);

@@ -15,6 +15,7 @@ struct office {
 	struct kw_roles *roles;
 	int64_t tried_unix_ms; /* the last signing that failed */
 	bool root_warned;
+	int64_t behind_unix_ms; /* when somebody was last found ahead of us */
 };
 
 int64_t office_now_ms(void);
