@@ -32,7 +32,7 @@ def _structure(condition, why):
     need(condition, "structure", why)
 
 
-def _header(data):
+def header_of(data):
     header = exact("Header", data, "structure")
     _structure(header["version"] == 1 and header["suite"] in SUITES, "version or suite")
     _structure(size_in(header["envelope_id"], 16) and is_name(header["home_hub"]), "id or hub")
@@ -42,7 +42,7 @@ def _header(data):
     return header
 
 
-def _slot(data, suite):
+def slot_of(data, suite):
     slot = exact("Slot", data, "structure")
     _structure(is_name(slot["agency"]) and is_name(slot["hub"]), "a name")
     _structure(size_in(slot["key_id"], 8, 32) and size_in(slot["sealed_key"], 48), "a size")
@@ -54,13 +54,13 @@ def parse(data):
     """Envelope, Header and Slot."""
     _structure(len(data) <= 65000, "too big")
     envelope = exact("Envelope", data, "structure")
-    header = _header(envelope["header"])
+    header = header_of(envelope["header"])
     _structure(size_in(envelope["commit"], 32) and all(size_in(p, 32) for p in envelope["slot_path"]), "a size")
     _structure(len(envelope["slot_path"]) <= 3 and envelope["slot_index"] >> len(envelope["slot_path"]) == 0, "index")
     bucket = header["size_bucket"]
     _structure(len(envelope["body"]) == bucket + -(-bucket // CHUNK) * TAG, "body")
     _structure(len(envelope["auth"]) - TAG in AUTH_SIZES, "auth")
-    return envelope, header, _slot(envelope["slot"], header["suite"])
+    return envelope, header, slot_of(envelope["slot"], header["suite"])
 
 
 def digest_of(header, commit, slot, slot_index, slot_path, body_digest):

@@ -109,7 +109,7 @@ def _number(kind, value):
     return value if kind == "uint64" else value & 0xFFFFFFFF
 
 
-def _value(kind, wire, value):
+def _value(kind, wire, value, **how):
     if kind in NUMBERS or kind in ENUMS:
         if wire != VARINT:
             raise Malformed("wire type of a number")
@@ -127,7 +127,7 @@ def _value(kind, wire, value):
             return value.decode("utf-8")
         except UnicodeDecodeError as error:
             raise Malformed("a string is not UTF-8") from error
-    return decode(kind, value)
+    return decode(kind, value, **how)
 
 
 def _unpack(kind, data):
@@ -146,6 +146,7 @@ def empty(message):
 def decode(message, data, unknown_ok=True, twice_ok=True):
     """A dictionary with every field of the schema; a message that is absent is None."""
     out, seen = empty(message), set()
+    how = {"unknown_ok": unknown_ok, "twice_ok": twice_ok}
     for number, wire, value in fields(data):
         field = MESSAGES[message].get(number)
         if field is None:
@@ -158,9 +159,9 @@ def decode(message, data, unknown_ok=True, twice_ok=True):
         if field.repeated and wire == BYTES and (field.kind in NUMBERS or field.kind in ENUMS):
             out[field.name].extend(_unpack(field.kind, value))
         elif field.repeated:
-            out[field.name].append(_value(field.kind, wire, value))
+            out[field.name].append(_value(field.kind, wire, value, **how))
         else:
-            out[field.name] = _value(field.kind, wire, value)
+            out[field.name] = _value(field.kind, wire, value, **how)
     return out
 
 

@@ -17,13 +17,18 @@ try:
 except ImportError:
     sys.exit("test_decoder: no Python package cryptography; deploy/install-deps.sh --test installs python3-cryptography")
 
+import check_audit  # noqa: E402
 import check_envelopes  # noqa: E402
 import check_frames  # noqa: E402
+import check_receipts  # noqa: E402
 import check_roles  # noqa: E402
 
 SECTIONS = {
     "envelopes": check_envelopes.run,
     "roles": check_roles.run,
+    "receipts": check_receipts.run,
+    "evidence": check_receipts.run_evidence,
+    "audit": check_audit.run,
     "frames": check_frames.run,
 }
 
