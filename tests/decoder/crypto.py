@@ -100,7 +100,7 @@ def _decap_x25519(secret, enc):
     return _labeled_expand(suite_id, key, b"shared_secret", enc + x25519_public(secret), 32)
 
 
-def _decap_hybrid(seed, enc):
+def hybrid_decap(seed, enc):
     if MLKEM768PrivateKey is None:
         raise NoSuite()
     expanded = hashlib.shake_256(seed).digest(96)
@@ -113,7 +113,7 @@ def _decap_hybrid(seed, enc):
 def hpke_open(suite, secret, enc, info, sealed):
     """OpenBase (RFC 9180 §6.1) without additional data. secret: of X25519, or the seed of the hybrid KEM."""
     kem, aead_id = SUITES[suite]
-    shared = (_decap_hybrid if kem == KEM_HYBRID else _decap_x25519)(secret, enc)
+    shared = (hybrid_decap if kem == KEM_HYBRID else _decap_x25519)(secret, enc)
     suite_id = b"HPKE" + b"".join(n.to_bytes(2, "big") for n in (kem, KDF_SHA256, aead_id))
     context = b"\x00" + _labeled_extract(suite_id, b"", b"psk_id_hash", b"")
     context += _labeled_extract(suite_id, b"", b"info_hash", info)

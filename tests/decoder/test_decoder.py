@@ -3,8 +3,10 @@
 
     python3 tests/decoder/test_decoder.py [SECTION...]
 
-Each section prints what it has looked at; a difference is printed and fails the run. README.md says what is where."""
+Each section prints what it has looked at; a difference is printed and fails the run. With KW_BUILD_DIR in the environment the
+section `vectors` also runs the C programs that read the same vectors, and prints their counts. README.md says what is where."""
 
+import os
 import pathlib
 import sys
 import traceback
@@ -22,6 +24,7 @@ import check_envelopes  # noqa: E402
 import check_frames  # noqa: E402
 import check_receipts  # noqa: E402
 import check_roles  # noqa: E402
+import check_vectors  # noqa: E402
 
 SECTIONS = {
     "envelopes": check_envelopes.run,
@@ -30,6 +33,7 @@ SECTIONS = {
     "evidence": check_receipts.run_evidence,
     "audit": check_audit.run,
     "frames": check_frames.run,
+    "vectors": lambda: check_vectors.run(os.environ.get("KW_BUILD_DIR")),
 }
 
 
