@@ -74,7 +74,7 @@ static const char *take_receipt(void *user, struct kw_view bytes)
 	struct kw_arena arena;
 	ProtobufCMessage *message = NULL;
 	struct kw_fault fault;
-	kw_arena_init(&arena, KW_MESSAGE_ARENA_MAX);
+	kw_arena_init(&arena, 1u << 20);
 	const struct kw_unpack what = {&kinward__v1__receipt__descriptor, KW_CONTENT_SIZE_MAX};
 	enum kw_err err = kw_message_unpack(bytes, what, &arena, &message, &fault);
 	if (err == KW_OK)
