@@ -10,7 +10,7 @@ from roles import Client, key_id, parse_signed, read_directory, read_timestamp
 from rules import Refused, exact, need, size_in
 from tree import inclusion, leaf, root
 
-BATCH_MAX, FILE_MAX, ROOTS_MAX, RECEIPTS_MAX = 128, 24 << 20, 64, 8
+BATCH_MAX, FILE_MAX, ROOTS_MAX, RECEIPTS_MAX = 128, 24 << 20, 1000, 8
 FAILED = 3
 WIRE_NAME = re.compile(r"[a-z_]{1,31}\Z")
 

@@ -52,7 +52,7 @@ def _role_keys(keys):
 
 def read_root(payload):
     root = exact("RootRole", payload, "form")
-    need(root["version"] >= 1 and root["expires_unix_ms"] >= 1 and size_in(root["tls_root_digest"], 32), "form")
+    need(1 <= root["version"] <= 1000 and root["expires_unix_ms"] >= 1 and size_in(root["tls_root_digest"], 32), "form")
     _role_keys(root["root"])
     need(1 <= len(root["hubs"]) <= HUBS_MAX and by_name(root["hubs"], "hub"), "form", "hubs")
     for hub in root["hubs"]:
