@@ -43,6 +43,7 @@ def _same(name, what, got, wanted):
 
 
 def _check_good(name, g, index, data):
+    _same(name, "verdict on envelope %d" % index, verdict(data, g.reader(index)), "ok")
     opened = open_envelope(data, g.reader(index))
     header, claims = opened["header"], opened["claims"]
     _same(name, "digest", opened["digest"].hex(), g.digest[0])

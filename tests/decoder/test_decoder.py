@@ -20,6 +20,7 @@ except ImportError:
     sys.exit("test_decoder: no Python package cryptography; deploy/install-deps.sh --test installs python3-cryptography")
 
 import check_audit  # noqa: E402
+import check_blobs  # noqa: E402
 import check_envelopes  # noqa: E402
 import check_frames  # noqa: E402
 import check_receipts  # noqa: E402
@@ -32,6 +33,7 @@ SECTIONS = {
     "receipts": check_receipts.run,
     "evidence": check_receipts.run_evidence,
     "audit": check_audit.run,
+    "blobs": check_blobs.run,
     "frames": check_frames.run,
     "vectors": lambda: check_vectors.run(os.environ.get("KW_BUILD_DIR")),
 }
