@@ -75,3 +75,12 @@ def take_statement(data, keys):
     statement = exact("WitnessStatement", role["payload"], "form")
     need(is_name(statement["witness"]) and statement["at_unix_ms"] >= 1, "form")
     return statement, read_checkpoint(statement["checkpoint"])
+
+
+def verify_log_proof(data, keys):
+    """A LogProofFile: the digest of an envelope, and the Checkpoint of the log that has it."""
+    file = exact("LogProofFile", data, "form")
+    need(size_in(file["envelope_digest"], 32), "form", "digest")
+    checkpoint = take_signed(file["checkpoint"], keys)
+    verify_inclusion(checkpoint, file["envelope_digest"], file["inclusion"], "held")
+    return file["envelope_digest"], checkpoint

@@ -1,10 +1,13 @@
 """The golden audit log: leaves and roots, checkpoints as one who follows the log takes them, proofs."""
 
 import copy
+import pathlib
+import re
 
 import golden
+import schema
 import tree
-from audit import Follower, log_leaf, take_statement, verify_inclusion
+from audit import Follower, log_leaf, take_statement, verify_inclusion, verify_log_proof
 from rules import Refused
 
 
@@ -80,6 +83,34 @@ def _line(story, word, rest):
     story.count(word, got)
 
 
+def _page():
+    """The seven leaves that PROTOCOL.md works out: each hash of 32 bytes there is one of theirs, in this order."""
+    page = (pathlib.Path(schema.HERE).parents[1] / "PROTOCOL.md").read_text(encoding="utf-8")
+    example = page[page.index("Seven leaves, leaf i"):page.index("**Witnesses.**")]
+    leaves = [log_leaf(bytes([i]) * 16, bytes([0x80 + i]) * 32) for i in range(7)]
+    pairs = [tree.node(leaves[i], leaves[i + 1]) for i in (0, 2, 4)]
+    right = tree.node(pairs[2], leaves[6])
+    wanted = [leaves[0], leaves[1], pairs[0], tree.root(leaves[:3]), tree.root(leaves), leaves[3], right, leaves[2], leaves[3], right]
+    _same("hashes of PROTOCOL.md", re.findall("[0-9a-f]{64}", example), [hash_.hex() for hash_ in wanted])
+    _same("path of leaf 2 in 7", tree.inclusion(2, 7, leaves[2], [leaves[3], pairs[0], right]), tree.root(leaves))
+    path = [leaves[2], leaves[3], pairs[0], right]
+    _same("path from 3 to 7", tree.consistency(3, 7, tree.root(leaves[:3]), tree.root(leaves), path), "ok")
+    return "the %d hashes of PROTOCOL.md are so" % len(wanted)
+
+
+def _proof_files(lines, keys):
+    """Files as `kinward audit prove --out` writes them, of the golden parts: each inclusion with the checkpoint before it."""
+    signed, good, bad = None, 0, 0
+    for word, rest in lines:
+        if word == "checkpoint" and rest[0] == "ok":
+            signed = golden.raw(rest[1])
+        elif word == "inclusion":
+            parts = {"envelope_digest": golden.raw(rest[1]), "checkpoint": signed, "inclusion": golden.raw(rest[2])}
+            _same("file", _verdict(verify_log_proof, schema.encode("LogProofFile", parts), keys), rest[0])
+            good, bad = good + (rest[0] == "ok"), bad + (rest[0] != "ok")
+    return "files of proofs: %d good, %d refused" % (good, bad)
+
+
 def run():
     lines, story = list(golden.lines("audit.txt")), Story()
     for i, (word, rest) in enumerate(lines):
@@ -96,3 +127,6 @@ def run():
         yield "%s: %d good%s" % (word, good, ", %d refused (%s)" % (sum(bad.values()), told) if bad else "")
     told = ", ".join("%s %d" % pair for pair in sorted(story.flipped.items()))
     yield "%d with one bit changed refused (%s)" % (sum(story.flipped.values()), told)
+    if "LogProofFile" in schema.MESSAGES:
+        yield _proof_files(lines, story.follower.keys)
+        yield _page()

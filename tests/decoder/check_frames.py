@@ -55,6 +55,16 @@ WANTED = {
     "blob_chunk": ("BlobChunk", {"digest": DIGEST, "agency": B, "offset": 16400, "bytes": MESSAGE["envelope"], "path": bytes(64)}),
     "blob_done": ("BlobDone", {"digest": DIGEST, "agency": B, "code": "queue_full", "retry_after_ms": 60000}),
 }
+ROLE, LOG_SIZE = b"\1\2\3\0\0", 1 << 62
+WANTED.update({
+    "audit_checkpoint": ("LogCheckpoint", {"checkpoint": ROLE, "consistency": b"\1\2\3", "log_key": b"\1\2\3".ljust(32, b"\0")}),
+    "audit_prove": ("LogProve", {"digest": DIGEST}),
+    "audit_prove_size": ("LogProve", {"size_old": LOG_SIZE}),
+    "audit_proof": ("LogProof", {"digest": DIGEST, "checkpoint": ROLE, "inclusion": ROLE + b"\0\0"}),
+    "audit_proof_size": ("LogProof", {"size_old": LOG_SIZE, "checkpoint": ROLE, "consistency": ROLE + b"\0\0"}),
+    "audit_proof_none": ("LogProof", {"digest": DIGEST, "code": "not_found"}),
+})
+WANTED = {name: one for name, one in WANTED.items() if one[0] in schema.MESSAGES}
 BODIES = ("notice", "reminder")  # parts of a message, without a frame around them
 
 
