@@ -39,7 +39,7 @@ verify "$root" >"$STATE/said" || die "it does not verify: $(cat "$STATE/said")"
 for words in "PROVED, by signatures" "agency-a at hub" "a person there answered" "NOT PROVED" "PERSONAL DATA"; do
   grep -q "$words" "$STATE/said" || die "not said: $words"
 done
-decoder() { python3 -B tests/decoder/verify.py "$STATE/evidence.bin" "$root"; } # of another hand, from PROTOCOL.md
+decoder() { python3 -B tests/decoder/verify.py "$STATE/evidence.bin" "$root"; } # by PROTOCOL.md
 decoder >"$STATE/said" || die "the second decoder refuses it: $(cat "$STATE/said")"
 grep -qE '^agency-a@[a-z0-9-]+ to agency-b@[a-z0-9-]+: (stored )?opened decided' "$STATE/said" || die "it reads: $(cat "$STATE/said")"
 code=0; verify "$(tr 0-9a-f 1-9a-f0 <<<"$root")" >/dev/null 2>&1 || code=$?
