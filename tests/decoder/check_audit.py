@@ -4,6 +4,7 @@ import copy
 import pathlib
 import re
 
+import forge_signed
 import golden
 import schema
 import tree
@@ -127,6 +128,12 @@ def run():
         yield "%s: %d good%s" % (word, good, ", %d refused (%s)" % (sum(bad.values()), told) if bad else "")
     told = ", ".join("%s %d" % pair for pair in sorted(story.flipped.items()))
     yield "%d with one bit changed refused (%s)" % (sum(story.flipped.values()), told)
+    forge_signed.same("forged_audit.txt")
+    forged = Story()
+    for word, rest in golden.lines("forged_audit.txt"):
+        _line(forged, word, rest)
+    good = sum(n for (_, v), n in forged.counts.items() if v == "ok")
+    yield "signed by the right keys: %d good, %d bad refused" % (good, sum(forged.counts.values()) - good)
     if "LogProofFile" in schema.MESSAGES:
         yield _proof_files(lines, story.follower.keys)
         yield _page()

@@ -1,5 +1,6 @@
 """The golden frames: read by type, with the values that they were made of, and refused where they are no frames."""
 
+import forge_signed
 import frames
 import golden
 import schema
@@ -140,10 +141,10 @@ def _heads():
             _refused("type 9", "protocol", lambda: frames.read(9, b"")))
 
 
-def _parts():
-    """roles/parts.txt: what an inbox says of each frame."""
+def _parts(name):
+    """What an inbox says of each frame."""
     inbox, whole, more, refused = frames.Inbox(), 0, 0, 0
-    for word, rest in golden.lines("parts.txt"):
+    for word, rest in golden.lines(name):
         verdict, data = rest[0], golden.raw(rest[1])
         kind, body, _ = frames.next_frame(data, False)
         try:
@@ -154,7 +155,7 @@ def _parts():
         if got != verdict:
             raise AssertionError("%s: %s, not %s" % (word, got, verdict))
         whole, more, refused = whole + (":" in got), more + (got == "more"), refused + (":" not in got and got != "more")
-    yield "parts of roles: %d whole, %d before the last, %d refused" % (whole, more, refused)
+    yield "%s: %d whole, %d before the last, %d refused" % (name, whole, more, refused)
 
 
 def run():
@@ -165,4 +166,6 @@ def run():
     for name in names:
         bad += _frame(name, bytes.fromhex((golden.FOLDER / "frames" / (name + ".hex")).read_text()), WANTED[name])
     yield "%d good, %d bad refused" % (len(names), bad + _heads())
-    yield from _parts()
+    yield from _parts("parts.txt")
+    forge_signed.same("forged_parts.txt")
+    yield from _parts("forged_parts.txt")

@@ -1,5 +1,6 @@
 """The golden receipts and evidence files."""
 
+import forge_signed
 import golden
 from evidence import read_receipt_proof, verify_evidence, verify_receipt, verify_receipt_proof
 from rules import Refused
@@ -76,20 +77,28 @@ def _proves(root, data):
     return "ok"
 
 
-def run_evidence():
-    root, good, rules = None, 0, {}
-    for word, rest in golden.lines("evidence_cases.txt"):
+def _evidence_file(name, rules):
+    """How many of its files are good; those that are not go into rules."""
+    root, good = None, 0
+    for word, rest in golden.lines(name):
         if word == "root":
             root = golden.raw(rest[0])
         elif word == "file":
             got = _verdict(_proves, root, golden.raw(rest[2]))
-            _same("evidence_cases.txt: " + rest[0], got, rest[1])
+            _same("%s: %s" % (name, rest[0]), got, rest[1])
             if got == "ok":
                 good += 1
             else:
                 _add(rules, {got: 1})
         else:
-            _add(rules, _flips("evidence", golden.raw(rest[0]), int(rest[1]), rest[2:], lambda data: _verdict(_proves, root, data)))
+            _add(rules, _flips("evidence", golden.raw(rest[0]), int(rest[1]), rest[2:],
+                               lambda data, root=root: _verdict(_proves, root, data)))
+    return good
+
+
+def run_evidence():
+    rules = {}
+    good = _evidence_file("evidence_cases.txt", rules)
     lines = dict(line.split(" = ") for line in (golden.FOLDER / "evidence.txt").read_text().splitlines())
     proven = verify_evidence(bytes.fromhex(lines["file"]), bytes.fromhex(lines["root"]))
     wanted = ("sender-9", "hub-0", "agency-0", [1, 2, 4], 2)
@@ -98,3 +107,7 @@ def run_evidence():
     _same("evidence.txt", got, wanted)
     _same("evidence.txt of another root", _verdict(_proves, bytes(32), bytes.fromhex(lines["file"])), "roles")
     yield "%d good, %d bad refused (%s)" % (good + 1, sum(rules.values()) + 1, _told(rules))
+    forge_signed.same("forged_evidence.txt")
+    rules = {}
+    good = _evidence_file("forged_evidence.txt", rules)
+    yield "put together anew: %d good, %d bad refused (%s)" % (good, sum(rules.values()), _told(rules))

@@ -2,6 +2,7 @@
 
 import copy
 
+import forge_signed
 import golden
 from roles import Client, apply_delta
 from rules import Refused
@@ -78,3 +79,7 @@ def run():
     told = ", ".join("%s %d" % pair for pair in sorted(totals.items()))
     yield "%d taken, %d refused (%s)" % (good, sum(totals.values()), told)
     yield "%d with one bit changed, of which %d in signatures beyond the threshold still good" % (flips, passed)
+    forge_signed.same("forged_roles.txt")
+    totals = {"flips": 0, "flips passed": 0}
+    _file("forged_roles.txt", totals)
+    yield "signed by the right keys: %d taken, %d refused by form" % (totals["ok"], totals["form"])

@@ -47,7 +47,7 @@ class Sealing:
                        "content_type": 17, "thread_id": b"\x7d" * 16, "thread_sequence": 0}
         self.padded = pad(content, self.header["size_bucket"])
         self.path, self.index = [], 0
-        self.commit = self.dek_in_slot = self.auth_size = self.signed_claims = self.block = None
+        self.commit = self.dek_in_slot = self.auth_size = self.signed_claims = self.block = self.enc = None
         self.extra_info = b""
         self.raw = {}  # message -> what is done to its encoding
         self.body_flip = self.auth_aad = None
@@ -63,7 +63,7 @@ class Sealing:
         info = b"kw1 slot" + h(header) + commit + envelope.sized(address) + envelope.sized(self.slot["key_id"])
         public = x25519_public(self.recipient[3])
         enc, sealed = hpke_seal(self.suite, public, info + self.extra_info, self.dek_in_slot or DEK)
-        slot = self.encode("Slot", dict(self.slot, enc=enc, sealed_key=sealed))
+        slot = self.encode("Slot", dict(self.slot, enc=self.enc or enc, sealed_key=sealed))
         body = self._body(header)
         t = h(b"kw1 T", h(header), commit, climb(leaf(slot), self.index, self.path), h(body))
         return self.encode("Envelope", {"header": header, "commit": commit, "slot": slot, "slot_index": self.index,
@@ -113,6 +113,11 @@ def _changes():
     yield "header_long_number", "structure", change(raw={"Header": lambda data: b"\x08\x81\x00" + data[2:]})
     yield "header_order", "structure", change(raw={"Header": lambda data: data[2:4] + data[:2] + data[4:]})
     yield "header_twice", "structure", change(raw={"Header": lambda data: data[:2] + data})
+    yield "enc_31", "structure", change(enc=bytes(31))
+    yield "bucket_53248", "structure", lambda s: (s.header.update(size_bucket=53248), setattr(s, "padded", pad(b"", 53248)))
+    yield "auth_144", "structure", change(auth_size=144, block=bytes(144))
+    yield "auth_320", "structure", change(auth_size=320)
+    yield "signature_63", "claims", change(raw={"AuthBlock": lambda data: data[:-65] + bytes([63]) + data[-63:]})
     yield "key_id_7", "structure", into("slot", key_id=bytes(7))
     yield "path_4", "structure", change(path=[h(b"a")] * 4)
     yield "index_past_path", "structure", change(path=[h(b"a")], index=2)

@@ -86,7 +86,9 @@ void kit_golden_each(const char *name, const char *word, kit_golden_line *line, 
 		char *words[KIT_GOLDEN_WORDS_MAX];
 		int count = 0;
 		char *first = strsep(&at, " ");
-		if (strcmp(first, word) != 0)
+		if (word == NULL)
+			words[count++] = first;
+		if (first[0] == '\0' || (word != NULL && strcmp(first, word) != 0))
 			continue;
 		while (at != NULL && count < KIT_GOLDEN_WORDS_MAX)
 			words[count++] = strsep(&at, " ");

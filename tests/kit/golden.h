@@ -22,7 +22,8 @@ void kit_golden_hex(struct kit_golden *golden, struct kw_view bytes);
 /* Compares with the file, or writes it; frees. Fails the test on a difference, which it names. */
 void kit_golden_end(struct kit_golden *golden, const char *name);
 
-/* Calls `line` with each line of a golden file that begins with this word: the words after it, cut at spaces. */
+/* Calls `line` with each line of a golden file that begins with this word: the words after it, cut at spaces. word NULL: with
+ * every line, and all its words. */
 #define KIT_GOLDEN_WORDS_MAX 16
 typedef void kit_golden_line(void *user, char **words, int count);
 void kit_golden_each(const char *name, const char *word, kit_golden_line *line, void *user);

@@ -35,6 +35,7 @@ struct world {
 	struct kw_buf signed_role;
 	struct kw_buf proof;
 	struct kw_digest digest; /* of the inclusion that is flipped */
+	int told;                /* lines of a file that was made elsewhere */
 };
 
 static enum kw_err put(void *user, uint32_t level, uint64_t index, const struct kw_digest *hash)
@@ -297,10 +298,9 @@ static void tell_statement(struct world *w, enum kw_role kind, int last, const c
 	kw_buf_fini(&statement);
 }
 
-static void test_a_log_is_frozen(void **state)
+static struct world *begin(void)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	(void)state;
 	assert_non_null(w);
 	w->role.threshold = 2;
 	for (int i = 0; i < 4; i++) {
@@ -310,11 +310,18 @@ static void test_a_log_is_frozen(void **state)
 		if (i < 3)
 			assert_int_equal(kw_role_keys_put(&w->role, w->keys[i].public_key), KW_OK);
 	}
+	assert_int_equal(kw_name_from(kw_view_str("hub-a"), &w->client.last.hub), KW_OK);
+	return w;
+}
+
+static void test_a_log_is_frozen(void **state)
+{
+	struct world *w = begin();
+	(void)state;
 	grow(&w->log, LEAVES);
 	grow(&w->other, 5);
 	kw_buf_init(&w->signed_role, 8192);
 	kw_buf_init(&w->proof, 8192);
-	assert_int_equal(kw_name_from(kw_view_str("hub-a"), &w->client.last.hub), KW_OK);
 	kit_golden_begin(&w->text);
 	write_log(w);
 	tell_growth(w);
@@ -328,10 +335,46 @@ static void test_a_log_is_frozen(void **state)
 	free(w);
 }
 
+static void replay(void *user, char **words, int count)
+{
+	struct world *w = user;
+	struct kw_buf first, second;
+	if (strcmp(words[0], "reader") == 0)
+		return; /* the keys of begin() */
+	assert_int_equal(count, 4);
+	kit_golden_bytes(words[2], &first);
+	kit_golden_bytes(words[3], &second);
+	const char *got = NULL;
+	if (strcmp(words[0], "checkpoint") == 0) {
+		got = take(w, kw_buf_view(&first), kw_buf_view(&second));
+	} else {
+		assert_int_equal(first.size, sizeof(w->digest.bytes));
+		memcpy(w->digest.bytes, first.data, first.size);
+		got = flip_inclusion(w, kw_buf_view(&second));
+	}
+	if (strcmp(got, words[1]) != 0)
+		print_error("%s %s...: %s instead of %s\n", words[0], words[2], got, words[1]);
+	assert_string_equal(got, words[1]);
+	kw_buf_fini(&first);
+	kw_buf_fini(&second);
+	w->told++;
+}
+
+/* Made by tests/decoder/forge_signed.py: signed by the log's keys, or proofs of a wrong shape. */
+static void test_what_is_signed_in_a_wrong_form_is_refused(void **state)
+{
+	struct world *w = begin();
+	(void)state;
+	kit_golden_each("forged_audit.txt", NULL, replay, w);
+	assert_int_equal(w->told, 23);
+	free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_log_is_frozen),
+		cmocka_unit_test(test_what_is_signed_in_a_wrong_form_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

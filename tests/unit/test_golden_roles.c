@@ -37,6 +37,7 @@ struct world {
 	struct kit_golden text;
 	enum kw_role kind; /* of the flips */
 	int64_t now_ms;
+	int told; /* lines of a file that was made elsewhere */
 };
 
 static struct kw_name name(const char *text)
@@ -763,6 +764,79 @@ static void test_parts(void **state)
 	kit_golden_end(&w->text, "parts.txt");
 }
 
+/* One line of a story that was made elsewhere: the reader says of it what the line says. */
+static void replay(void *user, char **words, int count)
+{
+	static const enum kw_role kinds[] = {KW_ROLE_ROOT, KW_ROLE_TIMESTAMP, KW_ROLE_SNAPSHOT, KW_ROLE_REGISTRAR};
+	struct world *w = user;
+	struct kw_buf bytes;
+	if (strcmp(words[0], "reader") == 0) {
+		struct kw_name hub = name(words[1]);
+		struct kw_digest root;
+		assert_int_equal(kw_unhex(root.bytes, sizeof(root.bytes), words[2]), KW_OK);
+		kw_role_client_init(&w->client, &hub, &root);
+		return;
+	}
+	if (strcmp(words[0], "now") == 0) {
+		w->now_ms = strtoll(words[1], NULL, 10);
+		return;
+	}
+	assert_int_equal(count, 4);
+	kit_golden_bytes(words[3], &bytes);
+	const char *got = NULL;
+	if (strcmp(words[0], "delta") == 0)
+		got = judge_delta(w, kw_buf_view(&bytes));
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(words[0], kind_word(kinds[i])) == 0)
+			got = rule_word(take(w, kinds[i], kw_buf_view(&bytes), words[2]));
+	assert_non_null(got);
+	if (strcmp(got, words[1]) != 0)
+		print_error("%s of %zu bytes is %s, not %s\n", words[0], bytes.size, got, words[1]);
+	assert_string_equal(got, words[1]);
+	kw_buf_fini(&bytes);
+	w->told++;
+}
+
+/* Made by tests/decoder/forge_signed.py: signed by the right keys, and not in the form of the schema. */
+static void test_what_is_signed_in_a_wrong_form_is_refused(void **state)
+{
+	struct world *w = *state;
+	kit_golden_each("forged_roles.txt", NULL, replay, w);
+	assert_int_equal(w->told, 119);
+}
+
+static void replay_part(void *user, char **words, int count)
+{
+	struct world *w = user;
+	struct kw_buf bytes;
+	struct kw_frame frame;
+	struct kw_role_part part;
+	struct kw_role_inbox inbox;
+	size_t used;
+	bool whole = false;
+	assert_int_equal(count, 2);
+	kit_golden_bytes(words[1], &bytes);
+	kw_role_inbox_init(&inbox);
+	assert_int_equal(kw_frame_next(kw_buf_view(&bytes), KW_FRAME_SIZE_MAX, &frame, &used), KW_OK);
+	enum kw_err err = kw_role_part_parse(frame.body, &part);
+	if (err == KW_OK)
+		err = kw_role_inbox_take(&inbox, &part, &whole);
+	if (err != KW_OK)
+		assert_string_equal(words[0], kw_err_name(err));
+	else
+		assert_int_equal(strchr(words[0], ':') != NULL, whole);
+	kw_role_inbox_fini(&inbox);
+	kw_buf_fini(&bytes);
+	w->told++;
+}
+
+static void test_parts_past_their_limits_are_refused(void **state)
+{
+	struct world *w = *state;
+	kit_golden_each("forged_parts.txt", "part", replay_part, w);
+	assert_int_equal(w->told, 17);
+}
+
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -796,6 +870,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_deltas, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rotation, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_signed_in_a_wrong_form_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_parts_past_their_limits_are_refused, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
