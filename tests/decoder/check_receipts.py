@@ -70,6 +70,12 @@ def run():
     unsigned = rules.pop("unsigned")
     yield "%d signed batches and %d proofs good, %d unsigned, %d bad refused (%s)" % (
         good["receipt"], good["proof"], unsigned, sum(rules.values()), _told(rules))
+    forge_signed.same("forged_receipts.txt")
+    verdicts = {}
+    for number, (_, (wanted, data)) in enumerate(golden.lines("forged_receipts.txt"), 1):
+        _same("forged_receipts.txt:%d" % number, _verdict(_receipt, identity, golden.raw(data)), wanted)
+        _add(verdicts, {wanted: 1})
+    yield "signed by the right key: %d good, %d refused by form" % (verdicts["ok"], verdicts["form"])
 
 
 def _proves(root, data):

@@ -12,6 +12,7 @@ from tree import inclusion, leaf, root
 
 BATCH_MAX, FILE_MAX, ROOTS_MAX, RECEIPTS_MAX = 128, 24 << 20, 1000, 8
 FAILED = 3
+YEAR_10000 = 253402300800000  # a time in a message is before it (options.proto)
 WIRE_NAME = re.compile(r"[a-z_]{1,31}\Z")
 
 
@@ -36,6 +37,7 @@ def verify_receipt(data, identity):
     need(1 <= len(entries) <= BATCH_MAX and len(receipt["signature"]) in (0, 64), "form", "entries")
     for entry in entries:
         _entry(entry, "form")
+        need(entry["at_unix_ms"] < YEAR_10000, "form", "time")
     if not receipt["signature"]:
         return None
     top = root([leaf(schema.encode("ReceiptEntry", entry)) for entry in entries])

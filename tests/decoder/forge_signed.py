@@ -9,6 +9,7 @@ import schema
 from crypto import ed25519_sign, h
 from envelope import digest_of, sized
 from roles import key_id
+from tree import leaf, root
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -317,7 +318,31 @@ def evidence_text():
     return "\n".join(out) + "\n"
 
 
-FILES = {"forged_roles.txt": roles_text, "forged_audit.txt": audit_text, "forged_parts.txt": parts_text,
+def receipts_text():
+    """Batches, signed by the recipient, that are none."""
+    seed, out = bytes([0x71]) * 32, []
+    entry = {"digest": h(b"T"), "envelope_id": bytes(16), "level": 2, "at_unix_ms": 1795000000000}
+
+    def tell(verdict, entries, signature=None, more=b""):
+        if signature is None:
+            top = root([leaf(schema.encode("ReceiptEntry", one)) for one in entries])
+            signature = ed25519_sign(seed, b"kw1 receipt" + top + len(entries).to_bytes(4, "big"))
+        data = schema.encode("Receipt", {"entries": entries, "signature": signature}) + more
+        out.append("receipt %s %s" % (verdict, data.hex()))
+    tell("ok", [entry])
+    tell("ok", [entry] * 128)
+    tell("ok", [entry], more=b"\x7a\x01x")  # a field of a newer version, which no signature covers
+    tell("form", [entry] * 129)
+    tell("form", [])
+    tell("form", [entry], bytes(63))
+    tell("form", [entry], bytes(65))
+    for change in ({"level": 0}, {"level": 5}, {"failure": "io"}, {"level": 3}, {"level": 3, "failure": "a" * 32}, {"at_unix_ms": 0},
+                   {"at_unix_ms": 253402300800000}, {"digest": bytes(31)}, {"envelope_id": bytes(17)}):
+        tell("form", [changed(entry, **change)])
+    return "\n".join(out) + "\n"
+
+
+FILES = {"forged_receipts.txt": receipts_text, "forged_roles.txt": roles_text, "forged_audit.txt": audit_text, "forged_parts.txt": parts_text,
          "forged_evidence.txt": evidence_text}
 
 

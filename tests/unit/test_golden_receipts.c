@@ -217,6 +217,9 @@ static void test_receipts_are_frozen(void **state)
 	kit_golden_end(&w->text, FILE_NAME);
 	kit_golden_each(FILE_NAME, "receipt", read_line, w);
 	assert_int_equal(w->lines, 9 + 6);
+	/* Made by tests/decoder/forge_signed.py: signed, and no receipts. */
+	kit_golden_each("forged_receipts.txt", "receipt", read_line, w);
+	assert_int_equal(w->lines, 9 + 6 + 16);
 	free(w);
 }
 
