@@ -36,6 +36,7 @@ build_packages=(
 test_packages=(
 	"libcmocka-dev:test programs"
 	"procps:pgrep, in the end-to-end tests"
+	"python3-cryptography:the second decoder of the protocol, in tests/decoder"
 	"clang:fuzzers"
 	"libclang-rt-14-dev:sanitizers for clang"
 	"clang-format:the code style"
@@ -78,6 +79,7 @@ present() {
 	nodejs) command -v node >/dev/null ;;
 	ninja-build) command -v ninja >/dev/null ;;
 	pkg-config) command -v pkg-config >/dev/null ;;
+	python3-cryptography) python3 -c 'import cryptography' 2>/dev/null ;;
 	python3-protobuf) python3 -c 'import google.protobuf' 2>/dev/null ;;
 	*) return 1 ;;
 	esac

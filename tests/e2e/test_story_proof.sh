@@ -39,11 +39,16 @@ verify "$root" >"$STATE/said" || die "it does not verify: $(cat "$STATE/said")"
 for words in "PROVED, by signatures" "agency-a at hub" "a person there answered" "NOT PROVED" "PERSONAL DATA"; do
   grep -q "$words" "$STATE/said" || die "not said: $words"
 done
+decoder() { python3 -B tests/decoder/verify.py "$STATE/evidence.bin" "$root"; } # by PROTOCOL.md
+decoder >"$STATE/said" || die "the second decoder refuses it: $(cat "$STATE/said")"
+grep -qE '^agency-a@[a-z0-9-]+ to agency-b@[a-z0-9-]+: (stored )?opened decided' "$STATE/said" || die "it reads: $(cat "$STATE/said")"
 code=0; verify "$(tr 0-9a-f 1-9a-f0 <<<"$root")" >/dev/null 2>&1 || code=$?
 story_is "another network's root proves nothing" "$code" 1
 printf '\x00' | dd of="$STATE/evidence.bin" bs=1 seek=200 conv=notrunc 2>/dev/null
 code=0; verify "$root" >/dev/null 2>&1 || code=$?
 story_is "nor does a changed file" "$code" 1
+code=0; decoder >/dev/null || code=$?
+story_is "nor does it to the second decoder" "$code" 1
 
 story_chapter "receipts wait for company, but not those of what is urgent"
 story_hub_back
