@@ -233,24 +233,6 @@ static const char HUB_TIME_DETAILS[] =
 	"this machine's clock is right, this ends it. The broker need not be restarted.\n\n"
 	"  kinward hub time --reset\n";
 
-static const char HUB_REVOKE_DETAILS[] =
-	"For an agency that is gone, or whose machine or keys are in wrong hands. It cannot be undone under the same name.\n\n"
-	"  kinward hub revoke agency-a --dry-run           who will see what; changes nothing\n"
-	"  kinward hub revoke agency-a\n";
-
-static const char HUB_ROTATE_DETAILS[] =
-	"ROLE is registrar (signs the directory), snapshot, timestamp (sign which one is the present one), log (signs the audit log's\n"
-	"checkpoints) or root (vouches for the others). Takes so many root keys as the root asks for: bring them back for it. The\n"
-	"broker goes on meanwhile. A root lasts two years; rotating anything renews it.\n\n"
-	"  kinward hub rotate timestamp --dry-run\n"
-	"  kinward hub rotate timestamp --root-folder /media/key\n"
-	"  kinward hub rotate root --root-keys 3 --root-threshold 2\n";
-
-static const char HUB_UPGRADE_DETAILS[] =
-	"Takes over the directory of a hub that was made before there were root-keys and roots in its folder. Stop the broker first.\n"
-	"Agencies need do nothing.\n\n"
-	"  kinward hub upgrade --root-key /media/key/root.key\n";
-
 static const char TRACING_DETAILS[] =
 	"A tracing case begins with a TracingRequest (kinward send AGENCY --content request.json). The agency that sent it leads:\n"
 	"it says tracing, verifying, verified, not_verified, reunification_planned, reunified, follow_up, closed, suspended,\n"
@@ -507,13 +489,13 @@ const struct cli_command CLI_COMMANDS[] = {
 		.local = true},
 	{.name = "hub time", .args = "", .summary = "Set hub time to this machine's clock, after a wrong one",
 		.details = HUB_TIME_DETAILS, .options = CLI_HUB_TIME_OPTIONS, .run = cli_run_hub_time, .local = true},
-	{.name = "hub revoke", .args = "AGENCY", .summary = "Shut an agency out", .details = HUB_REVOKE_DETAILS, .args_min = 1,
+	{.name = "hub revoke", .args = "AGENCY", .summary = "Shut an agency out", .details = CLI_HUB_REVOKE_DETAILS, .args_min = 1,
 		.args_max = 1, .options = CLI_HUB_REVOKE_OPTIONS, .run = cli_run_hub_revoke, .local = true},
-	{.name = "hub rotate", .args = "ROLE", .summary = "Replace a key of the hub, or the root keys", .details = HUB_ROTATE_DETAILS,
+	{.name = "hub rotate", .args = "ROLE", .summary = "Replace a key of the hub, or the root keys", .details = CLI_HUB_ROTATE_DETAILS,
 		.args_min = 1, .args_max = 1, .options = CLI_HUB_ROTATE_OPTIONS, .run = cli_run_hub_rotate, .local = true},
 	{.name = "hub renew", .args = "", .summary = "Renew the certificate of the hub's authority", .details = CLI_HUB_RENEW_DETAILS,
 		.options = CLI_HUB_RENEW_OPTIONS, .run = cli_run_hub_renew, .local = true},
-	{.name = "hub upgrade", .args = "", .summary = "Bring the folder of an older version up to date", .details = HUB_UPGRADE_DETAILS,
+	{.name = "hub upgrade", .args = "", .summary = "Bring the folder of an older version up to date", .details = CLI_HUB_UPGRADE_DETAILS,
 		.options = CLI_HUB_UPGRADE_OPTIONS, .run = cli_run_hub_upgrade, .local = true},
 	{.name = "version", .args = "", .summary = "Print the version", .details = "  kinward version\n", .run = run_version,
 		.local = true},

@@ -17,6 +17,24 @@
 
 enum { REVOKE_DIR, REVOKE_DRY_RUN };
 
+const char CLI_HUB_REVOKE_DETAILS[] =
+	"For an agency that is gone, or whose machine or keys are in wrong hands. It cannot be undone under the same name.\n\n"
+	"  kinward hub revoke agency-a --dry-run           who will see what; changes nothing\n"
+	"  kinward hub revoke agency-a\n";
+
+const char CLI_HUB_ROTATE_DETAILS[] =
+	"ROLE is registrar (signs the directory), snapshot, timestamp (sign which one is the present one), log (signs the audit log's\n"
+	"checkpoints) or root (vouches for the others). Takes so many root keys as the root asks for: bring them back for it. The\n"
+	"broker goes on meanwhile. A root lasts two years; rotating anything renews it.\n\n"
+	"  kinward hub rotate timestamp --dry-run\n"
+	"  kinward hub rotate timestamp --root-folder /media/key\n"
+	"  kinward hub rotate root --root-keys 3 --root-threshold 2\n";
+
+const char CLI_HUB_UPGRADE_DETAILS[] =
+	"Takes over the directory of a hub that was made before there were root-keys and roots in its folder. Stop the broker first.\n"
+	"Agencies need do nothing.\n\n"
+	"  kinward hub upgrade --root-key /media/key/root.key\n";
+
 const struct cli_option CLI_HUB_REVOKE_OPTIONS[] = {
 	[REVOKE_DIR] = {"dir", "DIR", "the hub's folder (default " CLI_HUB_FOLDER ")"},
 	[REVOKE_DRY_RUN] = {"dry-run", NULL, "only say what would happen"},
