@@ -13,6 +13,15 @@
 enum { OUT, LOG_PROOF };
 enum { ROOT };
 
+const char CLI_PROOF_DETAILS[] =
+	"show puts together what proves that we sent a message and what the recipient has signed about it, and writes it to a file\n"
+	"of its own; verify checks such a file without an agent or a network. Both say in plain words what is proved and what is\n"
+	"not. The file has nothing of the case, but it names who wrote to whom.\n\n"
+	"  kinward proof show 5f2c...09\n"
+	"  kinward proof show 5f2c...09 --out evidence.bin\n"
+	"  kinward proof verify evidence.bin --root 9a41...c7\n\n"
+	"Exit code 0: all in the file holds. 1: it does not, and nothing is proved by it. 4: no such message or file.\n";
+
 const struct cli_option CLI_PROOF_SHOW_OPTIONS[] = {
 	[OUT] = {"out", "FILE", "write the evidence here; it must not be there yet"},
 	[LOG_PROOF] = {"log-proof", "FILE", "the hub's word that it logged the message, from this file of kinward audit prove --out instead of asking the hub"},

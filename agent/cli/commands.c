@@ -95,15 +95,6 @@ static const char TODO_DETAILS[] =
 	"  kinward todo\n"
 	"  kinward todo --json | your-program\n";
 
-static const char PROOF_DETAILS[] =
-	"show puts together what proves that we sent a message and what the recipient has signed about it, and writes it to a file\n"
-	"of its own; verify checks such a file without an agent or a network. Both say in plain words what is proved and what is\n"
-	"not. The file has nothing of the case, but it names who wrote to whom.\n\n"
-	"  kinward proof show 5f2c...09\n"
-	"  kinward proof show 5f2c...09 --out evidence.bin\n"
-	"  kinward proof verify evidence.bin --root 9a41...c7\n\n"
-	"Exit code 0: all in the file holds. 1: it does not, and nothing is proved by it. 4: no such message or file.\n";
-
 static const char TRANSFER_OFFER_DETAILS[] =
 	"Offers the case to AGENCY, which owns it from the moment it accepts, and not before. While the offer is open, the same\n"
 	"case cannot be offered to another agency, whatever it is called there: say with --case or --from-thread what is one case.\n"
@@ -428,9 +419,9 @@ const struct cli_command CLI_COMMANDS[] = {
 	{.name = "unopened", .args = "", .summary = "List what came and could not be opened, and why", .details = UNOPENED_DETAILS,
 		.options = CLI_UNOPENED_OPTIONS, .run = cli_run_unopened},
 	{.name = "proof show", .args = "MESSAGE", .summary = "Evidence that we sent a message, and of who confirmed it",
-		.details = PROOF_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_PROOF_SHOW_OPTIONS, .run = cli_run_proof_show},
+		.details = CLI_PROOF_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_PROOF_SHOW_OPTIONS, .run = cli_run_proof_show},
 	{.name = "proof verify", .args = "FILE", .summary = "Check such evidence offline, with the root fingerprint alone",
-		.details = PROOF_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_PROOF_VERIFY_OPTIONS,
+		.details = CLI_PROOF_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_PROOF_VERIFY_OPTIONS,
 		.run = cli_run_proof_verify, .local = true},
 	{.name = "assess", .args = "choose", .summary = "Which assessment to make of separation and protection, and why",
 		.details = ASSESS_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_ASSESS_OPTIONS, .run = cli_run_assess},

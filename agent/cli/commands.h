@@ -78,6 +78,7 @@ extern const struct cli_option CLI_HUB_RENEW_OPTIONS[];
 extern const char CLI_AGENT_ROTATE_DETAILS[];
 extern const char CLI_AGENT_PASSPHRASE_DETAILS[];
 extern const char CLI_HUB_RENEW_DETAILS[];
+extern const char CLI_PROOF_DETAILS[];
 extern const char CLI_HUB_REVOKE_DETAILS[];
 extern const char CLI_HUB_ROTATE_DETAILS[];
 extern const char CLI_HUB_UPGRADE_DETAILS[];
