@@ -41,14 +41,15 @@ for agency in "${all[@]}"; do story_online "$agency"; ready "$agency" 1; done
 today=$(($(date +%s) / 86400))
 story_is "its own keys reach as far" "$(story_json agency-b status -- 'j["prekeysThroughDay"]')" $((today + 45))
 story_is "the secrets are for the agent alone" "$(stat -c %a "$STATE/agency-b/prekeys.key")" 600
-first=$(message_to agency-a agency-b)
-wait_opened agency-a "$first"
-wait_until "$STORY_SECONDS" knows_keys agency-a 1 || die "agency-a has not asked for keys"
-story_is "their names are nowhere on the disk" "$(grep -c agency-b -r "$STATE/agency-a/prekeys" | grep -cv ':0' || true)" 0
+first=$(message_to agency-c agency-b)
+wait_opened agency-c "$first"
+wait_until "$STORY_SECONDS" knows_keys agency-c 1 || die "agency-c has not asked for keys"
+story_is "their names are nowhere on the disk" "$(grep -c agency-b -r "$STATE/agency-c/prekeys" | grep -cv ':0' || true)" 0
 
 story_chapter "the disk of an agency, stolen when a key's time is over, opens nothing that was sealed to it"
 story_away agency-b
-dated=$(message_to agency-a agency-b)
+story_is "agency-a has never written to it" "$(keys_of agency-a)" 0
+dated=$(message_to agency-a agency-b) # the first one, which waits for the hub's answer and is sealed to the key of the day
 is_held() { [ "$(story_json agency-a show "$dated" -- 'j["state"]')" = OUT_STATE_HELD ]; }
 wait_until "$STORY_SECONDS" is_held || die "it is not held"
 story_hub_away
