@@ -182,7 +182,8 @@ struct store_leaf {
 	uint64_t index;
 	uint8_t salt[KW_AUDIT_SALT_SIZE];
 };
-/* The newest leaf of an envelope below number `below`, which is at most STORE_FIND_LEAVES_MAX leaves away; there is no index.
+/* The newest leaf of an envelope below number `below`, which is at most STORE_FIND_LEAVES_MAX leaves away,
+ * those of the block that is not full not counted; there is no index.
  * KW_ENOTFOUND: there is none from *looked_from on, or its salt was deleted; look again below that, unless it is 0. KW_EIO. */
 #define STORE_FIND_LEAVES_MAX 65536u
 KW_MUST_USE enum kw_err store_find_leaf(struct store *store, const struct kw_digest *envelope_digest, uint64_t below,
