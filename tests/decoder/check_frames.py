@@ -61,9 +61,11 @@ WANTED.update({
     "audit_checkpoint": ("LogCheckpoint", {"checkpoint": ROLE, "consistency": b"\1\2\3", "log_key": b"\1\2\3".ljust(32, b"\0")}),
     "audit_prove": ("LogProve", {"digest": DIGEST}),
     "audit_prove_size": ("LogProve", {"size_old": LOG_SIZE}),
+    "audit_prove_below": ("LogProve", {"digest": DIGEST, "below": 1 << 16}),
     "audit_proof": ("LogProof", {"digest": DIGEST, "checkpoint": ROLE, "inclusion": ROLE + b"\0\0"}),
     "audit_proof_size": ("LogProof", {"size_old": LOG_SIZE, "checkpoint": ROLE, "consistency": ROLE + b"\0\0"}),
     "audit_proof_none": ("LogProof", {"digest": DIGEST, "code": "not_found"}),
+    "audit_proof_below": ("LogProof", {"digest": DIGEST, "code": "not_found", "below": LOG_SIZE}),
 })
 WANTED = {name: one for name, one in WANTED.items() if one[0] in schema.MESSAGES}
 BODIES = ("notice", "reminder")  # parts of a message, without a frame around them

@@ -23,6 +23,7 @@ import check_audit  # noqa: E402
 import check_blobs  # noqa: E402
 import check_envelopes  # noqa: E402
 import check_frames  # noqa: E402
+import check_prekeys  # noqa: E402
 import check_receipts  # noqa: E402
 import check_roles  # noqa: E402
 import check_vectors  # noqa: E402
@@ -30,6 +31,7 @@ import check_vectors  # noqa: E402
 SECTIONS = {
     "envelopes": check_envelopes.run,
     "roles": check_roles.run,
+    "prekeys": check_prekeys.run,
     "receipts": check_receipts.run,
     "evidence": check_receipts.run_evidence,
     "audit": check_audit.run,

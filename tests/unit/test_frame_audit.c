@@ -148,9 +148,9 @@ static void test_frames_match_golden_bytes(void **state)
 		assert_int_equal(KINDS[k].make(&buf), KW_OK);
 		kw_hex(got, kw_buf_view(&buf));
 		(void)snprintf(path, sizeof(path), "%s/frames/audit_%s.hex", KW_GOLDEN_DIR, KINDS[k].name);
-		FILE *file = fopen(path, getenv("KW_GOLDEN_WRITE") ? "w+" : "r");
+		FILE *file = fopen(path, getenv("KW_GOLDEN_UPDATE") ? "w+" : "r");
 		assert_non_null(file);
-		if (getenv("KW_GOLDEN_WRITE")) {
+		if (getenv("KW_GOLDEN_UPDATE")) {
 			fprintf(file, "%s\n", got);
 			rewind(file);
 		}

@@ -109,10 +109,10 @@ static void test_a_batch_matches_golden_bytes(void **state)
 	fill(&s.batch, DAY, 3);
 	sign_by(&s, &s.identity);
 	kw_hex(got, kw_buf_view(&s.bytes));
-	(void)snprintf(path, sizeof(path), "%s/frames/prekeys.hex", KW_GOLDEN_DIR);
-	FILE *file = fopen(path, getenv("KW_GOLDEN_WRITE") ? "w+" : "r");
+	(void)snprintf(path, sizeof(path), "%s/prekeys.hex", KW_GOLDEN_DIR);
+	FILE *file = fopen(path, getenv("KW_GOLDEN_UPDATE") ? "w+" : "r");
 	assert_non_null(file);
-	if (getenv("KW_GOLDEN_WRITE")) {
+	if (getenv("KW_GOLDEN_UPDATE")) {
 		fprintf(file, "%s\n", got);
 		rewind(file);
 	}
