@@ -47,6 +47,7 @@ agency_make() { # NAME
   code=$("$BIN/kinward" hub add "$1" --dir "$STATE/hub" 2>/dev/null)
   "$BIN/kinward" agent init "$code" --dir "$STATE/$1" --agent-socket "$STATE/$1/agent.sock" >"$STATE/$1-init.log" 2>&1 ||
     die "enrolment of $1 failed: $(cat "$STATE/$1-init.log")"
+  echo "receipts_at_once: true" >>"$STATE/$1/agent.yaml" # or each step would wait up to 30 s for its receipt
 }
 
 agency_start() { # NAME

@@ -89,6 +89,20 @@ static void print_row_time(FILE *out, const char *name, int64_t unix_ms)
 	(void)fputc('\n', out);
 }
 
+/* Which of these times the recipient has signed. */
+static void print_signed(FILE *out, const Kinward__V1__Item *item)
+{
+	if (item->delivered_unix_ms == 0 && item->n_signed_receipts == 0)
+		return;
+	(void)fprintf(out, "%-10s ", "signed");
+	for (size_t i = 0; i < item->n_signed_receipts; i++) {
+		cli_print_code(out, &kinward__v1__receipt_level__descriptor, (int)item->signed_receipts[i]);
+		(void)fputs(i + 1 < item->n_signed_receipts ? ", " : "  (kinward proof show)\n", out);
+	}
+	if (item->n_signed_receipts == 0)
+		(void)fputs("none: these times are the other agent's word, and no proof\n", out);
+}
+
 void cli_print_item(FILE *out, const Kinward__V1__Item *item)
 {
 	cli_print_item_line(out, item);
@@ -99,6 +113,8 @@ void cli_print_item(FILE *out, const Kinward__V1__Item *item)
 	print_row_time(out, "held", item->held_unix_ms);
 	print_row_time(out, "delivered", item->delivered_unix_ms);
 	print_row_time(out, "opened", item->opened_unix_ms);
+	print_row_time(out, "decided", item->decided_unix_ms);
+	print_signed(out, item);
 	if (item->content) {
 		(void)fputs("content\n", out);
 		cli_print_tree(out, &item->content->base);

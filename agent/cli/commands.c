@@ -82,6 +82,15 @@ static const char TODO_DETAILS[] =
 	"  kinward todo\n"
 	"  kinward todo --json | your-program\n";
 
+static const char PROOF_DETAILS[] =
+	"show puts together what proves that we sent a message and what the recipient has signed about it, and writes it to a file\n"
+	"of its own; verify checks such a file without an agent or a network. Both say in plain words what is proved and what is\n"
+	"not. The file has nothing of the case, but it names who wrote to whom.\n\n"
+	"  kinward proof show 5f2c...09\n"
+	"  kinward proof show 5f2c...09 --out evidence.bin\n"
+	"  kinward proof verify evidence.bin --root 9a41...c7\n\n"
+	"Exit code 0: all in the file holds. 1: it does not, and nothing is proved by it. 4: no such message or file.\n";
+
 static const char TRANSFER_OFFER_DETAILS[] =
 	"Offers the case to AGENCY, which owns it from the moment it accepts, and not before. While the offer is open, the same\n"
 	"case cannot be offered to another agency, whatever it is called there: say with --case or --from-thread what is one case.\n"
@@ -285,6 +294,8 @@ const struct cli_group CLI_GROUPS[] = {
 	{"capacity", "ask whether there is a place, and answer",
 		"  kinward capacity ask agency-b --service shelter --at SS0101\n"
 		"  kinward capacity answer 5f2c...09 --capacity none\n"},
+	{"proof", "show others that a message was sent, and who confirmed it",
+		"  kinward proof show 5f2c...09 --out evidence.bin\n  kinward proof verify evidence.bin --root 9a41...c7\n"},
 	{"agent", "an agency's agent and its keys, on the agency's machine",
 		"  kinward agent init KW1-...\n"
 		"  kinward agent rotate tls --dry-run\n"
@@ -420,6 +431,11 @@ const struct cli_command CLI_COMMANDS[] = {
 		.details = "Each stays on the list until it is acknowledged. Call the other agency, or send again.\n\n"
 			   "  kinward dead-letters\n  kinward ack 5f2c...09\n", .options = CLI_LIST_OPTIONS,
 		.run = cli_run_dead_letters},
+	{.name = "proof show", .args = "MESSAGE", .summary = "Evidence that we sent a message, and of who confirmed it",
+		.details = PROOF_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_PROOF_SHOW_OPTIONS, .run = cli_run_proof_show},
+	{.name = "proof verify", .args = "FILE", .summary = "Check such evidence offline, with the root fingerprint alone",
+		.details = PROOF_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_PROOF_VERIFY_OPTIONS,
+		.run = cli_run_proof_verify, .local = true},
 	{.name = "assess", .args = "choose", .summary = "Which assessment to make of separation and protection, and why",
 		.details = ASSESS_DETAILS, .args_min = 1, .args_max = 1, .options = CLI_ASSESS_OPTIONS, .run = cli_run_assess},
 	{.name = "surveillance candidates", .args = "", .summary = "Weekly separation reports: which cases may be one child",

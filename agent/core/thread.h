@@ -72,7 +72,8 @@ enum agt_thread_fault {
 	AGT_FAULT_TAKEN,     /* another agency has a thread with this id */
 	AGT_FAULT_GIVEN,     /* transfer: the case is another agency's */
 	AGT_FAULT_FROM,      /* there is no such thread to pass on from */
-	AGT_FAULT_CASE       /* it is said to be of two cases */
+	AGT_FAULT_CASE,      /* it is said to be of two cases */
+	AGT_FAULT_WITHDRAWN  /* consent for its case was withdrawn, and nobody has said that there is one anew */
 };
 
 /* What the agent itself has to send or do in answer, in the same transaction or after a crash. */
@@ -107,6 +108,9 @@ bool agt_thread_is_open(const struct agt_thread *thread);
 /* The states that we may declare now, in ascending order; states: KW_STATE_MAX bytes. Returns the count. */
 uint32_t agt_thread_choices(const struct agt_thread *thread, uint8_t *states);
 bool agt_thread_may(const struct agt_thread *thread, uint8_t state);
+/* Declaring this state is a person's decision about what the other side asked: an answer, and not only a word that it was seen
+ * or how far it is. */
+bool agt_thread_decides(enum kw_thread_kind kind, uint8_t state);
 /* It is our move: the other side waits for us. */
 bool agt_thread_waits_for_us(const struct agt_thread *thread);
 /* When the present state is to be left, on hub time; 0: no clock runs. Of a record of an older version by the default limits. */

@@ -214,7 +214,7 @@ static enum kw_err open_socket(struct agent *agent)
 	struct socket_host host = {
 		.user = agent, .spool = agent->spool, .send = agent_send, .status = agent_status, .identity = agent_identity,
 		.attachment = agent_attachment, .batch = agent_batch, .gone = agent_batch_gone, .consent = agent_consent,
-		.service = agent_service, .hub_ms = hub_ms};
+		.service = agent_service, .hub_ms = hub_ms, .proof = agent_proof};
 	enum kw_err err = socket_open(&options, &host, &agent->loop, &agent->socket);
 
 	if (err != KW_OK)

@@ -5,6 +5,7 @@
 #include "agent/shell/agent_consent.h"
 #include "agent/shell/agent_service.h"
 #include "agent/shell/attach_ref.h"
+#include "agent/shell/batch.h"
 #include "kinward/v1/content.pb-c.h"
 #include "proto/link/log.h"
 #include "proto/wire/message.h"
@@ -28,8 +29,13 @@ void agent_op_done(struct spool_op *op, enum kw_err err)
 		return;
 	if (op->ticket > agent->committed)
 		agent->committed = op->ticket;
+	agent->due = agent->due || op->decided;
 	if (op->type == SPOOL_OP_RECEIVE) {
 		agent->due = true;
+		if (op->strangers > 0)
+			kw_log(KW_LOG_WARN, "receipt_refused", KW_LOG_STR("agency", op->u.receive.item.agency.text), KW_LOG_ERR(KW_EAUTH),
+				KW_LOG_INT("count", op->strangers), KW_LOG_STR("text", "it is about messages that were not for that agency, or "
+				"about other envelopes than theirs: not believed"));
 		agent->news = agent->news || op->number != 0;
 		for (uint32_t i = 0; i < op->u.receive.named_count && op->number != 0; i++)
 			agent_blobs_name(agent, &op->u.receive.named[i]);
@@ -60,28 +66,18 @@ static void tell_unopened(struct agent *agent, const struct agt_effect *effect, 
 		kw_link_close(agent->link, KW_EFULL);
 }
 
-/* The entries of a Receipt. */
-static enum kw_err take_receipts(const Kinward__V1__Receipt *receipt, struct spool_op *op)
+/* The entries of a Receipt, when the agency that sent it has signed them, with the key that has signed the envelope. */
+static enum kw_err take_receipts(const struct letter_opened *opened, const Kinward__V1__Receipt *receipt, struct spool_op *op)
 {
-	struct spool_receipt *out = calloc(receipt->n_entries, sizeof(*out));
+	const struct kw_name *from = &op->u.receive.item.agency;
+	enum kw_err err = batch_take(receipt, opened->sender_key, op);
 
-	if (out == NULL)
-		return KW_ENOMEM;
-	for (size_t i = 0; i < receipt->n_entries; i++) {
-		const Kinward__V1__ReceiptEntry *entry = receipt->entries[i];
-
-		memcpy(out[i].digest.bytes, entry->digest.data, KW_DIGEST_SIZE); /* sizes: kw_content_validate */
-		memcpy(out[i].envelope_id.bytes, entry->envelope_id.data, KW_ID_SIZE);
-		out[i].opened = entry->level != KINWARD__V1__RECEIPT_LEVEL__RECEIPT_LEVEL_STORED;
-		out[i].at_ms = entry->at_unix_ms;
-		if (entry->level == KINWARD__V1__RECEIPT_LEVEL__RECEIPT_LEVEL_FAILED) {
-			out[i].failure = kw_err_from_name(entry->failure);
-			if (out[i].failure == KW_ERR_COUNT || out[i].failure == KW_OK)
-				out[i].failure = KW_EFORMAT; /* of a newer version */
-		}
-	}
-	op->u.receive.receipts = out;
-	op->u.receive.receipts_count = (uint32_t)receipt->n_entries;
+	if (err != KW_EAUTH)
+		return err;
+	kw_log(KW_LOG_WARN, "receipt_refused", KW_LOG_STR("agency", from->text), KW_LOG_ERR(err), KW_LOG_STR("text",
+		"the signature is not that agency's: nothing of it is believed; ask the agency what its agent is"));
+	op->u.receive.arrival = SPOOL_REFUSED;
+	op->u.receive.failure = KW_EAUTH;
 	return KW_OK;
 }
 
@@ -149,7 +145,7 @@ static enum kw_err classify(struct agent *agent, struct spool_op *op, struct let
 	take_gaps(content, op);
 	if (content->body_case == KINWARD__V1__CONTENT__BODY_RECEIPT) {
 		op->u.receive.arrival = SPOOL_RECEIPT;
-		err = take_receipts(content->receipt, op);
+		err = take_receipts(opened, content->receipt, op);
 	} else {
 		op->u.receive.arrival = SPOOL_MESSAGE;
 		act_of(content, &op->u.receive.act);

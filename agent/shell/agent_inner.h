@@ -63,6 +63,22 @@ void agent_pause_round(struct agent_pause *pause, bool end);
 /* One second has passed. True: try now. */
 bool agent_pause_tick(struct agent_pause *pause);
 
+/* How long receipts wait for company: drawn when the first begins to wait, and one time for all. */
+struct agent_jitter {
+	bool open;     /* all leave in this round */
+	bool waits;
+	uint32_t left; /* seconds */
+};
+#define AGENT_JITTER_MAX 30u
+/* Whether one leaves now. If not, it waits: drawn % (AGENT_JITTER_MAX + 1) seconds unless others wait already. */
+bool agent_jitter_leaves(struct agent_jitter *jitter, bool at_once, uint32_t drawn);
+/* The next tick ends the wait. */
+bool agent_jitter_is_over(const struct agent_jitter *jitter);
+/* One second has passed. True: all leave, in rounds until agent_jitter_end. */
+bool agent_jitter_tick(struct agent_jitter *jitter);
+void agent_jitter_open(struct agent_jitter *jitter);
+void agent_jitter_end(struct agent_jitter *jitter);
+
 /* Whether a follow-up that could not be said for this error stays on the list; else it leaves it for good. */
 bool agent_follow_stays(const struct spool_follow *follow, enum kw_err err);
 
@@ -113,6 +129,7 @@ struct agent {
 	bool news;
 	bool due;              /* receipts may be due */
 	uint64_t due_next;
+	struct agent_jitter jitter;
 	uint32_t due_flying;   /* messages with receipts on their way to the disk */
 	struct agent_pause due_pause; /* of those that could not be sent */
 	uint32_t retrying;
@@ -185,9 +202,12 @@ void agent_identity(void *user, struct socket_identity *out);
 
 /* Puts a message on its way; `op` has item and content. KW_OK takes op and call; otherwise both stay the caller's. call NULL:
  * it is our own. */
+#define AGENT_WITHDRAWN_TEXT "Consent for this case was withdrawn: kinward consent list shows when and for what. Send it only if consent " \
+	"was given again since, and say so: --new-consent."
 struct agent_outgoing {
 	struct letter letter;
 	enum kw_risk risk;
+	bool by_person; /* somebody asked for it: not of the agent's own accord */
 	const char *field;
 };
 /* What a caller says about the case of what it sends. KW_EFIELD: too long, or no thread id. */
@@ -274,6 +294,9 @@ uint64_t agent_blobs_lost(const struct agent *agent);
 
 /* agent_desk.c: attachments on the local socket. */
 void agent_attachment(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
+
+/* agent_proof.c: evidence, on the local socket. */
+void agent_proof(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 
 /* agent_receipt.c */
 void agent_receipts(struct agent *agent);

@@ -2,14 +2,19 @@
 #include <string.h>
 
 #include "agent/shell/agent_inner.h"
+#include "agent/shell/batch.h"
 #include "agent/shell/spool_read.h"
 #include "kinward/v1/content.pb-c.h"
 #include "proto/link/log.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/message.h"
 
-/* Receipts that are due, one sealed message per sender and batch; and rows that the hub refused for now, again when their
- * time has come. A due receipt leaves its table in the transaction that appends the message it travels in. */
+/* Receipts that are due, one sealed and signed message per sender and batch; and rows that the hub refused for now, again when
+ * their time has come. A due receipt leaves its table in the transaction that appends the message it travels in.
+ *
+ * A receipt that left at once would show whoever watches the line which message it answers, and one alone takes as much room as
+ * seven. So the first that is due draws how long it waits, and all that come meanwhile leave with it; what is urgent does not
+ * wait. They wait on disk: a restart draws anew. */
 
 #define DUE_MAX (SPOOL_RECEIPTS_MAX * 4)
 #define RETRIES_MAX 64u
@@ -37,6 +42,43 @@ void agent_pause_round(struct agent_pause *pause, bool end)
 bool agent_pause_tick(struct agent_pause *pause)
 {
 	return pause->left > 0 && --pause->left == 0;
+}
+
+bool agent_jitter_leaves(struct agent_jitter *jitter, bool at_once, uint32_t drawn)
+{
+	if (at_once || jitter->open)
+		return true;
+	if (!jitter->waits)
+		jitter->left = drawn % (AGENT_JITTER_MAX + 1);
+	jitter->waits = true;
+	return false;
+}
+
+bool agent_jitter_is_over(const struct agent_jitter *jitter)
+{
+	return jitter->waits && jitter->left <= 1;
+}
+
+void agent_jitter_open(struct agent_jitter *jitter)
+{
+	*jitter = (struct agent_jitter){.open = true};
+}
+
+bool agent_jitter_tick(struct agent_jitter *jitter)
+{
+	if (!jitter->waits)
+		return false;
+	if (jitter->left > 1) {
+		jitter->left--;
+		return false;
+	}
+	agent_jitter_open(jitter);
+	return true;
+}
+
+void agent_jitter_end(struct agent_jitter *jitter)
+{
+	jitter->open = false;
 }
 
 static void gather(void *user, const struct spool_receipt *receipt)
@@ -68,10 +110,12 @@ static void fill_entry(const struct spool_receipt *receipt, Kinward__V1__Receipt
 		out->level = KINWARD__V1__RECEIPT_LEVEL__RECEIPT_LEVEL_FAILED;
 		out->failure = (char *)(uintptr_t)kw_err_name(receipt->failure);
 	}
+	if (receipt->decided)
+		out->level = KINWARD__V1__RECEIPT_LEVEL__RECEIPT_LEVEL_DECIDED;
 	out->at_unix_ms = receipt->at_ms;
 }
 
-static enum kw_err pack(const struct spool_receipt *receipts, uint32_t count, int64_t now_ms, struct kw_buf *out)
+static enum kw_err pack(const struct agent *agent, const struct spool_receipt *receipts, uint32_t count, struct kw_buf *out)
 {
 	Kinward__V1__ReceiptEntry entries[SPOOL_RECEIPTS_MAX];
 	Kinward__V1__ReceiptEntry *list[SPOOL_RECEIPTS_MAX];
@@ -79,6 +123,7 @@ static enum kw_err pack(const struct spool_receipt *receipts, uint32_t count, in
 	Kinward__V1__Content content = KINWARD__V1__CONTENT__INIT;
 	struct kw_fault fault = {0};
 	uint8_t id[KW_ID_SIZE];
+	uint8_t signature[KW_SIGNATURE_SIZE];
 	enum kw_err err = kw_random(id, sizeof(id));
 
 	for (uint32_t i = 0; i < count; i++) {
@@ -87,8 +132,10 @@ static enum kw_err pack(const struct spool_receipt *receipts, uint32_t count, in
 	}
 	receipt.entries = list;
 	receipt.n_entries = count;
+	if (err == KW_OK)
+		err = batch_sign(&receipt, &agent->keys->identity, signature);
 	content.message_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = id};
-	content.created_unix_ms = now_ms;
+	content.created_unix_ms = agent_now_ms();
 	content.body_case = KINWARD__V1__CONTENT__BODY_RECEIPT;
 	content.receipt = &receipt;
 	return err != KW_OK ? err : kw_content_pack(&content, out, &fault);
@@ -140,6 +187,10 @@ static enum kw_err add_gaps(struct agent *agent, const struct spool_receipt *rec
 	return err;
 }
 
+/* 31 receipts fill a message that is padded to 2,048 bytes, and one more makes it 4,096: up to 45 are cheaper in two. */
+#define FULL_AT 31u
+#define CUT_UP_TO 45u
+
 /* How many of a run to one agency go into one message. */
 static uint32_t batch_of(const struct spool_receipt *receipts, uint32_t count)
 {
@@ -152,7 +203,7 @@ static uint32_t batch_of(const struct spool_receipt *receipts, uint32_t count)
 			break;
 		i++;
 	}
-	return i;
+	return i > FULL_AT && i <= CUT_UP_TO ? FULL_AT : i;
 }
 
 static void receipts_done(struct spool_op *op, enum kw_err err)
@@ -174,7 +225,7 @@ static enum kw_err send_receipts(struct agent *agent, const struct spool_receipt
 		.content_type = KINWARD__V1__CONTENT__BODY_RECEIPT,
 		.now_ms = now_ms};
 	struct letter_sealed sealed;
-	enum kw_err err = op == NULL ? KW_ENOMEM : pack(receipts, count, now_ms, &op->content);
+	enum kw_err err = op == NULL ? KW_ENOMEM : pack(agent, receipts, count, &op->content);
 
 	if (err == KW_OK)
 		err = kw_random(letter.thread_id.bytes, KW_ID_SIZE);
@@ -212,13 +263,37 @@ static enum kw_err send_receipts(struct agent *agent, const struct spool_receipt
 
 void agent_receipts_again(struct agent *agent)
 {
+	bool over = agent_jitter_is_over(&agent->jitter);
+
 	/* What was read last is not yet gone from the table, and would be said twice. */
-	if (agent->due_pause.left == 1 && agent->due_flying > 0)
+	if ((agent->due_pause.left == 1 || over) && agent->due_flying > 0)
 		return;
-	if (agent_pause_tick(&agent->due_pause)) {
+	bool again = agent_pause_tick(&agent->due_pause);
+	if (again)
+		agent_jitter_open(&agent->jitter); /* what failed has waited */
+	if (agent_jitter_tick(&agent->jitter) || again) {
 		agent->due_next = 0;
 		agent->due = true;
 	}
+}
+
+/* Of those that were read, those that leave now come first; their number. */
+static uint32_t choose(struct agent *agent, struct due *due)
+{
+	uint32_t count = 0;
+	uint32_t drawn = AGENT_JITTER_MAX;
+
+	if (kw_random(&drawn, sizeof(drawn)) != KW_OK)
+		drawn = AGENT_JITTER_MAX; /* late rather than never */
+	for (uint32_t i = 0; i < due->count; i++) {
+		if (agent_jitter_leaves(&agent->jitter, agent->settings->receipts_at_once || due->receipts[i].urgent, drawn)) {
+			struct spool_receipt moved = due->receipts[count];
+
+			due->receipts[count++] = due->receipts[i];
+			due->receipts[i] = moved;
+		}
+	}
+	return count;
 }
 
 void agent_receipts(struct agent *agent)
@@ -237,9 +312,10 @@ void agent_receipts(struct agent *agent)
 		if (due->receipts[i].key >= agent->due_next)
 			agent->due_next = due->receipts[i].key + 1;
 	}
-	qsort(due->receipts, due->count, sizeof(due->receipts[0]), by_agency);
-	for (uint32_t i = 0, end; err == KW_OK && i < due->count; i = end) {
-		end = i + batch_of(&due->receipts[i], due->count - i);
+	uint32_t count = choose(agent, due);
+	qsort(due->receipts, count, sizeof(due->receipts[0]), by_agency);
+	for (uint32_t i = 0, end; err == KW_OK && i < count; i = end) {
+		end = i + batch_of(&due->receipts[i], count - i);
 		enum kw_err sent = send_receipts(agent, &due->receipts[i], end - i);
 		/* They stay in the table and are tried again after a while, when the directory may know the agency. */
 		if (sent != KW_OK) {
@@ -248,6 +324,8 @@ void agent_receipts(struct agent *agent)
 		}
 	}
 	agent_pause_round(&agent->due_pause, !agent->due);
+	if (!agent->due)
+		agent_jitter_end(&agent->jitter);
 	free(due);
 }
 

@@ -1,4 +1,5 @@
 #include "agent/shell/agent_roles_self.h"
+#include "agent/shell/role_files.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -203,6 +204,11 @@ static enum kw_err take_root(struct agent_roles *roles, struct kw_view bytes)
 	if (err != KW_OK && rule != KW_ROLE_RULE_NONE) {
 		refused(roles, kw_role_name(KW_ROLE_ROOT), err, rule);
 		return KW_OK;
+	}
+	if (err == KW_OK) { /* each version stays: evidence leads from the fingerprint over all of them */
+		err = role_files_keep_root(roles->folder, roles->client.root.version, bytes);
+		if (err != KW_OK)
+			roles->client = roles->before;
 	}
 	if (err == KW_OK)
 		err = keep(roles, ROOT_FILE, bytes);

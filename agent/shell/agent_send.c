@@ -241,7 +241,7 @@ static enum kw_err seal(struct agent *agent, struct agent_outgoing *outgoing, st
 	enum kw_err err = sending == NULL ? KW_ENOMEM : spool_gaps(agent->spool, item, letter->gaps, &letter->gaps_count);
 
 	if (err == KW_OK)
-		err = letter_seal(&agent->office, letter, &sealed);
+		err = letter_seal_proved(&agent->office, letter, &op->proof, &sealed);
 
 	if (err == KW_OK)
 		err = add_track(op, outgoing->risk, &sealed.box->tracks);
@@ -254,6 +254,7 @@ static enum kw_err seal(struct agent *agent, struct agent_outgoing *outgoing, st
 	item->digest = sealed.digest;
 	op->box = sealed.box;
 	op->u.append.fresh = true;
+	op->u.append.by_person = outgoing->by_person || op->u.append.follow_what == SPOOL_FOLLOW_LEASE;
 	op->u.append.msg_class = letter->msg_class;
 	op->u.append.envelope_id = sealed.envelope_id;
 	/* The envelope says when it ends; the row may stay until the hub has said what became of it. */
@@ -296,6 +297,7 @@ enum kw_err agent_send_prepare(struct agent *agent, Kinward__V1__SendRequest *re
 
 	item->at_ms = agent_now_ms();
 	enum kw_err err = check(request, &item->agency, refusal);
+	op->u.append.claim.consent_anew = request->consent_anew;
 	if (err == KW_OK && agent_take_claim(request->case_, &request->from_thread, &op->u.append.claim) != KW_OK)
 		err = refuse(refusal, "send.case", "A case id has at most 64 bytes; the thread that it comes from has 16.");
 	if (err == KW_OK)
@@ -328,6 +330,7 @@ enum kw_err agent_send_prepare(struct agent *agent, Kinward__V1__SendRequest *re
 	if (err != KW_OK)
 		return err;
 	struct agent_outgoing outgoing = {.risk = risk,
+		.by_person = true,
 		.field = act_field(request->content),
 		.letter = {.to = item->agency,
 			.msg_class = choose_class(request, act),

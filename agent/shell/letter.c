@@ -4,6 +4,7 @@
 
 #include "kinward/v1/content.pb-c.h"
 #include "proto/wire/message.h"
+#include "proto/wire/evidence.h"
 #include "proto/wire/open.h"
 #include "proto/wire/pbscan.h"
 #include "proto/wire/seal.h"
@@ -66,6 +67,12 @@ static enum kw_err with_gaps(const struct letter *letter, struct kw_buf *out)
 
 enum kw_err letter_seal(const struct letter_office *office, const struct letter *letter, struct letter_sealed *out)
 {
+	return letter_seal_proved(office, letter, NULL, out);
+}
+
+enum kw_err letter_seal_proved(const struct letter_office *office, const struct letter *letter, struct kw_buf *proof,
+	struct letter_sealed *out)
+{
 	struct kw_seal_recipient recipient = {0};
 	struct kw_seal_request request = {.recipients = &recipient,
 		.recipients_count = 1,
@@ -98,23 +105,34 @@ enum kw_err letter_seal(const struct letter_office *office, const struct letter 
 	kw_buf_fini(&content);
 	if (err != KW_OK)
 		return err;
-	struct spool_box *box = spool_box_new(kw_buf_view(&sealed.envelopes[0]));
-	if (box != NULL)
+	if (proof != NULL)
+		err = kw_envelope_proof_of(&sealed, 0, proof);
+	struct spool_box *box = err == KW_OK ? spool_box_new(kw_buf_view(&sealed.envelopes[0])) : NULL;
+	if (err == KW_OK && box == NULL)
+		err = KW_ENOMEM;
+	if (err == KW_OK)
 		*out = (struct letter_sealed){.envelope_id = sealed.envelope_id, .digest = sealed.digest, .box = box};
 	kw_sealed_fini(&sealed);
-	return box != NULL ? KW_OK : KW_ENOMEM;
+	return err;
 }
+
+/* Of one opening. */
+struct lookup {
+	const struct letter_office *office;
+	uint8_t sender_key[KW_KEY_SIZE];
+};
 
 static enum kw_err find_secret(void *user, struct kw_view key_id, struct kw_x25519 *out)
 {
-	const struct letter_office *office = user;
+	const struct letter_office *office = ((const struct lookup *)user)->office;
 
 	return keys_sealing_find(office->keys, key_id, out);
 }
 
 static enum kw_err find_identity(void *user, const struct kw_open_sender *sender, uint8_t *out)
 {
-	const struct letter_office *office = user;
+	struct lookup *lookup = user;
+	const struct letter_office *office = lookup->office;
 
 	if (office->directory == NULL || !kw_name_equal(sender->hub, &office->hub))
 		return KW_ENOTFOUND;
@@ -124,6 +142,7 @@ static enum kw_err find_identity(void *user, const struct kw_open_sender *sender
 	const uint8_t *key = kw_directory_identity(entry, sender->key_id, sender->sent_unix_ms, office->now_ms);
 	if (key == NULL)
 		return KW_ENOTFOUND;
+	memcpy(lookup->sender_key, key, KW_KEY_SIZE);
 	memcpy(out, key, KW_KEY_SIZE);
 	return KW_OK;
 }
@@ -131,7 +150,7 @@ static enum kw_err find_identity(void *user, const struct kw_open_sender *sender
 enum kw_err letter_open(const struct letter_office *office, struct kw_view envelope, struct letter_opened *out,
 	const char **reason)
 {
-	struct letter_office lookup = *office;
+	struct lookup lookup = {.office = office};
 	struct kw_open_request request = {.envelope = envelope,
 		.agency = office->agency,
 		.hub = office->hub,
@@ -153,6 +172,7 @@ enum kw_err letter_open(const struct letter_office *office, struct kw_view envel
 	out->item.digest = opened.digest;
 	out->expiry_hour = opened.expiry_hour;
 	out->content_type = opened.claims.content_type;
+	memcpy(out->sender_key, lookup.sender_key, KW_KEY_SIZE);
 	out->content = opened.content; /* moved */
 	memset(&opened.content, 0, sizeof(opened.content));
 	kw_opened_fini(&opened);

@@ -40,11 +40,15 @@ struct letter_sealed {
 /* KW_ENOAGENCY  nobody of that name; KW_EDENIED: shut out; KW_EVERSION: no suite in common; errors of kw_seal */
 KW_MUST_USE enum kw_err letter_seal(const struct letter_office *office, const struct letter *letter,
 	struct letter_sealed *out);
+/* The same, and appends to `proof` what shows to others that we sent it: an EnvelopeProof. */
+KW_MUST_USE enum kw_err letter_seal_proved(const struct letter_office *office, const struct letter *letter,
+	struct kw_buf *proof, struct letter_sealed *out);
 
 struct letter_opened {
 	struct spool_item item; /* thread, agency, envelope id and digest are filled */
 	uint32_t expiry_hour;
 	uint32_t content_type;
+	uint8_t sender_key[KW_KEY_SIZE]; /* the identity key that signed it: the sender's present one, or the one before it */
 	struct kw_buf content;  /* wiped and freed by letter_opened_fini */
 };
 

@@ -275,7 +275,7 @@ static const char *explain(const struct agent *agent, char *out, size_t size)
 			"else a new one is asked for by itself as soon as the hub is reached.", day, today);
 	} else if (err == KW_EDENIED) {
 		(void)snprintf(out, size, "The hub has shut this agency out, or has another key for it: call its operator. Who is to come back after it "
-			"was shut out, or has lost its keys, enrols anew with a new code (kinward agent init).");
+			"was shut out, or has lost its keys, enrols anew under another name (kinward agent init).");
 	} else {
 		return "";
 	}

@@ -25,6 +25,7 @@ static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_UINT("blob_peer_mib", CYAML_FLAG_OPTIONAL, struct settings, blob_peer_mib),
 	CYAML_FIELD_UINT("blob_peer_count_max", CYAML_FLAG_OPTIONAL, struct settings, blob_peer_count_max),
 	CYAML_FIELD_STRING_PTR("erase", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct settings, erase, 1, 16),
+	CYAML_FIELD_BOOL("receipts_at_once", CYAML_FLAG_OPTIONAL, struct settings, receipts_at_once),
 	CYAML_FIELD_BOOL("log_debug", CYAML_FLAG_OPTIONAL, struct settings, log_debug),
 	CYAML_FIELD_END};
 

@@ -31,6 +31,7 @@ struct settings {
 	char *erase;           /* "automatic", "confirmed" or "manual"; NULL: automatic */
 	bool erase_manual;     /* what it says */
 	bool erase_confirmed;
+	bool receipts_at_once; /* they do not wait for others */
 	bool log_debug;
 };
 

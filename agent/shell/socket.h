@@ -53,6 +53,8 @@ struct socket_host {
 	void (*batch)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 	/* This caller is gone for good. NULL: nobody asks. */
 	void (*gone)(void *user, const void *caller);
+	/* proof: likewise. */
+	void (*proof)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 	/* consent_withdraw, consent_answer: likewise. */
 	void (*consent)(void *user, const Kinward__V1__LocalRequest *request, struct socket_call *call);
 };

@@ -337,6 +337,9 @@ static void dispatch(struct socket_conn *conn, Kinward__V1__LocalRequest *reques
 	case KINWARD__V1__LOCAL_REQUEST__BODY_CONSENT_ANSWER:
 		do_host(conn, request, conn->socket->host.consent);
 		break;
+	case KINWARD__V1__LOCAL_REQUEST__BODY_PROOF:
+		do_host(conn, request, conn->socket->host.proof);
+		break;
 	case KINWARD__V1__LOCAL_REQUEST__BODY_SERVICES:
 	case KINWARD__V1__LOCAL_REQUEST__BODY_PUBLISH:
 	case KINWARD__V1__LOCAL_REQUEST__BODY_REFER:

@@ -5,6 +5,7 @@
 #include "agent/shell/spool_consent.h"
 #include "agent/shell/spool_read.h"
 #include "proto/wire/message.h"
+#include "proto/wire/receipt.h"
 
 /* Items: lists, one message, and the subscription. Contents were checked when they were stored; they are unpacked again
  * within the same bounds. */
@@ -13,6 +14,7 @@
 struct shown {
 	Kinward__V1__Item item;
 	struct spool_item from;
+	Kinward__V1__ReceiptLevel levels[KW_RECEIPT_LEVEL_COUNT];
 	struct kw_arena arena;
 	struct shown *next;
 };
@@ -35,6 +37,16 @@ static bool is_withdrawn(struct spool *spool, const struct spool_item *item)
 	struct spool_erasure erasure;
 
 	return spool_erasure(spool, &item->thread_id, &item->agency, &erasure) == KW_OK && spool_erasure_hides(&erasure);
+}
+
+static void show_signed(struct shown *shown)
+{
+	Kinward__V1__Item *item = &shown->item;
+
+	item->signed_receipts = shown->levels;
+	for (int level = KW_RECEIPT_STORED; level < KW_RECEIPT_LEVEL_COUNT; level++)
+		if (shown->from.signed_levels & (1u << level))
+			shown->levels[item->n_signed_receipts++] = (Kinward__V1__ReceiptLevel)level;
 }
 
 /* NULL when memory is out. A content that cannot be read is left out, and the rest shown. */
@@ -63,6 +75,9 @@ static struct shown *show(const struct spool_item *from, struct kw_view content,
 	item->held_unix_ms = from->held_ms;
 	item->delivered_unix_ms = from->delivered_ms;
 	item->opened_unix_ms = from->opened_ms;
+	item->decided_unix_ms = from->decided_ms;
+	if (!received)
+		show_signed(shown);
 	item->envelope_id = bytes_of(from->envelope_id.bytes, KW_ID_SIZE);
 	item->digest = bytes_of(from->digest.bytes, KW_DIGEST_SIZE);
 	if (content.size > 0 && kw_content_unpack(content, &shown->arena, &item->content, &fault) != KW_OK)

@@ -61,6 +61,7 @@ struct spool_op *spool_op_new(enum spool_op_type type)
 	op->type = type;
 	kw_buf_init(&op->content, KW_FRAME_SIZE_MAX * 2);
 	kw_buf_init(&op->answer, KW_FRAME_SIZE_MAX);
+	kw_buf_init(&op->proof, KW_FRAME_SIZE_MAX);
 	return op;
 }
 
@@ -70,6 +71,7 @@ void spool_op_free(struct spool_op *op)
 		return;
 	kw_buf_fini(&op->content);
 	kw_buf_fini(&op->answer);
+	kw_buf_fini(&op->proof);
 	spool_box_unref(op->box);
 	spool_group_unref(op->group);
 	free(op->gone);

@@ -125,6 +125,7 @@ struct spool_op {
 	struct kw_buf content; /* append: content of a new message; receive: content; register: the record. Wiped and freed
 	                          with the operation */
 	struct kw_buf answer;  /* receive: a Content that answers it by itself, in its thread; empty: none */
+	struct kw_buf proof;   /* append: an EnvelopeProof, kept beside the item; receive: the ReceiptProofs of receipts */
 	struct spool_box *box; /* append: envelope; receive: envelope of an unopened one. Released with the operation */
 	/* Results */
 	uint32_t gone_count;
@@ -134,6 +135,8 @@ struct spool_op {
 	uint64_t number;         /* append, receive: the item's number */
 	enum agt_thread_fault fault;  /* append: refused, nothing is stored; `present` is the thread as it is */
 	struct agt_thread present;    /* before: as the loop thread expects it to be with this, of no kind where it cannot know */
+	bool decided;            /* append: a receipt is due for what was decided on */
+	uint32_t strangers;      /* receive: receipts that do not fit what they are about, and were not believed */
 	bool follow;             /* append, receive: something follows, see spool_follows */
 	uint32_t offers;         /* withdraw, answer, receive: offers of the case that ended with it */
 	uint32_t limited;        /* withdraw: of count, those whose thread goes on without the purposes */
@@ -146,6 +149,7 @@ struct spool_op {
 			bool wants_receipt;
 			int64_t now_ms;
 			bool fresh;              /* a new message of a caller: item and content are stored as sent */
+			bool by_person;          /* not of the agent's own accord */
 			struct spool_item item;  /* number is given by the spool */
 			struct spool_act act;    /* fresh ones */
 			struct spool_claim claim; /* fresh ones of a caller */

@@ -24,7 +24,7 @@ static enum kw_err put_cursor(struct spool *spool, enum kw_msg_class msg_class, 
 	return KW_OK;
 }
 
-/* Agency ‖ digest ‖ envelope id ‖ failure ‖ opened ‖ at ‖ thread id ‖ its kind, 0 when the hub need not know ‖ risk. */
+/* Agency ‖ digest ‖ envelope id ‖ failure ‖ opened ‖ at ‖ thread id ‖ its kind, 0 when the hub need not know ‖ risk ‖ urgent. */
 enum kw_err spool_put_due(struct spool *spool, MDB_txn *txn, const struct spool_due *due)
 {
 	const struct spool_item *item = due->item;
@@ -35,13 +35,14 @@ enum kw_err spool_put_due(struct spool *spool, MDB_txn *txn, const struct spool_
 	memcpy(plain + 64, item->digest.bytes, KW_DIGEST_SIZE);
 	memcpy(plain + 96, item->envelope_id.bytes, KW_ID_SIZE);
 	plain[112] = (uint8_t)due->failure;
-	plain[113] = due->opened;
+	plain[113] = due->decided ? 2 : due->opened; /* of an agent before it, anything but 0 is opened */
 	kw_put_u64(plain + 114, (uint64_t)item->at_ms);
 	memcpy(plain + 122, item->thread_id.bytes, KW_ID_SIZE);
 	if (due->act != NULL) {
 		plain[138] = (uint8_t)due->act->kind;
 		plain[139] = (uint8_t)due->act->risk;
 	}
+	plain[140] = due->urgent;
 	kw_put_u64(key, spool->numbers[N_NEXT_DUE]++);
 	return spool_put_sealed(spool, txn, T_DUE, KW_VIEW_OF(key), KW_VIEW_OF(plain));
 }
@@ -161,14 +162,18 @@ static enum kw_err apply_receipt(struct spool *spool, MDB_txn *txn, struct spool
 	if (err != KW_OK)
 		return err;
 	if (!kw_name_equal(&item.agency, &op->u.receive.item.agency) ||
-		memcmp(item.digest.bytes, receipt->digest.bytes, KW_DIGEST_SIZE) != 0)
+		memcmp(item.digest.bytes, receipt->digest.bytes, KW_DIGEST_SIZE) != 0) {
+		op->strangers++;
 		return KW_OK;
+	}
 	/* There is no room for it there yet: the same envelope again, in the same place of its thread. */
 	if (receipt->failure == KW_EFULL && (item.state == SPOOL_QUEUED || item.state == SPOOL_HELD))
 		return put_off(spool, txn, op, &place, RETRY_FULL_MS);
 	err = spool_leave(spool, txn, &place, op);
 	if (err == KW_OK)
 		err = spool_forget_tracks(spool, txn, &receipt->envelope_id);
+	if (err == KW_OK)
+		err = spool_receipt_keep(spool, txn, op, receipt, &item);
 	if (err != KW_OK)
 		return err;
 	if (receipt->failure != KW_OK)
@@ -243,7 +248,8 @@ static enum kw_err take_message(struct spool *spool, MDB_txn *txn, struct spool_
 		err = spool_put_due(spool, txn, &(struct spool_due){.item = move.item,
 			.act = threaded && act->opening && op->u.receive.failure == KW_OK ? act : NULL,
 			.failure = op->u.receive.failure,
-			.opened = op->u.receive.failure == KW_OK && verdict != AGT_THREAD_EARLY});
+			.opened = op->u.receive.failure == KW_OK && verdict != AGT_THREAD_EARLY,
+			.urgent = op->u.receive.msg_class == KW_URGENT});
 	if (err == KW_OK && threaded && !full)
 		err = spool_thread_drain(spool, txn, &move);
 	op->follow = op->follow || spool->numbers[N_NEXT_FOLLOW] != follows;
@@ -281,7 +287,8 @@ enum kw_err spool_run_receive(struct spool *spool, MDB_txn *txn, struct spool_op
 	/* Who repeats has no receipt yet. */
 	return spool_put_due(spool, txn, &(struct spool_due){.item = &op->u.receive.item,
 		.failure = op->u.receive.failure,
-		.opened = op->u.receive.failure == KW_OK});
+		.opened = op->u.receive.failure == KW_OK,
+		.urgent = op->u.receive.msg_class == KW_URGENT});
 }
 
 /* A hub's reminder: an item of the inbox, like a message; and what it knows of the thread that we cannot know, as that it

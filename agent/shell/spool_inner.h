@@ -20,6 +20,7 @@
  *   innew   number → "", not acknowledged      dead  number of a sent one → "", not acknowledged
  *   seen    digest → expiry hour          seenexp  expiry hour ‖ digest → ""
  *   due     key → sealed receipt
+ *   proof   number ‖ level → sealed: of a sent one, what proves that it was sent (0), and each signed receipt of it
  *   thread  thread id → last place given; of schema 1, read by its upgrade only
  *   threads tag(thread id) ‖ tag(agency) → sealed record      threadno  number → that key
  *   open    number → its place in todo, or "": open, or a person is needed      todo    not first ‖ due ms ‖ number → "", waits for us
@@ -41,7 +42,7 @@ enum spool_table {
 	T_META, T_OUT, T_RETRY, T_ENV, T_SENT, T_SENTBODY, T_SENTID, T_INBOX, T_INID, T_INNEW, T_DEAD, T_SEEN, T_SEENEXP,
 	T_DUE, T_THREAD, T_REG, T_ASIDE, T_THREADS, T_THREADNO, T_OPEN, T_THREADLOG, T_EARLY, T_TRACKS, T_FOLLOW,
 	T_ERASURE, T_SHRED, T_RECALL, T_SERVICES, T_ANSWERS, T_OFFERS, T_OFFERID, T_OFFERTHREAD, T_OFFERDUE, T_OFFERBODY, T_NAMED,
-	T_TODO, T_ASKED, T_CASES, T_NAMES, T_ALARM, T_CLEAR,
+	T_TODO, T_ASKED, T_CASES, T_NAMES, T_ALARM, T_CLEAR, T_PROOF,
 	T_COUNT
 };
 
@@ -357,10 +358,27 @@ struct spool_due {
 	const struct spool_act *act;   /* what it does to its thread; NULL: nothing that the hub should know */
 	enum kw_err failure;
 	bool opened;
+	bool decided; /* a person answered it, at the item's time */
+	bool urgent;
 };
-#define SPOOL_DUE_SIZE 140u
+#define SPOOL_DUE_SIZE 141u
+#define SPOOL_DUE_SIZE_BEFORE_JITTER 140u
 #define SPOOL_DUE_SIZE_BEFORE_THREADS 122u
 KW_MUST_USE enum kw_err spool_put_due(struct spool *spool, MDB_txn *txn, const struct spool_due *due);
+
+/* spool_proof.c: see spool_proof.h. */
+struct spool_proof {
+	uint64_t number;
+	uint8_t level;
+	struct kw_view bytes;
+};
+/* KW_OK also for no bytes. */
+KW_MUST_USE enum kw_err spool_proof_put(struct spool *spool, MDB_txn *txn, const struct spool_proof *proof);
+/* A receipt about this message of ours is believed: its proof, and what it says of a person. */
+KW_MUST_USE enum kw_err spool_receipt_keep(struct spool *spool, MDB_txn *txn, const struct spool_op *op,
+	const struct spool_receipt *receipt, struct spool_item *item);
+/* A message of ours was appended to its thread: when a person decided with it, its receipt is due. */
+KW_MUST_USE enum kw_err spool_decide(struct spool *spool, MDB_txn *txn, struct spool_op *op);
 
 /* spool_thread.c: threads, in the transaction of what moves them. */
 #define SPOOL_THREAD_KEY_SIZE (2u * SPOOL_TAG_SIZE)

@@ -28,7 +28,7 @@ static const char *const table_names[T_COUNT] = {[T_META] = "meta", [T_OUT] = "o
 	[T_ANSWERS] = "answers", [T_OFFERS] = "offers", [T_OFFERID] = "offerid", [T_OFFERTHREAD] = "offerthread",
 	[T_OFFERDUE] = "offerdue", [T_OFFERBODY] = "offerbody",
 	[T_NAMED] = "named", [T_TODO] = "todo", [T_ASKED] = "asked", [T_CASES] = "cases", [T_NAMES] = "names", [T_ALARM] = "alarm",
-	[T_CLEAR] = "ownclear"};
+	[T_CLEAR] = "ownclear", [T_PROOF] = "proof"};
 
 static const char check_text[] = "kinward agent spool";
 

@@ -73,6 +73,8 @@ static enum kw_err append_item(struct spool *spool, MDB_txn *txn, struct spool_o
 	spool->numbers[N_COUNTS + SPOOL_COUNT_SENT]++;
 	item->state = (enum spool_state)0;
 	err = spool_turn(spool, txn, item, SPOOL_QUEUED);
+	if (err == KW_OK)
+		err = spool_proof_put(spool, txn, &(struct spool_proof){.number = item->number, .bytes = kw_buf_view(&op->proof)});
 	if (err != KW_OK)
 		return err;
 	kw_buf_init(&body, KW_FRAME_SIZE_MAX * 2);
@@ -202,6 +204,8 @@ enum kw_err spool_run_append(struct spool *spool, MDB_txn *txn, struct spool_op 
 		err = append_rest(spool, txn, op);
 	if (err == KW_OK && op->u.append.fresh)
 		err = spool_clock_consent(spool, txn, &(struct spool_move){.item = &op->u.append.item, .act = &op->u.append.act});
+	if (err == KW_OK)
+		err = spool_decide(spool, txn, op);
 	return err != KW_OK ? err : spool_service_sent(spool, txn, op);
 }
 

@@ -293,7 +293,8 @@ enum kw_err spool_find_sent(struct spool *spool, const struct kw_id *message_id,
 
 static bool read_due(struct kw_view plain, struct spool_receipt *out)
 {
-	if ((plain.size != SPOOL_DUE_SIZE && plain.size != SPOOL_DUE_SIZE_BEFORE_THREADS) ||
+	if ((plain.size != SPOOL_DUE_SIZE && plain.size != SPOOL_DUE_SIZE_BEFORE_JITTER &&
+		    plain.size != SPOOL_DUE_SIZE_BEFORE_THREADS) ||
 		plain.data[KW_NAME_SIZE_MAX] != 0 || plain.data[112] >= KW_ERR_COUNT)
 		return false;
 	memcpy(out->agency.text, plain.data, sizeof(out->agency.text));
@@ -301,8 +302,10 @@ static bool read_due(struct kw_view plain, struct spool_receipt *out)
 	memcpy(out->envelope_id.bytes, plain.data + 96, KW_ID_SIZE);
 	out->failure = (enum kw_err)plain.data[112];
 	out->opened = plain.data[113] != 0;
+	out->decided = plain.data[113] == 2;
 	out->at_ms = (int64_t)kw_get_u64(plain.data + 114);
-	if (plain.size == SPOOL_DUE_SIZE) {
+	out->urgent = plain.size == SPOOL_DUE_SIZE && plain.data[140] != 0;
+	if (plain.size != SPOOL_DUE_SIZE_BEFORE_THREADS) {
 		memcpy(out->thread_id.bytes, plain.data + 122, KW_ID_SIZE);
 		out->kind = plain.data[138];
 		out->risk = plain.data[139];

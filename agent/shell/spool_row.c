@@ -188,13 +188,15 @@ enum kw_err spool_tag(const struct spool *spool, struct kw_view text, uint8_t *o
 #define AT_DELIVERED 56u
 #define AT_OPENED 64u
 #define AT_STATE 72u
-#define AT_PASSED 73u
+#define AT_PASSED 73u /* bit 0; bit n: a signed receipt of level n is kept */
+#define AT_DECIDED 74u /* 6 bytes */
 #define AT_ENVELOPE 80u
 #define AT_DIGEST 96u
 #define AT_REQUEST 128u
 #define AT_AGENCY 160u
 #define AT_REASON 224u
 #define REASON_SIZE 64u
+#define SIGNED_LEVELS 0x1eu
 
 void spool_item_encode(const struct spool_item *item, uint8_t *out)
 {
@@ -207,7 +209,9 @@ void spool_item_encode(const struct spool_item *item, uint8_t *out)
 	kw_put_u64(out + AT_DELIVERED, (uint64_t)item->delivered_ms);
 	kw_put_u64(out + AT_OPENED, (uint64_t)item->opened_ms);
 	out[AT_STATE] = (uint8_t)item->state;
-	out[AT_PASSED] = item->passed;
+	out[AT_PASSED] = (uint8_t)(item->passed | (item->signed_levels & SIGNED_LEVELS));
+	kw_put_u16(out + AT_DECIDED, (uint16_t)((uint64_t)item->decided_ms >> 32));
+	kw_put_u32(out + AT_DECIDED + 2, (uint32_t)item->decided_ms);
 	memcpy(out + AT_ENVELOPE, item->envelope_id.bytes, KW_ID_SIZE);
 	memcpy(out + AT_DIGEST, item->digest.bytes, KW_DIGEST_SIZE);
 	memcpy(out + AT_REQUEST, item->request_digest.bytes, KW_DIGEST_SIZE);
@@ -236,7 +240,9 @@ enum kw_err spool_item_decode(struct kw_view bytes, struct spool_item *out)
 	out->delivered_ms = (int64_t)kw_get_u64(in + AT_DELIVERED);
 	out->opened_ms = (int64_t)kw_get_u64(in + AT_OPENED);
 	out->state = (enum spool_state)in[AT_STATE];
-	out->passed = in[AT_PASSED] != 0;
+	out->passed = in[AT_PASSED] & 1;
+	out->signed_levels = in[AT_PASSED] & SIGNED_LEVELS;
+	out->decided_ms = (int64_t)((uint64_t)kw_get_u16(in + AT_DECIDED) << 32 | kw_get_u32(in + AT_DECIDED + 2));
 	memcpy(out->envelope_id.bytes, in + AT_ENVELOPE, KW_ID_SIZE);
 	memcpy(out->digest.bytes, in + AT_DIGEST, KW_DIGEST_SIZE);
 	memcpy(out->request_digest.bytes, in + AT_REQUEST, KW_DIGEST_SIZE);

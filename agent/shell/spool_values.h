@@ -41,6 +41,8 @@ struct spool_item {
 	struct kw_id envelope_id;
 	struct kw_digest digest;         /* T */
 	struct kw_digest request_digest; /* sent ones: of what the caller asked for, to tell a repeat from another message */
+	int64_t decided_ms;    /* sent ones: a person there has answered it */
+	uint8_t signed_levels; /* sent ones: bit n: a signed receipt of kw_receipt_level n is kept */
 };
 
 /* What a message does to its thread, as its content says. kind KW_THREAD_NONE: it has no place in one. */
@@ -71,6 +73,7 @@ struct spool_claim {
 	char local_id[SPOOL_CASE_REF_SIZE_MAX + 1]; /* the case's id in the caller's own system; empty: not said */
 	bool has_from;
 	struct kw_id from_thread; /* the thread that brought what is passed on */
+	bool consent_anew;        /* after a withdrawal, consent was given again */
 };
 
 /* A thread with one agency. */
@@ -220,6 +223,10 @@ struct spool_receipt {
 	struct kw_id envelope_id;
 	enum kw_err failure; /* KW_OK: opened and verified */
 	bool opened;         /* false: R1 only */
+	bool decided;        /* R3 */
+	bool urgent;         /* due ones: it does not wait for company */
+	uint32_t proof_at;   /* received ones: what proves it, within spool_op.proof; of size 0: it is not signed */
+	uint32_t proof_size;
 	int64_t at_ms;
 	bool tracked;        /* due ones: it opened a thread, so the hub hears that it was delivered: these three */
 	struct kw_id thread_id;

@@ -157,6 +157,7 @@ static void greet(struct door *door, const struct kw_frame *frame)
 		.directory = hello.directory_version};
 	tell_all(doors); /* its TLS key may have changed the directory just now */
 	door->greeted = true;
+	office_heard(doors->options.office, &door->agency, &have);
 	welcome(door, &hello, &have);
 }
 

@@ -143,7 +143,8 @@ static void add(struct herald_talk *talk, enum kw_role_kind kind, struct herald_
 }
 
 /* Who has a later version than ours is told ours too: it refuses it, and its people see that this hub has gone back. The
- * timestamp goes with what is told, also of the version that the agent has: it may be another one. */
+ * timestamp goes with what is told, also of the version that the agent has: it may be another one. So may all of them where the
+ * keys are new: with those, versions count anew. */
 static void plan(struct herald *herald, struct herald_talk *talk)
 {
 	const struct kw_role_client *now = herald->roles->client;
@@ -154,19 +155,21 @@ static void plan(struct herald *herald, struct herald_talk *talk)
 	talk->again = false;
 	talk->root_next = have->root + 1;
 	talk->root_last = now->root.version;
-	bool rest = have->snapshot != now->snapshot.version || have->directory != herald->roles->directory->version;
+	uint64_t version = herald->roles->directory->version;
+	bool anew = have->root < now->root.version || have->snapshot == 0;
+	bool rest = anew || have->snapshot != now->snapshot.version || have->directory != version;
 	if (rest || have->timestamp != now->timestamp.version)
 		add(talk, KW_ROLE_KIND_TIMESTAMP, herald->timestamp);
-	if (have->snapshot != now->snapshot.version)
+	if (anew || have->snapshot != now->snapshot.version)
 		add(talk, KW_ROLE_KIND_SNAPSHOT, herald->snapshot);
-	if (have->directory != herald->roles->directory->version) {
-		struct herald_blob *delta = have->directory == 0 ? NULL : find_delta(herald, have->directory);
+	if (anew || have->directory != version) {
+		struct herald_blob *delta = have->directory == 0 || have->directory >= version ? NULL : find_delta(herald, have->directory);
 		add(talk, delta != NULL ? KW_ROLE_KIND_DELTA : KW_ROLE_KIND_DIRECTORY, delta != NULL ? delta : herald->directory);
 	}
 	talk->have = (struct kw_roles_have){.root = now->root.version,
 		.timestamp = now->timestamp.version,
 		.snapshot = now->snapshot.version,
-		.directory = herald->roles->directory->version};
+		.directory = version};
 	talk->busy = talk->root_next <= talk->root_last || talk->items_count > 0;
 }
 

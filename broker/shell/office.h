@@ -5,6 +5,7 @@
 #include "proto/link/pki.h"
 #include "proto/link/roles.h"
 #include "proto/wire/enrol.h"
+#include "proto/wire/role_frame.h"
 
 /* The hub's registry office: its certificates, the signed roles (proto/link/roles.h), and enrolment.
  *
@@ -32,6 +33,9 @@ const struct kw_roles *office_roles(const struct office *office);
 /* Once a second: signs a new timestamp when it is time, and reads what a command in the folder has signed. True: the roles are
  * other ones than before. */
 bool office_tick(struct office *office);
+/* What an agency has seen of our roles. Later ones than ours, signed with our keys: this folder has gone back, or somebody else has the
+ * keys. Logged, once an hour: agents refuse what we sign from then on. */
+void office_heard(struct office *office, const struct kw_name *agency, const struct kw_roles_have *have);
 
 /* Judges an EnrolRequest and carries it out. On KW_OK the encoded EnrolReply is appended to `reply`, the new directory is
  * on disk, and `agency` says whom it let in.

@@ -17,6 +17,7 @@ struct office {
 	bool root_warned;
 	int64_t looked_unix_ms;   /* office_server.c */
 	int64_t reminded_unix_ms;
+	int64_t behind_unix_ms; /* when somebody was last found ahead of us */
 };
 
 /* Says which file is at fault and what to do, once; gives err. `text` NULL: the usual words. */

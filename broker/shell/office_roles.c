@@ -106,6 +106,22 @@ enum kw_err office_roles_open(struct office *office)
 		: "is missing, or not one that the root has in charge: put it back from a backup, or make a new one with kinward hub rotate");
 }
 
+void office_heard(struct office *office, const struct kw_name *agency, const struct kw_roles_have *have)
+{
+	const struct kw_role_client *now = office->roles->client;
+	int64_t at = office_now_ms();
+	bool behind = have->root > now->root.version || have->timestamp > now->timestamp.version ||
+		have->snapshot > now->snapshot.version || have->directory > office->roles->directory->version;
+	if (!behind || at - office->behind_unix_ms < KW_ROLES_HOUR_MS)
+		return;
+	office->behind_unix_ms = at;
+	kw_log(KW_LOG_ERROR, "hub_behind", KW_LOG_STR("agency", agency->text), KW_LOG_INT("directory_theirs", (int64_t)have->directory),
+		KW_LOG_INT("directory_ours", (int64_t)office->roles->directory->version), KW_LOG_STR("text", "this agency has seen later "
+		"signed roles than this folder has: it was put back from an older copy, or somebody else has its keys. Agents keep theirs and "
+		"refuse these. Put the newer files back; or bring the root keys, run kinward hub rotate snapshot and kinward hub rotate "
+		"timestamp, and look with kinward hub list whom the old copy lacks or lets in again"));
+}
+
 bool office_tick(struct office *office)
 {
 	const char *file;

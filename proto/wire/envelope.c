@@ -127,6 +127,20 @@ enum kw_err kw_envelope_parse(struct kw_view bytes, struct kw_envelope *out)
 	return err;
 }
 
+enum kw_err kw_envelope_parse_clear(struct kw_view header, struct kw_view slot, struct kw_envelope *out)
+{
+	struct kw_envelope envelope = *out;
+	enum kw_err err = header_parse(header, &envelope.label);
+	if (err == KW_OK)
+		err = slot_parse(slot, &envelope);
+	if (err != KW_OK)
+		return err;
+	envelope.header = header;
+	envelope.slot = slot;
+	*out = envelope;
+	return KW_OK;
+}
+
 enum kw_err kw_envelope_peek(struct kw_view bytes, struct kw_envelope_label *out)
 {
 	struct kw_envelope envelope;
@@ -139,18 +153,23 @@ enum kw_err kw_envelope_peek(struct kw_view bytes, struct kw_envelope_label *out
 enum kw_err kw_envelope_digest_of(const struct kw_envelope *envelope, const struct kw_digest *header_hash,
 	struct kw_digest *out)
 {
-	struct kw_digest slots;
 	struct kw_digest body;
+	enum kw_err err = kw_sha256(&envelope->body, 1, &body);
+	return err != KW_OK ? err : kw_envelope_digest_join(envelope, header_hash, &body, out);
+}
+
+enum kw_err kw_envelope_digest_join(const struct kw_envelope *envelope, const struct kw_digest *header_hash,
+	const struct kw_digest *body_hash, struct kw_digest *out)
+{
+	struct kw_digest slots;
 	enum kw_err err = kw_merkle_leaf(envelope->slot, &slots);
 	if (err == KW_OK)
 		err = kw_merkle_small_root(&slots, &envelope->path, &slots);
-	if (err == KW_OK)
-		err = kw_sha256(&envelope->body, 1, &body);
 	if (err != KW_OK)
 		return err;
 	/* Every part but the label has a fixed size, so joining them is unambiguous. */
 	struct kw_view parts[] = {kw_view_str("kw1 T"), KW_VIEW_OF(header_hash->bytes),
-		KW_VIEW(envelope->commit, KW_DIGEST_SIZE), KW_VIEW_OF(slots.bytes), KW_VIEW_OF(body.bytes)};
+		KW_VIEW(envelope->commit, KW_DIGEST_SIZE), KW_VIEW_OF(slots.bytes), KW_VIEW_OF(body_hash->bytes)};
 	return kw_sha256(parts, 5, out);
 }
 

@@ -98,6 +98,13 @@ KW_MUST_USE enum kw_err kw_envelope_digest(struct kw_view bytes, struct kw_diges
 KW_MUST_USE enum kw_err kw_envelope_digest_of(const struct kw_envelope *envelope, const struct kw_digest *header_hash,
 	struct kw_digest *out);
 
+/* The same where the body's SHA-256 stands for the body. */
+KW_MUST_USE enum kw_err kw_envelope_digest_join(const struct kw_envelope *envelope, const struct kw_digest *header_hash,
+	const struct kw_digest *body_hash, struct kw_digest *out);
+
+/* Header and slot alone, checked as in kw_envelope_parse; what else an envelope has stays as it is. Same errors. */
+KW_MUST_USE enum kw_err kw_envelope_parse_clear(struct kw_view header, struct kw_view slot, struct kw_envelope *out);
+
 /* Appends the encoding of header, slot or the whole; fields are taken as they are. */
 KW_MUST_USE enum kw_err kw_envelope_add_header(struct kw_buf *buf, const struct kw_envelope_label *label);
 KW_MUST_USE enum kw_err kw_envelope_add_slot(struct kw_buf *buf, const struct kw_envelope *envelope);

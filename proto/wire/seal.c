@@ -230,16 +230,18 @@ static void turn(struct sealing *s, size_t index)
 static enum kw_err make_auth(struct sealing *s)
 {
 	struct kw_signed signed_bytes;
-	uint8_t signature[KW_SIGNATURE_SIZE];
+	uint8_t *signature = s->sealed.signature;
 	turn(s, 0); /* every path leads to the same root */
 	enum kw_err err = kw_envelope_digest_of(&s->envelope, &s->keys.header_hash, &s->digest);
 	if (err == KW_OK)
 		err = kw_claims_add(&s->claims, &s->request->claims);
 	if (err != KW_OK)
 		return err;
+	memcpy(s->sealed.claims, s->claims.data, s->claims.size); /* bounded by its buffer's limit */
+	s->sealed.claims_size = s->claims.size;
 	kw_signed_from(&s->digest, kw_buf_view(&s->claims), &signed_bytes);
 	err = kw_ed25519_sign(s->request->identity, KW_VIEW(signed_bytes.bytes, signed_bytes.size), signature);
-	struct kw_auth_block block = {.claims = kw_buf_view(&s->claims), .signature = KW_VIEW_OF(signature)};
+	struct kw_auth_block block = {.claims = kw_buf_view(&s->claims), .signature = KW_VIEW(signature, KW_SIGNATURE_SIZE)};
 	if (err == KW_OK)
 		err = kw_auth_block_add(&s->block, &block);
 	if (err == KW_OK)
@@ -305,4 +307,5 @@ void kw_sealed_fini(struct kw_sealed *sealed)
 	for (size_t i = 0; i < KW_RECIPIENTS_MAX; i++)
 		kw_buf_fini(&sealed->envelopes[i]);
 	sealed->envelopes_count = 0;
+	kw_wipe(sealed->claims, sizeof(sealed->claims));
 }

@@ -41,6 +41,10 @@ struct kw_sealed {
 	uint32_t size_bucket;
 	size_t envelopes_count;
 	struct kw_buf envelopes[KW_RECIPIENTS_MAX]; /* in the order of the recipients */
+	/* What the sender signed, for evidence (evidence.h): inside the envelopes only recipients can read it. */
+	size_t claims_size;
+	uint8_t claims[KW_AUTH_SIZE_MAX];
+	uint8_t signature[KW_SIGNATURE_SIZE];
 };
 
 /* Seals. On KW_OK `out` is to be freed by kw_sealed_fini; on an error it is untouched. Every call makes a new message key

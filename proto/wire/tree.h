@@ -85,6 +85,8 @@ struct kw_tree_consistency {
  * KW_EAUTH    it is a proof, of something else: a root does not follow from it
  * KW_ECRYPTO */
 KW_MUST_USE enum kw_err kw_tree_verify_inclusion(const struct kw_tree_inclusion *claim);
+/* The root that leaf and path lead to, for a root that is signed and not sent; claim->root is not looked at. */
+KW_MUST_USE enum kw_err kw_tree_root_by(const struct kw_tree_inclusion *claim, struct kw_digest *root);
 /* Two trees of one size are consistent when their roots are the same bytes and the proof is empty. */
 KW_MUST_USE enum kw_err kw_tree_verify_consistency(const struct kw_tree_consistency *claim);
 

@@ -59,7 +59,7 @@ static enum kw_err same(const struct kw_digest *computed, struct kw_view claimed
 	return kw_view_equal(KW_VIEW_OF(computed->bytes), claimed) ? KW_OK : KW_EAUTH;
 }
 
-enum kw_err kw_tree_verify_inclusion(const struct kw_tree_inclusion *claim)
+enum kw_err kw_tree_root_by(const struct kw_tree_inclusion *claim, struct kw_digest *root)
 {
 	if (claim->size > KW_TREE_SIZE_MAX || claim->index >= claim->size)
 		return KW_EFIELD;
@@ -67,14 +67,25 @@ enum kw_err kw_tree_verify_inclusion(const struct kw_tree_inclusion *claim)
 	struct kw_digest at;
 	struct kw_digest hash;
 	if (claim->path_count != climb_count(way.index, way.last) || !all_hashes(claim->path, claim->path_count) ||
-		claim->root.size != KW_DIGEST_SIZE || !take(claim->leaf, &at))
+		!take(claim->leaf, &at))
 		return KW_EFORMAT;
 	enum kw_err err = KW_OK;
 	for (size_t i = 0; i < claim->path_count && err == KW_OK; i++) {
 		(void)take(claim->path[i], &hash); /* sizes are checked */
 		err = way_step(&way) ? kw_merkle_node(&hash, &at, &at) : kw_merkle_node(&at, &hash, &at);
 	}
-	return err == KW_OK ? same(&at, claim->root) : err;
+	if (err == KW_OK)
+		*root = at;
+	return err;
+}
+
+enum kw_err kw_tree_verify_inclusion(const struct kw_tree_inclusion *claim)
+{
+	struct kw_digest root;
+	enum kw_err err = kw_tree_root_by(claim, &root);
+	if (err != KW_OK)
+		return err;
+	return claim->root.size != KW_DIGEST_SIZE ? KW_EFORMAT : same(&root, claim->root);
 }
 
 /* Climbs with both trees at once: what stands on the left is in both, what stands on the right is new. */

@@ -41,6 +41,8 @@ struct rig {
 	uint64_t number;
 	enum agt_thread_fault fault;
 	uint8_t present;
+	bool decided;
+	uint32_t strangers;
 	uint32_t gone_count;
 	struct spool_gone gone[8]; /* the first of them */
 };
@@ -61,6 +63,8 @@ static inline void on_done(struct spool_op *op, enum kw_err err)
 	rig->number = op->number;
 	rig->fault = op->fault;
 	rig->present = op->present.state;
+	rig->decided = op->decided;
+	rig->strangers = op->strangers;
 	rig->gone_count = op->gone_count;
 	for (uint32_t i = 0; i < op->gone_count && i < 8; i++)
 		rig->gone[i] = op->gone[i];
@@ -183,6 +187,8 @@ struct said {
 	const char *alias;
 	int64_t now_ms; /* 0: NOW */
 	uint64_t follow_key;
+	bool by_person;
+	bool anew; /* consent was given again */
 	const char *json; /* as schema 1 kept it: a content that can be read, and no word of a thread */
 };
 
@@ -251,6 +257,7 @@ static inline void ours(struct rig *rig, struct said said)
 {
 	struct spool_op *op = append_op(rig, KW_NORMAL, item_of(&said));
 	op->u.append.follow_key = said.follow_key;
+	op->u.append.by_person = said.by_person;
 	if (said.json == NULL)
 		op->u.append.act = act_from(&said);
 	struct kw_frame_track track = {.thread_id = id(said.thread), .kind = (uint8_t)said.kind, .state = said.state,
@@ -296,6 +303,7 @@ static inline void ours_from(struct rig *rig, uint8_t from, struct said said)
 	op->u.append.act = act_from(&said);
 	op->u.append.claim.has_from = from != 0;
 	op->u.append.claim.from_thread = id(from);
+	op->u.append.claim.consent_anew = said.anew;
 	fill_content(op, NULL);
 	run(rig, op);
 }

@@ -42,10 +42,41 @@ static void test_pause_grows_and_ends(void **state)
 	assert_int_equal(seconds_until_due(&pause), AGENT_PAUSE_MIN);
 }
 
+/* A receipt waits 0 to 30 seconds, with all that come meanwhile; what is urgent does not, and does not end the wait. */
+static void test_receipts_wait_for_company(void **state)
+{
+	(void)state;
+	bool seen[AGENT_JITTER_MAX + 1] = {false};
+	for (uint32_t drawn = 0; drawn < 200; drawn++) {
+		struct agent_jitter jitter = {0};
+		uint32_t seconds = 1;
+		assert_false(agent_jitter_tick(&jitter)); /* nobody waits */
+		assert_true(agent_jitter_leaves(&jitter, true, drawn));
+		assert_false(jitter.waits);
+		assert_false(agent_jitter_leaves(&jitter, false, drawn));
+		assert_false(agent_jitter_leaves(&jitter, false, drawn + 7)); /* the second draws nothing */
+		assert_int_equal(jitter.left, drawn % 31);
+		seen[jitter.left] = true;
+		uint32_t want = jitter.left > 0 ? jitter.left : 1;
+		assert_true(agent_jitter_leaves(&jitter, true, drawn));
+		while (!agent_jitter_tick(&jitter)) {
+			seconds++;
+			assert_true(seconds <= AGENT_JITTER_MAX);
+		}
+		assert_int_equal(seconds, want);
+		assert_true(agent_jitter_leaves(&jitter, false, drawn)); /* also what came since */
+		agent_jitter_end(&jitter);
+		assert_false(agent_jitter_leaves(&jitter, false, drawn));
+	}
+	for (uint32_t i = 0; i <= AGENT_JITTER_MAX; i++)
+		assert_true(seen[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pause_grows_and_ends),
+		cmocka_unit_test(test_receipts_wait_for_company),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
