@@ -263,7 +263,7 @@ static const char *explain(const struct agent *agent, char *out, size_t size)
 		put_day(day, renew->begins_ms);
 		(void)snprintf(out, size, "This machine's clock says %s, and our certificate was made on %s: the clock is behind. Set it; the rest mends "
 			"itself.", today, day); /* fits */
-	} else if (err == KW_EEXPIRED && renew->apart_ms != 0) {
+	} else if (err == KW_EEXPIRED && (renew->apart_ms > KW_RENEW_WINDOW_MS / 2 || renew->apart_ms < -KW_RENEW_WINDOW_MS / 2)) {
 		(void)snprintf(out, size, "This machine's clock says %s and is %" PRId64 " hours from the hub's: set the one that is wrong; the rest mends "
 			"itself.", today, (renew->apart_ms < 0 ? -renew->apart_ms : renew->apart_ms) / 3600000);
 	} else if (err == KW_EEXPIRED && renew->ends_ms > now) {
