@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +17,7 @@
 #include "broker/shell/log_verify.h"
 #include "broker/shell/office.h"
 #include "broker/shell/office_log.h"
+#include "proto/link/harden.h"
 #include "proto/link/log.h"
 
 #define MAP_SIZE_MIB_DEFAULT 65536u
@@ -102,12 +101,10 @@ static void on_signal(uv_signal_t *signal, int number)
 }
 
 /* Keys in memory stay out of core files and of other processes' reach. */
-static void harden(void)
+static bool harden(void)
 {
 	(void)umask(0077);
-	const struct rlimit none = {0, 0};
-	(void)setrlimit(RLIMIT_CORE, &none);
-	(void)prctl(PR_SET_DUMPABLE, getenv("KW_DEBUG_DUMPABLE") != NULL ? 1 : 0);
+	return kw_harden(getenv("KW_DEBUG_DUMPABLE") != NULL) == KW_OK;
 }
 
 static struct hub_options hub_options_of(const struct config *config, const char *db)
@@ -357,7 +354,10 @@ int main(int argc, char **argv)
 			argc == 2 ? argv[1] : "", USAGE);
 		return 2;
 	}
-	harden();
+	if (!harden()) {
+		(void)fputs("kinward-broker: the process cannot be hardened: it needs setrlimit and prctl\n", stderr);
+		return EXIT_FAILURE;
+	}
 	struct kw_config_fault fault;
 	if (config_load(argv[1], &server.config, &fault) != KW_OK) {
 		(void)fprintf(stderr, "kinward-broker: %s\n", fault.text);

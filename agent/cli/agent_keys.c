@@ -33,7 +33,7 @@ const char CLI_AGENT_ROTATE_DETAILS[] =
 	"agent makes the new key, and brings it in when it is online; until the hub has it in its directory the former one is in use,\n"
 	"whatever happens in between. kinward status says when it is done. Run it as the agent's own user.\n\n"
 	"With --reason compromised nothing that the former identity key has signed is believed any more. When the key is lost, or in other\n"
-	"hands alone, this is of no use: have the hub's operator shut the agency out, and enrol anew with a new code.\n\n"
+	"hands alone, this is of no use: have the hub's operator shut the agency out, and enrol anew under another name.\n\n"
 	"  kinward agent rotate tls --dry-run\n"
 	"  kinward agent rotate identity --reason staff\n";
 

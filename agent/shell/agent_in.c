@@ -75,12 +75,11 @@ static void tell_unopened(struct agent *agent, const struct agt_effect *effect, 
 		kw_link_close(agent->link, KW_EFULL);
 }
 
-/* The entries of a Receipt, when the agency that sent it has signed them: it is the one whose envelope it came in. */
-static enum kw_err take_receipts(struct agent *agent, const Kinward__V1__Receipt *receipt, struct spool_op *op)
+/* The entries of a Receipt, when the agency that sent it has signed them, with the key that has signed the envelope. */
+static enum kw_err take_receipts(const struct letter_opened *opened, const Kinward__V1__Receipt *receipt, struct spool_op *op)
 {
 	const struct kw_name *from = &op->u.receive.item.agency;
-	const struct kw_directory_entry *entry = kw_directory_find(agent->directory, from);
-	enum kw_err err = entry == NULL ? KW_EAUTH : batch_take(receipt, entry->identity_key, op);
+	enum kw_err err = batch_take(receipt, opened->sender_key, op);
 
 	if (err != KW_EAUTH)
 		return err;
@@ -155,7 +154,7 @@ static enum kw_err classify(struct agent *agent, struct spool_op *op, struct let
 	take_gaps(content, op);
 	if (content->body_case == KINWARD__V1__CONTENT__BODY_RECEIPT) {
 		op->u.receive.arrival = SPOOL_RECEIPT;
-		err = take_receipts(agent, content->receipt, op);
+		err = take_receipts(opened, content->receipt, op);
 	} else {
 		op->u.receive.arrival = SPOOL_MESSAGE;
 		act_of(content, &op->u.receive.act);

@@ -142,7 +142,7 @@ static void fx_note(struct agent *agent, const struct agt_effect *effect)
 		agent->problem = err;
 	}
 	kw_log(err == KW_OK ? KW_LOG_INFO : KW_LOG_WARN, names[code], KW_LOG_ERR(err),
-		KW_LOG_STR("text", code == AGT_NOTE_HUB_REFUSES ? agent_problem_text(agent) : ""));
+		KW_LOG_STR("text", code == AGT_NOTE_HUB_REFUSES || err == KW_EEXPIRED ? agent_problem_text(agent) : ""));
 }
 
 static void execute(struct agent *agent, const struct agt_effect *effect)

@@ -5,24 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "agent/shell/keys_inner.h"
 #include "proto/link/file.h"
+#include "proto/link/harden.h"
 #include "proto/wire/crypt.h"
 
 enum kw_err keys_harden(void)
 {
-	const struct rlimit none = {0, 0};
-
 	umask(0077);
-	if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-		return KW_EIO;
-	return KW_OK;
+	return kw_harden(false);
 }
 
 /* One line from the terminal, without echo. */

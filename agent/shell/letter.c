@@ -129,9 +129,15 @@ enum kw_err letter_seal_proved(const struct letter_office *office, const struct 
 	return err;
 }
 
+/* Of one opening. */
+struct lookup {
+	const struct letter_office *office;
+	uint8_t sender_key[KW_KEY_SIZE];
+};
+
 static enum kw_err find_secret(void *user, struct kw_view key_id, struct kw_x25519 *out)
 {
-	const struct letter_office *office = user;
+	const struct letter_office *office = ((const struct lookup *)user)->office;
 
 	enum kw_err err = keys_sealing_find(office->keys, key_id, out);
 
@@ -140,7 +146,8 @@ static enum kw_err find_secret(void *user, struct kw_view key_id, struct kw_x255
 
 static enum kw_err find_identity(void *user, const struct kw_open_sender *sender, uint8_t *out)
 {
-	const struct letter_office *office = user;
+	struct lookup *lookup = user;
+	const struct letter_office *office = lookup->office;
 
 	if (office->directory == NULL || !kw_name_equal(sender->hub, &office->hub))
 		return KW_ENOTFOUND;
@@ -150,6 +157,7 @@ static enum kw_err find_identity(void *user, const struct kw_open_sender *sender
 	const uint8_t *key = kw_directory_identity(entry, sender->key_id, sender->sent_unix_ms, office->now_ms);
 	if (key == NULL)
 		return KW_ENOTFOUND;
+	memcpy(lookup->sender_key, key, KW_KEY_SIZE);
 	memcpy(out, key, KW_KEY_SIZE);
 	return KW_OK;
 }
@@ -189,7 +197,7 @@ static enum kw_err check_opened(const struct letter_office *office, const struct
 enum kw_err letter_open(const struct letter_office *office, struct kw_view envelope, struct letter_opened *out,
 	const char **reason)
 {
-	struct letter_office lookup = *office;
+	struct lookup lookup = {.office = office};
 	struct kw_open_request request = {.envelope = envelope,
 		.agency = office->agency,
 		.hub = office->hub,
@@ -218,6 +226,7 @@ enum kw_err letter_open(const struct letter_office *office, struct kw_view envel
 	out->item.digest = opened.digest;
 	out->expiry_hour = opened.expiry_hour;
 	out->content_type = opened.claims.content_type;
+	memcpy(out->sender_key, lookup.sender_key, KW_KEY_SIZE);
 	out->content = opened.content; /* moved */
 	memset(&opened.content, 0, sizeof(opened.content));
 	kw_opened_fini(&opened);

@@ -55,6 +55,7 @@ struct letter_opened {
 	uint32_t expiry_hour;
 	uint32_t content_type;
 	bool weaker;            /* we list a stronger suite than the one that it came in */
+	uint8_t sender_key[KW_KEY_SIZE]; /* the identity key that signed it: the sender's present one, or the one before it */
 	struct kw_buf content;  /* wiped and freed by letter_opened_fini */
 };
 

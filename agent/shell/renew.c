@@ -263,7 +263,7 @@ static const char *explain(const struct agent *agent, char *out, size_t size)
 		put_day(day, renew->begins_ms);
 		(void)snprintf(out, size, "This machine's clock says %s, and our certificate was made on %s: the clock is behind. Set it; the rest mends "
 			"itself.", today, day); /* fits */
-	} else if (err == KW_EEXPIRED && renew->apart_ms != 0) {
+	} else if (err == KW_EEXPIRED && (renew->apart_ms > KW_RENEW_WINDOW_MS / 2 || renew->apart_ms < -KW_RENEW_WINDOW_MS / 2)) {
 		(void)snprintf(out, size, "This machine's clock says %s and is %" PRId64 " hours from the hub's: set the one that is wrong; the rest mends "
 			"itself.", today, (renew->apart_ms < 0 ? -renew->apart_ms : renew->apart_ms) / 3600000);
 	} else if (err == KW_EEXPIRED && renew->ends_ms > now) {
@@ -275,7 +275,7 @@ static const char *explain(const struct agent *agent, char *out, size_t size)
 			"else a new one is asked for by itself as soon as the hub is reached.", day, today);
 	} else if (err == KW_EDENIED) {
 		(void)snprintf(out, size, "The hub has shut this agency out, or has another key for it: call its operator. Who is to come back after it "
-			"was shut out, or has lost its keys, enrols anew with a new code (kinward agent init).");
+			"was shut out, or has lost its keys, enrols anew under another name (kinward agent init).");
 	} else {
 		return "";
 	}

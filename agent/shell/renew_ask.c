@@ -66,12 +66,19 @@ enum kw_err renew_times(struct agent *agent)
 	return err;
 }
 
+/* At the door what we knew of hub time may be of a start with a wrong clock, so this machine's counts, and what the hub has said of it
+ * there. */
+static int64_t now_ms(const struct agent *agent)
+{
+	return agent->link != NULL ? agent_hub_ms(agent) : agent_now_ms() + agent->renew->apart_ms;
+}
+
 static enum kw_err fill(struct agent *agent, struct kw_buf *csr, struct kw_renew *out)
 {
 	const struct keys *keys = agent->keys;
 	EVP_PKEY *key = NULL;
 
-	*out = (struct kw_renew){.agency = agent->office.agency, .unix_ms = agent_hub_ms(agent)};
+	*out = (struct kw_renew){.agency = agent->office.agency, .unix_ms = now_ms(agent)};
 	agent->renew->asked_next = keys->next.tls_set;
 	enum kw_err err = keys->next.tls_set ? keys_tls_of(keys->next.tls_seed, &key) : KW_OK;
 	if (err == KW_OK)
@@ -112,7 +119,7 @@ enum kw_err renew_ask(struct agent *agent, struct kw_link *link)
 static enum kw_err check(const struct agent *agent, X509 *const *certificates, size_t count)
 {
 	struct kw_spki_name name;
-	int64_t now = agent_hub_ms(agent);
+	int64_t now = now_ms(agent);
 	const uint8_t *asked = agent->renew->asked_next ? agent->keys->next.tls_seed : NULL;
 	enum kw_err err = kw_spki_name_of(certificates[0], &name);
 
@@ -174,13 +181,16 @@ enum kw_err renew_take(struct agent *agent, struct kw_view body)
 	if (err != KW_OK)
 		return err;
 	renew->problem = renewed.problem;
-	renew->apart_ms = renewed.problem == KW_EEXPIRED ? renewed.clock_unix_ms - agent_now_ms() : 0;
+	if (renewed.problem == KW_EEXPIRED)
+		renew->apart_ms = renewed.clock_unix_ms - agent_now_ms();
 	if (renewed.problem != KW_OK)
 		return KW_OK;
 	err = store(agent, &renewed);
 	if (err == KW_OK)
-		kw_log(KW_LOG_INFO, "certificate_renewed", KW_LOG_INT("days", (renew->ends_ms - agent_hub_ms(agent)) / 86400000),
+		kw_log(KW_LOG_INFO, "certificate_renewed", KW_LOG_INT("days", (renew->ends_ms - now_ms(agent)) / 86400000),
 			KW_LOG_STR("key", renew->asked_next ? "new" : "as before"));
 	renew->problem = err;
+	if (err == KW_OK)
+		renew->apart_ms = 0;
 	return err == KW_EFORMAT || err == KW_EFIELD ? KW_EAUTH : err;
 }

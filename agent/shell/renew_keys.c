@@ -176,6 +176,8 @@ void renew_keys_tick(struct agent *agent)
 	if (!agent->renew->order_stuck && agent_path(agent->settings->state, AGENT_ROTATE_FILE, path) == KW_OK &&
 		access(path, F_OK) == 0)
 		take_order(agent, path);
+	if (!agt_online(agent->core))
+		return; /* what is destroyed by a clock is destroyed by the hub's alone, as it has just said */
 	/* The directory of before a stop may have them. */
 	if (keys_next_is(agent->keys, KEYS_IDENTITY) || keys_next_is(agent->keys, KEYS_SEALING) || agent->renew->shows_next)
 		agent_renew_directory(agent);

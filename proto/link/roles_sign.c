@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <openssl/core_names.h>
+
 #include "proto/link/file.h"
 #include "proto/link/pki.h"
 #include "proto/link/roles_inner.h"
@@ -19,11 +21,12 @@ enum kw_err roles_write(const char *folder, const char *name, struct kw_view byt
 	return kw_file_write_atomic(roles_path(folder, name, path), bytes, 0644);
 }
 
+/* Straight into our bytes: EVP_PKEY_get_raw_private_key of 3.0 leaves a copy in freed memory. */
 static enum kw_err from_pkey(EVP_PKEY *key, struct kw_ed25519 *out)
 {
 	uint8_t seed[KW_KEY_SIZE];
 	size_t size = sizeof(seed);
-	enum kw_err err = EVP_PKEY_get_raw_private_key(key, seed, &size) == 1 && size == sizeof(seed)
+	enum kw_err err = EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PRIV_KEY, seed, sizeof(seed), &size) == 1 && size == sizeof(seed)
 		? kw_ed25519_from_seed(seed, out) : KW_ECRYPTO;
 	kw_wipe(seed, sizeof(seed));
 	return err;

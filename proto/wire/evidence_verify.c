@@ -146,24 +146,21 @@ static enum kw_err check_sender(struct checking *c)
 {
 	struct kw_evidence *out = &c->evidence;
 	const struct kw_directory_entry *entry = find(c, &out->claims.sender, &out->claims.sender_hub);
-	uint8_t key_id[KW_DIRECTORY_KEY_ID_SIZE];
 	struct kw_digest header_hash;
 	struct kw_signed signed_bytes;
-	if (entry == NULL)
+	/* A key that the agency has replaced itself since proves what it signed before, however long ago. */
+	const uint8_t *key = entry == NULL ? NULL
+		: kw_directory_identity(entry, kw_key_id_view(&out->claims.key_id), out->claims.sent_unix_ms, entry->identity_change.unix_ms);
+	if (key == NULL)
 		return blame(c, KW_EAUTH, KW_EVIDENCE_SENDER);
-	enum kw_err err = kw_directory_key_id(entry->identity_key, key_id);
-	if (err == KW_OK && !kw_view_equal(kw_key_id_view(&out->claims.key_id), KW_VIEW_OF(key_id)))
-		err = KW_EAUTH;
-	if (err != KW_OK)
-		return blame(c, err, KW_EVIDENCE_SENDER);
-	err = kw_sha256(&c->proof.envelope.header, 1, &header_hash);
+	enum kw_err err = kw_sha256(&c->proof.envelope.header, 1, &header_hash);
 	if (err == KW_OK)
 		err = kw_envelope_digest_join(&c->proof.envelope, &header_hash, &c->proof.body_digest, &out->digest);
 	if (err != KW_OK)
 		return blame(c, err, KW_EVIDENCE_LOCAL);
 	kw_signed_from(&out->digest, c->proof.claims, &signed_bytes);
 	out->sender_revoked = entry->revoked;
-	err = kw_ed25519_verify(entry->identity_key, KW_VIEW(signed_bytes.bytes, signed_bytes.size), c->proof.signature);
+	err = kw_ed25519_verify(key, KW_VIEW(signed_bytes.bytes, signed_bytes.size), c->proof.signature);
 	return blame(c, err, KW_EVIDENCE_SIGNATURE);
 }
 
@@ -180,6 +177,9 @@ static enum kw_err check_receipt(struct checking *c, uint32_t i)
 		!kw_id_equal(&proof.receipt.envelope_id, &out->envelope_id))
 		return blame(c, KW_EAUTH, KW_EVIDENCE_ENVELOPE);
 	err = kw_receipt_proof_verify(&proof, c->recipient->identity_key);
+	const struct kw_identity_change *change = &c->recipient->identity_change;
+	if (err == KW_EAUTH && change->reason != 0 && change->reason != KW_IDENTITY_COMPROMISED && proof.receipt.at_unix_ms <= change->unix_ms)
+		err = kw_receipt_proof_verify(&proof, change->former_key);
 	if (err == KW_OK)
 		out->receipts[out->receipts_count++] = proof.receipt;
 	return blame(c, err, KW_EVIDENCE_RECEIPT);

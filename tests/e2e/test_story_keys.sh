@@ -208,6 +208,24 @@ agency_start agency-a
 story_online agency-a
 story_wait agency-a "$waiting" delivered # what it had is still its own
 
+story_chapter "a machine whose clock is years off is told so, and goes on once it is right"
+cc -shared -fPIC -D_GNU_SOURCE -o "$STATE/wrong_clock.so" "$STORY_ROOT/tests/e2e/wrong_clock.c"
+for wrong in "-94608000 is behind. Set it" "94608000 set the clock|set it"; do # three years
+  story_away agency-a
+  days=${wrong%% *}
+  LD_PRELOAD="$STATE/wrong_clock.so" WRONG_CLOCK_S=$days "$BIN/kinward-agent" "$STATE/agency-a/agent.yaml" 2>>"$STATE/agency-a.log" &
+  AGENT_PID[agency-a]=$!
+  year=$(date -u -d "$((days / 86400)) days" +%Y)
+  explained() { kw agency-a status | grep "problem: expired" | grep -E "${wrong#* }" | grep -q "$year"; }
+  wait_until 30 explained || die "$days seconds: not explained: $(kw agency-a status)"
+  held
+  story_is_online agency-a && die "online by a wrong clock" || held
+done
+story_away agency-a
+agency_start agency-a
+story_online agency-a
+held
+
 story_chapter "who was shut out gets neither session nor certificate, and is told so"
 says "is shut out" "$BIN/kinward" hub revoke agency-a --dir "$STATE/hub"
 shut_out() { kw agency-a status | grep -q "The hub has shut this agency out, or has another key for it"; }
