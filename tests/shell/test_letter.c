@@ -159,11 +159,36 @@ static void test_a_full_message_goes_without_gaps(void **state)
 	keys_fini(&f.keys);
 }
 
+/* Who has an old libcrypto can do no better, so it is taken; that it was so is said. */
+static void test_a_weaker_suite_than_the_best_is_taken_and_told(void **state)
+{
+	(void)state;
+	struct office f;
+	struct letter_opened opened;
+	struct letter_sealed sealed;
+	struct kw_buf bytes;
+	const char *reason;
+	open_office(&f);
+	make_content(&bytes, 10);
+	struct letter letter = letter_of(kw_buf_view(&bytes), 0);
+	assert_int_equal(letter_seal(&f.office, &letter, &sealed), KW_OK);
+	for (uint8_t hybrid = 0; hybrid < 2; hybrid++) {
+		f.entry.hybrid_keys_count = hybrid;
+		assert_int_equal(letter_open(&f.office, KW_VIEW(sealed.box->data, sealed.box->size), &opened, &reason), KW_OK);
+		assert_int_equal(opened.weaker, hybrid == 1);
+		letter_opened_fini(&opened);
+	}
+	spool_box_unref(sealed.box);
+	kw_buf_fini(&bytes);
+	keys_fini(&f.keys);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gaps_travel_with_the_content),
 		cmocka_unit_test(test_a_full_message_goes_without_gaps),
+		cmocka_unit_test(test_a_weaker_suite_than_the_best_is_taken_and_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
