@@ -8,7 +8,7 @@ STATE=$(mktemp -d /tmp/kinward-enrol.XXXXXX)
 # shellcheck source=deploy/lib.sh
 . deploy/lib.sh
 INIT_PID=
-trap 'stop_all; [ -z "$INIT_PID" ] || kill "$INIT_PID" 2>/dev/null; rm -rf "$STATE"' EXIT
+trap 'stop_all; [ -z "$INIT_PID" ] || kill "$INIT_PID" 2>/dev/null || true; rm -rf "$STATE"' EXIT
 
 say() { printf '%s\n' "-- $*"; }
 # expect WANT GOT WHAT
