@@ -360,7 +360,10 @@ int agent_run(const char *config_path)
 	}
 	if (agent->settings->log_debug)
 		kw_log_level_set(KW_LOG_DEBUG);
-	if (agent_state_load(agent) == KW_OK && uv_loop_init(&agent->loop) == 0) {
+	enum kw_err err = agent_state_load(agent);
+	if (err == KW_EBUSY)
+		code = 1; /* nothing is wrong with it: another process has it */
+	if (err == KW_OK && uv_loop_init(&agent->loop) == 0) {
 		code = run(agent);
 		finish(agent);
 	}

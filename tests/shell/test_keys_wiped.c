@@ -19,7 +19,7 @@
 #include "agent/shell/keys.h"
 #include "proto/link/file.h"
 #include "proto/link/pki.h"
-#include "proto/link/roles.h"
+#include "proto/link/roles_inner.h"
 #include "proto/wire/crypt.h"
 #include "proto/wire/spki.h"
 #include "tests/kit/folder.h"
@@ -222,6 +222,7 @@ static void test_a_hubs_role_keys_are_in_memory_only_while_it_signs(void **state
 	assert_int_equal(kw_roles_load(site.dir, &site.hub, &digest, &roles, &file), KW_OK);
 	struct kw_directory directory = *roles->directory;
 	assert_int_equal(kw_roles_publish(roles, &directory, (int64_t)time(NULL) * 1000), KW_OK);
+	all_gone(); /* before what follows uses the same memory again */
 	struct kw_roles_rotation rotation = {.which = KW_ROLES_LOG, .root_keys = kit_site_path(&site, "root-keys"), .new_keys = 1,
 		.new_threshold = 1, .now_unix_ms = (int64_t)time(NULL) * 1000};
 	char keys_folder[256];
@@ -229,6 +230,11 @@ static void test_a_hubs_role_keys_are_in_memory_only_while_it_signs(void **state
 	rotation.root_keys = keys_folder;
 	assert_int_equal(kw_roles_rotate(roles, &rotation), KW_OK);
 	kw_roles_free(roles);
+	all_gone();
+	/* One key alone, looked for at once. */
+	struct kw_ed25519 online;
+	assert_int_equal(roles_key_load(kit_site_path(&site, "timestamp.key"), &online), KW_OK);
+	kw_wipe(&online, sizeof(online));
 	all_gone();
 	/* The search would find them: one that is held. */
 	EVP_PKEY *key = NULL;
