@@ -51,10 +51,11 @@ holds verified
 # One log: the two compare.
 kw agency-a audit checkpoint --out "$STATE/a.bin" >/dev/null
 holds kw agency-b audit compare "$STATE/a.bin" --out "$STATE/witness-me.bin"
-# The proof is one to the second decoder as well, which was written from PROTOCOL.md; of another digest it is none.
-holds python3 -B tests/decoder/verify.py --log "$STATE/proof.bin" "$STATE/a.bin"
-printf '\x00\x00' | dd of="$STATE/proof.bin" bs=1 seek=5 conv=notrunc 2>/dev/null
-if python3 -B tests/decoder/verify.py --log "$STATE/proof.bin" "$STATE/a.bin"; then die "another digest is proved"; fi
+# The proof is one to the second decoder as well, which goes by PROTOCOL.md; of another digest it is none.
+kw agency-a audit prove "$first" --out "$STATE/proof-new.bin" >/dev/null
+holds python3 -B tests/decoder/verify.py --log "$STATE/proof-new.bin" "$STATE/a.bin"
+printf '\x00\x00' | dd of="$STATE/proof-new.bin" bs=1 seek=5 conv=notrunc 2>/dev/null
+if python3 -B tests/decoder/verify.py --log "$STATE/proof-new.bin" "$STATE/a.bin"; then die "another digest is proved"; fi
 # Another hub witnesses it, with its own key.
 "$BIN/kinward" hub init --dir "$STATE/peer" --name peer-hub --listen 127.0.0.1:1 >/dev/null
 cp "$STATE/hub/log.key" "$STATE/peer/log.key"
