@@ -79,7 +79,7 @@ def rows(path, columns):
 
 def squeezed(key):
     """As name_alias.c looks a second time."""
-    return re.sub(r"([a-z])\1+", r"\1", key)
+    return re.sub(r"([a-df-np-z])\1+", r"\1", key)
 
 
 def aliases(path, common):

@@ -63,12 +63,13 @@ static const struct kw_names_alias *find(const char *key)
 	return NULL;
 }
 
-/* Muhammed and Muhamed, Faadumo and Fadumo: the tables have the single letters too. */
+/* Muhammed and Muhamed, Faadumo and Fadumo: the tables have the single letters too. ee and oo are other vowels than e and o:
+ * Sameer is no Samer. */
 static void squeeze(char *key)
 {
 	char *out = key;
 	for (const char *at = key; *at != '\0'; at++)
-		if (out == key || (unsigned char)*at >= 0x80 || *at != out[-1])
+		if (out == key || *at == 'e' || *at == 'o' || *at != out[-1])
 			*out++ = *at;
 	*out = '\0';
 }

@@ -76,6 +76,9 @@ enum kw_err kw_names_fold_ethiopic(const struct kw_names_word *word, struct kw_n
 		bool glide = syllables[i].consonant[0] == 'y' || syllables[i].consonant[0] == 'w';
 		bool needs_vowel = sixth && ((i == 0 && !last) || (open && !last) || (i == 0 && last) ||
 			(syllables[i].consonant[0] == '\0' && !last));
+		/* Mekonnen: one letter twice is parted. */
+		needs_vowel = needs_vowel || (sixth && !last && syllables[i].consonant[0] != '\0' &&
+			syllables[i].consonant == syllables[i + 1].consonant);
 		if (glide && i > 0)
 			needs_vowel = false;
 		if (!put(&syllables[i], needs_vowel, out))
