@@ -30,7 +30,8 @@ def key_of(text):
 
 
 # The skeleton of plain Latin spellings, a second time: tests/unit/test_names.c holds it to name_latin.c and name_fold.c.
-SPELLINGS = [("cch", "x"), ("^chr", "kr"), ("chae", "kae"), ("ch", "x"), ("ck", "k"), ("cq", "k"), ("cz", "x"), ("c(?=[eiy])", "s"), ("c", "k"), ("dj", "j"),
+SPELLINGS = [("cch", "x"), ("^chr", "kr"), ("chae", "kae"), ("ch", "x"), ("ck", "k"), ("cq", "k"), ("cz", "x"),
+             ("c(?=[eiy])", "s"), ("c", "k"), ("dj", "j"),
              ("dzh", "j"), ("dh", "d"), ("gh", "g"), ("gn", "n"), ("gu(?=[eiy])", "g"), ("kh", "k"), ("ph", "f"),
              ("que$", "k"), ("qu(?=[eiy])", "k"), ("q", "k"), ("sch", "x"), ("sc(?=[eiy])", "s"), ("sh", "x"), ("tch", "x"),
              ("tsh", "x"), ("tz", "s"), ("ts", "s"), ("th", "t"), ("^x", "s"), ("x", "ks"), ("zh", "j"), ("ou", "u"),
@@ -99,7 +100,8 @@ def aliases(path, common):
         if key in same or len(formal) > 2:
             sys.exit("%s: nickname %s is a name itself, or is short for more than two: %s" % (path, key, " ".join(formal)))
     # Names with one spelling, and full names of nicknames.
-    lone = {name for _number, (_list, name, _share, _source) in rows(common, 4)} | {name for full in nick.values() for name in full}
+    lone = {name for _number, (_list, name, _share, _source) in rows(common, 4)}
+    lone |= {name for full in nick.values() for name in full}
     # What a nickname is short for may have a better known spelling.
     table = {key: (name, None, None) for key, name in same.items()}
     for key, formal in nick.items():

@@ -98,8 +98,10 @@ static enum kw_err add_part(const struct state *state, const struct kw_names_par
 	uint32_t used = words.count + words.count; /* parting a compound adds one at most for each */
 	if (err == KW_OK)
 		err = kw_names_join(&words, lang);
-	if (err != KW_OK || words.count == 0)
+	if (err != KW_OK || words.count == 0) {
+		kw_wipe(&words, sizeof(words));
 		return err;
+	}
 	const int *line = part->role == KW_NAMES_INQUIRER ? ASKING[state->record->relation] : LINE[part->role];
 	bool patronymic = is_patronymic(state->record, &words);
 	for (uint32_t at = 0; err == KW_OK && at < words.count; at++) {

@@ -111,7 +111,8 @@ struct kw_names_features {
 KW_MUST_USE enum kw_err kw_names_features(const struct kw_names_record *record, struct kw_names_features *out);
 
 /* Adds one feature of another field, a birth year or a village, to the set; one that is there already keeps the larger
- * weight. Features of names begin with a small letter, so begin others with something else. KW_ETOOBIG: feature over KW_NAMES_FEATURE_SIZE_MAX, or no room; KW_EFIELD: empty, or a weight of 0. */
+ * weight. Features of names begin with a small letter, so begin others with something else.
+ * KW_ETOOBIG: feature over KW_NAMES_FEATURE_SIZE_MAX, or no room; KW_EFIELD: empty, or a weight of 0. */
 KW_MUST_USE enum kw_err kw_names_add(struct kw_names_features *set, struct kw_view feature, uint16_t weight);
 
 /* Weighted Dice, 2 * shared / (a + b), in thousandths, rounded down; shared counts the lesser of two weights. 0 when

@@ -17,7 +17,8 @@ enum kw_names_script {
 #define KW_NAMES_RAW_WORDS 32u
 
 /* Latin letters are a-z, and a few capitals for letters that fold apart once their mark is gone: C for c with a cedilla,
- * S and Z and X for s, z and c with a caron, E for an e with a grave, which is never silent. Of the other scripts they are code points after NFKD, without marks. */
+ * S and Z and X for s, z and c with a caron, E for an e with a grave, which is never silent. Of the
+ * other scripts they are code points after NFKD, without marks. */
 struct kw_names_word {
 	enum kw_names_script script;
 	bool servant; /* abd-: what follows the prefix is in letters */
