@@ -8,7 +8,7 @@
 
 static bool is_free(const struct brk_linkage_partition *partition)
 {
-	return partition->count == 0 && partition->pins == 0;
+	return partition->count == 0 && __atomic_load_n(&partition->pins, __ATOMIC_RELAXED) == 0;
 }
 
 uint32_t brk_linkage_index_partition(const struct brk_linkage_index *index, uint32_t epoch, uint32_t scope)

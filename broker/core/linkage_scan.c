@@ -20,12 +20,19 @@ enum kw_err brk_linkage_scan_init(struct brk_linkage_scan *scan, struct brk_link
 	return KW_EFULL;
 }
 
+/* Scans on threads of their own may pin and unpin one partition at once. */
+static void unpin(struct brk_linkage_scan *scan)
+{
+	if (scan->partition != BRK_LINKAGE_NONE)
+		(void)__atomic_sub_fetch(&scan->index->partitions[scan->partition].pins, 1, __ATOMIC_RELAXED);
+	scan->partition = BRK_LINKAGE_NONE;
+}
+
 void brk_linkage_scan_fini(struct brk_linkage_scan *scan)
 {
 	if (scan == NULL || scan->index == NULL)
 		return;
-	if (scan->partition != BRK_LINKAGE_NONE)
-		scan->index->partitions[scan->partition].pins--;
+	unpin(scan);
 	for (uint32_t i = 0; i < BRK_LINKAGE_SCANS_MAX; i++)
 		if (scan->index->scans[i] == scan)
 			scan->index->scans[i] = NULL;
@@ -211,7 +218,7 @@ static bool begin(struct brk_linkage_scan *scan)
 	scan->segment = BRK_LINKAGE_NONE;
 	if (scan->partition == BRK_LINKAGE_NONE)
 		return true;
-	scan->index->partitions[scan->partition].pins++;
+	(void)__atomic_add_fetch(&scan->index->partitions[scan->partition].pins, 1, __ATOMIC_RELAXED);
 	scan->bucket = first_look(scan);
 	return true;
 }
@@ -232,9 +239,7 @@ static void ask_again(struct brk_linkage_scan *scan)
 
 static void end(struct brk_linkage_scan *scan)
 {
-	if (in_pass(scan))
-		scan->index->partitions[scan->partition].pins--;
-	scan->partition = BRK_LINKAGE_NONE;
+	unpin(scan);
 	scan->segment = BRK_LINKAGE_NONE;
 	scan->answered = 0;
 	scan->done = true;

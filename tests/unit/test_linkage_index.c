@@ -415,7 +415,7 @@ static void test_segment_freed_under_the_scan(void **state)
 			ask(0, 1);
 			finish();
 		}
-		ask(1, 5);
+		ask(1, 40);
 		/* The look at the last segment; forwards, then, the first one. */
 		assert_true(brk_linkage_scan_step(&scan, backwards != 0 ? 1 : 41));
 		for (uint32_t i = 0; i < 40; i++)
@@ -424,8 +424,8 @@ static void test_segment_freed_under_the_scan(void **state)
 		record.scope = 2;
 		assert_int_equal(put(&record), KW_OK);
 		finish();
-		assert_int_equal(answer.count, 5);
-		for (uint32_t i = 0; i < 5; i++)
+		assert_int_equal(answer.count, 40);
+		for (uint32_t i = 0; i < 40; i++)
 			assert_found(i, i + 1);
 		end();
 	}
