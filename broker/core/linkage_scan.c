@@ -176,8 +176,8 @@ static void begin_seek(struct brk_linkage_seek *seek, const struct brk_linkage_w
 	seek->again = false;
 }
 
-/* The segment of the first query's class, or the class nearest to it, that was begun last. */
-static uint32_t first_look(const struct brk_linkage_scan *scan)
+/* A bucket of the first query's class, or of the class nearest to it; BRK_LINKAGE_NONE. */
+static uint32_t nearest_bucket(const struct brk_linkage_scan *scan)
 {
 	const struct brk_linkage_partition *partition = &scan->index->partitions[scan->partition];
 	const struct brk_linkage_query *query = &scan->seeks[0].query;
@@ -219,7 +219,7 @@ static bool begin(struct brk_linkage_scan *scan)
 	if (scan->partition == BRK_LINKAGE_NONE)
 		return true;
 	(void)__atomic_add_fetch(&scan->index->partitions[scan->partition].pins, 1, __ATOMIC_RELAXED);
-	scan->bucket = first_look(scan);
+	scan->bucket = nearest_bucket(scan);
 	return true;
 }
 
@@ -280,8 +280,7 @@ static void refresh(const struct brk_linkage_scan *scan, struct brk_linkage_seek
 }
 
 /* Those that may find something in this segment. *closed: none may in all of its bucket. */
-static uint32_t probes_for(struct brk_linkage_scan *scan, const struct brk_linkage_segment *segment,
-	struct brk_linkage_probe *probes, bool *closed)
+static uint32_t probes_for(struct brk_linkage_scan *scan, const struct brk_linkage_segment *segment, bool *closed)
 {
 	uint32_t count = 0;
 	*closed = true;
@@ -296,42 +295,51 @@ static uint32_t probes_for(struct brk_linkage_scan *scan, const struct brk_linka
 		uint32_t below = is_later ? seek->below : seek->below_tie;
 		*closed = *closed && seek->below_tie == 0;
 		if (below > 0)
-			probes[count++] = (struct brk_linkage_probe){seek->code, below, i};
+			scan->probes[count++] = (struct brk_linkage_probe){seek->code, below, i};
 	}
 	return count;
 }
 
-/* Compares one segment; returns how many records were read. */
-static uint32_t look_at(struct brk_linkage_scan *scan, uint32_t at, bool *closed)
+/* Compares the records of a segment from `from` on, a first of a block; returns how many were read. */
+static uint32_t look_at(struct brk_linkage_scan *scan, uint32_t at, uint32_t from, bool *closed)
 {
 	const struct brk_linkage_index *index = scan->index;
 	const struct brk_linkage_segment *segment = &index->segments[at];
 	uint32_t next = scan->segment != BRK_LINKAGE_NONE ? scan->segment : at;
-	struct brk_linkage_probe probes[BRK_LINKAGE_BATCH_MAX];
+	uint32_t slot = at * BRK_LINKAGE_SEGMENT + from;
 	struct brk_linkage_look look = {
-		.blocks = index->codes + (uint64_t)at * BRK_LINKAGE_SEGMENT_BLOCKS * BRK_LINKAGE_BLOCK_WORDS,
-		.next = index->codes + (uint64_t)next * BRK_LINKAGE_SEGMENT_BLOCKS * BRK_LINKAGE_BLOCK_WORDS,
-		.probes = probes,
-		.block_count = (segment->count + BRK_LINKAGE_LANES - 1) / BRK_LINKAGE_LANES,
-		.probe_count = probes_for(scan, segment, probes, closed),
+		.blocks = index->codes + (uint64_t)slot * BRK_LINKAGE_CODE_WORDS,
+		.next = index->codes + (uint64_t)next * BRK_LINKAGE_SEGMENT * BRK_LINKAGE_CODE_WORDS,
+		.probes = scan->probes,
+		.block_count = (segment->count - from + BRK_LINKAGE_LANES - 1) / BRK_LINKAGE_LANES,
+		.probe_count = probes_for(scan, segment, closed),
 	};
 	if (look.probe_count == 0)
 		return 0;
 	uint32_t count = index->kernel->look(&look, scan->hits);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct brk_linkage_hit *hit = &scan->hits[i];
-		judge(index, &scan->seeks[hit->query], at * BRK_LINKAGE_SEGMENT + hit->place, hit->distance);
+		judge(index, &scan->seeks[hit->query], slot + hit->place, hit->distance);
 	}
-	scan->looked += segment->count;
-	return segment->count;
+	scan->looked += segment->count - from;
+	return segment->count - from;
+}
+
+/* The latest records of the bucket that begin() chose. */
+static uint32_t look_first(struct brk_linkage_scan *scan)
+{
+	bool closed;
+	uint32_t at = scan->index->partitions[scan->partition].buckets[scan->bucket].last;
+	uint32_t count = scan->index->segments[at].count;
+	uint32_t from = count > BRK_LINKAGE_FIRST_LOOK ? count - BRK_LINKAGE_FIRST_LOOK : 0;
+	return look_at(scan, at, (from + BRK_LINKAGE_LANES - 1) / BRK_LINKAGE_LANES * BRK_LINKAGE_LANES, &closed);
 }
 
 /* Works until the budget is spent or the pass is over. */
 static void work(struct brk_linkage_scan *scan, uint32_t budget, uint32_t *read)
 {
-	bool closed;
 	if (in_pass(scan) && scan->buckets_begun == 0 && scan->bucket != BRK_LINKAGE_NONE)
-		*read += look_at(scan, scan->index->partitions[scan->partition].buckets[scan->bucket].last, &closed);
+		*read += look_first(scan);
 	while (in_pass(scan)) {
 		if (!advance(scan)) {
 			end(scan);
@@ -339,10 +347,11 @@ static void work(struct brk_linkage_scan *scan, uint32_t budget, uint32_t *read)
 		}
 		if (*read >= budget)
 			return;
+		bool closed;
 		uint32_t at = scan->segment;
 		const struct brk_linkage_segment *segment = &scan->index->segments[at];
 		scan->segment = scan->backwards ? segment->before : segment->after;
-		*read += look_at(scan, at, &closed);
+		*read += look_at(scan, at, 0, &closed);
 		if (closed)
 			scan->segment = BRK_LINKAGE_NONE;
 	}

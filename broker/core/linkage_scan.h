@@ -10,7 +10,7 @@
  * at once, and one that goes is taken out of every list; a list keeps BRK_LINKAGE_MORE more than was asked for, and a query
  * that loses more than these is searched again.
  *
- * What bounds by size class leave out (linkage_score.h) is not read: a pass first looks at one segment of its first query's
+ * What bounds by size class leave out (linkage_score.h) is not read: a pass first looks at some records of its first query's
  * class, which gives bounds to begin with, and then goes through all in order. Every other pass runs backwards, so that it
  * begins with what the cache still holds. */
 
@@ -18,6 +18,7 @@
 #define BRK_LINKAGE_WAITING_MAX 256u
 #define BRK_LINKAGE_K_MAX 256u
 #define BRK_LINKAGE_MORE 8u
+#define BRK_LINKAGE_FIRST_LOOK 128u /* records */
 #define BRK_LINKAGE_ROUNDS_MAX 4u /* passes for one query; then it is answered with what is known, and says so */
 
 struct brk_linkage_query {
@@ -71,7 +72,7 @@ struct brk_linkage_waiting {
 	uint32_t rounds; /* passes it has had */
 };
 
-/* About 600 KiB. */
+/* About 850 KiB. */
 struct brk_linkage_scan {
 	struct brk_linkage_index *index;
 	uint32_t partition;      /* of the pass; BRK_LINKAGE_NONE: no pass */
@@ -87,6 +88,7 @@ struct brk_linkage_scan {
 	uint64_t looked;         /* records read, since init; once for all queries of a pass */
 	struct brk_linkage_seek seeks[BRK_LINKAGE_BATCH_MAX];
 	struct brk_linkage_waiting waiting[BRK_LINKAGE_WAITING_MAX + BRK_LINKAGE_BATCH_MAX]; /* the latter search again */
+	struct brk_linkage_probe probes[BRK_LINKAGE_BATCH_MAX];
 	struct brk_linkage_hit hits[BRK_LINKAGE_SEGMENT * BRK_LINKAGE_BATCH_MAX];
 };
 

@@ -46,7 +46,7 @@ static inline struct kw_id linkage_rig_handle(uint64_t number)
 /* One of `families` codes, with up to `flips` of its bits turned over. */
 static inline void linkage_rig_code(struct prng *prng, uint32_t families, uint32_t flips, uint8_t code[BRK_LINKAGE_CODE_SIZE])
 {
-	struct prng family = {prng_below(prng, families) + 1000};
+	struct prng family = {(UINT64_C(1) << 40) + prng_below(prng, families)}; /* no handle's */
 	for (uint32_t i = 0; i < BRK_LINKAGE_CODE_SIZE; i += 8)
 		kw_put_u64(code + i, prng_next(&family));
 	for (uint64_t i = flips == 0 ? 0 : prng_below(prng, flips + 1); i > 0; i--) {
