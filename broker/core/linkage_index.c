@@ -30,8 +30,9 @@ static uint64_t place(uint64_t *size, uint64_t count, uint64_t item_size)
 static struct layout lay_out(const struct brk_linkage_limits *limits)
 {
 	struct layout layout = {.size = 0};
+	uint32_t spare = limits->partitions_max * BRK_LINKAGE_SPARE_SEGMENTS;
 	layout.segment_count = (limits->records_max + BRK_LINKAGE_SEGMENT - 1) / BRK_LINKAGE_SEGMENT +
-	                       limits->partitions_max * BRK_LINKAGE_SPARE_SEGMENTS;
+	                       (spare > BRK_LINKAGE_BUCKETS ? spare : BRK_LINKAGE_BUCKETS);
 	layout.entry_count = limits->records_max + limits->records_max / 2 + 16;
 	uint64_t slots = (uint64_t)layout.segment_count * BRK_LINKAGE_SEGMENT;
 	layout.codes = place(&layout.size, slots, BRK_LINKAGE_CODE_SIZE);

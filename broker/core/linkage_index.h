@@ -22,7 +22,9 @@
 /* Records of a segment: memory is given to a bucket in such pieces, 192 KiB of codes. With pieces of a quarter of that, a
  * search by one query took a seventh longer, for what the processor fetches ahead at each end in vain. */
 #define BRK_LINKAGE_SEGMENT 1024u
-/* Segments a partition may have begun and not filled, over what full ones would take. */
+/* Segments for each partition over what full ones would take, for those that its buckets have begun; for all partitions
+ * together at least one for each bucket of one. So an index of one partition always takes records_max, and one of many may be
+ * full before when sizes are spread wide in each. */
 #define BRK_LINKAGE_SPARE_SEGMENTS 32u
 
 enum brk_linkage_kind {

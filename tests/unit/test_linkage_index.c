@@ -165,20 +165,35 @@ static void test_partitions_max_and_one_more(void **state)
 	end();
 }
 
-static void test_segments_end_before_records_max(void **state)
+static enum kw_err put_in(uint32_t partition, uint32_t bucket)
 {
+	struct brk_linkage_record record = record_of(1 + partition * 1000 + bucket, 3);
+	record.scope = partition;
+	record.kind = (uint8_t)(bucket % 2);
+	record.size_class = (uint8_t)(bucket / 2);
+	return put(&record);
+}
+
+/* With many partitions of sizes spread wide, begun segments run out first. */
+static void test_segments_may_end_before_records_max(void **state)
+{
+	uint32_t count = 0;
 	(void)state;
-	begin(BRK_LINKAGE_SEGMENT, 1);
-	/* Each bucket begins a segment: there are 1 + BRK_LINKAGE_SPARE_SEGMENTS, fewer than 98 buckets. */
-	for (uint32_t i = 0; i < 98; i++) {
-		struct brk_linkage_record record = record_of(i + 1, 3);
-		record.kind = (uint8_t)(i % 2);
-		record.size_class = (uint8_t)(i / 2);
-		assert_int_equal(put(&record), i <= BRK_LINKAGE_SPARE_SEGMENTS ? KW_OK : KW_EFULL);
-	}
-	struct brk_linkage_record record = record_of(1000, 3);
-	record.size_class = 0;
+	begin(BRK_LINKAGE_SEGMENT, 8);
+	for (uint32_t partition = 0; partition < 8; partition++)
+		for (uint32_t bucket = 0; bucket < 98; bucket++)
+			if (put_in(partition, bucket) == KW_OK)
+				count++;
+	assert_int_equal(count, 1 + 8 * BRK_LINKAGE_SPARE_SEGMENTS);
+	assert_int_equal(rig.index.count, count);
+	/* In begun ones there is room still. */
+	struct brk_linkage_record record = record_of(100000, 3);
+	record.scope = 0;
 	assert_int_equal(put(&record), KW_OK);
+	end();
+	begin(98, 1);
+	for (uint32_t bucket = 0; bucket < 98; bucket++)
+		assert_int_equal(put_in(0, bucket), KW_OK);
 	end();
 }
 
@@ -585,7 +600,7 @@ int main(void)
 		cmocka_unit_test(test_put_refuses),
 		cmocka_unit_test(test_records_max_and_one_more),
 		cmocka_unit_test(test_partitions_max_and_one_more),
-		cmocka_unit_test(test_segments_end_before_records_max),
+		cmocka_unit_test(test_segments_may_end_before_records_max),
 		cmocka_unit_test(test_equals_by_insertion),
 		cmocka_unit_test(test_query_says_what_it_wants),
 		cmocka_unit_test(test_query_refused),
