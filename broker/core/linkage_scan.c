@@ -4,6 +4,9 @@
 
 #include "proto/base/check.h"
 
+/* Rows lie far apart: those of so many hits later are fetched. */
+#define HITS_AHEAD 4u
+
 enum kw_err brk_linkage_scan_init(struct brk_linkage_scan *scan, struct brk_linkage_index *index)
 {
 	for (uint32_t i = 0; i < BRK_LINKAGE_SCANS_MAX; i++) {
@@ -99,6 +102,11 @@ static void judge(const struct brk_linkage_index *index, struct brk_linkage_seek
 	const struct brk_linkage_slot *row = &index->slots[slot];
 	const struct brk_linkage_query *query = &seek->query;
 	uint32_t bucket = index->segments[slot / BRK_LINKAGE_SEGMENT].bucket;
+	uint32_t class = brk_linkage_bucket_class(bucket);
+	uint32_t score = brk_linkage_score_of(&index->score, distance, query->size_class, class);
+	/* Many were near enough when the kernel began, and are no more; their rows need not be read. */
+	if (score < query->least || (seek->count == capacity(seek) && score < seek->found[seek->count - 1].score))
+		return;
 	/* A number of 0 is a lane behind the last record. */
 	if (row->number == 0 || row->expiry_hour <= query->now_hour || kw_id_equal(&row->handle, &query->self) ||
 		(row->owner == query->skip_owner && query->skip_owner != BRK_LINKAGE_NONE) ||
@@ -110,11 +118,10 @@ static void judge(const struct brk_linkage_index *index, struct brk_linkage_seek
 		.owner = row->owner,
 		.distance = (uint16_t)distance,
 		.kind = (uint8_t)brk_linkage_bucket_kind(bucket),
-		.size_class = (uint8_t)brk_linkage_bucket_class(bucket),
+		.size_class = (uint8_t)class,
+		.score = score,
 	};
-	found.score = brk_linkage_score_of(&index->score, distance, query->size_class, found.size_class);
-	if (found.score >= query->least)
-		enter(seek, &found);
+	enter(seek, &found);
 }
 
 /* --- changes during a pass --- */
@@ -319,6 +326,8 @@ static uint32_t look_at(struct brk_linkage_scan *scan, uint32_t at, uint32_t fro
 	uint32_t count = index->kernel->look(&look, scan->hits);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct brk_linkage_hit *hit = &scan->hits[i];
+		if (i + HITS_AHEAD < count)
+			__builtin_prefetch(&index->slots[slot + hit[HITS_AHEAD].place]);
 		judge(index, &scan->seeks[hit->query], slot + hit->place, hit->distance);
 	}
 	scan->looked += segment->count - from;

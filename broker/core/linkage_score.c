@@ -59,24 +59,37 @@ static uint64_t least_differ(const struct brk_linkage_score *score, uint32_t a, 
 	return gap == 0 ? 0 : (uint64_t)(gap - 1) * score->params.quantum << PART_BITS;
 }
 
+/* Twice the sum of both middles, so that half a quantum is an integer; in parts. */
+static uint64_t sizes_twice(const struct brk_linkage_score *score, uint32_t a, uint32_t b)
+{
+	return (uint64_t)(2 * a + 2 * b + 2) * score->params.quantum << PART_BITS;
+}
+
 uint32_t brk_linkage_score_of(const struct brk_linkage_score *score, uint32_t distance, uint32_t a, uint32_t b)
 {
 	uint64_t differ = score->differ[distance];
 	uint64_t least = least_differ(score, a, b);
-	/* Twice the sum of both middles, so that half a quantum is an integer. */
-	uint64_t sum_twice = (uint64_t)(2 * a + 2 * b + 2) * score->params.quantum;
 	if (differ < least)
 		differ = least;
-	uint64_t lost = 2 * differ * BRK_LINKAGE_SCORE_ONE / (sum_twice << PART_BITS);
+	uint64_t lost = 2 * differ * BRK_LINKAGE_SCORE_ONE / sizes_twice(score, a, b);
 	return lost >= BRK_LINKAGE_SCORE_ONE ? 0 : (uint32_t)(BRK_LINKAGE_SCORE_ONE - lost);
 }
 
 uint32_t brk_linkage_score_below(const struct brk_linkage_score *score, uint32_t least, uint32_t a, uint32_t b)
 {
 	uint32_t low = 0, high = BRK_LINKAGE_CODE_BITS + 1;
+	if (least == 0)
+		return high;
+	if (least > BRK_LINKAGE_SCORE_ONE)
+		return 0;
+	/* At least `least` is scored where the quotient above is at most ONE - least: where |D| is at most so much. */
+	uint64_t lost_over = BRK_LINKAGE_SCORE_ONE - least + 1;
+	uint64_t differ_max = (lost_over * sizes_twice(score, a, b) - 1) / (2 * BRK_LINKAGE_SCORE_ONE);
+	if (least_differ(score, a, b) > differ_max)
+		return 0;
 	while (low < high) {
 		uint32_t middle = (low + high) / 2;
-		if (brk_linkage_score_of(score, middle, a, b) >= least)
+		if (score->differ[middle] <= differ_max)
 			low = middle + 1;
 		else
 			high = middle;

@@ -76,7 +76,7 @@ static void test_score_is_strict_where_codes_tell(void **state)
 
 static void test_below_is_where_the_score_falls_under(void **state)
 {
-	static const uint32_t LEASTS[] = {1, 2, 40000, 40001, 500000, 821000, 896552, 896553, 999999, 1000000, 1000001};
+	static const uint32_t LEASTS[] = {0, 1, 2, 40000, 40001, 500000, 821000, 896552, 896553, 999999, 1000000, 1000001};
 	(void)state;
 	brk_linkage_score_init(&score, &(struct brk_linkage_params){1536, 5, 32});
 	for (uint32_t a = 0; a <= score.class_max; a += 4) {
