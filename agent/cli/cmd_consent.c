@@ -75,7 +75,7 @@ int cli_run_consent_withdraw(struct cli_call *call)
 	uint8_t thread[KW_ID_SIZE];
 	int reason = 0, from = 0;
 	uint8_t from_thread[KW_ID_SIZE];
-	struct cli_claim claim = {withdraw.case_, withdraw.from_thread};
+	struct cli_claim claim = {withdraw.case_, withdraw.from_thread, false};
 	if (!!call->option[W_CASE_REF] + !!call->option[W_THREAD] + !!call->option[W_CASE] + !!call->option[W_FROM_THREAD] != 1)
 		return cli_fail_usage(call, "name the case by one of --case-ref TEXT, --case ID and --from-thread ID, or one thread "
 			"by --thread ID");

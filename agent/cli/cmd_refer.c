@@ -16,7 +16,7 @@
 enum {
 	REFERRAL, SERVICE, RISK, REASON, CASE_REF, NAME, CODE, AGE, SEX, REFERRER, PHONE, CONSENT_FROM, OVERRIDE_REASON,
 	OVERRIDE_APPROVER, LOCATION, SAFE_CONTACT, AT, ADMIN2, LANGUAGE, DIRECT, PICK, CLAIM_BY, OFFER_ID, DRY_RUN,
-	CASE, FROM_THREAD
+	CASE, FROM_THREAD, NEW_CONSENT
 };
 
 const struct cli_option CLI_REFER_OPTIONS[] = {
@@ -46,6 +46,7 @@ const struct cli_option CLI_REFER_OPTIONS[] = {
 	[DRY_RUN] = {"dry-run", NULL, "show the candidates and the choice, send nothing"},
 	[CASE] = {"case", "ID", "the case's id in your own case system: it stays here; threads with one id are of one case"},
 	[FROM_THREAD] = {"from-thread", "ID", "this passes on, or is about the same child as, what that thread brought"},
+	[NEW_CONSENT] = {"new-consent", NULL, "consent for this case was withdrawn, and has been given again since"},
 	{NULL, NULL, NULL},
 };
 
@@ -157,7 +158,7 @@ static int offer_it(struct cli_call *call, struct kinward *agent, Kinward__V1__R
 	char admin2[32];
 	int64_t span = 0;
 	uint8_t from[KW_ID_SIZE];
-	struct cli_claim claim = {refer.case_, refer.from_thread};
+	struct cli_claim claim = {refer.case_, refer.from_thread, refer.consent_anew};
 	int code = cli_claim_options(call, from, &claim);
 	if (code == CLI_OK && !call->option[OFFER_ID])
 		code = cli_random_id(call, id);
@@ -170,6 +171,7 @@ static int offer_it(struct cli_call *call, struct kinward *agent, Kinward__V1__R
 	refer.offer_id = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = id};
 	refer.case_ = claim.case_id;
 	refer.from_thread = claim.from_thread;
+	refer.consent_anew = claim.consent_anew;
 	refer.referral = referral;
 	refer.agencies = choice->agencies;
 	refer.n_agencies = choice->count;

@@ -16,7 +16,7 @@
 enum {
 	REFERRAL, CONTENT, SERVICE, RISK, REASON, CASE_REF, NAME, CODE, AGE, SEX, REFERRER, PHONE, CONSENT_FROM,
 	OVERRIDE_REASON, OVERRIDE_APPROVER, LOCATION, SAFE_CONTACT, THREAD, LIFETIME, CLASS, ATTACH, MESSAGE_ID, DRY_RUN,
-	FROM_URGENT, CASE, FROM_THREAD
+	FROM_URGENT, CASE, FROM_THREAD, NEW_CONSENT
 };
 
 const struct cli_option CLI_SEND_OPTIONS[] = {
@@ -46,6 +46,7 @@ const struct cli_option CLI_SEND_OPTIONS[] = {
 	[FROM_URGENT] = {"from-urgent", "MESSAGE", "fill in from this urgent action: service, high risk, reason, place, contact"},
 	[CASE] = {"case", "ID", "the case's id in your own case system: it stays here; threads with one id are of one case"},
 	[FROM_THREAD] = {"from-thread", "ID", "this passes on, or is about the same child as, what that thread brought"},
+	[NEW_CONSENT] = {"new-consent", NULL, "consent for this case was withdrawn, and has been given again since"},
 	{NULL, NULL, NULL},
 };
 
@@ -316,6 +317,7 @@ int cli_claim_options(struct cli_call *call, uint8_t from[KW_ID_SIZE], struct cl
 	if (case_id && out->case_id[0] == '\0')
 		out->case_id = cli_borrowed(case_id);
 	int code = thread ? cli_id_option(call, "--from-thread", thread, from) : CLI_OK;
+	out->consent_anew = out->consent_anew || cli_option_named(call, "new-consent");
 	if (thread)
 		out->from_thread = (ProtobufCBinaryData){.len = KW_ID_SIZE, .data = from};
 	return code;
@@ -331,12 +333,13 @@ int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequ
 	if (id->len == KW_ID_SIZE && memcmp(id->data, NONE, KW_ID_SIZE) == 0)
 		return fail_field(call, "message_id", "is all zeros, which is no id: give 16 random bytes, or leave it out");
 	uint8_t from[KW_ID_SIZE];
-	struct cli_claim claim = {send->case_, send->from_thread};
+	struct cli_claim claim = {send->case_, send->from_thread, send->consent_anew};
 	int claimed = cli_claim_options(call, from, &claim);
 	if (claimed != CLI_OK)
 		return claimed;
 	send->case_ = claim.case_id;
 	send->from_thread = claim.from_thread;
+	send->consent_anew = claim.consent_anew;
 	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_SEND;
 	request.send = send;
 	int code = cli_ask(call, agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_SENT, &reply);

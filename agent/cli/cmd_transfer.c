@@ -34,7 +34,7 @@ static int read_message(struct cli_call *call, const char *path, const ProtobufC
 enum {
 	O_OFFER, O_SUMMARY, O_CASE_REF, O_REASON, O_NOTE, O_RISK, O_CASEWORKER, O_SUPERVISOR, O_CHILD_INFORMED,
 	O_CAREGIVER_INFORMED, O_CONSENT_FROM, O_MEETING, O_PLACE, O_THREAD,
-	O_CASE, O_FROM_THREAD
+	O_CASE, O_FROM_THREAD, O_NEW_CONSENT
 };
 
 const struct cli_option CLI_TRANSFER_OFFER_OPTIONS[] = {
@@ -54,6 +54,7 @@ const struct cli_option CLI_TRANSFER_OFFER_OPTIONS[] = {
 	[O_THREAD] = {"thread", "ID", "answers the request in this thread; default: a new one"},
 	[O_CASE] = {"case", "ID", "the case's id in your own case system: it stays here; threads with one id are of one case"},
 	[O_FROM_THREAD] = {"from-thread", "ID", "this passes on, or is about the same child as, what that thread brought"},
+	[O_NEW_CONSENT] = {"new-consent", NULL, "consent for this case was withdrawn, and has been given again since"},
 	{NULL, NULL, NULL},
 };
 

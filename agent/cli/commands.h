@@ -162,11 +162,12 @@ int64_t cli_now_ms(void);
 bool cli_time_from(const char *text, int64_t *unix_ms);
 /* Sends a SendRequest and prints what came of it; what send and event share. The request's content must have an id. */
 int cli_send(struct cli_call *call, struct kinward *agent, Kinward__V1__SendRequest *send);
-/* What a command's options --case and --from-thread say, where it has them; from holds the id. 0, or an exit code after
+/* What a command's options --case, --from-thread and --new-consent say, where it has them; from holds the id. 0, or an exit code after
  * printing. */
 struct cli_claim {
 	char *case_id;
 	ProtobufCBinaryData from_thread;
+	bool consent_anew;
 };
 int cli_claim_options(struct cli_call *call, uint8_t from[KW_ID_SIZE], struct cli_claim *out);
 /* Where an event goes, and where the thread stands. */

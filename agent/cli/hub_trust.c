@@ -268,6 +268,9 @@ static int fail_rotation(struct cli_call *call, const char *dir, const struct kw
 	uint8_t needed)
 {
 	char text[CLI_HUB_PATH_SIZE + 240];
+	if (err == KW_EFULL)
+		return cli_hub_fail_field(call, err, "ROLE", "the root has had as many versions as one can have, 1000: begin a new network with "
+			"kinward hub init, and enrol its agencies anew");
 	if (err != KW_EAUTH && err != KW_ENOTFOUND && err != KW_EDENIED)
 		return cli_hub_fail_dir(call, dir, err);
 	if (err == KW_EAUTH && rotation->found >= needed)

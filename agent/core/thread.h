@@ -72,7 +72,8 @@ enum agt_thread_fault {
 	AGT_FAULT_TAKEN,     /* another agency has a thread with this id */
 	AGT_FAULT_GIVEN,     /* transfer: the case is another agency's */
 	AGT_FAULT_FROM,      /* there is no such thread to pass on from */
-	AGT_FAULT_CASE       /* it is said to be of two cases */
+	AGT_FAULT_CASE,      /* it is said to be of two cases */
+	AGT_FAULT_WITHDRAWN  /* consent for its case was withdrawn, and nobody has said that there is one anew */
 };
 
 /* What the agent itself has to send or do in answer, in the same transaction or after a crash. */

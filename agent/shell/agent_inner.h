@@ -201,6 +201,8 @@ void agent_identity(void *user, struct socket_identity *out);
 
 /* Puts a message on its way; `op` has item and content. KW_OK takes op and call; otherwise both stay the caller's. call NULL:
  * it is our own. */
+#define AGENT_WITHDRAWN_TEXT "Consent for this case was withdrawn: kinward consent list shows when and for what. Send it only if consent " \
+	"was given again since, and say so: --new-consent."
 struct agent_outgoing {
 	struct letter letter;
 	enum kw_risk risk;

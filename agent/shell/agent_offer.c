@@ -154,6 +154,8 @@ static void refer_done(struct spool_op *op, enum kw_err err)
 	reply.referred = &body;
 	if (err != KW_OK)
 		socket_call_refuse(wait->call, err, NULL, NULL);
+	else if (op->fault == AGT_FAULT_WITHDRAWN)
+		socket_call_refuse(wait->call, KW_EILLEGAL, "refer.consent_anew", AGENT_WITHDRAWN_TEXT);
 	else if (op->fault != AGT_FAULT_NONE)
 		socket_call_refuse(wait->call, KW_EILLEGAL, op->fault == AGT_FAULT_FROM ? "refer.from_thread" : "refer.case",
 			op->fault == AGT_FAULT_FROM ? "No thread has this id here; kinward case list --all shows those that brought a case."
@@ -192,6 +194,8 @@ static enum kw_err refer(struct agent *agent, const Kinward__V1__ReferRequest *r
 		err = spool_case_tag(agent->spool, request->referral->case_ref, offer->case_tag);
 	if (err == KW_OK && agent_take_claim(request->case_, &request->from_thread, &op->u.offer.claim) != KW_OK)
 		err = refuse(refusal, "refer.case", "A case id has at most 64 bytes; the thread that it comes from has 16.");
+	if (err == KW_OK)
+		op->u.offer.claim.consent_anew = request->consent_anew;
 	if (err == KW_OK) /* the validator knows the same limit */
 		(void)snprintf(op->u.offer.case_ref, sizeof(op->u.offer.case_ref), "%s", request->referral->case_ref);
 	if (err == KW_OK)

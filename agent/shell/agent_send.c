@@ -296,6 +296,7 @@ enum kw_err agent_send_prepare(struct agent *agent, Kinward__V1__SendRequest *re
 
 	item->at_ms = agent_now_ms();
 	enum kw_err err = check(request, &item->agency, refusal);
+	op->u.append.claim.consent_anew = request->consent_anew;
 	if (err == KW_OK && agent_take_claim(request->case_, &request->from_thread, &op->u.append.claim) != KW_OK)
 		err = refuse(refusal, "send.case", "A case id has at most 64 bytes; the thread that it comes from has 16.");
 	if (err == KW_OK)

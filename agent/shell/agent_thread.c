@@ -93,6 +93,10 @@ static enum kw_err explain(enum agt_thread_fault fault, const struct agt_thread 
 		refusal->text = "What this names is of two cases here; say which it is: --case with its id in your own case system, or "
 				"--from-thread.";
 		break;
+	case AGT_FAULT_WITHDRAWN:
+		refusal->field = "send.consent_anew";
+		refusal->text = AGENT_WITHDRAWN_TEXT;
+		break;
 	case AGT_FAULT_LONG:
 		refusal->text = "This thread has as many steps as one can have; end it, and go on in a new thread.";
 		break;

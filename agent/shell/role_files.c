@@ -33,13 +33,13 @@ static enum kw_err version_of(struct kw_view bytes, uint64_t *out)
 /* The present one last. */
 static enum kw_err read_roots(const char *folder, struct role_files *out)
 {
-	struct kw_buf *last = &out->roots[KW_EVIDENCE_ROOTS_MAX - 1];
+	struct kw_buf *last = &out->roots[KW_ROLE_ROOTS_MAX - 1];
 	uint64_t version = 0;
 	enum kw_err err = read_role(folder, "root.bin", last);
 
 	if (err == KW_OK)
 		err = version_of(kw_buf_view(last), &version);
-	if (err == KW_OK && version > KW_EVIDENCE_ROOTS_MAX)
+	if (err == KW_OK && version > KW_ROLE_ROOTS_MAX)
 		err = KW_ETOOBIG;
 	for (uint64_t n = 1; err == KW_OK && n < version; n++) {
 		char name[40];
@@ -57,7 +57,7 @@ static enum kw_err read_roots(const char *folder, struct role_files *out)
 enum kw_err role_files_read(const char *folder, struct role_files *out)
 {
 	memset(out, 0, sizeof(*out));
-	for (uint32_t i = 0; i < KW_EVIDENCE_ROOTS_MAX; i++)
+	for (uint32_t i = 0; i < KW_ROLE_ROOTS_MAX; i++)
 		kw_buf_init(&out->roots[i], KW_ROLE_SIZE_MAX);
 	kw_buf_init(&out->timestamp, KW_ROLE_SIZE_MAX);
 	kw_buf_init(&out->snapshot, KW_ROLE_SIZE_MAX);
@@ -78,7 +78,7 @@ enum kw_err role_files_read(const char *folder, struct role_files *out)
 
 void role_files_fini(struct role_files *files)
 {
-	for (uint32_t i = 0; i < KW_EVIDENCE_ROOTS_MAX; i++)
+	for (uint32_t i = 0; i < KW_ROLE_ROOTS_MAX; i++)
 		kw_buf_fini(&files->roots[i]);
 	kw_buf_fini(&files->timestamp);
 	kw_buf_fini(&files->snapshot);

@@ -7,7 +7,7 @@
  * because whoever starts from the fingerprint needs all of them), timestamp.bin, snapshot.bin, directory.bin. */
 
 struct role_files {
-	struct kw_buf roots[KW_EVIDENCE_ROOTS_MAX];
+	struct kw_buf roots[KW_ROLE_ROOTS_MAX];
 	struct kw_buf timestamp;
 	struct kw_buf snapshot;
 	struct kw_buf directory;
@@ -16,7 +16,7 @@ struct role_files {
 
 /* Reads what there is. Fini in both cases.
  * KW_ENOTFOUND  one is missing: the hub has not given it out
- * KW_EFORMAT, KW_EFIELD, KW_ETOOBIG: a root that cannot be read, more than KW_EVIDENCE_ROOTS_MAX; errors of file.h */
+ * KW_EFORMAT, KW_EFIELD, KW_ETOOBIG: a root that cannot be read, more than KW_ROLE_ROOTS_MAX; errors of file.h */
 KW_MUST_USE enum kw_err role_files_read(const char *folder, struct role_files *out);
 void role_files_fini(struct role_files *files);
 

@@ -28,6 +28,9 @@ KW_MUST_USE enum kw_err spool_case_find(struct spool *spool, MDB_txn *txn, const
 /* Makes them one, or a new one where there is none. Not with a fault. */
 KW_MUST_USE enum kw_err spool_case_settle(struct spool *spool, MDB_txn *txn, const struct spool_case_found *found,
 	uint64_t *out);
+/* Whether something of this kind may be opened in it: AGT_FAULT_WITHDRAWN where consent was withdrawn and is not known to be anew. */
+KW_MUST_USE enum kw_err spool_case_anew(struct spool *spool, MDB_txn *txn, enum kw_thread_kind kind,
+	struct spool_case_found *found);
 /* The case of a thread of theirs that is new: that of an earlier one which this agency calls so, or a new one. */
 KW_MUST_USE enum kw_err spool_case_theirs(struct spool *spool, MDB_txn *txn, const struct kw_name *agency,
 	const char *case_ref, uint64_t *out);

@@ -218,6 +218,8 @@ static enum kw_err put_case(struct spool *spool, MDB_txn *txn, struct spool_op *
 	struct spool_case_found found;
 	enum kw_err err = spool_case_find(spool, txn, &wish, &found);
 
+	if (err == KW_OK && found.fault == AGT_FAULT_NONE && !op->u.offer.claim.consent_anew)
+		err = spool_case_anew(spool, txn, KW_THREAD_REFERRAL, &found);
 	op->fault = err == KW_OK ? found.fault : AGT_FAULT_NONE;
 	if (err != KW_OK || op->fault != AGT_FAULT_NONE)
 		return err;

@@ -46,7 +46,9 @@ enum kw_err spool_pass_cases(struct spool *spool, MDB_txn *txn, const struct spo
 		.claim = claim};
 
 	pass->cased = move->act->kind != KW_THREAD_OFFER && (!pass->known || move->act->opening || claims);
-	return pass->cased ? spool_case_find(spool, txn, &wish, &pass->cases) : KW_OK;
+	enum kw_err err = pass->cased ? spool_case_find(spool, txn, &wish, &pass->cases) : KW_OK;
+	bool asks = err == KW_OK && pass->cases.fault == AGT_FAULT_NONE && claim != NULL && !claim->consent_anew;
+	return asks && move->act->opening && !pass->known ? spool_case_anew(spool, txn, move->act->kind, &pass->cases) : err;
 }
 
 enum kw_err spool_pass_index(struct spool *spool, MDB_txn *txn, const struct spool_act *act, struct spool_pass *pass)

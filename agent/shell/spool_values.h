@@ -73,6 +73,7 @@ struct spool_claim {
 	char local_id[SPOOL_CASE_REF_SIZE_MAX + 1]; /* the case's id in the caller's own system; empty: not said */
 	bool has_from;
 	struct kw_id from_thread; /* the thread that brought what is passed on */
+	bool consent_anew;        /* after a withdrawal, consent was given again */
 };
 
 /* A thread with one agency. */

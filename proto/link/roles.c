@@ -63,10 +63,10 @@ static enum kw_err read_roots(struct kw_roles *roles)
 {
 	enum kw_role_rule rule;
 	char name[64];
-	roles->roots = calloc(KW_ROLES_ROOTS_MAX, sizeof(*roles->roots));
+	roles->roots = calloc(KW_ROLE_ROOTS_MAX, sizeof(*roles->roots));
 	if (roles->roots == NULL)
 		return KW_ENOMEM;
-	while (roles->roots_count < KW_ROLES_ROOTS_MAX) {
+	while (roles->roots_count < KW_ROLE_ROOTS_MAX) {
 		struct kw_buf *root = &roles->roots[roles->roots_count];
 		(void)snprintf(name, sizeof(name), "roots/%u.bin", roles->roots_count + 1); /* fits */
 		enum kw_err err = read_file(roles->folder, name, root);
@@ -78,7 +78,7 @@ static enum kw_err read_roots(struct kw_roles *roles)
 		if (err != KW_OK)
 			return err;
 	}
-	return KW_ETOOBIG;
+	return KW_OK; /* no root has a later version */
 }
 
 /* By the root before the present one too: a rotation that was cut short has not signed it anew. */

@@ -19,7 +19,6 @@
  * Files are written in the order directory, snapshot, timestamp: a stop in between leaves what the next signing mends. */
 
 #define KW_ROLES_PATH_SIZE 1400u
-#define KW_ROLES_ROOTS_MAX 1000u
 #define KW_ROLES_CHANGES_MAX 4096u
 #define KW_ROLES_ROOT_FOLDER "root-keys"
 
@@ -106,7 +105,7 @@ struct kw_roles_rotation {
 	bool dry_run;           /* looks whether it could be done, and writes nothing */
 	uint32_t found;         /* out: root keys of the present root that are in the folder */
 };
-/* KW_EAUTH: fewer root keys in the folder than the root's threshold; KW_EFIELD, errors of file.h and of kw_roles_publish. */
+/* KW_EAUTH: fewer root keys in the folder than the root's threshold; KW_EFULL: the root has had KW_ROLE_ROOTS_MAX versions; KW_EFIELD, errors of file.h and of kw_roles_publish. */
 KW_MUST_USE enum kw_err kw_roles_rotate(struct kw_roles *roles, struct kw_roles_rotation *rotation);
 
 /* The folder of a version before these roles: takes over its directory. issuer_key: of issuer.pem, whose signature stands under

@@ -178,6 +178,8 @@ enum kw_err kw_roles_rotate(struct kw_roles *roles, struct kw_roles_rotation *ro
 		rotation->new_threshold <= rotation->new_keys;
 	if (rotation->which == KW_ROLES_ROOT && !counts_fit)
 		return KW_EFIELD;
+	if (roles->client->root.version >= KW_ROLE_ROOTS_MAX)
+		return KW_EFULL;
 	struct rotating *rotating = calloc(1, sizeof(*rotating));
 	struct kw_root *next = calloc(1, sizeof(*next));
 	enum kw_err err = KW_ENOMEM;

@@ -83,7 +83,7 @@ enum kw_err kw_held_proof_read(struct kw_view bytes, struct kw_view *checkpoint,
 static enum kw_err roles_add(struct kw_buf *out, const struct kw_evidence_roles *roles)
 {
 	enum kw_err err = KW_OK;
-	if (roles->roots_count < 1 || roles->roots_count > KW_EVIDENCE_ROOTS_MAX || roles->directories_count < 1 ||
+	if (roles->roots_count < 1 || roles->roots_count > KW_ROLE_ROOTS_MAX || roles->directories_count < 1 ||
 		roles->directories_count > KW_EVIDENCE_DIRECTORIES_MAX || roles->timestamp.size == 0 || roles->snapshot.size == 0)
 		return KW_EFIELD;
 	for (uint32_t i = 0; err == KW_OK && i < roles->roots_count; i++)
@@ -100,7 +100,7 @@ static enum kw_err roles_add(struct kw_buf *out, const struct kw_evidence_roles 
 static enum kw_err roles_read(struct kw_view bytes, struct kw_evidence_roles *out)
 {
 	struct kw_pb pb = kw_pb_from(bytes);
-	while (out->roots_count < KW_EVIDENCE_ROOTS_MAX && kw_pb_is_next(&pb, 1))
+	while (out->roots_count < KW_ROLE_ROOTS_MAX && kw_pb_is_next(&pb, 1))
 		out->roots[out->roots_count++] = kw_pb_need_bytes(&pb, 1, 1, KW_ROLE_SIZE_MAX);
 	out->timestamp = kw_pb_need_bytes(&pb, 2, 1, KW_ROLE_SIZE_MAX);
 	out->snapshot = kw_pb_need_bytes(&pb, 3, 1, KW_ROLE_SIZE_MAX);

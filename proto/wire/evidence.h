@@ -17,7 +17,6 @@
 #define KW_EVIDENCE_VERSION 1u
 #define KW_EVIDENCE_SIZE_MAX (24u << 20)
 #define KW_EVIDENCE_RECEIPTS_MAX 8u
-#define KW_EVIDENCE_ROOTS_MAX 64u
 #define KW_EVIDENCE_DIRECTORIES_MAX 2u
 #define KW_ENVELOPE_PROOF_SIZE_MAX 4096u
 
@@ -38,7 +37,7 @@ KW_MUST_USE enum kw_err kw_envelope_proof_read(struct kw_view bytes, struct kw_e
 
 /* The SignedRoles as they came, in the order of RoleChain. */
 struct kw_evidence_roles {
-	struct kw_view roots[KW_EVIDENCE_ROOTS_MAX];
+	struct kw_view roots[KW_ROLE_ROOTS_MAX];
 	uint32_t roots_count;
 	struct kw_view timestamp;
 	struct kw_view snapshot;

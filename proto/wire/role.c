@@ -118,7 +118,7 @@ static enum kw_err add_hub(struct kw_buf *out, const struct kw_hub_role *hub)
 
 enum kw_err kw_root_add(struct kw_buf *out, const struct kw_root *root)
 {
-	if (root->version == 0 || root->expires_unix_ms <= 0 || root->hub_count < 1 || root->hub_count > KW_ROLE_HUBS_MAX)
+	if (root->version == 0 || root->version > KW_ROLE_ROOTS_MAX || root->expires_unix_ms <= 0 || root->hub_count < 1 || root->hub_count > KW_ROLE_HUBS_MAX)
 		return KW_EFIELD;
 	enum kw_err err = kw_pb_add_uint(out, 1, root->version);
 	if (err == KW_OK)
@@ -159,7 +159,7 @@ static enum kw_err read_hub(struct kw_view bytes, struct kw_hub_role *out)
 static enum kw_err read_root(struct kw_view payload, struct kw_root *root)
 {
 	struct kw_pb pb = kw_pb_from(payload);
-	root->version = kw_pb_need_uint(&pb, 1, UINT64_MAX);
+	root->version = kw_pb_need_uint(&pb, 1, KW_ROLE_ROOTS_MAX);
 	root->expires_unix_ms = (int64_t)kw_pb_need_uint(&pb, 2, INT64_MAX);
 	struct kw_view keys = kw_pb_need_bytes(&pb, 3, 1, KEYS_SIZE_MAX);
 	struct kw_view digest = kw_pb_need_bytes(&pb, 4, KW_DIGEST_SIZE, KW_DIGEST_SIZE);

@@ -10,6 +10,7 @@
 
 #define KW_ROLE_KEYS_MAX 8u       /* of one role */
 #define KW_ROLE_HUBS_MAX 64u
+#define KW_ROLE_ROOTS_MAX 1000u /* versions of a root: a newcomer reads them all */
 #define KW_ROLE_SIGNATURES_MAX 16u /* old and new keys of a root */
 #define KW_ROLE_KEY_ID_SIZE 8u
 #define KW_ROLE_SIZE_MAX (41u << 20) /* of a SignedRole; the directory is the large one */

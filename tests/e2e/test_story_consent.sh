@@ -62,6 +62,10 @@ story_is "and says why" "$(kw agency-a consent list --open | grep -c 'waits at t
 story_is "it stands in todo" "$(story_json agency-a todo -- '[r["agency"] for r in j["consents"]]')" "['agency-d']"
 story_is "another case is untouched" "$(has agency-b "$(message agency-b "$other")" "Another child" && echo yes)" yes
 story_refused agency-a not_found consent withdraw --case 4711 # everybody was asked
+passes_on() { kw agency-a send agency-b --service shelter --risk medium --case-ref S-99 --reason "Alone" --code S-99 --age 9 --sex female \
+  --referrer "Jo Bol" --consent-from caregiver --case 4711 "$@"; }
+story_is "it is not passed on any more" "$(passes_on 2>&1 | head -n 1 | cut -c -68)" \
+  "kinward: send.consentAnew: Consent for this case was withdrawn: kinw"
 story_refused agency-a illegal_state event "$t_b" acknowledged
 story_is "the pseudonym is gone at the sender" "$(story_count agency-a case list --all --case-ref K-17-b)" 0
 story_is "and at the holder" "$(story_count agency-b case list --all --case-ref K-17-b)" 0
@@ -222,4 +226,8 @@ for round in 1 2 3; do
   story_both "$t" consent_withdrawn agency-a agency-b
 done
 
+
+story_chapter "consent is given again"
+passes_on --new-consent >/dev/null
+passes_on >/dev/null # it is on record now
 story_end

@@ -188,6 +188,7 @@ struct said {
 	int64_t now_ms; /* 0: NOW */
 	uint64_t follow_key;
 	bool by_person;
+	bool anew; /* consent was given again */
 	const char *json; /* as schema 1 kept it: a content that can be read, and no word of a thread */
 };
 
@@ -302,6 +303,7 @@ static inline void ours_from(struct rig *rig, uint8_t from, struct said said)
 	op->u.append.act = act_from(&said);
 	op->u.append.claim.has_from = from != 0;
 	op->u.append.claim.from_thread = id(from);
+	op->u.append.claim.consent_anew = said.anew;
 	fill_content(op, NULL);
 	run(rig, op);
 }

@@ -65,7 +65,7 @@ static void test_each_clock_and_risk_can_be_set(void **state)
 static void test_threads_are_kept_within_bounds(void **state)
 {
 	(void)state;
-	static const uint32_t days[] = {1, 3650};
+	static const uint32_t days[] = {1, CONFIG_THREADS_KEEP_DAYS_MAX};
 	for (size_t i = 0; i < 2; i++) {
 		struct config config;
 		struct kw_config_fault fault;
@@ -129,6 +129,28 @@ static void test_each_mistake_is_named_with_its_place(void **state)
 	}
 }
 
+static void test_numbers_up_to_their_limits(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *field;
+		unsigned long max;
+	} numbers[] = {{"connections_max", CONFIG_CONNECTIONS_MAX}, {"map_size_mib", CONFIG_MAP_SIZE_MIB_MAX},
+		{"queue_size_mib_max", CONFIG_MAP_SIZE_MIB_MAX}, {"blob_store_mib", CONFIG_MAP_SIZE_MIB_MAX},
+		{"blob_agency_mib", CONFIG_MAP_SIZE_MIB_MAX}, {"threads_keep_days", CONFIG_THREADS_KEEP_DAYS_MAX}};
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		struct config config;
+		struct kw_config_fault fault = {.code = KW_OK};
+		char text[200];
+		(void)snprintf(text, sizeof(text), TOP "%s: %lu\n", numbers[i].field, numbers[i].max);
+		assert_int_equal(load(text, &config, &fault), KW_OK);
+		config_fini(&config);
+		(void)snprintf(text, sizeof(text), TOP "%s: %lu\n", numbers[i].field, numbers[i].max + 1);
+		assert_int_equal(load(text, &config, &fault), KW_EFIELD);
+		assert_string_equal(fault.field, numbers[i].field);
+	}
+}
+
 int main(void)
 {
 	char dir[] = "/tmp/kw-broker-config-XXXXXX";
@@ -138,6 +160,7 @@ int main(void)
 		cmocka_unit_test(test_threads_are_kept_within_bounds),
 		cmocka_unit_test(test_durations_are_read_or_refused),
 		cmocka_unit_test(test_each_mistake_is_named_with_its_place),
+		cmocka_unit_test(test_numbers_up_to_their_limits),
 	};
 	if (mkdtemp(dir) == NULL)
 		return 1;

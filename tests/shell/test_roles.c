@@ -259,6 +259,8 @@ static void test_too_few_root_keys_replace_nothing(void **state)
 	EVP_PKEY_free(key);
 	assert_int_equal(kw_roles_rotate(w->roles, &rotation), KW_EAUTH);
 	assert_int_equal(rotation.found, 1);
+	w->roles->client->root.version = KW_ROLE_ROOTS_MAX;
+	assert_int_equal(kw_roles_rotate(w->roles, &rotation), KW_EFULL);
 	load(w);
 	assert_int_equal(w->roles->roots_count, 1);
 	follows(w);

@@ -26,6 +26,7 @@ static void open_ours(struct rig *rig, struct said said, const char *local_id, u
 		snprintf(op->u.append.claim.local_id, sizeof(op->u.append.claim.local_id), "%s", local_id);
 	op->u.append.claim.has_from = from != 0;
 	op->u.append.claim.from_thread = thread_of(from);
+	op->u.append.claim.consent_anew = said.anew;
 	fill_content(op, NULL);
 	run(rig, op);
 }
@@ -184,10 +185,59 @@ static void test_what_is_passed_on_under_another_name_is_reached(void **state)
 	assert_int_equal(erasure(rig, 1, THEM).passed_count, 1);
 	close_spool(rig); /* the case outlives the erasure: what is opened later of the same is of it, too */
 	open_spool(rig);
-	OURS(rig, NULL, 1, .n = 4, .thread = 4, .agency = "agency-d", .case_ref = "BD-2");
+	OURS(rig, NULL, 1, .n = 4, .thread = 4, .agency = "agency-d", .case_ref = "BD-2", .anew = true);
 	assert_int_equal(rig->fault, AGT_FAULT_NONE);
 	assert_int_equal(withdraw(rig, NULL, NULL, 2), 2); /* who asked us as well: it may know of others */
 	assert_true(is_asked(rig, 4, "agency-d"));
+}
+
+/* Nobody passes on what consent was withdrawn for, unless somebody says that there is a consent anew; that is then on record. */
+static void test_what_consent_was_withdrawn_for_is_not_passed_on(void **state)
+{
+	struct rig *rig = *state;
+	OURS(rig, "42", 0, .n = 1, .thread = 1, .case_ref = "K-17");
+	assert_int_equal(withdraw(rig, NULL, "42", 0), 1);
+	OURS(rig, "42", 0, .n = 2, .thread = 2, .agency = "agency-c", .case_ref = "K-18");
+	assert_int_equal(rig->fault, AGT_FAULT_WITHDRAWN);
+	OURS(rig, NULL, 1, .n = 2, .thread = 2, .agency = "agency-c", .case_ref = "K-18");
+	assert_int_equal(rig->fault, AGT_FAULT_WITHDRAWN);
+	close_spool(rig); /* as an index, it outlives the erasure and a restart */
+	open_spool(rig);
+	OURS(rig, "42", 0, .n = 2, .thread = 2, .agency = "agency-c", .case_ref = "K-18", .now_ms = NOW + 1);
+	assert_int_equal(rig->fault, AGT_FAULT_WITHDRAWN);
+	OURS(rig, "43", 0, .n = 3, .thread = 3, .agency = "agency-c", .case_ref = "K-19"); /* another child */
+	assert_int_equal(rig->fault, AGT_FAULT_NONE);
+	OURS(rig, "42", 0, .n = 4, .thread = 4, .agency = "agency-c", .case_ref = "K-18", .now_ms = NOW + 1, .anew = true);
+	assert_int_equal(rig->fault, AGT_FAULT_NONE);
+	OURS(rig, "42", 0, .n = 5, .thread = 5, .agency = "agency-d", .case_ref = "K-20", .now_ms = NOW + 2);
+	assert_int_equal(rig->fault, AGT_FAULT_NONE);
+}
+
+/* Consent for tracing is withdrawn: services are not held up. */
+static void test_what_it_does_not_need_may_be_withdrawn(void **state)
+{
+	struct rig *rig = *state;
+	OURS(rig, "42", 0, .n = 1, .thread = 1, .case_ref = "K-17");
+	struct spool_op *op = spool_op_new(SPOOL_OP_WITHDRAW);
+	snprintf(op->u.withdraw.claim.local_id, sizeof(op->u.withdraw.claim.local_id), "42");
+	op->u.withdraw.erasure = question(0, 0);
+	op->u.withdraw.erasure->purposes = AGT_PURPOSE_TRACING;
+	run(rig, op);
+	OURS(rig, "42", 0, .n = 2, .thread = 2, .agency = "agency-c", .case_ref = "K-18");
+	assert_int_equal(rig->fault, AGT_FAULT_NONE);
+}
+
+/* The other side asks again about the same child: it has a consent. */
+static void test_the_other_side_may_have_a_new_consent(void **state)
+{
+	struct rig *rig = *state;
+	theirs(rig, OPENS(.n = 1, .thread = 1, .case_ref = "AB-1"));
+	asked(rig, 2, 1, SPOOL_ERASE_ACTION, false); /* purposes 5: services and tracing */
+	OURS(rig, NULL, 1, .n = 3, .thread = 3, .agency = "agency-c", .case_ref = "BC-9");
+	assert_int_equal(rig->fault, AGT_FAULT_WITHDRAWN);
+	theirs(rig, OPENS(.n = 4, .thread = 4, .case_ref = "AB-1", .now_ms = NOW + 1));
+	OURS(rig, NULL, 4, .n = 5, .thread = 5, .agency = "agency-c", .case_ref = "BC-9", .now_ms = NOW + 2);
+	assert_int_equal(rig->fault, AGT_FAULT_NONE);
 }
 
 static uint32_t withdraw_thread(struct rig *rig, uint8_t thread)
@@ -469,7 +519,7 @@ static void test_an_old_spool_gets_its_cases(void **state)
 	assert_int_equal(withdraw(rig, "K-17", NULL, 0), 2);
 	assert_false(is_asked(rig, 3, "agency-d"));
 	assert_int_equal(withdraw(rig, "AB-1", NULL, 0), 2); /* nobody else calls one so */
-	OURS(rig, "42", 1, .n = 6, .thread = 6, .agency = "agency-e", .case_ref = "K-99");
+	OURS(rig, "42", 1, .n = 6, .thread = 6, .agency = "agency-e", .case_ref = "K-99", .anew = true);
 	assert_int_equal(rig->fault, AGT_FAULT_NONE);
 	assert_int_equal(withdraw(rig, "K-17", NULL, 0), 1); /* the same case, under a third name */
 }
@@ -482,6 +532,9 @@ int main(void)
 		SPOOL_CASE(test_a_pseudonym_of_two_others_must_be_told_apart),
 		SPOOL_CASE(test_one_pseudonym_of_ours_may_stand_for_two_children),
 		SPOOL_CASE(test_what_is_passed_on_under_another_name_is_reached),
+		SPOOL_CASE(test_what_consent_was_withdrawn_for_is_not_passed_on),
+		SPOOL_CASE(test_what_it_does_not_need_may_be_withdrawn),
+		SPOOL_CASE(test_the_other_side_may_have_a_new_consent),
 		SPOOL_CASE(test_questions_that_cross_reach_those_that_we_told),
 		SPOOL_CASE(test_who_asked_for_one_thread_is_asked_for_the_case),
 		SPOOL_CASE(test_a_restriction_is_passed_on),

@@ -101,8 +101,11 @@ static void test_erasure_does_not_make_it_ours(void **state)
 	give(rig, 1, 200, "K-17", "J-3");
 	withdraw(rig, "K-17");
 	assert_string_equal(thread(rig, 200).case_ref, "");
-	assert_int_equal(offer(rig, 3, 201, "K-17", 0), AGT_FAULT_GIVEN);
-	assert_int_equal(offer(rig, 3, 201, "J-3", 200), AGT_FAULT_GIVEN);
+	assert_int_equal(offer(rig, 3, 201, "J-3", 200), AGT_FAULT_WITHDRAWN);
+	ours_from(rig, 200, OFFERS(.n = 3, .thread = 201, .agency = "agency-c", .case_ref = "J-3", .anew = true));
+	assert_int_equal(rig->fault, AGT_FAULT_GIVEN);
+	ours_from(rig, 0, OFFERS(.n = 3, .thread = 201, .agency = "agency-c", .case_ref = "K-17", .anew = true));
+	assert_int_equal(rig->fault, AGT_FAULT_GIVEN);
 }
 
 /* An acceptance which the hub says never arrived. */

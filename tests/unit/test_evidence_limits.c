@@ -53,7 +53,7 @@ static enum kw_err read_with(struct counts counts)
 static void test_parts_of_a_file(void **state)
 {
 	(void)state;
-	struct counts most = {KW_EVIDENCE_RECEIPTS_MAX, KW_EVIDENCE_ROOTS_MAX, KW_EVIDENCE_DIRECTORIES_MAX};
+	struct counts most = {KW_EVIDENCE_RECEIPTS_MAX, KW_ROLE_ROOTS_MAX, KW_EVIDENCE_DIRECTORIES_MAX};
 	assert_int_equal(read_with(most), KW_OK);
 	most.receipts++;
 	assert_int_not_equal(read_with(most), KW_OK);

@@ -627,6 +627,17 @@ static void test_limits(void **state)
 	full->hub_count++;
 	assert_int_equal(kw_root_add(&payload, full), KW_EFIELD);
 	full->hub_count--;
+	kw_buf_clear(&payload);
+	full->version = KW_ROLE_ROOTS_MAX;
+	assert_int_equal(kw_root_add(&payload, full), KW_OK);
+	assert_int_equal(kw_root_read(kw_buf_view(&payload), got), KW_OK);
+	assert_int_equal(payload.data[1], 0xe8); /* 1000 is e8 07; 1001 is e9 07 */
+	payload.data[1]++;
+	assert_int_equal(kw_root_read(kw_buf_view(&payload), got), KW_EFIELD);
+	kw_buf_clear(&payload);
+	full->version++;
+	assert_int_equal(kw_root_add(&payload, full), KW_EFIELD);
+	full->version = 1;
 	full->root.threshold++;
 	assert_int_equal(kw_root_add(&payload, full), KW_EFIELD);
 	full->root.threshold = 0;
