@@ -14,13 +14,16 @@ static bool near(int64_t a, int64_t b)
 	return a > b - KW_RENEW_WINDOW_MS && a < b + KW_RENEW_WINDOW_MS;
 }
 
-/* The change of the identity key may have been carried out, and the reply been lost: then the former key asks again. */
+/* The change of the identity key may have been carried out, and the reply been lost: then the former key asks again. Who asks has made
+ * the change anew, for which he needs the new key as well: the one in the directory is there for all to copy, and who has the former
+ * key alone may be the one because of whom it was replaced. */
 static enum kw_err check_word(const struct kw_renew *renew, const struct kw_renew_where *where,
 	const struct kw_directory_entry *entry)
 {
 	enum kw_err err = kw_renew_verify(renew, where, entry->identity_key);
 	if (err != KW_EAUTH || entry->identity_change.reason == 0 ||
-		!kw_view_equal(renew->identity_key, KW_VIEW_OF(entry->identity_key)))
+		!kw_view_equal(renew->identity_key, KW_VIEW_OF(entry->identity_key)) ||
+		renew->identity_change.unix_ms == entry->identity_change.unix_ms)
 		return err;
 	return kw_renew_verify(renew, where, entry->identity_change.former_key);
 }
