@@ -135,9 +135,13 @@ static enum kw_err carry_out(struct agent *agent, char *line)
 
 	if (name == NULL || reason == 0 || keys_which_from(name, &which) != KW_OK)
 		return KW_EFIELD;
+	bool fresh = !keys_next_is(agent->keys, which);
 	enum kw_err err = keys_next_make(agent->keys, which, reason);
 	if (err == KW_OK)
 		err = save(agent);
+	/* A key that is nowhere but in memory must not come into the directory: after a stop nobody would have it. */
+	if (err != KW_OK && fresh)
+		keys_next_drop(agent->keys, which);
 	if (err != KW_OK)
 		return err;
 	tell_roles(agent);
