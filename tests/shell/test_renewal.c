@@ -15,6 +15,7 @@
 
 #include "broker/shell/doors.h"
 #include "broker/shell/office_inner.h"
+#include "broker/shell/office_renew.h"
 #include "proto/link/file.h"
 #include "proto/wire/renew.h"
 #include "proto/wire/spki.h"
@@ -642,6 +643,36 @@ static void test_a_former_key_alone_gets_nothing(void **state)
 	kw_tls_context_free(door);
 }
 
+/* The enrolment door counts no frames, and each change costs everybody. */
+static void test_an_agency_changes_its_entry_so_often_in_an_hour(void **state)
+{
+	struct rig *rig = *state;
+	struct caller caller;
+	struct kw_x25519 sealing;
+	open_hub(rig);
+	struct kw_tls_context *door = door_context(rig);
+	while (time(NULL) % 3600 > 3540)
+		(void)sleep(1); /* within one hour */
+	uint64_t version = office_directory(rig->office)->version;
+	for (uint32_t i = 0; i < OFFICE_CHANGES_HOUR_MAX + 1; i++) {
+		assert_int_equal(kw_x25519_generate(&sealing), KW_OK);
+		begin(&caller, rig, 0, NULL);
+		caller.renew.sealing_key = KW_VIEW_OF(sealing.public_key);
+		answered(rig, door, &caller, i < OFFICE_CHANGES_HOUR_MAX ? KW_OK : KW_EBUSY);
+		end(&caller);
+	}
+	assert_int_equal(office_directory(rig->office)->version, version + OFFICE_CHANGES_HOUR_MAX);
+	/* Its certificate is renewed all the same, and so is everything of the others. */
+	begin(&caller, rig, 0, NULL);
+	answered(rig, door, &caller, KW_OK);
+	end(&caller);
+	begin(&caller, rig, 1, NULL);
+	caller.renew.sealing_key = KW_VIEW_OF(sealing.public_key);
+	answered(rig, door, &caller, KW_OK);
+	end(&caller);
+	kw_tls_context_free(door);
+}
+
 static int64_t server_ends(const struct rig *rig)
 {
 	X509 *leaf;
@@ -757,6 +788,7 @@ int main(void)
 		CASE(test_a_new_tls_key_shuts_nobody_out),
 		CASE(test_identity_and_sealing_keys_are_replaced_once),
 		CASE(test_a_former_key_alone_gets_nothing),
+		CASE(test_an_agency_changes_its_entry_so_often_in_an_hour),
 		CASE(test_the_hub_renews_its_own_certificate),
 		CASE(test_a_new_issuer_is_taken_while_the_hub_runs),
 		CASE(test_no_certificate_outlives_its_issuer),
