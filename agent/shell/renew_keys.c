@@ -111,6 +111,11 @@ void agent_renew_directory(struct agent *agent)
 	}
 }
 
+int64_t renew_change_ms(uint8_t reason, int64_t now_unix_ms)
+{
+	return reason == KW_IDENTITY_COMPROMISED ? now_unix_ms : now_unix_ms + RENEW_GRACE_MS;
+}
+
 bool renew_keys_wanted(const struct agent *agent)
 {
 	const struct kw_directory_entry *own = own_entry(agent);

@@ -98,10 +98,38 @@ static void test_a_key_that_cannot_be_written_is_brought_in_nowhere(void **state
 	free(file);
 }
 
+/* A rotation takes time: the hub has the new key, and the link is cut before its directory is here. What is sent meanwhile is good. */
+static void test_what_is_signed_during_a_rotation_is_believed(void **state)
+{
+	const int64_t now = INT64_C(1780000000000), hour = INT64_C(3600000);
+	struct kw_directory_entry entry = {.sealing_keys_count = 0};
+	struct kw_ed25519 former, next;
+	uint8_t id[KEYS_ID_SIZE];
+	(void)state;
+	assert_int_equal(kw_ed25519_generate(&former), KW_OK);
+	assert_int_equal(kw_ed25519_generate(&next), KW_OK);
+	assert_int_equal(keys_id(former.public_key, id), KW_OK);
+	memcpy(entry.identity_key, next.public_key, KW_KEY_SIZE);
+	memcpy(entry.identity_change.former_key, former.public_key, KW_KEY_SIZE);
+	for (uint8_t reason = KW_IDENTITY_SCHEDULED; reason < KW_IDENTITY_REASON_COUNT; reason++) {
+		entry.identity_change.reason = reason;
+		entry.identity_change.unix_ms = renew_change_ms(reason, now);
+		/* The hub takes it, also when its clock and ours are some hours apart. */
+		assert_true(entry.identity_change.unix_ms < now - 11 * hour + KW_RENEW_WINDOW_MS);
+		const uint8_t *found = kw_directory_identity(&entry, KW_VIEW_OF(id), now + 11 * hour, now + 12 * hour);
+		if (reason == KW_IDENTITY_COMPROMISED)
+			assert_null(found);
+		else
+			assert_memory_equal(found, former.public_key, KW_KEY_SIZE);
+	}
+	assert_int_equal(renew_change_ms(KW_IDENTITY_COMPROMISED, now), now);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_key_that_cannot_be_written_is_brought_in_nowhere, setup, teardown),
+		cmocka_unit_test(test_what_is_signed_during_a_rotation_is_believed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
