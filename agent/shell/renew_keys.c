@@ -111,6 +111,11 @@ void agent_renew_directory(struct agent *agent)
 	}
 }
 
+int64_t renew_change_ms(uint8_t reason, int64_t now_unix_ms)
+{
+	return reason == KW_IDENTITY_COMPROMISED ? now_unix_ms : now_unix_ms + RENEW_GRACE_MS;
+}
+
 bool renew_keys_wanted(const struct agent *agent)
 {
 	const struct kw_directory_entry *own = own_entry(agent);
@@ -135,9 +140,13 @@ static enum kw_err carry_out(struct agent *agent, char *line)
 
 	if (name == NULL || reason == 0 || keys_which_from(name, &which) != KW_OK)
 		return KW_EFIELD;
+	bool fresh = !keys_next_is(agent->keys, which);
 	enum kw_err err = keys_next_make(agent->keys, which, reason);
 	if (err == KW_OK)
 		err = save(agent);
+	/* A key that is nowhere but in memory must not come into the directory: after a stop nobody would have it. */
+	if (err != KW_OK && fresh)
+		keys_next_drop(agent->keys, which);
 	if (err != KW_OK)
 		return err;
 	tell_roles(agent);

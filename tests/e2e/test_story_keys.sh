@@ -100,6 +100,7 @@ identity=$(fingerprint agency-a agency-a)
 says "would be replaced" rotate agency-a identity --reason staff --dry-run
 says "Nothing was changed." rotate agency-a identity --reason staff --dry-run
 says "the 1 other agencies: each" rotate agency-a identity --dry-run
+if rotate agency-a identity --dry-run | grep -q "the last time is forgotten"; then die "a first change forgets no key"; fi
 story_is "the identity after a dry run" "$(fingerprint agency-a agency-a)" "$identity"
 refused 2 "KEY is identity, tls or sealing" rotate agency-a store
 refused 2 "--reason is scheduled, staff or compromised" rotate agency-a identity --reason because
@@ -168,6 +169,7 @@ story_away agency-b
 disowned=$(story_refer agency-a agency-b)
 story_wait agency-a "$disowned" queued
 says "comes back as a dead letter" rotate agency-a identity --reason compromised --dry-run
+says "the last time is forgotten" rotate agency-a identity --reason compromised --dry-run # the second change
 says "is replaced" rotate agency-a identity --reason compromised
 agency_start agency-b
 cannot() { logged agency-b '"event":"cannot_open"' sender; }

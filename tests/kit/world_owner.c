@@ -47,9 +47,9 @@ void w_owner_changed(struct world *w, const struct w_agent *agent, uint32_t thre
 		if (before == KW_TRANSFER_WITHDRAW_REQUESTED && after == KW_TRANSFER_ACCEPTED)
 			w_mark(w, WORLD_MARK_WITHDRAW_LATE);
 		/* The new owner may have given it back meanwhile, but it took it. */
-		const struct w_record *theirs = w_record(w, &w->agents[about->end[KW_PARTY_OTHER]], thread);
-		if (has_it(w, about->end[KW_PARTY_OTHER], thread, after) &&
-			(theirs == NULL || !has_it(w, about->end[KW_PARTY_OTHER], thread, theirs->thing.state)))
+		uint32_t other = about->end[KW_PARTY_OTHER];
+		const struct w_record *theirs = other == W_NOBODY ? NULL : w_record(w, &w->agents[other], thread);
+		if (has_it(w, other, thread, after) && (theirs == NULL || !has_it(w, other, thread, theirs->thing.state)))
 			w_fail(w, "owner: agent %u gives case %u away and nobody has it", opener, about->about);
 		return;
 	}
