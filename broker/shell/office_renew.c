@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The default hash falls through between case labels, which clang warns of. */
+#define HASH_FUNCTION(key, size, hash) HASH_OAT(key, size, hash)
 #include <uthash.h>
 
 #include "broker/shell/office_inner.h"
