@@ -18,6 +18,7 @@
 #include "proto/link/enrolments.h"
 #include "proto/wire/spki.h"
 #include "tests/kit/asker.h"
+#include "tests/kit/live_hub.h"
 #include "tests/kit/site.h"
 
 #define DEADLINE_MS 10000u
@@ -30,38 +31,15 @@ struct rig {
 	struct office *office;
 	struct doors *doors;
 	struct hub *hub;
-	char address[32];
+	char address[KIT_LIVE_HUB_ADDRESS_SIZE];
 };
-
-static void on_fatal(void *user, enum kw_err err)
-{
-	(void)user;
-	assert_int_equal(err, KW_OK);
-}
 
 static void rig_open(struct rig *rig)
 {
-	struct kw_config_fault fault;
-	char chain[CONFIG_PATH_SIZE];
-	char db[CONFIG_PATH_SIZE];
-	assert_int_equal(config_load(kit_site_path(&rig->site, "broker.yaml"), &rig->config, &fault), KW_OK);
 	assert_int_equal(uv_loop_init(&rig->loop), 0);
 	assert_int_equal(kw_net_new(&rig->loop, &rig->net), KW_OK);
-	assert_int_equal(office_open(&rig->config, &rig->office), KW_OK);
-	assert_int_equal(config_path(&rig->config, "server.pem", chain), KW_OK);
-	assert_int_equal(config_path(&rig->config, "db", db), KW_OK);
-	struct kw_link_limits limits = KW_LINK_LIMITS_DEFAULT;
-	limits.handshakes_per_s_max = 0;
-	const struct doors_options options = {.net = rig->net, .office = rig->office, .listen = rig->config.values->listen,
-		.limits = limits, .conns_max = 64, .fatal = on_fatal, .user = rig};
-	assert_int_equal(doors_new(&options, chain, &rig->doors), KW_OK);
-	struct hub_options hub = {.limits = BRK_LIMITS_DEFAULT, .name = rig->config.hub};
-	hub.limits.conns_max = 64;
-	hub.store = (struct store_options){.path = db, .map_size = 64u << 20};
-	const struct hub_wire wire = doors_wire(rig->doors);
-	assert_int_equal(hub_new(&hub, &rig->loop, &wire, &rig->hub), KW_OK);
-	assert_int_equal(doors_open(rig->doors, rig->hub), KW_OK);
-	(void)snprintf(rig->address, sizeof(rig->address), "127.0.0.1:%u", doors_port(rig->doors));
+	kit_live_hub_open(&(const struct kit_live_hub){.config_file = kit_site_path(&rig->site, "broker.yaml"), .loop = &rig->loop, .net = rig->net,
+		.conns_max = 64, .config = &rig->config, .office = &rig->office, .doors = &rig->doors, .hub = &rig->hub, .address = rig->address});
 }
 
 static void rig_close(struct rig *rig)

@@ -21,6 +21,7 @@
 #include "proto/link/roles.h"
 #include "proto/wire/spki.h"
 #include "tests/kit/folder.h"
+#include "tests/kit/live_hub.h"
 #include "tests/kit/site.h"
 
 #define DEADLINE_NS (20u * UINT64_C(1000000000))
@@ -37,7 +38,7 @@ struct rig {
 	FILE *log;
 	uv_loop_t loop;
 	struct kw_net *net;
-	char address[32];
+	char address[KIT_LIVE_HUB_ADDRESS_SIZE];
 
 	/* the hub as it is */
 	struct config config;
@@ -303,42 +304,11 @@ static void sign_as(struct rig *rig, struct kw_prekeys *batch, size_t agency, st
 
 /* ---- the hub as it is */
 
-static void on_fatal(void *user, enum kw_err err)
-{
-	(void)user;
-	fail_msg("%s", kw_err_name(err));
-}
-
-static void on_turn_end(uv_prepare_t *prepare)
-{
-	hub_kick(((struct rig *)prepare->data)->hub);
-}
-
 static void open_hub(struct rig *rig)
 {
-	struct kw_config_fault fault;
-	char chain[CONFIG_PATH_SIZE];
-	char db[CONFIG_PATH_SIZE];
-	assert_int_equal(config_load(kit_site_path(&rig->site, "broker.yaml"), &rig->config, &fault), KW_OK);
-	assert_int_equal(office_open(&rig->config, &rig->office), KW_OK);
-	assert_int_equal(config_path(&rig->config, "server.pem", chain), KW_OK);
-	assert_int_equal(config_path(&rig->config, "db", db), KW_OK);
-	struct kw_link_limits limits = KW_LINK_LIMITS_DEFAULT;
-	limits.handshakes_per_s_max = 0;
-	const struct doors_options options = {.net = rig->net, .office = rig->office, .listen = rig->config.values->listen,
-		.limits = limits, .conns_max = 64, .fatal = on_fatal, .user = rig};
-	assert_int_equal(doors_new(&options, chain, &rig->doors), KW_OK);
-	struct hub_options hub = {.limits = BRK_LIMITS_DEFAULT, .name = rig->config.hub};
-	hub.limits.conns_max = 64;
-	hub.store = (struct store_options){.path = db, .map_size = 64u << 20};
-	const struct hub_wire wire = doors_wire(rig->doors);
-	assert_int_equal(hub_new(&hub, &rig->loop, &wire, &rig->hub), KW_OK);
-	assert_int_equal(doors_open(rig->doors, rig->hub), KW_OK);
-	(void)snprintf(rig->address, sizeof(rig->address), "127.0.0.1:%u", doors_port(rig->doors));
-	(void)uv_prepare_init(&rig->loop, &rig->turn_end);
-	rig->turn_end.data = rig;
-	(void)uv_prepare_start(&rig->turn_end, on_turn_end);
-	uv_unref((uv_handle_t *)&rig->turn_end);
+	kit_live_hub_open(&(const struct kit_live_hub){.config_file = kit_site_path(&rig->site, "broker.yaml"), .loop = &rig->loop, .net = rig->net,
+		.conns_max = 64, .config = &rig->config, .office = &rig->office, .doors = &rig->doors, .hub = &rig->hub, .address = rig->address,
+		.turn_end = &rig->turn_end});
 }
 
 static void settle(struct rig *rig)
