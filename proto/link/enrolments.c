@@ -2,18 +2,13 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "proto/link/file.h"
 
 #define FILE_SIZE_MAX 65536u
-#define LOCK_STEP_MS 10u
 
 static enum kw_err path_of(const char *folder, const char *name, char path[PATH_MAX])
 {
@@ -32,27 +27,12 @@ enum kw_err kw_enrolments_lock(const char *folder, uint32_t wait_ms, int *fd)
 {
 	char path[PATH_MAX];
 	enum kw_err err = path_of(folder, "lock", path);
-	if (err != KW_OK)
-		return err;
-	int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (lock < 0)
-		return errno == ENOENT ? KW_ENOTFOUND : errno == EACCES || errno == ELOOP || errno == EPERM ? KW_EDENIED : KW_EIO;
-	for (uint32_t waited = 0; flock(lock, LOCK_EX | LOCK_NB) != 0; waited += LOCK_STEP_MS) {
-		const struct timespec step = {.tv_nsec = LOCK_STEP_MS * 1000000L};
-		if ((errno != EWOULDBLOCK && errno != EINTR) || waited >= wait_ms) {
-			err = errno == EWOULDBLOCK || errno == EINTR ? KW_EBUSY : KW_EIO;
-			(void)close(lock);
-			return err;
-		}
-		(void)nanosleep(&step, NULL);
-	}
-	*fd = lock;
-	return KW_OK;
+	return err != KW_OK ? err : kw_file_lock(path, wait_ms, fd);
 }
 
 void kw_enrolments_unlock(int fd)
 {
-	(void)close(fd);
+	kw_file_unlock(fd);
 }
 
 enum kw_err kw_enrolments_load(const char *folder, const uint8_t *id, struct kw_enrolment *out)

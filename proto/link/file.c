@@ -4,10 +4,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FILE_PATH_SIZE 4096
+#define LOCK_STEP_MS 10u
 
 static enum kw_err from_errno(void)
 {
@@ -122,4 +125,28 @@ enum kw_err kw_file_write_atomic(const char *path, struct kw_view bytes, mode_t 
 		return err;
 	}
 	return sync_dir_of(path);
+}
+
+enum kw_err kw_file_lock(const char *path, uint32_t wait_ms, int *lock)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return from_errno();
+	for (uint32_t waited = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited += LOCK_STEP_MS) {
+		const struct timespec step = {.tv_nsec = LOCK_STEP_MS * 1000000L};
+		bool busy = errno == EWOULDBLOCK || errno == EINTR;
+		if (!busy || waited >= wait_ms) {
+			(void)close(fd); /* it holds nothing */
+			return busy ? KW_EBUSY : KW_EIO;
+		}
+		(void)nanosleep(&step, NULL);
+	}
+	*lock = fd;
+	return KW_OK;
+}
+
+void kw_file_unlock(int lock)
+{
+	if (lock >= 0)
+		(void)close(lock); /* the lock goes with it */
 }

@@ -28,4 +28,10 @@ KW_MUST_USE enum kw_err kw_file_write_atomic(const char *path, struct kw_view by
  * copy on write) may keep it all the same. */
 KW_MUST_USE enum kw_err kw_file_replace_secret(const char *path, struct kw_view bytes);
 
+/* One process at a time: a lock on this file, which is made when it is missing, mode 0600. The kernel lets go of it with the process.
+ * wait_ms: how long to wait for another, which blocks the caller.
+ * KW_EBUSY (another has it); KW_ENOTFOUND (no such folder), KW_EDENIED, KW_ENOSPACE, KW_EIO */
+KW_MUST_USE enum kw_err kw_file_lock(const char *path, uint32_t wait_ms, int *lock);
+void kw_file_unlock(int lock); /* accepts -1 */
+
 #endif

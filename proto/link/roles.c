@@ -1,18 +1,12 @@
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "proto/link/file.h"
 #include "proto/link/roles_inner.h"
 
 /* Reading a hub's roles from its folder, and the lock. */
-
-#define LOCK_STEP_MS 10u
 
 const char *roles_path(const char *folder, const char *name, char *path)
 {
@@ -29,27 +23,12 @@ enum kw_err kw_roles_lock(const char *folder, uint32_t wait_ms, int *fd)
 {
 	char path[KW_ROLES_PATH_SIZE];
 	enum kw_err err = roles_folder_check(folder);
-	if (err != KW_OK)
-		return err;
-	int lock = open(roles_path(folder, "roles.lock", path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (lock < 0)
-		return errno == ENOENT ? KW_ENOTFOUND : errno == EACCES || errno == ELOOP || errno == EPERM ? KW_EDENIED : KW_EIO;
-	for (uint32_t waited = 0; flock(lock, LOCK_EX | LOCK_NB) != 0; waited += LOCK_STEP_MS) {
-		const struct timespec step = {.tv_nsec = LOCK_STEP_MS * 1000000L};
-		if ((errno != EWOULDBLOCK && errno != EINTR) || waited >= wait_ms) {
-			err = errno == EWOULDBLOCK || errno == EINTR ? KW_EBUSY : KW_EIO;
-			(void)close(lock);
-			return err;
-		}
-		(void)nanosleep(&step, NULL);
-	}
-	*fd = lock;
-	return KW_OK;
+	return err != KW_OK ? err : kw_file_lock(roles_path(folder, "roles.lock", path), wait_ms, fd);
 }
 
 void kw_roles_unlock(int fd)
 {
-	(void)close(fd);
+	kw_file_unlock(fd);
 }
 
 static enum kw_err read_file(const char *folder, const char *name, struct kw_buf *out)
