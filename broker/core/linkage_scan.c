@@ -110,7 +110,7 @@ static void judge(const struct brk_linkage_index *index, struct brk_linkage_seek
 	/* A number of 0 is a lane behind the last record. */
 	if (row->number == 0 || row->expiry_hour <= query->now_hour || kw_id_equal(&row->handle, &query->self) ||
 		(row->owner == query->skip_owner && query->skip_owner != BRK_LINKAGE_NONE) ||
-		(query->kinds >> brk_linkage_bucket_kind(bucket) & 1u) == 0)
+		((uint32_t)query->kinds >> brk_linkage_bucket_kind(bucket) & 1u) == 0)
 		return;
 	struct brk_linkage_found found = {
 		.number = row->number,
@@ -192,7 +192,7 @@ static uint32_t nearest_bucket(const struct brk_linkage_scan *scan)
 	for (uint32_t i = 0; i < BRK_LINKAGE_BUCKETS; i++) {
 		uint32_t class = brk_linkage_bucket_class(i);
 		uint32_t gap = class > query->size_class ? class - query->size_class : query->size_class - class;
-		if (partition->buckets[i].last == BRK_LINKAGE_NONE || (query->kinds >> brk_linkage_bucket_kind(i) & 1u) == 0)
+		if (partition->buckets[i].last == BRK_LINKAGE_NONE || ((uint32_t)query->kinds >> brk_linkage_bucket_kind(i) & 1u) == 0)
 			continue;
 		if (best == BRK_LINKAGE_NONE || gap < best_gap) {
 			best = i;
@@ -293,7 +293,7 @@ static uint32_t probes_for(struct brk_linkage_scan *scan, const struct brk_linka
 	*closed = true;
 	for (uint32_t i = 0; i < scan->seek_count; i++) {
 		struct brk_linkage_seek *seek = &scan->seeks[i];
-		if ((seek->query.kinds >> brk_linkage_bucket_kind(scan->bucket) & 1u) == 0)
+		if (((uint32_t)seek->query.kinds >> brk_linkage_bucket_kind(scan->bucket) & 1u) == 0)
 			continue;
 		if (seek->stale)
 			refresh(scan, seek);
