@@ -167,6 +167,8 @@ static void print_effects(FILE *out, const struct rotation *rotation)
 			"  the hub: its directory gets the new key\n"
 			"  the %zu other agencies: each, at once or at its next contact, seals to the new one where it has no key of the day from us\n",
 			rotation->dir, count);
+		if (rotation->own->hybrid_keys_count > 0)
+			(void)fputs("  with it, and in the same way: our hybrid key (suite 0x11, ML-KEM-768 with X25519)\n", out);
 	}
 }
 
