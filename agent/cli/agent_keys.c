@@ -156,6 +156,10 @@ static void print_effects(FILE *out, const struct rotation *rotation)
 			rotation->dir, kw_identity_reason_name(rotation->reason), count, compromised
 			? "is not believed any more: what is on\n    its way comes back as a dead letter, to be sent again"
 			: "and is on its way is\n    believed for another 47 days");
+		if (rotation->own->identity_change.reason != 0)
+			(void)fputs("  the key that was replaced the last time is forgotten: nothing is believed of it any more, and what it has signed is no\n"
+				"    evidence any more, neither ours nor what we confirmed to others. Write what may be needed to files first: kinward\n"
+				"    proof show MESSAGE --out FILE; others do the same.\n", out);
 		break;
 	case KEYS_TLS:
 		(void)fprintf(out, "  here: a new certificate with the new key; the former secret is wiped from %s/keys once the hub knows the new one alone\n"

@@ -155,7 +155,8 @@ static int judge(struct cli_call *call, struct kw_view file, const struct kw_dig
 	char text[512];
 	enum kw_err err = kw_evidence_verify(file, root, &evidence, &why);
 	if (err != KW_OK) {
-		bool rule = why.fault == KW_EVIDENCE_ROLES && why.rule != KW_ROLE_RULE_NONE;
+		bool rule = why.fault == KW_EVIDENCE_ROLES && why.rule != KW_ROLE_RULE_NONE &&
+			why.rule != KW_ROLE_RULE_FINGERPRINT; /* that one the fault has said already */
 		(void)snprintf(text, sizeof(text), "NOT PROVED: this file %s%s%s", kw_evidence_fault_text(why.fault),
 			rule ? "; one of the roles " : "", rule ? kw_role_rule_text(why.rule) : "");
 		return cli_fail(call, &(struct cli_failure){.code = kw_err_name(err), .field = kw_evidence_fault_name(why.fault),

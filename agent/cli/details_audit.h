@@ -17,7 +17,8 @@
 
 #define AUDIT_ACCEPT_DETAILS                                                                                         \
 	"For a hub that was restored from a backup, when its operator has explained it. It takes the alarm away and forgets the\n" \
-	"checkpoint that was believed: keep both first, with kinward audit checkpoint --out and kinward status.\n\n"       \
+	"checkpoint that was believed: keep both first, with kinward audit checkpoint --out and kinward status. Without an alarm\n" \
+	"it is refused.\n\n"       \
 	"  kinward audit accept\n"
 
 #define AUDIT_VERIFY_DETAILS \

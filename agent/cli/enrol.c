@@ -103,7 +103,8 @@ static struct advice advice(enum kw_err err, const struct enrol_result *result)
 		return what;
 	switch (err) {
 	case KW_EFORMAT:
-		return (struct advice){"CODE", "this is no enrolment code: one begins with KW1-"};
+		return (struct advice){"CODE", "this is no enrolment code, or one that is mistyped or cut short: it begins with KW1-, and all its "
+			"groups are needed. Type it again; nothing was asked of the hub, and no try is lost"};
 	case KW_EAUTH:
 		if (result->fault == ENROL_FAULT_HUB)
 			return advice_of_phase(0);

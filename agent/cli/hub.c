@@ -381,13 +381,17 @@ static int check_code(const struct hub_args *args, const struct kw_enrol_code *c
 	const char *rule = NULL;
 	char text[KW_NAME_SIZE_MAX + 300];
 	enum kw_err err = cli_hub_load_roles(args->dir, &roles);
-	bool taken = err == KW_OK && kw_directory_find(roles->directory, &args->name) != NULL;
+	const struct kw_directory_entry *entry = err == KW_OK ? kw_directory_find(roles->directory, &args->name) : NULL;
+	bool taken = entry != NULL;
+	bool revoked = taken && entry->revoked;
 	kw_roles_free(roles);
 	if (err != KW_OK)
 		return fail_dir(args, err);
 	if (taken) {
-		(void)snprintf(text, sizeof(text), "%s is enrolled already (kinward hub list shows it). An agent that lost its machine "
-			"goes on with the backup of its state directory; a second agent needs a name of its own", args->name.text); /* fits */
+		(void)snprintf(text, sizeof(text), revoked ? "%s was shut out (kinward hub list shows it), and nobody is let in under that "
+			"name again: who is to come back needs another one" : "%s is enrolled already (kinward hub list shows it). An agent "
+			"that lost its machine goes on with the backup of its state directory; a second agent needs a name of its own",
+			args->name.text); /* fits */
 		return cli_hub_fail_field(args->call, KW_EEXIST, "AGENCY", text);
 	}
 	if (kw_address_check(code->address, KW_ADDRESS_DIAL, &rule) != KW_OK) {

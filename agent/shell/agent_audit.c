@@ -245,7 +245,8 @@ static void compare_with(struct agent *agent, const Kinward__V1__AuditRequest *r
 			&rule);
 	if (err != KW_OK) {
 		kw_log(KW_LOG_WARN, "audit_checkpoint_refused", KW_LOG_STR("rule", kw_audit_rule_name(rule)), KW_LOG_ERR(err));
-		socket_call_refuse(call, err, "audit.checkpoint", rule != KW_AUDIT_RULE_NONE ? kw_audit_rule_text(rule) : NULL);
+		socket_call_refuse(call, err, "audit.checkpoint", rule == KW_AUDIT_RULE_NONE ? NULL : rule != KW_AUDIT_RULE_FORM
+			? kw_audit_rule_text(rule) : "This file is no checkpoint: kinward audit checkpoint --out writes one.");
 		return;
 	}
 	waiting.other = client.last;
@@ -258,6 +259,11 @@ static void accept_log(struct agent *agent, struct socket_call *call)
 {
 	Kinward__V1__AuditReply body = KINWARD__V1__AUDIT_REPLY__INIT;
 	struct agent_log *log = agent->log;
+	if (log->state.alarm == KW_AUDIT_RULE_NONE) {
+		/* It would forget what the next fork or shorter log is known by. */
+		socket_call_refuse(call, KW_ESTATE, "audit.accept", "There is no alarm to accept, and nothing was forgotten.");
+		return;
+	}
 	kw_log(KW_LOG_WARN, "audit_accepted", KW_LOG_STR("rule", kw_audit_rule_name(log->state.alarm)),
 		KW_LOG_INT("size", (int64_t)log->state.client.last.size));
 	agent_log_state_fini(&log->state);

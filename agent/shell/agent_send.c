@@ -360,6 +360,9 @@ void agent_send_words(enum kw_err err, struct agent_refusal *refusal)
 		/* field and words stand already */
 	} else if (err == KW_ENOAGENCY || err == KW_EDENIED || err == KW_EEXPIRED || err == KW_EOFFLINE) {
 		refusal->field = "send.agency"; /* words of agent_contact_check stand already */
+		if (err == KW_EDENIED)
+			refusal->text = "This agency is shut out of the network (kinward keys shows it), and nothing is sealed to it. Speak to its "
+				"people by another way, or refer to another agency.";
 	} else if (err == KW_ENOSPACE) {
 		refusal->text = SOCKET_NO_SPACE_TEXT;
 	} else if (err == KW_EEXIST) {

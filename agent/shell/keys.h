@@ -116,6 +116,8 @@ KW_MUST_USE enum kw_err keys_which_from(const char *name, enum keys_which *out);
  * KW_EFULL: KEYS_FORMER_MAX former keys of this kind are kept still; KW_EVERSION: no ML-KEM here, for KEYS_HYBRID; KW_ECRYPTO. */
 KW_MUST_USE enum kw_err keys_next_make(struct keys *keys, enum keys_which which, uint8_t reason);
 bool keys_next_is(const struct keys *keys, enum keys_which which);
+/* Wipes the one that keys_next_make made: it could not be written, so nobody may hear of it. */
+void keys_next_drop(struct keys *keys, enum keys_which which);
 /* The new one takes its place; the former one is wiped, or kept until then (KEYS_SEALING, KEYS_HYBRID). KW_ECRYPTO. */
 KW_MUST_USE enum kw_err keys_next_take(struct keys *keys, enum keys_which which, int64_t until_unix_ms);
 /* Wipes former sealing and hybrid keys whose time is over. True: there were some. */

@@ -69,6 +69,27 @@ enum kw_err keys_next_make(struct keys *keys, enum keys_which which, uint8_t rea
 	}
 }
 
+void keys_next_drop(struct keys *keys, enum keys_which which)
+{
+	switch (which) {
+	case KEYS_IDENTITY:
+		kw_wipe(&keys->next.identity, sizeof(keys->next.identity));
+		keys->next.identity_reason = 0;
+		return;
+	case KEYS_TLS:
+		kw_wipe(keys->next.tls_seed, sizeof(keys->next.tls_seed));
+		keys->next.tls_set = false;
+		return;
+	case KEYS_HYBRID:
+		kw_wipe(&keys->next.hybrid, sizeof(keys->next.hybrid));
+		return;
+	default:
+		kw_wipe(&keys->next.sealing, sizeof(keys->next.sealing));
+		kw_wipe(keys->next.sealing_id, sizeof(keys->next.sealing_id));
+		keys->next.sealing_set = false;
+	}
+}
+
 static void take_sealing(struct keys *keys, int64_t until_unix_ms)
 {
 	struct keys_former *former = &keys->former[keys->former_count++]; /* room: make_sealing */

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+/* The default hash falls through between case labels, which clang warns of. */
+#define HASH_FUNCTION(key, size, hash) HASH_OAT(key, size, hash)
 #include <uthash.h>
 
 #include "proto/link/file.h"

@@ -91,7 +91,8 @@ static enum kw_err fill(struct agent *agent, struct kw_buf *csr, struct kw_renew
 		return err;
 	const struct kw_identity_who who = {.agency = &agent->office.agency, .hub = &agent->office.hub};
 	out->identity_key = KW_VIEW_OF(keys->next.identity.public_key);
-	out->identity_change = (struct kw_identity_change){.unix_ms = out->unix_ms, .reason = keys->next.identity_reason};
+	out->identity_change = (struct kw_identity_change){
+		.unix_ms = renew_change_ms(keys->next.identity_reason, out->unix_ms), .reason = keys->next.identity_reason};
 	return kw_identity_sign(&who, &keys->identity, &keys->next.identity, &out->identity_change);
 }
 

@@ -38,6 +38,11 @@ KW_MUST_USE enum kw_err renew_times(struct agent *agent);
 KW_MUST_USE enum kw_err renew_ask(struct agent *agent, struct kw_link *link);
 /* Judges a RENEWED and stores it. KW_OK also for a refusal, which is in renew->problem. */
 KW_MUST_USE enum kw_err renew_take(struct agent *agent, struct kw_view body);
+/* What we sign between asking for another identity key and hearing that it is in the directory is of the former key still, and so is what
+ * was signed by this machine's clock when that is ahead of the hub's. So the change is dated this much ahead: half of what a hub bears. */
+#define RENEW_GRACE_MS (KW_RENEW_WINDOW_MS / 2)
+/* When a change that is asked for now is said to happen. At once when somebody else may have the former key. */
+int64_t renew_change_ms(uint8_t reason, int64_t now_unix_ms);
 /* Whether there is something to ask for besides a later certificate. */
 bool renew_keys_wanted(const struct agent *agent);
 /* Looks for an order. */

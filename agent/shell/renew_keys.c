@@ -117,6 +117,11 @@ void agent_renew_directory(struct agent *agent)
 	}
 }
 
+int64_t renew_change_ms(uint8_t reason, int64_t now_unix_ms)
+{
+	return reason == KW_IDENTITY_COMPROMISED ? now_unix_ms : now_unix_ms + RENEW_GRACE_MS;
+}
+
 bool renew_keys_wanted(const struct agent *agent)
 {
 	const struct kw_directory_entry *own = own_entry(agent);
@@ -145,6 +150,8 @@ static enum kw_err carry_out(struct agent *agent, char *line)
 
 	if (name == NULL || reason == 0 || keys_which_from(name, &which) != KW_OK)
 		return KW_EFIELD;
+	bool fresh = !keys_next_is(agent->keys, which);
+	bool fresh_hybrid = !keys_next_is(agent->keys, KEYS_HYBRID);
 	enum kw_err err = keys_next_make(agent->keys, which, reason);
 	if (err == KW_OK && which == KEYS_SEALING && kw_hybrid_able()) {
 		enum kw_err hybrid = keys_next_make(agent->keys, KEYS_HYBRID, 0);
@@ -153,6 +160,11 @@ static enum kw_err carry_out(struct agent *agent, char *line)
 	}
 	if (err == KW_OK)
 		err = save(agent);
+	/* A key that is nowhere but in memory must not come into the directory: after a stop nobody would have it. */
+	if (err != KW_OK && fresh)
+		keys_next_drop(agent->keys, which);
+	if (err != KW_OK && fresh_hybrid)
+		keys_next_drop(agent->keys, KEYS_HYBRID);
 	if (err != KW_OK)
 		return err;
 	tell_roles(agent);
@@ -195,7 +207,7 @@ static void want_hybrid(struct agent *agent)
 	if (err == KW_OK)
 		err = save(agent);
 	if (err != KW_OK) { /* nobody may seal to a key that is not durable */
-		kw_wipe(&keys->next.hybrid, sizeof(keys->next.hybrid));
+		keys_next_drop(keys, KEYS_HYBRID);
 		agent->renew->hybrid_stuck = true;
 		kw_log(KW_LOG_WARN, "hybrid_key_not_made", KW_LOG_ERR(err), KW_LOG_STR("text", "the next start tries again"));
 		return;

@@ -30,6 +30,7 @@ struct audit_conn {
 	bool up;
 	bool eager;         /* has sent something since it was told */
 	uint64_t size;      /* that it was told last, or said that it knows */
+	uint64_t told_signed; /* which one that was, as `hub_audit.signed_count` counts; 0: none in this session */
 	uint64_t told_ms;
 };
 
@@ -48,6 +49,7 @@ struct hub_audit {
 	struct forgetting forgetting;
 	struct kw_checkpoint last; /* size 0: none yet */
 	struct kw_buf signed_role; /* of it */
+	uint64_t signed_count;     /* checkpoints since the start: with another log key one of the same size is another one */
 	bool kept;                 /* in the store */
 	bool broken;               /* as the log knows it */
 	uint32_t proofs_left;
@@ -100,6 +102,8 @@ void hub_log_key(struct hub *hub, const struct kw_ed25519 *key)
 		return;
 	audit->key = *key;
 	audit->last.size = 0; /* agents with the new root believe nothing that the old key has signed */
+	for (uint32_t i = 0; i < audit->conns_max; i++)
+		audit->conns[i].eager = true; /* soon, or what they compare and prove is of the old key */
 	kw_log(KW_LOG_INFO, "log_key_changed");
 }
 
@@ -148,6 +152,7 @@ static void look(struct hub_audit *audit, uint64_t leaves_min)
 		return;
 	}
 	audit->last = next;
+	audit->signed_count++;
 	audit->kept = false;
 }
 
@@ -200,6 +205,7 @@ static void tell(struct hub_audit *audit, uint32_t conn)
 	}
 	keep(audit);
 	state->size = audit->last.size;
+	state->told_signed = audit->signed_count;
 	state->told_ms = uv_now(hub->loop);
 	state->eager = false;
 	finish(audit, conn, kw_frame_checkpoint_add(out, &frame));
@@ -261,7 +267,7 @@ static void answer(struct hub_audit *audit, uint32_t conn, struct kw_frame_proof
 	struct hub *hub = audit->hub;
 	struct kw_buf proof;
 	kw_buf_init(&proof, KW_AUDIT_PROOF_SIZE_MAX);
-	if (audit->conns[conn].size != audit->last.size)
+	if (audit->conns[conn].told_signed != audit->signed_count)
 		tell(audit, conn);
 	struct kw_buf *out = hub->wire.out(hub->wire.user, conn);
 	if (audit->last.size == 0 || frame->of.size_old > audit->last.size) {
@@ -313,7 +319,7 @@ static void tell_some(struct hub_audit *audit)
 		const struct audit_conn *state = &audit->conns[conn];
 		audit->next_conn = (conn + 1) % audit->conns_max;
 		uint64_t wait_ms = state->eager ? TOLD_EAGER_MS : TOLD_IDLE_MS;
-		if (!state->up || state->size == audit->last.size || now - state->told_ms < wait_ms)
+		if (!state->up || state->told_signed == audit->signed_count || now - state->told_ms < wait_ms)
 			continue;
 		tell(audit, conn);
 		told++;

@@ -24,13 +24,20 @@ static enum kw_err stored(struct hub *hub, uint32_t slot, struct kw_buf *bytes, 
 static enum kw_err may_give(struct hub *hub, uint32_t slot)
 {
 	uint32_t minute = (uint32_t)(uv_now(hub->loop) / 60000u);
-	if (hub->space >= BRK_SPACE_OUT)
-		return KW_ENOSPACE;
 	if (hub->prekeys[slot].minute != minute) {
 		hub->prekeys[slot].minute = minute;
 		hub->prekeys[slot].count = 0;
 	}
-	return ++hub->prekeys[slot].count > HUB_PREKEYS_MINUTE_MAX ? KW_EBUSY : KW_OK;
+	hub->prekeys[slot].count += hub->prekeys[slot].count <= HUB_PREKEYS_MINUTE_MAX + 1;
+	if (hub->space >= BRK_SPACE_OUT)
+		return KW_ENOSPACE;
+	return hub->prekeys[slot].count > HUB_PREKEYS_MINUTE_MAX ? KW_EBUSY : KW_OK;
+}
+
+/* One beyond the limit is told, the others of the minute are not: they would fill the log. */
+static bool is_told(const struct hub *hub, uint32_t slot)
+{
+	return hub->prekeys[slot].count <= HUB_PREKEYS_MINUTE_MAX + 1;
 }
 
 static void refused(const struct kw_name *agency, enum kw_err err, enum kw_prekey_rule rule)
@@ -50,7 +57,8 @@ enum kw_err hub_prekeys(struct hub *hub, const struct kw_name *agency, const uin
 		return KW_OK;
 	enum kw_err err = may_give(hub, slot);
 	if (err != KW_OK) {
-		refused(agency, err, KW_PREKEY_RULE_NONE);
+		if (is_told(hub, slot))
+			refused(agency, err, KW_PREKEY_RULE_NONE);
 		return KW_OK;
 	}
 	kw_buf_init(&bytes, KW_PREKEYS_SIZE_MAX);

@@ -104,6 +104,7 @@ void office_close(struct office *office)
 	EVP_PKEY_free(office->issuer_key);
 	EVP_PKEY_free(office->server_key);
 	kw_roles_free(office->roles);
+	office_changes_free(office);
 	free(office);
 }
 

@@ -20,6 +20,7 @@ struct office {
 	int64_t behind_unix_ms; /* when somebody was last found ahead of us */
 	int64_t looked_unix_ms;   /* office_server.c */
 	int64_t reminded_unix_ms;
+	struct office_changes *changes; /* office_renew.c: of each agency in this hour */
 };
 
 /* Says which file is at fault and what to do, once; gives err. `text` NULL: the usual words. */
@@ -33,6 +34,9 @@ KW_MUST_USE enum kw_err office_add_reply(const struct office *office, const stru
 	struct kw_buf *reply);
 /* Once a second: carries out what people have approved. True: the directory is another one than before. */
 bool office_enrol_tick(struct office *office);
+
+/* Forgets how often each agency has changed its entry. */
+void office_changes_free(struct office *office);
 
 KW_MUST_USE enum kw_err office_roles_open(struct office *office);
 /* One agency more, signed and on disk, or changed. KW_EEXIST: it is there already; KW_EFULL; KW_EBUSY: a command signs just now;

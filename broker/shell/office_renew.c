@@ -1,6 +1,11 @@
 #include "broker/shell/office_renew.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+/* The default hash falls through between case labels, which clang warns of. */
+#define HASH_FUNCTION(key, size, hash) HASH_OAT(key, size, hash)
+#include <uthash.h>
 
 #include "broker/shell/office_inner.h"
 #include "proto/link/log.h"
@@ -15,13 +20,16 @@ static bool near(int64_t a, int64_t b)
 	return a > b - KW_RENEW_WINDOW_MS && a < b + KW_RENEW_WINDOW_MS;
 }
 
-/* The change of the identity key may have been carried out, and the reply been lost: then the former key asks again. */
+/* The change of the identity key may have been carried out, and the reply been lost: then the former key asks again. Who asks has made
+ * the change anew, for which he needs the new key as well: the one in the directory is there for all to copy, and who has the former
+ * key alone may be the one because of whom it was replaced. */
 static enum kw_err check_word(const struct kw_renew *renew, const struct kw_renew_where *where,
 	const struct kw_directory_entry *entry)
 {
 	enum kw_err err = kw_renew_verify(renew, where, entry->identity_key);
 	if (err != KW_EAUTH || entry->identity_change.reason == 0 ||
-		!kw_view_equal(renew->identity_key, KW_VIEW_OF(entry->identity_key)))
+		!kw_view_equal(renew->identity_key, KW_VIEW_OF(entry->identity_key)) ||
+		renew->identity_change.unix_ms == entry->identity_change.unix_ms)
 		return err;
 	return kw_renew_verify(renew, where, entry->identity_change.former_key);
 }
@@ -108,6 +116,46 @@ static void log_changes(const struct kw_directory_entry *before, const struct kw
 			KW_LOG_STR("reason", kw_identity_reason_name(after->identity_change.reason)));
 }
 
+struct office_changes {
+	struct kw_name agency;
+	int64_t hour;
+	uint32_t count;
+	UT_hash_handle hh;
+};
+
+void office_changes_free(struct office *office)
+{
+	struct office_changes *one;
+	struct office_changes *next;
+	HASH_ITER(hh, office->changes, one, next) {
+		HASH_DEL(office->changes, one);
+		free(one);
+	}
+}
+
+/* Only who has proven who he is comes here: there are no more of them than agencies. */
+static enum kw_err count_change(struct office *office, const struct kw_name *agency)
+{
+	struct office_changes *one;
+	int64_t hour = office_now_ms() / KW_ROLES_HOUR_MS;
+	HASH_FIND_STR(office->changes, agency->text, one);
+	if (one == NULL) {
+		one = calloc(1, sizeof(*one));
+		if (one == NULL)
+			return KW_ENOMEM;
+		one->agency = *agency;
+		HASH_ADD_STR(office->changes, agency.text, one);
+	}
+	if (one->hour != hour) {
+		one->hour = hour;
+		one->count = 0;
+	}
+	if (one->count == OFFICE_CHANGES_HOUR_MAX)
+		return KW_EBUSY;
+	one->count++;
+	return KW_OK;
+}
+
 static enum kw_err change_directory(struct office *office, const struct kw_directory_entry *before,
 	const struct kw_renew *renew, const X509 *leaf)
 {
@@ -117,7 +165,9 @@ static enum kw_err change_directory(struct office *office, const struct kw_direc
 	enum kw_err err = next_entry(renew, leaf, &entry);
 	if (err != KW_OK || memcmp(&entry, &was, sizeof(entry)) == 0)
 		return err;
-	err = office_roles_change(office, &entry);
+	err = count_change(office, &entry.agency);
+	if (err == KW_OK)
+		err = office_roles_change(office, &entry);
 	if (err == KW_OK)
 		log_changes(&was, &entry);
 	return err;

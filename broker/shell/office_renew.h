@@ -15,13 +15,18 @@ struct office_renewal {
 	const struct kw_name *session;  /* whose session it came in; NULL: at the enrolment door */
 };
 
+/* So often may an agency change its entry in an hour. Each time costs signatures and files here, and a delta at everybody's, and the
+ * enrolment door counts no frames. A new certificate for the same keys is no change. */
+#define OFFICE_CHANGES_HOUR_MAX 16u
+
 /* Judges and carries out, and appends a RENEWED frame to `out` either way. agency: who asked, as far as it is proven; else empty.
  * What it gives is for the log, and stands in the frame:
  * KW_EFORMAT, KW_EFIELD
  * KW_EAUTH     no such agency, or not the word of its identity key for this connection
  * KW_EDENIED   it is shut out, or another agency than the session's
  * KW_EEXPIRED  its clock and the hub's differ by more than a day; or the hub's authority has expired
- * KW_EBUSY, KW_EIO, KW_ENOSPACE and the like: nothing changed */
+ * KW_EBUSY     it has changed its entry OFFICE_CHANGES_HOUR_MAX times in this hour, or a command signs just now: nothing changed
+ * KW_EIO, KW_ENOSPACE and the like: nothing changed */
 KW_MUST_USE enum kw_err office_renew(struct office *office, const struct office_renewal *renewal, struct kw_buf *out,
 	struct kw_name *agency);
 

@@ -17,6 +17,8 @@ struct bench_options {
 	const char *listen;    /* `site` only */
 	uint32_t agents;
 	uint32_t open;         /* threads */
+	uint32_t records;      /* of the linkage index */
+	uint32_t dedup;        /* records to find duplicates among; 0: not */
 	uint32_t runs;         /* of them: medians are told */
 	uint32_t size;         /* of the padded message */
 	uint32_t seconds;
@@ -68,6 +70,7 @@ int bench_route(const struct bench_options *options);
 int bench_idle(const struct bench_options *options);
 int bench_threads(const struct bench_options *options);
 int bench_seal(const struct bench_options *options);
+int bench_index(const struct bench_options *options);
 int bench_site(const struct bench_options *options);
 
 #endif

@@ -66,9 +66,12 @@ static const char USAGE[] =
 	"       kinward-bench idle [OPTION]...    memory of an idle agency\n"
 	"       kinward-bench threads [OPTION]... cost of open threads, against 10,000 of them\n"
 	"       kinward-bench seal [OPTION]...    seals and opens per core, beside libcrypto's primitives in them\n"
+	"       kinward-bench index [OPTION]...   the hub's linkage index: searches, loading and memory\n"
 	"       kinward-bench site --site DIR     make a site to run a broker on by hand\n\n"
 	"  --agents N             8; 5000 for idle\n"
 	"  --open N               threads, 1000000\n"
+	"  --records N            in the linkage index, 1000000\n"
+	"  --dedup N              records to find the duplicates among, 100000; 0, not\n"
 	"  --runs N               threads: each size so often, 3; the medians are told\n"
 	"  --size BYTES           of the padded message, 1024\n"
 	"  --seconds N            measured, 10\n"
@@ -92,13 +95,15 @@ static const char USAGE[] =
 	"broker's whole life (syncs_counted), which has to be within 2% of twice the commits (syncs_claimed).\n";
 
 enum option_code {
-	OPT_AGENTS = 256, OPT_OPEN, OPT_RUNS, OPT_SIZE, OPT_SECONDS, OPT_WARM, OPT_INFLIGHT, OPT_RATE, OPT_DELAY, OPT_SEAL, OPT_SUBMIT_ONLY,
+	OPT_AGENTS = 256, OPT_RECORDS, OPT_DEDUP, OPT_OPEN, OPT_RUNS, OPT_SIZE, OPT_SECONDS, OPT_WARM, OPT_INFLIGHT, OPT_RATE, OPT_DELAY, OPT_SEAL, OPT_SUBMIT_ONLY,
 	OPT_SYNCS, OPT_DIALLING, OPT_BROKER, OPT_SITE, OPT_LISTEN, OPT_PROGRAM, OPT_DIR, OPT_KEEP, OPT_JSON, OPT_HELP
 };
 
 static const struct option OPTIONS[] = {
 	{"agents", required_argument, NULL, OPT_AGENTS},
 	{"open", required_argument, NULL, OPT_OPEN},
+	{"records", required_argument, NULL, OPT_RECORDS},
+	{"dedup", required_argument, NULL, OPT_DEDUP},
 	{"runs", required_argument, NULL, OPT_RUNS},
 	{"size", required_argument, NULL, OPT_SIZE},
 	{"seconds", required_argument, NULL, OPT_SECONDS},
@@ -162,6 +167,12 @@ static void set(struct bench_options *options, int code, const char *value)
 	case OPT_OPEN:
 		options->open = number(value, 10000000);
 		break;
+	case OPT_RECORDS:
+		options->records = number(value, 16000000);
+		break;
+	case OPT_DEDUP:
+		options->dedup = number(value, 1000000);
+		break;
 	case OPT_RUNS:
 		options->runs = number(value, 99);
 		break;
@@ -207,8 +218,8 @@ static void set(struct bench_options *options, int code, const char *value)
 static void check(const struct bench_options *options)
 {
 	if (options->agents == 0 || options->size == 0 || options->seconds == 0 || options->inflight == 0 ||
-		options->dialling_max == 0 || options->runs == 0)
-		bench_die("--agents, --size, --seconds, --inflight, --dialling and --runs begin at 1");
+		options->dialling_max == 0 || options->runs == 0 || options->records == 0)
+		bench_die("--agents, --size, --seconds, --inflight, --dialling, --runs and --records begin at 1");
 	if (options->open < 10000)
 		bench_die("--open begins at 10000, which is what it is measured against");
 	if (options->broker != NULL && options->site == NULL)
@@ -223,6 +234,8 @@ int main(int argc, char **argv)
 		.open = 1000000,
 		.runs = 3,
 		.size = 1024,
+		.records = 1000000,
+		.dedup = 100000,
 		.seconds = 10,
 		.warm_s = 1,
 		.inflight = 64,
@@ -253,6 +266,8 @@ int main(int argc, char **argv)
 		return bench_threads(&options);
 	if (strcmp(what, "seal") == 0)
 		return bench_seal(&options);
+	if (strcmp(what, "index") == 0)
+		return bench_index(&options);
 	if (strcmp(what, "site") == 0)
 		return bench_site(&options);
 	(void)fputs(USAGE, strcmp(what, "--help") == 0 ? stdout : stderr);

@@ -41,6 +41,8 @@ if has_alarm agency-a rollback || has_alarm agency-a forked; then die "an alarm 
 # Another log key, while the broker runs: agents take it from the root, and nothing is an alarm.
 "$BIN/kinward" hub rotate log --dir "$STATE/hub" --root-folder "$STATE/hub/root-keys" >/dev/null
 wait_until 10 grep -q log_key_changed "$STATE/hub.log" || die "the broker did not take the new log key"
+proved agency-a "$first" >/dev/null # before anybody sends anything more: the checkpoint of the same size is signed anew and shown
+story_refused agency-a bad_state audit accept
 thread=$(story_refer agency-a agency-b)
 story_wait agency-a "$thread" delivered
 proved agency-a "$(last_id agency-a)" >/dev/null

@@ -60,7 +60,8 @@ static size_t path_from(struct kw_view input, const struct kw_tree_proof *honest
 		uint8_t which = input.data[1];
 		input = KW_VIEW(input.data + 2, input.size - 2);
 		if (kind <= 1 && honest->count > 0) {
-			path[count++] = KW_VIEW_OF(honest->hashes[(count + kind * which) % honest->count].bytes);
+			path[count] = KW_VIEW_OF(honest->hashes[(count + 1 + kind * which) % honest->count].bytes);
+			count++;
 		} else if (kind == 2) {
 			uint32_t level = which % LEVELS;
 			path[count++] = KW_VIEW_OF(nodes[level][which % (LEAVES >> level)].bytes);

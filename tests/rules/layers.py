@@ -38,6 +38,8 @@ TABLE = [
     # A program that the build runs: the tables in, pictures out.
     (r"proto/states_picture\.c$", [r"proto/(base|wire)/"], [PURE_C]),
     (r"proto/link/", [r"proto/(base|wire|link)/"], [LIBC, UV, OPENSSL, r"cyaml/cyaml\.h"]),
+    # The kernels of the linkage index name the processor's vectors; which one runs, linkage_kernel.c decides.
+    (r"broker/core/linkage_kernel_[a-z0-9]+\.c$", [r"proto/base/", r"broker/core/"], [CORE_SYSTEM, r"immintrin\.h"]),
     (r"(broker|agent)/core/", [r"proto/(base|wire)/", r"\1/core/"], [CORE_SYSTEM]),
     (r"broker/shell/", [r"proto/(base|wire|link)/", r"broker/(core|shell)/", r"broker/page/"],
      [LIBC, UV, OPENSSL, STORE, DAEMON]),

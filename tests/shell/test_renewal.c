@@ -16,6 +16,7 @@
 #include "broker/shell/doors.h"
 #include "broker/shell/office_inner.h"
 #include "proto/wire/envelope.h"
+#include "broker/shell/office_renew.h"
 #include "proto/link/file.h"
 #include "proto/wire/renew.h"
 #include "proto/wire/spki.h"
@@ -576,7 +577,7 @@ static void test_identity_and_sealing_keys_are_replaced_once(void **state)
 		caller.session = true;
 		caller.renew.sealing_key = KW_VIEW_OF(sealing.public_key);
 		caller.renew.identity_key = KW_VIEW_OF(next.public_key);
-		caller.renew.identity_change = (struct kw_identity_change){.unix_ms = now_ms(), .reason = KW_IDENTITY_SCHEDULED};
+		caller.renew.identity_change = (struct kw_identity_change){.unix_ms = now_ms() + i, .reason = KW_IDENTITY_SCHEDULED};
 		assert_int_equal(kw_identity_sign(&who, &rig->identities[0], &next, &caller.renew.identity_change), KW_OK);
 		answered(rig, context, &caller, KW_OK);
 		end(&caller);
@@ -638,6 +639,72 @@ static void test_a_hybrid_key_is_put_into_the_directory(void **state)
 	}
 	assert_int_equal(logged(rig, "\"event\":\"hybrid_key_replaced\"", "agency-0"), 2);
 	kw_tls_context_free(context);
+}
+
+/* Who has stolen the former key reads the change of identity in the directory, and copies it. */
+static void test_a_former_key_alone_gets_nothing(void **state)
+{
+	struct rig *rig = *state;
+	struct caller caller;
+	struct kw_ed25519 next;
+	struct kw_x25519 sealing;
+	EVP_PKEY *stranger = NULL;
+	open_hub(rig);
+	assert_int_equal(kw_ed25519_generate(&next), KW_OK);
+	assert_int_equal(kw_x25519_generate(&sealing), KW_OK);
+	assert_int_equal(kw_pki_key_new(&stranger), KW_OK);
+	struct kw_tls_context *context = kit_site_context(&rig->site, 0);
+	struct kw_tls_context *door = door_context(rig);
+	const struct kw_identity_who who = {.agency = &(struct kw_name){.text = "agency-0"}, .hub = &rig->site.hub};
+	begin(&caller, rig, 0, NULL);
+	caller.session = true;
+	caller.renew.identity_key = KW_VIEW_OF(next.public_key);
+	caller.renew.identity_change = (struct kw_identity_change){.unix_ms = now_ms(), .reason = KW_IDENTITY_COMPROMISED};
+	assert_int_equal(kw_identity_sign(&who, &rig->identities[0], &next, &caller.renew.identity_change), KW_OK);
+	answered(rig, context, &caller, KW_OK);
+	end(&caller);
+	const struct kw_directory_entry before = *entry_of(rig, 0);
+	begin(&caller, rig, 0, stranger);
+	caller.renew.sealing_key = KW_VIEW_OF(sealing.public_key);
+	caller.renew.identity_key = KW_VIEW_OF(before.identity_key);
+	caller.renew.identity_change = before.identity_change;
+	answered(rig, door, &caller, KW_EAUTH);
+	assert_null(caller.leaf);
+	end(&caller);
+	assert_memory_equal(entry_of(rig, 0), &before, sizeof(before));
+	EVP_PKEY_free(stranger);
+	kw_tls_context_free(context);
+	kw_tls_context_free(door);
+}
+
+/* The enrolment door counts no frames, and each change costs everybody. */
+static void test_an_agency_changes_its_entry_so_often_in_an_hour(void **state)
+{
+	struct rig *rig = *state;
+	struct caller caller;
+	struct kw_x25519 sealing;
+	open_hub(rig);
+	struct kw_tls_context *door = door_context(rig);
+	while (time(NULL) % 3600 > 3540)
+		(void)sleep(1); /* within one hour */
+	uint64_t version = office_directory(rig->office)->version;
+	for (uint32_t i = 0; i < OFFICE_CHANGES_HOUR_MAX + 1; i++) {
+		assert_int_equal(kw_x25519_generate(&sealing), KW_OK);
+		begin(&caller, rig, 0, NULL);
+		caller.renew.sealing_key = KW_VIEW_OF(sealing.public_key);
+		answered(rig, door, &caller, i < OFFICE_CHANGES_HOUR_MAX ? KW_OK : KW_EBUSY);
+		end(&caller);
+	}
+	assert_int_equal(office_directory(rig->office)->version, version + OFFICE_CHANGES_HOUR_MAX);
+	/* Its certificate is renewed all the same, and so is everything of the others. */
+	begin(&caller, rig, 0, NULL);
+	answered(rig, door, &caller, KW_OK);
+	end(&caller);
+	begin(&caller, rig, 1, NULL);
+	caller.renew.sealing_key = KW_VIEW_OF(sealing.public_key);
+	answered(rig, door, &caller, KW_OK);
+	end(&caller);
+	kw_tls_context_free(door);
 }
 
 static int64_t server_ends(const struct rig *rig)
@@ -755,6 +822,8 @@ int main(void)
 		CASE(test_a_new_tls_key_shuts_nobody_out),
 		CASE(test_identity_and_sealing_keys_are_replaced_once),
 		CASE(test_a_hybrid_key_is_put_into_the_directory),
+		CASE(test_a_former_key_alone_gets_nothing),
+		CASE(test_an_agency_changes_its_entry_so_often_in_an_hour),
 		CASE(test_the_hub_renews_its_own_certificate),
 		CASE(test_a_new_issuer_is_taken_while_the_hub_runs),
 		CASE(test_no_certificate_outlives_its_issuer),
