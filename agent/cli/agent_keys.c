@@ -29,9 +29,9 @@ const struct cli_option CLI_AGENT_ROTATE_OPTIONS[] = {
 };
 
 const char CLI_AGENT_ROTATE_DETAILS[] =
-	"KEY is identity (signs what we send), tls (opens connections to the hub) or sealing (what others seal to as the last resort). The\n"
-	"agent makes the new key, and brings it in when it is online; until the hub has it in its directory the former one is in use,\n"
-	"whatever happens in between. kinward status says when it is done. Run it as the agent's own user.\n\n"
+	"KEY is identity (signs what we send), tls (opens connections to the hub) or sealing (what others seal to as the last resort; with it\n"
+	"goes the hybrid key, where libcrypto has ML-KEM). The agent makes the new key, and brings it in when it is online; until the hub has\n"
+	"it in its directory the former one is in use, whatever happens in between. kinward status says when it is done. Run it as the agent's own user.\n\n"
 	"With --reason compromised nothing that the former identity key has signed is believed any more. When the key is lost, or in other\n"
 	"hands alone, this is of no use: have the hub's operator shut the agency out, and enrol anew under another name.\n\n"
 	"  kinward agent rotate tls --dry-run\n"
@@ -171,6 +171,8 @@ static void print_effects(FILE *out, const struct rotation *rotation)
 			"  the hub: its directory gets the new key\n"
 			"  the %zu other agencies: each, at once or at its next contact, seals to the new one where it has no key of the day from us\n",
 			rotation->dir, count);
+		if (rotation->own->hybrid_keys_count > 0)
+			(void)fputs("  with it, and in the same way: our hybrid key (suite 0x11, ML-KEM-768 with X25519)\n", out);
 	}
 }
 

@@ -20,6 +20,8 @@ struct agent_roles_self {
 	uint8_t identity_keys[AGENT_ROLES_SELF_KEYS][KW_KEY_SIZE];
 	uint32_t tls_count;
 	struct kw_digest tls_key_digests[AGENT_ROLES_SELF_KEYS];
+	uint32_t hybrid_count;
+	struct kw_digest hybrid_digests[AGENT_ROLES_SELF_KEYS]; /* of the public keys */
 	uint32_t sealing_count;
 	uint8_t sealing_keys[AGENT_ROLES_SELF_KEYS][KW_KEY_SIZE];
 };

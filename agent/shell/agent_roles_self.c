@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proto/link/log.h"
+#include "proto/wire/crypt.h"
 
 static bool has_identity(const struct agent_roles_self *self, const uint8_t *key)
 {
@@ -28,16 +29,31 @@ static bool has_sealing(const struct agent_roles_self *self, const uint8_t *key)
 	return false;
 }
 
+static bool has_hybrid(const struct agent_roles_self *self, const uint8_t *key)
+{
+	const struct kw_view part = KW_VIEW(key, KW_HYBRID_PUBLIC_SIZE);
+	struct kw_digest digest;
+
+	if (kw_sha256(&part, 1, &digest) != KW_OK)
+		return false;
+	for (uint32_t i = 0; i < self->hybrid_count; i++)
+		if (memcmp(&self->hybrid_digests[i], &digest, sizeof(digest)) == 0)
+			return true;
+	return false;
+}
+
 bool agent_roles_is_self(const struct agent_roles_self *self, const struct kw_directory_entry *own)
 {
 	static const struct kw_digest none;
-	/* We have no hybrid keys: one that stands there is somebody else's, and others would seal to it. */
-	if (!has_identity(self, own->identity_key) || !has_tls(self, &own->tls_key_digest) || own->hybrid_keys_count != 0)
+	if (!has_identity(self, own->identity_key) || !has_tls(self, &own->tls_key_digest))
 		return false;
 	if (memcmp(&own->next_tls_key_digest, &none, sizeof(none)) != 0 && !has_tls(self, &own->next_tls_key_digest))
 		return false;
 	for (uint8_t i = 0; i < own->sealing_keys_count; i++)
 		if (!has_sealing(self, own->sealing_keys[i].public_key))
+			return false;
+	for (uint8_t i = 0; i < own->hybrid_keys_count; i++)
+		if (!has_hybrid(self, own->hybrid_keys[i].public_key))
 			return false;
 	return true;
 }

@@ -16,7 +16,10 @@
 #define OLD_PLAIN_SIZE (3 * KW_KEY_SIZE + KEYS_STORE_SIZE)
 /* Kind and size before each; the longest is a former key with its time. */
 #define RECORD_SIZE_MAX (2u + KW_KEY_SIZE + 8u)
-#define PLAIN_SIZE_MAX ((7u + KEYS_FORMER_MAX) * RECORD_SIZE_MAX)
+#define PLAIN_SIZE_MAX ((7u + KEYS_FORMER_MAX) * RECORD_SIZE_MAX + (2u + KEYS_FORMER_MAX) * HYBRID_RECORD_SIZE_MAX)
+/* Seed and digest; a former one with its time. */
+#define HYBRID_SIZE (KW_HYBRID_SEED_SIZE + KW_DIGEST_SIZE)
+#define HYBRID_RECORD_SIZE_MAX (2u + HYBRID_SIZE + 8u)
 #define FILE_SIZE_MIN (HEAD_SIZE + 4u * (2u + KW_KEY_SIZE) + KW_AEAD_TAG_SIZE)
 #define OLD_FILE_SIZE (HEAD_SIZE + OLD_PLAIN_SIZE + KW_AEAD_TAG_SIZE)
 #define FILE_SIZE_MAX (HEAD_SIZE + PLAIN_SIZE_MAX + KW_AEAD_TAG_SIZE)
@@ -25,7 +28,7 @@
 #define COST_R 8u
 #define COST_P 1u
 
-enum kind { IDENTITY = 1, SEALING, TLS, STORE, NEXT_IDENTITY, NEXT_SEALING, NEXT_TLS, FORMER_SEALING };
+enum kind { IDENTITY = 1, SEALING, TLS, STORE, NEXT_IDENTITY, NEXT_SEALING, NEXT_TLS, FORMER_SEALING, HYBRID, NEXT_HYBRID, FORMER_HYBRID };
 
 static void put(struct kw_buf *out, enum kind kind, const uint8_t *secret, struct kw_view more)
 {
@@ -37,6 +40,17 @@ static void put(struct kw_buf *out, enum kind kind, const uint8_t *secret, struc
 	if (err == KW_OK && more.size > 0)
 		err = kw_buf_add(out, more);
 	(void)err; /* there is room for all, reserved before */
+}
+
+static void put_hybrid(struct kw_buf *out, enum kind kind, const struct keys_hybrid *key)
+{
+	uint8_t more[KW_DIGEST_SIZE + 8u];
+
+	if (!key->set)
+		return;
+	memcpy(more, key->public_digest.bytes, KW_DIGEST_SIZE);
+	kw_put_u64(more + KW_DIGEST_SIZE, (uint64_t)key->until_unix_ms);
+	put(out, kind, key->seed, KW_VIEW(more, kind == FORMER_HYBRID ? sizeof(more) : KW_DIGEST_SIZE));
 }
 
 /* All secrets as records. */
@@ -62,6 +76,10 @@ static enum kw_err pack(const struct keys *keys, struct kw_buf *out)
 		kw_put_u64(time, (uint64_t)keys->former[i].until_unix_ms);
 		put(out, FORMER_SEALING, keys->former[i].key.secret, KW_VIEW_OF(time));
 	}
+	put_hybrid(out, HYBRID, &keys->hybrid);
+	put_hybrid(out, NEXT_HYBRID, &keys->next.hybrid);
+	for (uint32_t i = 0; i < keys->former_hybrid_count; i++)
+		put_hybrid(out, FORMER_HYBRID, &keys->former_hybrid[i]);
 	return KW_OK;
 }
 
@@ -150,8 +168,27 @@ static enum kw_err take_next_identity(struct keys *keys, struct kw_view record)
 	return kw_ed25519_from_seed(record.data, &keys->next.identity);
 }
 
+static enum kw_err take_hybrid(struct keys *keys, uint8_t kind, struct kw_view record)
+{
+	struct keys_hybrid *key = kind == HYBRID ? &keys->hybrid : &keys->next.hybrid;
+
+	if (record.size != HYBRID_SIZE + (kind == FORMER_HYBRID ? 8u : 0u) ||
+		(kind == FORMER_HYBRID && keys->former_hybrid_count == KEYS_FORMER_MAX))
+		return KW_EFORMAT;
+	if (kind == FORMER_HYBRID) {
+		key = &keys->former_hybrid[keys->former_hybrid_count++];
+		key->until_unix_ms = (int64_t)kw_get_u64(record.data + HYBRID_SIZE);
+	}
+	memcpy(key->seed, record.data, KW_HYBRID_SEED_SIZE);
+	memcpy(key->public_digest.bytes, record.data + KW_HYBRID_SEED_SIZE, KW_DIGEST_SIZE);
+	key->set = true;
+	return KW_OK;
+}
+
 static enum kw_err take_record(struct keys *keys, uint8_t kind, struct kw_view record)
 {
+	if (kind >= HYBRID && kind <= FORMER_HYBRID)
+		return take_hybrid(keys, kind, record);
 	if (kind != FORMER_SEALING && kind != NEXT_IDENTITY && record.size != KW_KEY_SIZE)
 		return KW_EVERSION;
 	switch (kind) {

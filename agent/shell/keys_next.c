@@ -3,7 +3,8 @@
 #include "agent/shell/keys_inner.h"
 #include "proto/wire/crypt.h"
 
-static const char *const NAMES[KEYS_WHICH_COUNT] = {[KEYS_IDENTITY] = "identity", [KEYS_TLS] = "tls", [KEYS_SEALING] = "sealing"};
+static const char *const NAMES[KEYS_WHICH_COUNT] = {[KEYS_IDENTITY] = "identity", [KEYS_TLS] = "tls", [KEYS_SEALING] = "sealing",
+	[KEYS_HYBRID] = "hybrid"};
 
 const char *keys_which_name(enum keys_which which)
 {
@@ -12,7 +13,7 @@ const char *keys_which_name(enum keys_which which)
 
 enum kw_err keys_which_from(const char *name, enum keys_which *out)
 {
-	for (unsigned i = 0; i < KEYS_WHICH_COUNT; i++) {
+	for (unsigned i = 0; i < KEYS_HYBRID; i++) {
 		if (strcmp(name, NAMES[i]) == 0) {
 			*out = (enum keys_which)i;
 			return KW_OK;
@@ -28,6 +29,8 @@ bool keys_next_is(const struct keys *keys, enum keys_which which)
 		return keys->next.identity_reason != 0;
 	case KEYS_TLS:
 		return keys->next.tls_set;
+	case KEYS_HYBRID:
+		return keys->next.hybrid.set;
 	default:
 		return keys->next.sealing_set;
 	}
@@ -59,6 +62,8 @@ enum kw_err keys_next_make(struct keys *keys, enum keys_which which, uint8_t rea
 		err = kw_random(keys->next.tls_seed, sizeof(keys->next.tls_seed));
 		keys->next.tls_set = err == KW_OK;
 		return err;
+	case KEYS_HYBRID:
+		return keys_hybrid_make(keys);
 	default:
 		return make_sealing(keys);
 	}
@@ -74,6 +79,9 @@ void keys_next_drop(struct keys *keys, enum keys_which which)
 	case KEYS_TLS:
 		kw_wipe(keys->next.tls_seed, sizeof(keys->next.tls_seed));
 		keys->next.tls_set = false;
+		return;
+	case KEYS_HYBRID:
+		kw_wipe(&keys->next.hybrid, sizeof(keys->next.hybrid));
 		return;
 	default:
 		kw_wipe(&keys->next.sealing, sizeof(keys->next.sealing));
@@ -100,6 +108,8 @@ enum kw_err keys_next_take(struct keys *keys, enum keys_which which, int64_t unt
 		return KW_OK;
 	if (which == KEYS_SEALING) {
 		take_sealing(keys, until_unix_ms);
+	} else if (which == KEYS_HYBRID) {
+		keys_hybrid_take(keys, until_unix_ms);
 	} else if (which == KEYS_TLS) {
 		memcpy(keys->tls_seed, keys->next.tls_seed, sizeof(keys->tls_seed));
 		kw_wipe(keys->next.tls_seed, sizeof(keys->next.tls_seed));
@@ -123,7 +133,7 @@ bool keys_former_drop(struct keys *keys, int64_t now_unix_ms)
 	bool some = kept < keys->former_count;
 	kw_wipe(&keys->former[kept], (keys->former_count - kept) * sizeof(keys->former[0]));
 	keys->former_count = kept;
-	return some;
+	return keys_hybrid_drop(keys, now_unix_ms) || some;
 }
 
 enum kw_err keys_sealing_find(const struct keys *keys, struct kw_view key_id, struct kw_x25519 *out)

@@ -34,6 +34,8 @@ static enum kw_err recipient_of(const struct letter_office *office, const struct
 		return KW_EDENIED;
 	struct kw_directory_choice choice;
 	enum kw_err err = kw_directory_choose(entry, kw_hybrid_able(), &choice);
+	if (err == KW_OK && choice.hybrid_key != NULL && kw_view_equal(letter->gone_key_id, KW_VIEW(choice.key_id, KW_DIRECTORY_KEY_ID_SIZE)))
+		err = kw_directory_choose(entry, false, &choice); /* its ML-KEM may be gone with a libcrypto */
 	if (err == KW_OK)
 		err = kw_key_id_from(KW_VIEW(choice.key_id, KW_DIRECTORY_KEY_ID_SIZE), &out->key_id);
 	if (err != KW_OK)
@@ -144,6 +146,11 @@ static enum kw_err find_secret(void *user, struct kw_view key_id, struct kw_x255
 	return err != KW_ENOTFOUND || office->prekeys == NULL ? err : prekeys_find(office->prekeys, key_id, out);
 }
 
+static enum kw_err find_hybrid(void *user, struct kw_view key_id, struct kw_hybrid *out)
+{
+	return keys_hybrid_find(((const struct lookup *)user)->office->keys, key_id, out);
+}
+
 static enum kw_err find_identity(void *user, const struct kw_open_sender *sender, uint8_t *out)
 {
 	struct lookup *lookup = user;
@@ -202,6 +209,7 @@ enum kw_err letter_open(const struct letter_office *office, struct kw_view envel
 		.agency = office->agency,
 		.hub = office->hub,
 		.find_secret = find_secret,
+		.find_hybrid = find_hybrid,
 		.find_identity = find_identity,
 		.user = &lookup};
 	struct kw_opened opened;

@@ -96,11 +96,26 @@ static enum kw_err fill(struct agent *agent, struct kw_buf *csr, struct kw_renew
 	return kw_identity_sign(&who, &keys->identity, &keys->next.identity, &out->identity_change);
 }
 
+/* The one that shall be in the directory. A hub of before these keys says bad_format: it is asked without. */
+static enum kw_err fill_hybrid(const struct agent *agent, struct kw_hybrid *key, struct kw_renew *out)
+{
+	const struct keys *keys = agent->keys;
+	const struct keys_hybrid *from = keys->next.hybrid.set ? &keys->next.hybrid : &keys->hybrid;
+
+	if (!from->set || !kw_hybrid_able() || agent->renew->problem == KW_EFORMAT)
+		return KW_OK;
+	enum kw_err err = kw_hybrid_from_seed(from->seed, key);
+	if (err == KW_OK)
+		out->hybrid_key = KW_VIEW_OF(key->public_key);
+	return err;
+}
+
 enum kw_err renew_ask(struct agent *agent, struct kw_link *link)
 {
 	uint8_t exporter[KW_RENEW_EXPORTER_SIZE];
 	struct kw_buf csr;
 	struct kw_renew renew;
+	struct kw_hybrid hybrid;
 	struct kw_buf *out = kw_link_out(link);
 	const struct kw_renew_where where = {.hub = &agent->office.hub, .exporter = exporter};
 
@@ -111,8 +126,11 @@ enum kw_err renew_ask(struct agent *agent, struct kw_link *link)
 	if (err == KW_OK)
 		err = fill(agent, &csr, &renew);
 	if (err == KW_OK)
+		err = fill_hybrid(agent, &hybrid, &renew);
+	if (err == KW_OK)
 		err = kw_renew_add(out, &renew, &where, &agent->keys->identity);
 	kw_buf_fini(&csr);
+	kw_wipe(&hybrid, sizeof(hybrid));
 	return err;
 }
 

@@ -16,6 +16,7 @@ struct agent_renew {
 	bool asked_next;         /* with the new TLS key */
 	bool shows_next;         /* the certificate in use is of the new TLS key */
 	bool order_stuck;        /* an order that was carried out cannot be removed */
+	bool hybrid_stuck;       /* no hybrid key could be made durable since the start */
 	bool redial;             /* the session shows a former certificate */
 	bool by_door;            /* the next connection goes to the enrolment door */
 	uint64_t door_shut_ms;   /* it has told us that we are shut out: not before; uv_now */

@@ -54,6 +54,10 @@ enum kw_err agent_renew_self(const struct agent *agent, struct agent_roles_self 
 	memcpy(self.sealing_keys[self.sealing_count++], keys->sealing.public_key, KW_KEY_SIZE);
 	if (keys->next.sealing_set)
 		memcpy(self.sealing_keys[self.sealing_count++], keys->next.sealing.public_key, KW_KEY_SIZE);
+	if (keys->hybrid.set)
+		self.hybrid_digests[self.hybrid_count++] = keys->hybrid.public_digest;
+	if (keys->next.hybrid.set)
+		self.hybrid_digests[self.hybrid_count++] = keys->next.hybrid.public_digest;
 	enum kw_err err = digest_of(keys->tls_seed, &self.tls_key_digests[self.tls_count++]);
 	if (err == KW_OK && keys->next.tls_set)
 		err = digest_of(keys->next.tls_seed, &self.tls_key_digests[self.tls_count++]);
@@ -79,6 +83,8 @@ static bool shows(const struct agent *agent, const struct kw_directory_entry *ow
 		return memcmp(own->identity_key, keys->next.identity.public_key, KW_KEY_SIZE) == 0;
 	case KEYS_SEALING:
 		return memcmp(own->sealing_keys[0].public_key, keys->next.sealing.public_key, KW_KEY_SIZE) == 0;
+	case KEYS_HYBRID:
+		return own->hybrid_keys_count > 0 && keys_hybrid_is(&keys->next.hybrid, own->hybrid_keys[0].public_key);
 	default:
 		return digest_of(keys->next.tls_seed, &digest) == KW_OK && memcmp(&digest, &own->tls_key_digest, sizeof(digest)) == 0;
 	}
@@ -126,6 +132,10 @@ bool renew_keys_wanted(const struct agent *agent)
 		return true;
 	if (keys_next_is(agent->keys, KEYS_SEALING) && !shows(agent, own, KEYS_SEALING))
 		return true;
+	if (keys_next_is(agent->keys, KEYS_HYBRID) && !shows(agent, own, KEYS_HYBRID))
+		return true;
+	if (!keys_next_is(agent->keys, KEYS_HYBRID) && agent->keys->hybrid.set && own->hybrid_keys_count == 0 && kw_hybrid_able())
+		return true; /* a hub that was put back from a backup */
 	/* Of a TLS key the certificate is what we ask for; the directory follows its use. */
 	return keys_next_is(agent->keys, KEYS_TLS) && !agent->renew->shows_next;
 }
@@ -141,12 +151,20 @@ static enum kw_err carry_out(struct agent *agent, char *line)
 	if (name == NULL || reason == 0 || keys_which_from(name, &which) != KW_OK)
 		return KW_EFIELD;
 	bool fresh = !keys_next_is(agent->keys, which);
+	bool fresh_hybrid = !keys_next_is(agent->keys, KEYS_HYBRID);
 	enum kw_err err = keys_next_make(agent->keys, which, reason);
+	if (err == KW_OK && which == KEYS_SEALING && kw_hybrid_able()) {
+		enum kw_err hybrid = keys_next_make(agent->keys, KEYS_HYBRID, 0);
+		if (hybrid != KW_OK) /* the other one is replaced all the same */
+			kw_log(KW_LOG_WARN, "hybrid_key_not_made", KW_LOG_ERR(hybrid));
+	}
 	if (err == KW_OK)
 		err = save(agent);
 	/* A key that is nowhere but in memory must not come into the directory: after a stop nobody would have it. */
 	if (err != KW_OK && fresh)
 		keys_next_drop(agent->keys, which);
+	if (err != KW_OK && fresh_hybrid)
+		keys_next_drop(agent->keys, KEYS_HYBRID);
 	if (err != KW_OK)
 		return err;
 	tell_roles(agent);
@@ -178,6 +196,26 @@ static void take_order(struct agent *agent, const char *path)
 			KW_LOG_STR("text", "this file cannot be removed: remove it, or the next start makes new keys again"));
 }
 
+/* The first hybrid key: of an agency that is new, or whose libcrypto has ML-KEM since now. */
+static void want_hybrid(struct agent *agent)
+{
+	struct keys *keys = agent->keys;
+
+	if (keys->hybrid.set || keys->next.hybrid.set || agent->renew->hybrid_stuck || !kw_hybrid_able())
+		return;
+	enum kw_err err = keys_next_make(keys, KEYS_HYBRID, 0);
+	if (err == KW_OK)
+		err = save(agent);
+	if (err != KW_OK) { /* nobody may seal to a key that is not durable */
+		keys_next_drop(keys, KEYS_HYBRID);
+		agent->renew->hybrid_stuck = true;
+		kw_log(KW_LOG_WARN, "hybrid_key_not_made", KW_LOG_ERR(err), KW_LOG_STR("text", "the next start tries again"));
+		return;
+	}
+	tell_roles(agent);
+	kw_log(KW_LOG_INFO, "key_made", KW_LOG_STR("key", "hybrid"), KW_LOG_STR("text", "it is brought in with the next session"));
+}
+
 void renew_keys_tick(struct agent *agent)
 {
 	char path[PATH_MAX];
@@ -187,10 +225,12 @@ void renew_keys_tick(struct agent *agent)
 		take_order(agent, path);
 	if (!agt_online(agent->core))
 		return; /* what is destroyed by a clock is destroyed by the hub's alone, as it has just said */
+	want_hybrid(agent);
 	/* The directory of before a stop may have them. */
-	if (keys_next_is(agent->keys, KEYS_IDENTITY) || keys_next_is(agent->keys, KEYS_SEALING) || agent->renew->shows_next)
+	if (keys_next_is(agent->keys, KEYS_IDENTITY) || keys_next_is(agent->keys, KEYS_SEALING) ||
+		keys_next_is(agent->keys, KEYS_HYBRID) || agent->renew->shows_next)
 		agent_renew_directory(agent);
-	if (agent->keys->former_count > 0 && keys_former_drop(agent->keys, agent_hub_ms(agent))) {
+	if (agent->keys->former_count + agent->keys->former_hybrid_count > 0 && keys_former_drop(agent->keys, agent_hub_ms(agent))) {
 		kw_log(KW_LOG_INFO, "former_key_destroyed", KW_LOG_STR("key", "sealing"));
 		(void)save(agent); /* logged; the file still has it, and the next start drops it */
 	}

@@ -9,6 +9,7 @@
 
 #include "broker/shell/office_inner.h"
 #include "proto/link/log.h"
+#include "proto/wire/envelope.h"
 #include "proto/wire/spki.h"
 
 /* Steps: who asks, and is it his word for this connection → may he, and is it of today → a certificate for the key of the request →
@@ -67,6 +68,19 @@ static enum kw_err replace_sealing(struct kw_directory_entry *entry, struct kw_v
 	return KW_OK;
 }
 
+static enum kw_err replace_hybrid(struct kw_directory_entry *entry, struct kw_view public_key)
+{
+	struct kw_directory_hybrid_key key = {.suites = {KW_SUITE_HYBRID}, .suites_count = 1};
+	memcpy(key.public_key, public_key.data, KW_HYBRID_PUBLIC_SIZE);
+	enum kw_err err = kw_directory_hybrid_key_id(key.public_key, key.key_id);
+	if (err != KW_OK)
+		return err;
+	memset(entry->hybrid_keys, 0, sizeof(entry->hybrid_keys));
+	entry->hybrid_keys[0] = key;
+	entry->hybrid_keys_count = 1;
+	return KW_OK;
+}
+
 /* What the directory shall say; the same as before when only the certificate is new. */
 static enum kw_err next_entry(const struct kw_renew *renew, const X509 *leaf, struct kw_directory_entry *entry)
 {
@@ -77,6 +91,9 @@ static enum kw_err next_entry(const struct kw_renew *renew, const X509 *leaf, st
 	if (err == KW_OK && renew->sealing_key.size > 0 &&
 		memcmp(renew->sealing_key.data, entry->sealing_keys[0].public_key, KW_DIRECTORY_KEY_SIZE) != 0)
 		err = replace_sealing(entry, renew->sealing_key);
+	if (err == KW_OK && renew->hybrid_key.size > 0 && (entry->hybrid_keys_count == 0 ||
+		memcmp(renew->hybrid_key.data, entry->hybrid_keys[0].public_key, KW_HYBRID_PUBLIC_SIZE) != 0))
+		err = replace_hybrid(entry, renew->hybrid_key);
 	if (err == KW_OK && renew->identity_key.size > 0 &&
 		memcmp(renew->identity_key.data, entry->identity_key, KW_DIRECTORY_KEY_SIZE) != 0) {
 		memcpy(entry->identity_key, renew->identity_key.data, KW_DIRECTORY_KEY_SIZE);
@@ -92,6 +109,8 @@ static void log_changes(const struct kw_directory_entry *before, const struct kw
 		kw_log(KW_LOG_INFO, "tls_key_announced", KW_LOG_STR("agency", agency));
 	if (memcmp(before->sealing_keys[0].public_key, after->sealing_keys[0].public_key, KW_DIRECTORY_KEY_SIZE) != 0)
 		kw_log(KW_LOG_INFO, "sealing_key_replaced", KW_LOG_STR("agency", agency));
+	if (memcmp(before->hybrid_keys, after->hybrid_keys, sizeof(before->hybrid_keys)) != 0)
+		kw_log(KW_LOG_INFO, "hybrid_key_replaced", KW_LOG_STR("agency", agency));
 	if (memcmp(before->identity_key, after->identity_key, KW_DIRECTORY_KEY_SIZE) != 0)
 		kw_log(KW_LOG_WARN, "identity_key_replaced", KW_LOG_STR("agency", agency),
 			KW_LOG_STR("reason", kw_identity_reason_name(after->identity_change.reason)));

@@ -6,7 +6,7 @@
 
 #define LABEL "kw1 renew"
 #define CHANGE_SIZE_MAX 256u /* encoded: key, two signatures, time, reason, and what stands before each */
-#define SIGNED_SIZE_MAX (KW_RENEW_CSR_SIZE_MAX + CHANGE_SIZE_MAX + 512u)
+#define SIGNED_SIZE_MAX (KW_RENEW_CSR_SIZE_MAX + CHANGE_SIZE_MAX + KW_HYBRID_PUBLIC_SIZE + 512u)
 
 static enum kw_err add_sized(struct kw_buf *out, struct kw_view part)
 {
@@ -51,13 +51,16 @@ static enum kw_err signed_bytes(const struct kw_renew *renew, const struct kw_re
 		err = add_sized(out, renew->sealing_key);
 	if (err == KW_OK)
 		err = add_sized(out, renew->identity_key);
-	return err != KW_OK ? err : add_sized(out, change);
+	if (err == KW_OK)
+		err = add_sized(out, change);
+	return err != KW_OK || renew->hybrid_key.size == 0 ? err : add_sized(out, renew->hybrid_key);
 }
 
 static bool form_ok(const struct kw_renew *renew)
 {
 	return renew->csr.size >= 1 && renew->csr.size <= KW_RENEW_CSR_SIZE_MAX && renew->unix_ms > 0 &&
 		(renew->sealing_key.size == 0 || renew->sealing_key.size == KW_KEY_SIZE) &&
+		(renew->hybrid_key.size == 0 || renew->hybrid_key.size == KW_HYBRID_PUBLIC_SIZE) &&
 		renew->identity_key.size == (renew->identity_change.reason == 0 ? 0 : KW_KEY_SIZE);
 }
 
@@ -74,7 +77,9 @@ static enum kw_err add_body(struct kw_buf *out, const struct kw_renew *renew, st
 		err = kw_pb_add_bytes(out, 5, renew->identity_key);
 	if (err == KW_OK)
 		err = kw_pb_add_bytes(out, 6, change);
-	return err != KW_OK ? err : kw_pb_add_bytes(out, 7, signature);
+	if (err == KW_OK)
+		err = kw_pb_add_bytes(out, 7, signature);
+	return err != KW_OK || renew->hybrid_key.size == 0 ? err : kw_pb_add_bytes(out, 8, renew->hybrid_key);
 }
 
 enum kw_err kw_renew_add(struct kw_buf *out, const struct kw_renew *renew, const struct kw_renew_where *where,
@@ -134,6 +139,8 @@ enum kw_err kw_renew_parse(struct kw_view body, struct kw_renew *out)
 		change = kw_pb_need_bytes(&pb, 6, 1, CHANGE_SIZE_MAX);
 	}
 	renew.signature = kw_pb_need_bytes(&pb, 7, KW_SIGNATURE_SIZE, KW_SIGNATURE_SIZE);
+	if (kw_pb_is_next(&pb, 8))
+		renew.hybrid_key = kw_pb_need_bytes(&pb, 8, KW_HYBRID_PUBLIC_SIZE, KW_HYBRID_PUBLIC_SIZE);
 	enum kw_err err = kw_pb_end(&pb);
 	if (err == KW_OK)
 		err = kw_name_from(agency, &renew.agency);

@@ -2,12 +2,13 @@
 #define KW_WIRE_RENEW_H
 
 #include "proto/wire/frame.h"
+#include "proto/wire/hybrid.h"
 #include "proto/wire/identity.h"
 
 /* RENEW and RENEWED (kinward/v1/renew.proto): an agency asks for a new certificate and, with it or without, for other keys.
  *
  *   signature  Ed25519 of the present identity key over "kw1 renew" ‖ hub ‖ agency ‖ exporter ‖ u64 unix_ms ‖ csr ‖ sealing key ‖
- *              identity key ‖ identity change, each but the time with its size before it (u16)
+ *              identity key ‖ identity change ‖ hybrid key (nothing, without one), each but the time with its size before it (u16)
  *
  * The exporter is of the connection that carries it (RFC 8446 §7.5), so on any other one a copy of it is refused. */
 
@@ -26,6 +27,7 @@ struct kw_renew {
 	struct kw_view sealing_key;  /* KW_KEY_SIZE, or empty: as it is */
 	struct kw_view identity_key; /* the same */
 	struct kw_identity_change identity_change; /* with identity_key */
+	struct kw_view hybrid_key;   /* KW_HYBRID_PUBLIC_SIZE, or empty: as it is */
 	struct kw_view signature;    /* after a parse */
 };
 

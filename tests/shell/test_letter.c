@@ -183,11 +183,60 @@ static void test_a_weaker_suite_than_the_best_is_taken_and_told(void **state)
 	keys_fini(&f.keys);
 }
 
+/* By the hybrid key while it is the present one, and while it is a former one; to whom it is gone, by the other suite. */
+static void test_the_hybrid_suite_there_and_back(void **state)
+{
+	(void)state;
+	struct office f;
+	struct letter_opened opened;
+	struct letter_sealed sealed;
+	struct kw_hybrid key;
+	struct kw_buf bytes;
+	const char *reason;
+	if (!kw_hybrid_able()) {
+		print_message("skipped: no ML-KEM\n");
+		skip();
+	}
+	open_office(&f);
+	make_content(&bytes, 10);
+	assert_int_equal(keys_next_make(&f.keys, KEYS_HYBRID, 0), KW_OK);
+	struct kw_directory_hybrid_key *shown = &f.entry.hybrid_keys[0];
+	memcpy(shown->key_id, f.keys.next.hybrid.public_digest.bytes, sizeof(shown->key_id));
+	assert_int_equal(keys_hybrid_find(&f.keys, KW_VIEW_OF(shown->key_id), &key), KW_OK);
+	memcpy(shown->public_key, key.public_key, sizeof(shown->public_key));
+	shown->suites[0] = KW_SUITE_HYBRID;
+	shown->suites_count = 1;
+	f.entry.hybrid_keys_count = 1;
+	struct letter letter = letter_of(kw_buf_view(&bytes), 0);
+	assert_int_equal(letter_seal(&f.office, &letter, &sealed), KW_OK);
+	struct kw_view envelope = KW_VIEW(sealed.box->data, sealed.box->size);
+	for (int turn = 0; turn < 3; turn++) { /* next, present, former */
+		assert_int_equal(letter_open(&f.office, envelope, &opened, &reason), KW_OK);
+		assert_false(opened.weaker); /* so it is the hybrid one */
+		letter_opened_fini(&opened);
+		if (turn == 1)
+			assert_int_equal(keys_next_make(&f.keys, KEYS_HYBRID, 0), KW_OK);
+		assert_int_equal(keys_next_take(&f.keys, KEYS_HYBRID, 1000), KW_OK);
+	}
+	assert_true(keys_former_drop(&f.keys, 1000));
+	assert_int_equal(letter_open(&f.office, envelope, &opened, &reason), KW_EOPEN);
+	spool_box_unref(sealed.box);
+	letter.gone_key_id = KW_VIEW_OF(shown->key_id);
+	assert_int_equal(letter_seal(&f.office, &letter, &sealed), KW_OK);
+	assert_int_equal(letter_open(&f.office, KW_VIEW(sealed.box->data, sealed.box->size), &opened, &reason), KW_OK);
+	assert_true(opened.weaker);
+	letter_opened_fini(&opened);
+	spool_box_unref(sealed.box);
+	kw_buf_fini(&bytes);
+	keys_fini(&f.keys);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gaps_travel_with_the_content),
 		cmocka_unit_test(test_a_full_message_goes_without_gaps),
+		cmocka_unit_test(test_the_hybrid_suite_there_and_back),
 		cmocka_unit_test(test_a_weaker_suite_than_the_best_is_taken_and_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@
 
 #include "broker/shell/doors.h"
 #include "broker/shell/office_inner.h"
+#include "proto/wire/envelope.h"
 #include "broker/shell/office_renew.h"
 #include "proto/link/file.h"
 #include "proto/wire/renew.h"
@@ -577,6 +578,39 @@ static void test_identity_and_sealing_keys_are_replaced_once(void **state)
 	kw_tls_context_free(context);
 }
 
+/* The hub needs no ML-KEM: it looks at the size alone. Of the right size it stands in the directory at once, once, and stays. */
+static void test_a_hybrid_key_is_put_into_the_directory(void **state)
+{
+	struct rig *rig = *state;
+	struct caller caller;
+	uint8_t key[KW_HYBRID_PUBLIC_SIZE];
+	uint8_t id[KW_DIRECTORY_KEY_ID_SIZE];
+	open_hub(rig);
+	struct kw_tls_context *context = kit_site_context(&rig->site, 0);
+	uint64_t version = office_directory(rig->office)->version;
+	assert_int_equal(entry_of(rig, 0)->hybrid_keys_count, 0);
+	for (int i = 0; i < 4; i++) { /* a first one, again, without one, another one */
+		memset(key, i < 3 ? 5 : 6, sizeof(key));
+		begin(&caller, rig, 0, NULL);
+		caller.session = true;
+		if (i != 2)
+			caller.renew.hybrid_key = KW_VIEW_OF(key);
+		answered(rig, context, &caller, KW_OK);
+		end(&caller);
+		const struct kw_directory_entry *entry = entry_of(rig, 0);
+		assert_int_equal(entry->hybrid_keys_count, 1);
+		assert_memory_equal(entry->hybrid_keys[0].public_key, key, sizeof(key));
+		assert_int_equal(kw_directory_hybrid_key_id(key, id), KW_OK);
+		assert_memory_equal(entry->hybrid_keys[0].key_id, id, sizeof(id));
+		assert_int_equal(entry->hybrid_keys[0].suites_count, 1);
+		assert_int_equal(entry->hybrid_keys[0].suites[0], KW_SUITE_HYBRID);
+		assert_int_equal(entry->sealing_keys_count, 1);
+		assert_int_equal(office_directory(rig->office)->version, version + (i < 3 ? 1 : 2));
+	}
+	assert_int_equal(logged(rig, "\"event\":\"hybrid_key_replaced\"", "agency-0"), 2);
+	kw_tls_context_free(context);
+}
+
 /* Who has stolen the former key reads the change of identity in the directory, and copies it. */
 static void test_a_former_key_alone_gets_nothing(void **state)
 {
@@ -757,6 +791,7 @@ int main(void)
 		CASE(test_who_was_shut_out_renews_nowhere),
 		CASE(test_a_new_tls_key_shuts_nobody_out),
 		CASE(test_identity_and_sealing_keys_are_replaced_once),
+		CASE(test_a_hybrid_key_is_put_into_the_directory),
 		CASE(test_a_former_key_alone_gets_nothing),
 		CASE(test_an_agency_changes_its_entry_so_often_in_an_hour),
 		CASE(test_the_hub_renews_its_own_certificate),

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/shell/agent_roles_self.h"
+#include "proto/wire/crypt.h"
 
 static struct agent_roles_self self;
 static struct kw_directory_entry own;
@@ -68,6 +69,18 @@ static void test_any_other_key_is_an_alarm(void **state)
 	assert_false(agent_roles_is_self(&self, &own));
 	own = good;
 	own.hybrid_keys_count = 1; /* senders take it before any other */
+	assert_false(agent_roles_is_self(&self, &own));
+	/* The present one and the next one are ours; the next one alone too; any other byte, or one beside them, is not. */
+	for (uint32_t i = 0; i < 2; i++) {
+		memset(own.hybrid_keys[i].public_key, (int)(40 + i), KW_HYBRID_PUBLIC_SIZE);
+		const struct kw_view part = KW_VIEW_OF(own.hybrid_keys[i].public_key);
+		assert_int_equal(kw_sha256(&part, 1, &self.hybrid_digests[i]), KW_OK);
+		own.hybrid_keys_count = (uint8_t)(i + 1);
+		assert_false(agent_roles_is_self(&self, &own));
+		self.hybrid_count = i + 1;
+		assert_true(agent_roles_is_self(&self, &own));
+	}
+	own.hybrid_keys[1].public_key[KW_HYBRID_PUBLIC_SIZE - 1] ^= 1;
 	assert_false(agent_roles_is_self(&self, &own));
 }
 

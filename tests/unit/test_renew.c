@@ -17,6 +17,7 @@ struct world {
 	struct kw_ed25519 identity;
 	struct kw_ed25519 next;
 	uint8_t sealing[KW_KEY_SIZE];
+	uint8_t hybrid[KW_HYBRID_PUBLIC_SIZE + 1];
 	uint8_t csr[KW_RENEW_CSR_SIZE_MAX + 1];
 	uint8_t exporter[KW_RENEW_EXPORTER_SIZE];
 	struct kw_name hub;
@@ -38,6 +39,7 @@ static int setup(void **state)
 	assert_int_equal(kw_ed25519_generate(&world->identity), KW_OK);
 	assert_int_equal(kw_ed25519_generate(&world->next), KW_OK);
 	memset(world->sealing, 7, sizeof(world->sealing));
+	memset(world->hybrid, 6, sizeof(world->hybrid));
 	memset(world->csr, 8, sizeof(world->csr));
 	memset(world->exporter, 9, sizeof(world->exporter));
 	world->hub = name_of("hub-0");
@@ -60,6 +62,7 @@ static void with_everything(struct world *world)
 {
 	const struct kw_identity_who who = {.agency = &world->renew.agency, .hub = &world->hub};
 	world->renew.sealing_key = KW_VIEW_OF(world->sealing);
+	world->renew.hybrid_key = KW_VIEW(world->hybrid, KW_HYBRID_PUBLIC_SIZE);
 	world->renew.identity_key = KW_VIEW_OF(world->next.public_key);
 	world->renew.identity_change = (struct kw_identity_change){.unix_ms = NOW_MS, .reason = KW_IDENTITY_STAFF};
 	assert_int_equal(kw_identity_sign(&who, &world->identity, &world->next, &world->renew.identity_change), KW_OK);
@@ -83,9 +86,32 @@ static void test_what_was_asked_comes_back(void **state)
 	assert_true(kw_view_equal(out.csr, world->renew.csr));
 	assert_int_equal(out.unix_ms, NOW_MS);
 	assert_true(kw_view_equal(out.sealing_key, KW_VIEW_OF(world->sealing)));
+	assert_true(kw_view_equal(out.hybrid_key, KW_VIEW(world->hybrid, KW_HYBRID_PUBLIC_SIZE)));
 	assert_true(kw_view_equal(out.identity_key, KW_VIEW_OF(world->next.public_key)));
 	assert_memory_equal(&out.identity_change, &world->renew.identity_change, sizeof(out.identity_change));
 	assert_int_equal(kw_renew_verify(&out, &world->where, world->identity.public_key), KW_OK);
+}
+
+/* A part that is appended must not be one that can be left away, or put to what was signed without it. */
+static void test_a_hybrid_key_is_signed(void **state)
+{
+	struct world *world = *state;
+	struct kw_renew out;
+	for (int with = 0; with < 2; with++) {
+		with_everything(world);
+		if (with == 0)
+			world->renew.hybrid_key = KW_VIEW(NULL, 0);
+		kw_buf_clear(&world->frame);
+		assert_int_equal(kw_renew_add(&world->frame, &world->renew, &world->where, &world->identity), KW_OK);
+		assert_int_equal(kw_renew_parse(body_of(world), &out), KW_OK);
+		assert_int_equal(kw_renew_verify(&out, &world->where, world->identity.public_key), KW_OK);
+		out.hybrid_key = with == 0 ? KW_VIEW(world->hybrid, KW_HYBRID_PUBLIC_SIZE) : KW_VIEW(NULL, 0);
+		assert_int_equal(kw_renew_verify(&out, &world->where, world->identity.public_key), KW_EAUTH);
+	}
+	for (int more = -1; more < 2; more += 2) { /* one size alone */
+		world->renew.hybrid_key = KW_VIEW(world->hybrid, (size_t)((int)KW_HYBRID_PUBLIC_SIZE + more));
+		assert_int_equal(kw_renew_add(&world->frame, &world->renew, &world->where, &world->identity), KW_EFIELD);
+	}
 }
 
 static void test_no_bit_can_be_changed(void **state)
@@ -102,8 +128,13 @@ static void test_no_bit_can_be_changed(void **state)
 		assert_int_not_equal(err, KW_OK);
 		world->frame.data[i] ^= 1;
 	}
-	for (size_t size = 0; size < body_of(world).size; size++)
-		assert_int_not_equal(kw_renew_parse(KW_VIEW(body_of(world).data, size), &out), KW_OK);
+	/* Cut before the hybrid key, the last part, it has a form still; its signature says that there was one. */
+	for (size_t size = 0; size < body_of(world).size; size++) {
+		enum kw_err err = kw_renew_parse(KW_VIEW(body_of(world).data, size), &out);
+		if (err == KW_OK)
+			err = kw_renew_verify(&out, &world->where, world->identity.public_key);
+		assert_int_not_equal(err, KW_OK);
+	}
 }
 
 static void test_it_is_good_for_one_hub_and_one_connection(void **state)
@@ -297,6 +328,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_what_was_asked_comes_back),
+		CASE(test_a_hybrid_key_is_signed),
 		CASE(test_no_bit_can_be_changed),
 		CASE(test_it_is_good_for_one_hub_and_one_connection),
 		CASE(test_a_request_has_limits),
