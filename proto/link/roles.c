@@ -10,13 +10,13 @@
 
 const char *roles_path(const char *folder, const char *name, char *path)
 {
-	(void)snprintf(path, KW_ROLES_PATH_SIZE, "%s/%s", folder, name); /* roles_folder_check */
+	(void)snprintf(path, KW_ROLES_PATH_SIZE, "%.1335s/%.255s", folder, name); /* roles_folder_check, and a name in a folder */
 	return path;
 }
 
 enum kw_err roles_folder_check(const char *folder)
 {
-	return strlen(folder) + 64 < KW_ROLES_PATH_SIZE ? KW_OK : KW_ETOOBIG;
+	return strlen(folder) <= 1335 ? KW_OK : KW_ETOOBIG;
 }
 
 enum kw_err kw_roles_lock(const char *folder, uint32_t wait_ms, int *fd)

@@ -18,7 +18,7 @@
  *
  * Files are written in the order directory, snapshot, timestamp: a stop in between leaves what the next signing mends. */
 
-#define KW_ROLES_PATH_SIZE 1400u
+#define KW_ROLES_PATH_SIZE 1600u
 #define KW_ROLES_CHANGES_MAX 4096u
 #define KW_ROLES_ROOT_FOLDER "root-keys"
 
