@@ -253,6 +253,7 @@ static int order(struct rotation *rotation)
 		(void)fputs("The agent does not run: it does this when it is started.\n", call->err);
 		return CLI_OK;
 	}
+	(void)fflush(call->out); /* what follows may take half a minute */
 	bool is_done = done(rotation, &before);
 	if (is_done || (call->json && rotation->own != NULL))
 		print(rotation, false, is_done);

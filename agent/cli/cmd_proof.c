@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "agent/cli/commands.h"
 #include "kinward/v1/proof.pb-c.h"
@@ -238,15 +239,16 @@ static void ask_held(struct kinward *agent, const ProtobufCBinaryData *id, struc
 	kinward_reply_free(reply);
 }
 
+/* Before anything is said: what stands on the screen shall not look as if it were in the file. */
+static int check_out(struct cli_call *call, const char *path)
+{
+	struct stat old;
+	return lstat(path, &old) != 0 ? CLI_OK : cli_fail_err(call, KW_EEXIST, "the file of --out is there already; name another");
+}
+
 static int write_out(struct cli_call *call, const char *path, const struct kw_buf *file)
 {
-	struct kw_buf old;
-	kw_buf_init(&old, 1);
-	enum kw_err err = kw_file_read(path, KW_FILE_PUBLIC, &old);
-	kw_buf_fini(&old);
-	if (err != KW_ENOTFOUND)
-		return cli_fail_err(call, KW_EEXIST, "the file of --out is there already; name another");
-	err = kw_file_write_atomic(path, kw_buf_view(file), 0600);
+	enum kw_err err = kw_file_write_atomic(path, kw_buf_view(file), 0600);
 	if (err != KW_OK)
 		return cli_fail_err(call, err, "the file of --out cannot be written: look at its folder and the disk");
 	(void)fprintf(call->err, "Evidence written to %s: %zu bytes. It names who wrote to whom; give it only to whom that concerns.\n",
@@ -269,7 +271,9 @@ int cli_run_proof_show(struct cli_call *call)
 	request.body_case = KINWARD__V1__LOCAL_REQUEST__BODY_PROOF;
 	request.proof = &body;
 	kw_buf_init(&file, KW_EVIDENCE_SIZE_MAX);
-	int code = cli_connect(call, &agent);
+	int code = call->option[OUT] ? check_out(call, call->option[OUT]) : CLI_OK;
+	if (code == CLI_OK)
+		code = cli_connect(call, &agent);
 	if (code == CLI_OK)
 		code = cli_ask(call, &agent, &request, KINWARD__V1__LOCAL_REPLY__BODY_PROOF, &reply);
 	if (code == CLI_OK && (reply->proof->root_fingerprint.len != KW_DIGEST_SIZE ||

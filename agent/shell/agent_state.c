@@ -1,7 +1,10 @@
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/shell/agent_audit.h"
 #include "agent/shell/agent_inner.h"
@@ -136,6 +139,19 @@ static enum kw_err load_roles(struct agent *agent)
 	return KW_OK;
 }
 
+/* Who may write in the folder may put another key file there. */
+static enum kw_err check_folder(const char *folder)
+{
+	struct stat info;
+
+	if (stat(folder, &info) != 0)
+		return blame(folder, errno == ENOENT ? KW_ENOTFOUND : KW_EDENIED);
+	if (S_ISDIR(info.st_mode) && (info.st_mode & 022) == 0 && (info.st_uid == geteuid() || info.st_uid == 0))
+		return KW_OK;
+	tell("state", folder, KW_EDENIED, "must be a folder of the agent's own user that nobody else can write in: chmod 0700");
+	return KW_EDENIED;
+}
+
 /* A command that writes the key file, or another agent, must not be there meanwhile. */
 static enum kw_err lock_keys(struct agent *agent)
 {
@@ -156,6 +172,8 @@ enum kw_err agent_state_load(struct agent *agent)
 
 	if (err == KW_OK)
 		err = agent_path(agent->settings->state, AGENT_ROOT_FILE, root);
+	if (err == KW_OK)
+		err = check_folder(agent->settings->state);
 	if (err == KW_OK)
 		err = lock_keys(agent);
 	if (err == KW_OK)

@@ -62,6 +62,9 @@ agent_with() { # as broker_with; the agent's exit code is 2
 agent_with "s/^hub:.*/hub: ':x'/" '"field":"hub"' "HOST:PORT"
 agent_with "s/^hub:.*/hub: 0.0.0.0:7443/" '"field":"hub"' "nobody can dial"
 agent_with "s/^state:.*/state: \/nonexistent/" '"field":"state"' "this file is missing"
+chmod 0770 "$STATE/agency-a"
+fails_with 2 "$BIN/kinward-agent" "$agent" -- '"field":"state"' "nobody else can write in"
+chmod 0700 "$STATE/agency-a"
 agent_with '$a passphrase_file: /nonexistent' '"field":"passphrase_file"' "there is no such file"
 fails_with 2 env KINWARD_PASSPHRASE="another passphrase" "$BIN/kinward-agent" "$agent" -- '"field":"passphrase_file"' \
   "the passphrase is not the one of this key file"

@@ -31,6 +31,10 @@ story_chapter "evidence for somebody who has nothing else"
 root=$(kw agency-a keys | grep -oE '[0-9a-f]{64}' | sed -n 2p)
 kw agency-a proof show "$m" --out "$STATE/evidence.bin" >"$STATE/said"
 grep -q "agency-a at hub .* sent an envelope to agency-b" "$STATE/said" || die "who wrote to whom is not said"
+cp "$STATE/evidence.bin" "$STATE/kept.bin"
+if kw agency-a proof show "$m" --out "$STATE/evidence.bin" >"$STATE/again" 2>&1; then die "evidence was written over a file"; fi
+story_is "of a file that is there already nothing is said to be proved" "$(grep -c PROVED "$STATE/again")" 0
+cmp "$STATE/evidence.bin" "$STATE/kept.bin" || die "the file was changed"
 for name in Alone K-17 C-17 "Jo Bol"; do
   ! grep -qa "$name" "$STATE/evidence.bin" || die "evidence holds $name"
 done

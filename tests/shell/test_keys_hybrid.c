@@ -13,50 +13,7 @@
 
 #include "agent/shell/keys.h"
 #include "proto/wire/crypt.h"
-#include "tests/kit/folder.h"
-
-#define NOW_MS INT64_C(1780000000000)
-
-static char folder[64];
-static char path[96];
-static const char secret[] = "correct horse battery";
-
-static int setup(void **state)
-{
-	(void)state;
-	(void)snprintf(folder, sizeof(folder), "/tmp/kinward-keys-XXXXXX");
-	assert_non_null(mkdtemp(folder));
-	(void)snprintf(path, sizeof(path), "%s/keys", folder);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	assert_int_equal(folder_remove(folder), 0);
-	return 0;
-}
-
-static void begin(struct keys *keys)
-{
-	struct keys made;
-	memset(&made, 0, sizeof(made));
-	assert_int_equal(keys_generate(&made), KW_OK);
-	assert_int_equal(keys_save(path, &made, kw_view_str(secret)), KW_OK);
-	assert_int_equal(keys_save_again(path, &made), KW_ESTATE); /* it has no passphrase yet */
-	assert_int_equal(keys_load(path, kw_view_str(secret), keys), KW_OK);
-	keys_fini(&made);
-}
-
-static void again(struct keys *keys)
-{
-	struct stat file;
-	assert_int_equal(keys_save_again(path, keys), KW_OK);
-	assert_int_equal(stat(path, &file), 0);
-	assert_int_equal(file.st_mode & 07777, 0400);
-	keys_fini(keys);
-	assert_int_equal(keys_load(path, kw_view_str(secret), keys), KW_OK);
-}
+#include "tests/kit/keys_rig.h"
 
 /* As if it were one: what a libcrypto without ML-KEM keeps for a later one. */
 static void fake(struct keys_hybrid *key, uint8_t byte)
@@ -149,7 +106,7 @@ static void test_a_real_one_comes_back_from_its_seed(void **state)
 	keys_fini(&keys);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, keys_rig_setup, keys_rig_teardown)
 
 int main(void)
 {
